@@ -1,0 +1,153 @@
+/**
+ * Trace once: runs a pure function on abstract arrays of `@jax-js/jax` and keeps the program it performed.
+ *
+ * The function follows jax-js's ownership rule: a value handed to a function is consumed; write `x.ref` where it
+ * is used again. Values in the records `state`, `batch` and `controls` may be left unused.
+ */
+import { type Array as JaxArray, makeJaxpr, numpy as np, tree } from "@jax-js/jax";
+import { sha256Hex } from "../base/bytes.js";
+import { KasminaError, messageOf } from "../base/errors.js";
+import { countFlops } from "./flops.js";
+import { irFromJaxpr } from "./from-jaxpr.js";
+import { type Ir, printIr } from "./ir.js";
+import type { TensorSpec, TensorSpecs } from "./tensor.js";
+
+export type { JaxArray };
+
+/** Arrays by name, inside a traced function. */
+export type Arrays = Record<string, JaxArray>;
+
+/** What a traced function returns: the state paths it replaces, and what the caller reads after the run. */
+export interface ProgramResult {
+  readonly state: Arrays;
+  readonly outputs: Arrays;
+}
+
+/** One pure function with the specs of everything it takes. */
+export interface ProgramDefinition {
+  /** Named in every error about this program. */
+  readonly name: string;
+  readonly state: TensorSpecs;
+  readonly batch: TensorSpecs;
+  readonly controls: TensorSpecs;
+  /** Owns all arrays in its arguments. */
+  readonly run: (state: Arrays, batch: Arrays, controls: Arrays) => ProgramResult;
+}
+
+export type InputRole = "state" | "batch" | "controls";
+
+export interface ProgramInput extends TensorSpec {
+  readonly role: InputRole;
+  readonly name: string;
+}
+
+export interface ProgramOutput extends TensorSpec {
+  readonly role: "state" | "output";
+  readonly name: string;
+}
+
+/** A definition with the program it performed. Everything but `definition` is plain data. */
+export interface TracedProgram {
+  readonly definition: ProgramDefinition;
+  /** In the order of `ir.inputs`. */
+  readonly inputs: readonly ProgramInput[];
+  /** In the order of `ir.outputs`. */
+  readonly outputs: readonly ProgramOutput[];
+  readonly ir: Ir;
+  /** Floating point operations of one run, counted from the IR; a multiply–add is two. */
+  readonly flops: number;
+  /** SHA-256 of the printed IR and its constants: equal programs, whatever their paths are called, share it. */
+  readonly digest: string;
+}
+
+/** Flattens the inputs of a definition in the one order that traced programs use: state, batch, controls, each as its record lists them. */
+export function inputsOf(definition: ProgramDefinition): ProgramInput[] {
+  const role = (name: InputRole, specs: TensorSpecs): ProgramInput[] =>
+    Object.keys(specs).map((key) => ({ role: name, name: key, ...pick(specs, key) }));
+  return [
+    ...role("state", definition.state),
+    ...role("batch", definition.batch),
+    ...role("controls", definition.controls),
+  ];
+}
+
+function pick(specs: TensorSpecs, key: string): TensorSpec {
+  const spec = specs[key];
+  if (!spec) throw new KasminaError("engine", `no spec for input ${key}`);
+  return { shape: spec.shape, dtype: spec.dtype };
+}
+
+/** The definition as a function of flat arrays, in the order of {@link inputsOf}; `onOutputs` hears the names of what it returns. */
+export function flatFunction(
+  definition: ProgramDefinition,
+  inputs: readonly ProgramInput[],
+  onOutputs?: (outputs: Omit<ProgramOutput, keyof TensorSpec>[]) => void,
+): (...arrays: JaxArray[]) => JaxArray[] {
+  return (...arrays) => {
+    const records: Record<InputRole, Arrays> = { state: {}, batch: {}, controls: {} };
+    for (const [i, input] of inputs.entries()) {
+      const array = arrays[i];
+      if (array) records[input.role][input.name] = array;
+    }
+    const result = definition.run(records.state, records.batch, records.controls);
+    const state = Object.entries(result.state);
+    const outputs = Object.entries(result.outputs);
+    onOutputs?.([
+      ...state.map(([name]) => ({ role: "state" as const, name })),
+      ...outputs.map(([name]) => ({ role: "output" as const, name })),
+    ]);
+    return [...state, ...outputs].map(([, array]) => array);
+  };
+}
+
+/**
+ * Traces a definition. An error inside its function, or an output that does not fit the state it replaces, is
+ * rethrown with the definition's name.
+ */
+export function trace(definition: ProgramDefinition): TracedProgram {
+  const inputs = inputsOf(definition);
+  let names: Omit<ProgramOutput, keyof TensorSpec>[] = [];
+  const flat = flatFunction(definition, inputs, (outputs) => {
+    names = outputs;
+  });
+  const examples = inputs.map((input) => np.zeros([...input.shape], { dtype: np[input.dtype] }));
+  let ir: Ir;
+  try {
+    const { jaxpr } = makeJaxpr(flat)(...examples);
+    ir = irFromJaxpr(jaxpr);
+    jaxpr.dispose();
+  } catch (error) {
+    throw new KasminaError("engine", `tracing ${definition.name}: ${messageOf(error)}`, { cause: error });
+  } finally {
+    tree.dispose(examples);
+  }
+  const outputs = names.map((output, i): ProgramOutput => {
+    const atom = ir.outputs[i];
+    if (!atom)
+      throw new KasminaError("engine", `tracing ${definition.name}: output ${output.name} is missing`);
+    return { ...output, shape: atom.shape, dtype: atom.dtype };
+  });
+  checkStateOutputs(definition, outputs);
+  return { definition, inputs, outputs, ir, flops: countFlops(ir), digest: digestOf(ir) };
+}
+
+function checkStateOutputs(definition: ProgramDefinition, outputs: readonly ProgramOutput[]): void {
+  for (const output of outputs.filter((candidate) => candidate.role === "state")) {
+    const spec = definition.state[output.name];
+    const got = `${output.dtype}[${output.shape}]`;
+    const expected = spec ? `${spec.dtype}[${spec.shape}]` : "no such state";
+    if (got !== expected) {
+      throw new KasminaError(
+        "engine",
+        `${definition.name} returns state ${output.name} as ${got}, expected ${expected}`,
+      );
+    }
+  }
+}
+
+function digestOf(ir: Ir): string {
+  const constants = ir.constants.map(({ tensor }) =>
+    sha256Hex(new Uint8Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength)),
+  );
+  return sha256Hex([printIr(ir), ...constants].join("\n"));
+}

@@ -1,0 +1,12 @@
+import { defineConfig } from "vitest/config";
+
+/** The suites that take minutes: soaks, crash schedules, exhaustive corruption. */
+export default defineConfig({
+  test: {
+    include: ["src/**/*.long.ts", "test/**/*.long.ts"],
+    testTimeout: 1_200_000,
+    hookTimeout: 120_000,
+    maxWorkers: 2,
+    passWithNoTests: true,
+  },
+});
