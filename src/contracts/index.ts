@@ -1,1 +1,16 @@
-export {};
+export {
+  checkedTensor,
+  type DType,
+  float32,
+  formatSpec,
+  int32,
+  sameSpec,
+  scalar,
+  sizeOf,
+  specOf,
+  type Tensor,
+  type TensorData,
+  type TensorSpec,
+  type TensorSpecs,
+  type Tensors,
+} from "./tensor.js";

@@ -5,7 +5,7 @@
  * A program is one traced function `(state, batch, controls) → (state', outputs)`. State stays inside the
  * back end from run to run; batch and controls go in and outputs come out at every run.
  */
-import type { Tensor, Tensors } from "./tensor.js";
+import type { Tensor, Tensors } from "../contracts/tensor.js";
 import type { TracedProgram } from "./trace.js";
 
 export type BackendName = "native" | "wasm";

@@ -1,6 +1,7 @@
 /** Floating point operations of a program, counted from its IR: one an output element, two a multiply–add. */
+
+import { sizeOf } from "../contracts/tensor.js";
 import type { Equation, Ir, ParamsOf } from "./ir.js";
-import { sizeOf } from "./tensor.js";
 
 /** Primitives that move, select or reinterpret values and compute nothing. */
 const FREE: ReadonlySet<string> = new Set([

@@ -2,6 +2,13 @@
 import type { ClosedJaxpr } from "@jax-js/jax";
 import { KasminaError } from "../base/errors.js";
 import {
+  type DType,
+  formatSpec,
+  type Tensor,
+  type TensorData,
+  type TensorSpec,
+} from "../contracts/tensor.js";
+import {
   type Atom,
   type Equation,
   type Ir,
@@ -10,7 +17,6 @@ import {
   type Primitive,
   type Variable,
 } from "./ir.js";
-import { type DType, formatSpec, type Tensor, type TensorData, type TensorSpec } from "./tensor.js";
 
 const KNOWN: ReadonlySet<string> = new Set(PRIMITIVES);
 const DTYPES: ReadonlySet<string> = new Set(["float32", "int32", "uint32", "bool"] satisfies DType[]);

@@ -2,7 +2,7 @@
  * The small program that tracing yields: single assignment, one primitive an equation, nested jits inlined.
  * It is plain data (structured-clonable), so it can be lowered in another thread, walked and printed.
  */
-import { type DType, formatSpec, type Tensor, type TensorSpec } from "./tensor.js";
+import { type DType, formatSpec, type Tensor, type TensorSpec } from "../contracts/tensor.js";
 
 /** All primitives of jax-js 0.1.25 that can stand in a traced program once nested jits are inlined. */
 export const PRIMITIVES = [

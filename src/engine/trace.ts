@@ -7,10 +7,10 @@
 import { type Array as JaxArray, makeJaxpr, numpy as np, tree } from "@jax-js/jax";
 import { sha256Hex } from "../base/bytes.js";
 import { KasminaError, messageOf } from "../base/errors.js";
+import type { TensorSpec, TensorSpecs } from "../contracts/tensor.js";
 import { countFlops } from "./flops.js";
 import { irFromJaxpr } from "./from-jaxpr.js";
 import { type Ir, printIr } from "./ir.js";
-import type { TensorSpec, TensorSpecs } from "./tensor.js";
 
 export type { JaxArray };
 

@@ -1,4 +1,4 @@
-/** Plain tensors: what crosses the engine's border. Row-major, little-endian, owned by whoever holds them. */
+/** Plain tensors: what crosses the borders between rooms. Row-major, little-endian, owned by whoever holds them. */
 import { KasminaError } from "../base/errors.js";
 
 export type DType = "float32" | "int32" | "uint32" | "bool";
