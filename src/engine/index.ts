@@ -20,3 +20,4 @@ export {
   type TracedProgram,
   trace,
 } from "./trace.js";
+export { createWasmBackend } from "./wasm.js";
