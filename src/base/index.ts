@@ -2,3 +2,4 @@ export { concatBytes, sha256Hex, toHex, u32be, utf8 } from "./bytes.js";
 export { type Clock, ManualClock, systemClock, type Timer } from "./clock.js";
 export { DependencyViolationError, ERROR_CODES, type ErrorCode, KasminaError, messageOf } from "./errors.js";
 export { Random } from "./random.js";
+export { parseStrictJson } from "./strict-json.js";

@@ -1,4 +1,10 @@
 export {
+  decodeSafetensors,
+  encodeSafetensors,
+  type SafetensorsContent,
+  type SafetensorsLimits,
+} from "./safetensors.js";
+export {
   checkedTensor,
   type DType,
   float32,
