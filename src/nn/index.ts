@@ -1,1 +1,56 @@
-export {};
+export {
+  type Blueprint,
+  type BlueprintParameters,
+  countKernelParameters,
+  defineBlueprint,
+  initKernel,
+  type ParameterBounds,
+  parameterProblem,
+  resolveParameters,
+} from "./blueprint.js";
+export {
+  BlueprintRegistry,
+  builtinBlueprints,
+  convResidual,
+  lowRank,
+  mlpResidual,
+  squeezeExcite,
+} from "./blueprints/index.js";
+export {
+  type Block,
+  countHostParameters,
+  defineBlock,
+  defineHost,
+  type Host,
+  type HostSlot,
+  initHost,
+  labelShape,
+  labelsPerExample,
+  slotsOf,
+} from "./host.js";
+export { createHost, HOST_IDS, type HostId, type HostTask } from "./hosts/index.js";
+export { type ResConvOptions, resconv } from "./hosts/resconv.js";
+export { type ResMlpOptions, resmlp } from "./hosts/resmlp.js";
+export {
+  conv3x3,
+  correct,
+  crossEntropy,
+  gelu,
+  globalAveragePool,
+  layerNorm,
+  linear,
+  maxPool2x2,
+  relu,
+  sigmoid,
+} from "./layers.js";
+export {
+  heNormal,
+  type Initializer,
+  lecunNormal,
+  normal,
+  ones,
+  type ParameterSpec,
+  type ParameterSpecs,
+  type Parameters,
+  zeros,
+} from "./parameters.js";

@@ -1,0 +1,40 @@
+/** The blueprints that come with Kasmina, and the registry that a run looks its blueprints up in. */
+import { KasminaError } from "../../base/index.js";
+import type { Blueprint } from "../blueprint.js";
+import { convResidual } from "./conv-residual.js";
+import { lowRank } from "./low-rank.js";
+import { mlpResidual } from "./mlp-residual.js";
+import { squeezeExcite } from "./squeeze-excite.js";
+
+export { convResidual, lowRank, mlpResidual, squeezeExcite };
+
+/** Blueprints by id. */
+export class BlueprintRegistry {
+  readonly #blueprints: ReadonlyMap<string, Blueprint>;
+
+  /** @throws KasminaError `invalid_argument` where two share an id */
+  constructor(blueprints: readonly Blueprint[]) {
+    this.#blueprints = new Map(blueprints.map((blueprint) => [blueprint.id, blueprint]));
+    if (this.#blueprints.size !== blueprints.length) {
+      throw new KasminaError("invalid_argument", "two blueprints share an id");
+    }
+  }
+
+  get ids(): readonly string[] {
+    return [...this.#blueprints.keys()];
+  }
+
+  find(id: string): Blueprint | undefined {
+    return this.#blueprints.get(id);
+  }
+
+  /** @throws KasminaError `invalid_argument` for an unknown id */
+  get(id: string): Blueprint {
+    const blueprint = this.find(id);
+    if (!blueprint)
+      throw new KasminaError("invalid_argument", `unknown blueprint ${id}; known: ${this.ids.join(", ")}`);
+    return blueprint;
+  }
+}
+
+export const builtinBlueprints = new BlueprintRegistry([mlpResidual, lowRank, convResidual, squeezeExcite]);

@@ -1,0 +1,99 @@
+/** A host: an ordered list of blocks, with a slot after each block that allows one. */
+import { KasminaError } from "../base/index.js";
+import { sizeOf, type Tensors } from "../contracts/index.js";
+import type { JaxArray } from "../engine/index.js";
+import { countParameters, initParameters, type ParameterSpecs, type Parameters } from "./parameters.js";
+
+export interface Block<P extends string = string> {
+  /** Unique in its host; the slot after the block bears it too. Letters, digits, `-`, `_`. */
+  readonly name: string;
+  readonly parameters: ParameterSpecs<P>;
+  /** Shape of what the block gives, without the batch axis. */
+  readonly outputShape: readonly number[];
+  /** Whether seeds may be grafted after this block. Default false. */
+  readonly slot?: boolean;
+  /** Pure; consumes x [batch, ...]. Parameters arrive with a reference each: `.ref` one that is used twice. */
+  apply(parameters: Parameters<P>, x: JaxArray): JaxArray;
+}
+
+export interface Host {
+  readonly id: string;
+  /** Shape of one input, without the batch axis. */
+  readonly inputShape: readonly number[];
+  /** float32 for measurements, int32 for tokens. */
+  readonly inputDType: "float32" | "int32";
+  /** The last axis of the logits. */
+  readonly classes: number;
+  readonly blocks: readonly Block[];
+}
+
+/** A place in a host where seeds live: right after the block of the same name. */
+export interface HostSlot {
+  readonly id: string;
+  /** Shape of the activation there, without the batch axis. */
+  readonly shape: readonly number[];
+  /** Index of its block in the host, counted from 0. */
+  readonly depth: number;
+}
+
+const NAME = /^[A-Za-z0-9_-]{1,64}$/;
+
+/**
+ * Checks a host and returns it. The last block must give [..., classes] and have no slot; names are unique; at
+ * least one block has a slot.
+ * @throws KasminaError `invalid_argument` naming the block
+ */
+export function defineHost(
+  host: Omit<Host, "inputDType"> & { readonly inputDType?: Host["inputDType"] },
+): Host {
+  const names = host.blocks.map((block) => block.name);
+  const fail = (what: string): never => {
+    throw new KasminaError("invalid_argument", `host ${host.id}: ${what}`);
+  };
+  for (const [i, name] of names.entries()) {
+    if (!NAME.test(name)) fail(`block name "${name}" may hold letters, digits, - and _ only`);
+    if (name === "grown") fail(`block name "grown" is kept for fossilized seeds`);
+    if (names.indexOf(name) !== i) fail(`two blocks are named ${name}`);
+  }
+  const last = host.blocks.at(-1);
+  if (last?.outputShape.at(-1) !== host.classes)
+    fail(`the last block must give [..., ${host.classes}] (the classes)`);
+  if (last?.slot) fail(`the last block, ${last.name}, gives the logits and can have no slot`);
+  if (!host.blocks.some((block) => block.slot)) fail("no block has a slot, so nothing could grow");
+  return { inputDType: "float32", ...host };
+}
+
+/** Lets TypeScript infer a block's parameter names, so that `apply` sees them typed. */
+export function defineBlock<P extends string>(block: Block<P>): Block {
+  return block as unknown as Block;
+}
+
+/** The slots of a host, in host order. */
+export function slotsOf(host: Host): HostSlot[] {
+  return host.blocks.flatMap((block, depth) =>
+    block.slot ? [{ id: block.name, shape: block.outputShape, depth }] : [],
+  );
+}
+
+/** Initial parameters by path, `host/<block>/<name>`. */
+export function initHost(host: Host, seed: number): Tensors {
+  return Object.assign(
+    {},
+    ...host.blocks.map((block) => initParameters(block.parameters, `host/${block.name}`, seed)),
+  );
+}
+
+/** Number of scalars in a host's parameters. */
+export function countHostParameters(host: Host): number {
+  return host.blocks.reduce((sum, block) => sum + countParameters(block.parameters), 0);
+}
+
+/** Predictions per example: 1, or the sequence length where the host gives logits at every position. */
+export function labelShape(host: Host): readonly number[] {
+  return host.blocks.at(-1)?.outputShape.slice(0, -1) ?? [];
+}
+
+/** Labels per example. */
+export function labelsPerExample(host: Host): number {
+  return sizeOf(labelShape(host));
+}

@@ -1,0 +1,57 @@
+/** A residual multi-layer perceptron: stem, pre-norm residual blocks, head (after Touvron et al. 2021, arXiv:2105.03404, without the patch mixing). */
+import { sizeOf } from "../../contracts/index.js";
+import { type Block, defineBlock, defineHost, type Host } from "../host.js";
+import { layerNorm, linear, relu } from "../layers.js";
+import { heNormal, lecunNormal, ones, zeros } from "../parameters.js";
+
+export interface ResMlpOptions {
+  readonly inputShape: readonly number[];
+  readonly classes: number;
+  /** Channels of the residual stream. Default 32. */
+  readonly width?: number;
+  /** Residual blocks, a slot after each. Default 2. */
+  readonly depth?: number;
+}
+
+/** Input [batch, ...inputShape] → logits [batch, classes]; slots `block1` … of shape [width]. */
+export function resmlp({ inputShape, classes, width = 32, depth = 2 }: ResMlpOptions): Host {
+  const inputs = sizeOf(inputShape);
+  const stem = defineBlock({
+    name: "stem",
+    parameters: { w: { shape: [inputs, width], init: heNormal }, b: { shape: [width], init: zeros } },
+    outputShape: [width],
+    apply: ({ w, b }, x) => relu(linear(x.reshape([-1, inputs]), w, b)),
+  });
+  const head = defineBlock({
+    name: "head",
+    parameters: {
+      scale: { shape: [width], init: ones },
+      shift: { shape: [width], init: zeros },
+      w: { shape: [width, classes], init: lecunNormal },
+      b: { shape: [classes], init: zeros },
+    },
+    outputShape: [classes],
+    apply: ({ scale, shift, w, b }, x) => linear(layerNorm(x, scale, shift), w, b),
+  });
+  const blocks = Array.from({ length: depth }, (_, i) => residualBlock(`block${i + 1}`, width));
+  return defineHost({ id: "resmlp", inputShape, classes, blocks: [stem, ...blocks, head] });
+}
+
+/** h + W₂·relu(W₁·norm(h)): h [batch, width] → [batch, width]. */
+function residualBlock(name: string, width: number): Block {
+  return defineBlock({
+    name,
+    parameters: {
+      scale: { shape: [width], init: ones },
+      shift: { shape: [width], init: zeros },
+      up: { shape: [width, width], init: heNormal },
+      upBias: { shape: [width], init: zeros },
+      down: { shape: [width, width], init: zeros },
+      downBias: { shape: [width], init: zeros },
+    },
+    outputShape: [width],
+    slot: true,
+    apply: ({ scale, shift, up, upBias, down, downBias }, h) =>
+      h.ref.add(linear(relu(linear(layerNorm(h, scale, shift), up, upBias)), down, downBias)),
+  });
+}
