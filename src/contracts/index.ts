@@ -1,9 +1,60 @@
 export {
+  type BlendConfig,
+  type BlendSchedule,
+  blendFromProto,
+  blendToProto,
+  DEFAULT_BLEND,
+} from "./blend.js";
+export {
+  type BlendCurve,
+  type BlendMode,
+  type BreakerName,
+  type CommandKind,
+  type EmergencyLevel,
+  GATES,
+  type Gate,
+  type Operation,
+  type OutcomeStatus,
+  type Priority,
+  type ResetScope,
+  type RollbackSource,
+  STAGES,
+  type Stage,
+  type TelemetryLevel,
+  type TelemetryRoute,
+} from "./names.js";
+export type {
+  CommandDelivery,
+  CommandOutcome,
+  CommandSource,
+  Estimate,
+  Kernel,
+  KernelRequest,
+  KernelSlot,
+  KernelSource,
+  SeedState,
+  SlotState,
+  SystemState,
+  TelemetrySink,
+} from "./ports.js";
+export {
   decodeSafetensors,
   encodeSafetensors,
   type SafetensorsContent,
   type SafetensorsLimits,
 } from "./safetensors.js";
+export {
+  type Attributes,
+  type AttributeValue,
+  EVENT_NAMES,
+  type EventName,
+  gravestLevel,
+  LEVELS,
+  priorityOf,
+  type TelemetryEvent,
+  type TelemetryMetric,
+  type TelemetryPacket,
+} from "./telemetry.js";
 export {
   checkedTensor,
   type DType,

@@ -1,0 +1,106 @@
+/** What the parts tell the world (DESIGN §13), as plain data that can be posted to another thread. */
+import type { Priority, TelemetryLevel, TelemetryRoute } from "./names.js";
+
+/** Every event name. */
+export const EVENT_NAMES = [
+  "seed_operation",
+  "seed_stage",
+  "gate_event",
+  "gate_failure",
+  "blend_config",
+  "command_rejected",
+  "command_duplicate",
+  "nonce_ledger_truncated",
+  "prefetch_requested",
+  "prefetch_ready",
+  "prefetch_error",
+  "prefetch_timeout",
+  "prefetch_canceled",
+  "cache_lock_contention",
+  "violation_recorded",
+  "isolation_breaker",
+  "isolation_unproven",
+  "breaker_event",
+  "seed_paused",
+  "seed_resumed",
+  "registry_reset",
+  "teacher_registered",
+  "teacher_deregistered",
+  "rollback_ready",
+  "rollback_restored",
+  "emergency",
+  "degraded_inputs",
+  "optimizer_adjusted",
+  "memory_gc",
+  "queue_dropped",
+  "dependency_violation",
+] as const;
+export type EventName = (typeof EVENT_NAMES)[number];
+
+export type AttributeValue = string | number | boolean;
+/** For people and dashboards; no code acts on them. */
+export type Attributes = Readonly<Record<string, AttributeValue>>;
+
+export interface TelemetryEvent {
+  readonly name: EventName;
+  readonly level: TelemetryLevel;
+  /** Milliseconds since 1970-01-01 UTC. */
+  readonly atMs: number;
+  readonly attributes: Attributes;
+}
+
+export interface TelemetryMetric {
+  /** As DESIGN §13 spells it, such as `kasmina.seed.alpha`. */
+  readonly name: string;
+  readonly value: number;
+  /** Beside the packet's run and seed. */
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** What one seed, or the run, has to say about one step. */
+export interface TelemetryPacket {
+  readonly trainingRunId: string;
+  /** The part that speaks: kasmina, tolaria, tamiyo, oona. */
+  readonly source: string;
+  /** Left out: the run itself. */
+  readonly seedId?: string;
+  readonly step: number;
+  readonly epoch: number;
+  readonly atMs: number;
+  /** Of the gravest event; INFO where there is none. */
+  readonly level: TelemetryLevel;
+  readonly priority: Priority;
+  readonly route: TelemetryRoute;
+  readonly events: readonly TelemetryEvent[];
+  readonly metrics: readonly TelemetryMetric[];
+  /** The last packet of this seed: its series end here. */
+  readonly retired: boolean;
+}
+
+/** From the least grave to the gravest. */
+export const LEVELS = ["INFO", "WARNING", "ERROR", "CRITICAL"] as const satisfies readonly TelemetryLevel[];
+
+const GRAVITY: { readonly [L in TelemetryLevel]: number } = { INFO: 0, WARNING: 1, ERROR: 2, CRITICAL: 3 };
+const PRIORITY_OF: { readonly [L in TelemetryLevel]: Priority } = {
+  INFO: "LOW",
+  WARNING: "NORMAL",
+  ERROR: "HIGH",
+  CRITICAL: "CRITICAL",
+};
+
+/** Greater is graver. */
+export function gravityOf(level: TelemetryLevel): number {
+  return GRAVITY[level];
+}
+
+export function priorityOf(level: TelemetryLevel): Priority {
+  return PRIORITY_OF[level];
+}
+
+/** The level of the gravest event; INFO where there is none. */
+export function gravestLevel(events: readonly TelemetryEvent[]): TelemetryLevel {
+  return events.reduce<TelemetryLevel>(
+    (gravest, event) => (GRAVITY[event.level] > GRAVITY[gravest] ? event.level : gravest),
+    "INFO",
+  );
+}
