@@ -1,3 +1,11 @@
+export {
+  AsyncWorker,
+  type AsyncWorkerOptions,
+  type AsyncWorkerStats,
+  type Job,
+  type JobOptions,
+  type JobOutcome,
+} from "./async-worker.js";
 export { concatBytes, sha256Hex, toHex, u32be, utf8 } from "./bytes.js";
 export { type Clock, ManualClock, systemClock, type Timer } from "./clock.js";
 export { DependencyViolationError, ERROR_CODES, type ErrorCode, KasminaError, messageOf } from "./errors.js";
