@@ -5,6 +5,14 @@ export {
   blendToProto,
   DEFAULT_BLEND,
 } from "./blend.js";
+export type {
+  Batch,
+  BatchSource,
+  Dataset,
+  EvaluationBatch,
+  EvaluationSource,
+  Rows,
+} from "./dataset.js";
 export {
   type BlendCurve,
   type BlendMode,

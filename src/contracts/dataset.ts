@@ -1,0 +1,66 @@
+/**
+ * Labelled data, as the trainer meets it. The rooms that read files or generate data build these; the trainer
+ * needs nothing else, so a library user's own arrays or own batches serve as well.
+ */
+import type { Tensor } from "./tensor.js";
+
+/** Labelled rows of one split. Owned by the dataset, read by everybody, changed by nobody. */
+export interface Rows {
+  /** `count` × the row size values, row after row. */
+  readonly inputs: Float32Array | Uint8Array;
+  /** Every input is multiplied by this as it goes into a batch: 1/255 for bytes, else 1. */
+  readonly scale: number;
+  /** One class number a row, 0 .. classes − 1. */
+  readonly labels: Int32Array;
+  readonly count: number;
+}
+
+export interface Dataset {
+  /** As the user named it: `mnist`, `csv:iris.csv?label=species`. */
+  readonly name: string;
+  /** Shape of one row, without the batch: [28, 28, 1], or [2]. */
+  readonly inputShape: readonly number[];
+  readonly classes: number;
+  /** What each class number stands for, where the data says so. */
+  readonly classNames?: readonly string[];
+  /** What the parameters learn from. */
+  readonly train: Rows;
+  /** A fixed part of the training data that nothing learns from: it serves gates and policy. */
+  readonly heldOut: Rows;
+  /** Only for the final report. */
+  readonly test: Rows;
+}
+
+export interface Batch {
+  /** float32 [batch, ...inputShape] */
+  readonly inputs: Tensor;
+  /** int32 [batch] */
+  readonly labels: Tensor;
+}
+
+export interface EvaluationBatch extends Batch {
+  /** float32 [batch]: 1 for a row that counts, 0 for padding. */
+  readonly weights: Tensor;
+  /** How many rows count. */
+  readonly count: number;
+}
+
+/** Training batches by position, so that a run can go on from any step. */
+export interface BatchSource {
+  readonly batch: number;
+  readonly stepsPerEpoch: number;
+  /**
+   * The batch of a step, counted from 0 over all epochs. The same step always gives the same rows. The tensors
+   * may be overwritten by the next call.
+   */
+  at(step: number): Batch;
+}
+
+/** Batches that cover every row of a split once, in order. */
+export interface EvaluationSource {
+  readonly batch: number;
+  /** Rows covered. */
+  readonly count: number;
+  /** The tensors of a batch may be overwritten when the next one is asked for. */
+  batches(): Iterable<EvaluationBatch>;
+}

@@ -1,0 +1,54 @@
+/** A dataset from arrays in memory: the door for library users' own data, and where every reader ends. */
+import { KasminaError } from "../base/errors.js";
+import type { Dataset, Rows } from "../contracts/dataset.js";
+import { checkedRows, type RowsInput, takeRows } from "./rows.js";
+import { stratifiedSplit } from "./split.js";
+
+/** Of the training rows, the part that is held out for gates and policy where the caller brings none. */
+const HELD_OUT_FRACTION = 0.1;
+/** More would cost time in every evaluation and hardly sharpen a measurement. */
+const HELD_OUT_LIMIT = 5_000;
+
+export interface DatasetArrays {
+  readonly name: string;
+  /** Shape of one row, without the batch: [28, 28, 1], or [2]. */
+  readonly inputShape: readonly number[];
+  /** At least 2. */
+  readonly classes: number;
+  readonly classNames?: readonly string[];
+  readonly train: RowsInput;
+  /** Default: a tenth of `train`, at most 5,000 rows, which then leave `train`. */
+  readonly heldOut?: RowsInput;
+  readonly test: RowsInput;
+  /** Of the split that `heldOut` defaults to; default 0. Not the seed of a run: its data stays the same. */
+  readonly splitSeed?: number;
+}
+
+/**
+ * @throws KasminaError `invalid_data` naming the split and the row, for no rows, lengths that do not fit, inputs
+ * that are not finite, labels outside the classes
+ */
+export function datasetFromArrays(arrays: DatasetArrays): Dataset {
+  const { name, inputShape, classes } = arrays;
+  if (!Number.isInteger(classes) || classes < 2) {
+    throw new KasminaError("invalid_data", `${name}: needs at least 2 classes, got ${classes}`);
+  }
+  const rows = (input: RowsInput, split: string): Rows =>
+    checkedRows(input, inputShape, classes, `${name}, ${split}`);
+  const train = rows(arrays.train, "train");
+  const test = rows(arrays.test, "test");
+  const parts = arrays.heldOut
+    ? { train, heldOut: rows(arrays.heldOut, "heldOut") }
+    : holdOut(train, name, arrays.splitSeed ?? 0);
+  const names = arrays.classNames ? { classNames: arrays.classNames } : {};
+  return { name, inputShape, classes, ...names, ...parts, test };
+}
+
+function holdOut(train: Rows, name: string, seed: number): { train: Rows; heldOut: Rows } {
+  const fraction = Math.min(HELD_OUT_FRACTION, HELD_OUT_LIMIT / train.count);
+  const { kept, taken } = stratifiedSplit(train.labels, fraction, seed);
+  if (taken.length === 0) {
+    throw new KasminaError("invalid_data", `${name}: ${train.count} rows are too few to hold some out`);
+  }
+  return { train: takeRows(train, kept), heldOut: takeRows(train, taken) };
+}

@@ -1,0 +1,135 @@
+/** Batches for training, shuffled and addressed by step, and for evaluation, in order and padded. */
+import { KasminaError } from "../base/errors.js";
+import { Random } from "../base/random.js";
+import type {
+  Batch,
+  BatchSource,
+  Dataset,
+  EvaluationBatch,
+  EvaluationSource,
+  Rows,
+} from "../contracts/dataset.js";
+import { float32, int32, sizeOf } from "../contracts/tensor.js";
+
+/** One batch's arrays, filled again and again. */
+class BatchBuffer {
+  readonly inputs: Float32Array;
+  readonly labels: Int32Array;
+  readonly batch: Batch;
+  readonly #rowSize: number;
+
+  constructor(size: number, inputShape: readonly number[]) {
+    this.#rowSize = sizeOf(inputShape);
+    this.inputs = new Float32Array(size * this.#rowSize);
+    this.labels = new Int32Array(size);
+    this.batch = {
+      inputs: float32([size, ...inputShape], this.inputs),
+      labels: int32([size], this.labels),
+    };
+  }
+
+  /** Copies row `from` of `rows` to place `to` of the batch. */
+  copyRow(rows: Rows, from: number, to: number): void {
+    const size = this.#rowSize;
+    const source = from * size;
+    const target = to * size;
+    for (let i = 0; i < size; i++) this.inputs[target + i] = (rows.inputs[source + i] ?? 0) * rows.scale;
+    this.labels[to] = rows.labels[from] ?? 0;
+  }
+
+  /** Zeroes the places from `from` on. */
+  clear(from: number): void {
+    this.inputs.fill(0, from * this.#rowSize);
+    this.labels.fill(0, from);
+  }
+}
+
+export interface BatchOptions {
+  /** Rows a step, 1 .. the rows there are. */
+  readonly batch: number;
+  /** Decides the order, together with the epoch. */
+  readonly seed: number;
+}
+
+/**
+ * Shuffled batches over the training rows of a dataset. The order is a function of seed and epoch alone, so
+ * {@link at} may start anywhere. Rows that do not fill a last batch are left out of their epoch; another order
+ * brings them in the next one.
+ *
+ * @throws KasminaError `invalid_argument` for a batch that is not 1 .. the number of rows
+ */
+export class ShuffledBatches implements BatchSource {
+  readonly batch: number;
+  readonly stepsPerEpoch: number;
+  readonly #rows: Rows;
+  readonly #seed: number;
+  readonly #buffer: BatchBuffer;
+  readonly #order: Int32Array;
+  #epoch = -1;
+
+  constructor(dataset: Pick<Dataset, "name" | "inputShape" | "train">, options: BatchOptions) {
+    const rows = dataset.train;
+    checkBatch(options.batch);
+    if (options.batch > rows.count) {
+      throw new KasminaError(
+        "invalid_argument",
+        `batch ${options.batch} is larger than the ${rows.count} training rows of ${dataset.name}`,
+      );
+    }
+    this.batch = options.batch;
+    this.stepsPerEpoch = Math.floor(rows.count / options.batch);
+    this.#rows = rows;
+    this.#seed = options.seed;
+    this.#buffer = new BatchBuffer(options.batch, dataset.inputShape);
+    this.#order = new Int32Array(rows.count);
+  }
+
+  at(step: number): Batch {
+    if (!Number.isInteger(step) || step < 0) throw new RangeError(`step must be 0 or more, got ${step}`);
+    this.#enterEpoch(Math.floor(step / this.stepsPerEpoch));
+    const start = (step % this.stepsPerEpoch) * this.batch;
+    for (let i = 0; i < this.batch; i++) this.#buffer.copyRow(this.#rows, this.#order[start + i] ?? 0, i);
+    return this.#buffer.batch;
+  }
+
+  #enterEpoch(epoch: number): void {
+    if (epoch === this.#epoch) return;
+    for (let i = 0; i < this.#order.length; i++) this.#order[i] = i;
+    Random.forLabel(this.#seed, `epoch/${epoch}`).shuffle(this.#order);
+    this.#epoch = epoch;
+  }
+}
+
+/** All rows in order; the last batch is padded with zeros of weight 0. */
+export class OrderedBatches implements EvaluationSource {
+  readonly batch: number;
+  readonly count: number;
+  readonly #rows: Rows;
+  readonly #inputShape: readonly number[];
+
+  constructor(rows: Rows, inputShape: readonly number[], batch: number) {
+    checkBatch(batch);
+    this.batch = batch;
+    this.count = rows.count;
+    this.#rows = rows;
+    this.#inputShape = inputShape;
+  }
+
+  *batches(): Generator<EvaluationBatch> {
+    const buffer = new BatchBuffer(this.batch, this.#inputShape);
+    const weights = float32([this.batch], 1);
+    for (let start = 0; start < this.count; start += this.batch) {
+      const count = Math.min(this.batch, this.count - start);
+      for (let i = 0; i < count; i++) buffer.copyRow(this.#rows, start + i, i);
+      buffer.clear(count);
+      weights.data.fill(0, count);
+      yield { ...buffer.batch, weights, count };
+    }
+  }
+}
+
+function checkBatch(batch: number): void {
+  if (!Number.isInteger(batch) || batch < 1) {
+    throw new KasminaError("invalid_argument", `batch must be a whole number of 1 or more, got ${batch}`);
+  }
+}
