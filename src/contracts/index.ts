@@ -13,6 +13,15 @@ export type {
   EvaluationSource,
   Rows,
 } from "./dataset.js";
+export type {
+  Message,
+  MessageHandler,
+  MessageLane,
+  MessagePort,
+  PublishOptions,
+  SubscribeOptions,
+  Subscription,
+} from "./messages.js";
 export {
   type BlendCurve,
   type BlendMode,
