@@ -10,11 +10,16 @@ function leading(x: JaxArray): number[] {
   return x.shape.slice(0, -1);
 }
 
-/** x·w + b. x [..., in], w [in, out], b [out] → [..., out]. */
+/**
+ * x·wᵀ + b. x [..., in], w [out, in], b [out] → [..., out]. The weight is laid out so that the product reads it as it
+ * stands: a transposed copy that only the backward pass needs would change the order of summation, and so the last
+ * bit, between a differentiated pass and a plain one.
+ */
 export function linear(x: JaxArray, w: JaxArray, b?: JaxArray): JaxArray {
-  const shape = [...leading(x), w.shape[1] ?? 0];
-  const rows = x.ndim === 2 ? x : x.reshape([-1, w.shape[0] ?? 0]);
-  const y = np.matmul(rows, w);
+  const [outputs = 0, inputs = 0] = w.shape;
+  const shape = [...leading(x), outputs];
+  const rows = x.ndim === 2 ? x : x.reshape([-1, inputs]);
+  const y = np.matmul(rows, np.transpose(w));
   return (b ? y.add(b) : y).reshape(shape);
 }
 
@@ -31,9 +36,13 @@ export function layerNorm(x: JaxArray, scale: JaxArray, shift: JaxArray, epsilon
     .add(shift);
 }
 
-/** max(x, 0). Any shape. */
+/**
+ * max(x, 0). Any shape. Written as a choice so that x has two uses with and without gradients: the WebAssembly
+ * back end then never fuses it into the reduction before it, and a forward pass gives the same bits whether or
+ * not it is differentiated.
+ */
 export function relu(x: JaxArray): JaxArray {
-  return nn.relu(x);
+  return np.where(x.ref.less(0), 0, x);
 }
 
 /** x·σ(1.702·x), the sigmoid form of GELU (Hendrycks & Gimpel 2016, arXiv:1606.08415, §2). Any shape. */
@@ -48,7 +57,7 @@ export function sigmoid(x: JaxArray): JaxArray {
 
 /**
  * 3×3 convolution, stride 1, zero padding 1, as patches × matrix: jax-js's own `conv` is 14 times slower on
- * WebAssembly. x [batch, height, width, in], w [9·in, out] (rows: kernel row, kernel column, channel), b [out]
+ * WebAssembly. x [batch, height, width, in], w [out, 9·in] (kernel row, kernel column, channel), b [out]
  * → [batch, height, width, out].
  */
 export function conv3x3(x: JaxArray, w: JaxArray, b: JaxArray): JaxArray {

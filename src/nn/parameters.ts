@@ -22,7 +22,7 @@ export const zeros: Initializer = (shape) => new Float32Array(sizeOf(shape));
 
 export const ones: Initializer = (shape) => new Float32Array(sizeOf(shape)).fill(1);
 
-/** Normal with variance 2 / fan-in, fan-in being all sizes but the last (He et al. 2015, arXiv:1502.01852). */
+/** Normal with variance 2 / fan-in, fan-in being all sizes but the first (He et al. 2015, arXiv:1502.01852). */
 export const heNormal: Initializer = (shape, random) =>
   scaledNormal(shape, random, Math.sqrt(2 / fanIn(shape)));
 
@@ -36,7 +36,7 @@ export function normal(standardDeviation: number): Initializer {
 }
 
 function fanIn(shape: readonly number[]): number {
-  return Math.max(1, sizeOf(shape.slice(0, -1)));
+  return Math.max(1, sizeOf(shape.slice(1)));
 }
 
 function scaledNormal(shape: readonly number[], random: Random, scale: number): Float32Array {

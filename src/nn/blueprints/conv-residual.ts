@@ -11,9 +11,9 @@ export const convResidual = defineBlueprint({
   parameters: (shape, { channels = 0 }) => {
     const width = shape.at(-1) ?? 0;
     return {
-      w1: { shape: [9 * width, channels], init: heNormal },
+      w1: { shape: [channels, 9 * width], init: heNormal },
       b1: { shape: [channels], init: zeros },
-      w2: { shape: [9 * channels, width], init: zeros },
+      w2: { shape: [width, 9 * channels], init: zeros },
       b2: { shape: [width], init: zeros },
     };
   },

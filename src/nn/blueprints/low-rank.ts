@@ -10,7 +10,7 @@ export const lowRank = defineBlueprint({
   supports: (shape) => shape.length >= 1,
   parameters: (shape, { rank = 0 }) => {
     const width = shape.at(-1) ?? 0;
-    return { a: { shape: [width, rank], init: lecunNormal }, b: { shape: [rank, width], init: zeros } };
+    return { a: { shape: [rank, width], init: lecunNormal }, b: { shape: [width, rank], init: zeros } };
   },
   apply: ({ a, b }, h) => linear(linear(h, a), b),
 });

@@ -13,9 +13,9 @@ export const mlpResidual = defineBlueprint({
     return {
       scale: { shape: [width], init: ones },
       shift: { shape: [width], init: zeros },
-      up: { shape: [width, hidden], init: heNormal },
+      up: { shape: [hidden, width], init: heNormal },
       upBias: { shape: [hidden], init: zeros },
-      down: { shape: [hidden, width], init: zeros },
+      down: { shape: [width, hidden], init: zeros },
       downBias: { shape: [width], init: zeros },
     };
   },

@@ -14,9 +14,9 @@ export const squeezeExcite = defineBlueprint({
   parameters: (shape, { hidden = 0 }) => {
     const width = shape.at(-1) ?? 0;
     return {
-      w1: { shape: [width, hidden], init: heNormal },
+      w1: { shape: [hidden, width], init: heNormal },
       b1: { shape: [hidden], init: zeros },
-      w2: { shape: [hidden, width], init: zeros },
+      w2: { shape: [width, hidden], init: zeros },
       b2: { shape: [width], init: zeros },
     };
   },

@@ -27,9 +27,9 @@ export function resconv({ inputShape, classes, channels = 8, depth = 2 }: ResCon
   const stem = defineBlock({
     name: "stem",
     parameters: {
-      w1: { shape: [9 * inputChannels, channels], init: heNormal },
+      w1: { shape: [channels, 9 * inputChannels], init: heNormal },
       b1: { shape: [channels], init: zeros },
-      w2: { shape: [9 * channels, channels], init: heNormal },
+      w2: { shape: [channels, 9 * channels], init: heNormal },
       b2: { shape: [channels], init: zeros },
     },
     outputShape: size,
@@ -42,7 +42,7 @@ export function resconv({ inputShape, classes, channels = 8, depth = 2 }: ResCon
   const head = defineBlock({
     name: "head",
     parameters: {
-      w: { shape: [channels, classes], init: lecunNormal },
+      w: { shape: [classes, channels], init: lecunNormal },
       b: { shape: [classes], init: zeros },
     },
     outputShape: [classes],
@@ -58,9 +58,9 @@ function residualBlock(name: string, shape: readonly [number, number, number]): 
   return defineBlock({
     name,
     parameters: {
-      w1: { shape: [9 * channels, channels], init: heNormal },
+      w1: { shape: [channels, 9 * channels], init: heNormal },
       b1: { shape: [channels], init: zeros },
-      w2: { shape: [9 * channels, channels], init: zeros },
+      w2: { shape: [channels, 9 * channels], init: zeros },
       b2: { shape: [channels], init: zeros },
     },
     outputShape: shape,

@@ -18,7 +18,7 @@ export function resmlp({ inputShape, classes, width = 32, depth = 2 }: ResMlpOpt
   const inputs = sizeOf(inputShape);
   const stem = defineBlock({
     name: "stem",
-    parameters: { w: { shape: [inputs, width], init: heNormal }, b: { shape: [width], init: zeros } },
+    parameters: { w: { shape: [width, inputs], init: heNormal }, b: { shape: [width], init: zeros } },
     outputShape: [width],
     apply: ({ w, b }, x) => relu(linear(x.reshape([-1, inputs]), w, b)),
   });
@@ -27,7 +27,7 @@ export function resmlp({ inputShape, classes, width = 32, depth = 2 }: ResMlpOpt
     parameters: {
       scale: { shape: [width], init: ones },
       shift: { shape: [width], init: zeros },
-      w: { shape: [width, classes], init: lecunNormal },
+      w: { shape: [classes, width], init: lecunNormal },
       b: { shape: [classes], init: zeros },
     },
     outputShape: [classes],

@@ -1,0 +1,119 @@
+/** The training step of a topology as one program: gradients, then the optimizer's update of what learns. */
+import { sizeOf, type TensorSpec, type TensorSpecs } from "../contracts/index.js";
+import type { Arrays, JaxArray, ProgramDefinition } from "../engine/index.js";
+import {
+  batchSpecs,
+  blendControlSpecs,
+  globalNorm,
+  learningPlan,
+  lookupIn,
+  ownerOf,
+  parameterSpecs,
+  type SeedSite,
+  stepGradients,
+  type Topology,
+} from "../kasmina/index.js";
+import type { HyperArrays, Optimizer } from "./optimizers.js";
+
+const SCALAR: TensorSpec = { shape: [], dtype: "float32" };
+const HYPER_NAMES = ["lr", "momentum", "weight_decay"] as const;
+
+/** State path of one optimizer slot of a parameter: `optimizer/momentum/host/stem/w`. */
+export function slotPath(slot: string, parameter: string): string {
+  return `optimizer/${slot}/${parameter}`;
+}
+
+/** State path of the update count that the parameters of one module share: `optimizer/count/host/stem`. */
+export function countPath(parameter: string): string {
+  return `optimizer/count/${parameter.slice(0, parameter.lastIndexOf("/"))}`;
+}
+
+/** Control of a group's hyper-parameter; the group is `host` or a seed's id. */
+export function hyperControl(group: string, name: (typeof HYPER_NAMES)[number]): string {
+  return `optimizer/${group}/${name}`;
+}
+
+/** Specs of the optimizer state that belongs to parameters of these specs. */
+export function optimizerSpecs(optimizer: Optimizer, parameters: TensorSpecs): TensorSpecs {
+  const entries = Object.entries(parameters);
+  const slots = entries.flatMap(([path, spec]) =>
+    optimizer.slots.map((slot) => [slotPath(slot, path), spec] as const),
+  );
+  const counts = optimizer.countsSteps ? entries.map(([path]) => [countPath(path), SCALAR] as const) : [];
+  return Object.fromEntries([...slots, ...counts]);
+}
+
+/**
+ * The program of one step: state {parameters, optimizer}, batch {x, y}, controls {blend weights, hyper-parameters} →
+ * the parameters that learn with their optimizer state, and outputs `loss`, `accuracy`, per seed in TRAINING
+ * `loss/<id>`, per learning seed `gradient_norm/<id>`.
+ */
+export function trainStepProgram(topology: Topology, optimizer: Optimizer, batch: number): ProgramDefinition {
+  const specs = parameterSpecs(topology);
+  const plan = learningPlan(topology);
+  const learning = [...plan.main, ...[...plan.shadows.values()].flat()];
+  const learningSpecs = Object.fromEntries(learning.map((path) => [path, specs[path] ?? SCALAR]));
+  const groups = new Set(learning.map(ownerOf));
+  const hyper = [...groups].flatMap((group) =>
+    HYPER_NAMES.map((name) => [hyperControl(group, name), SCALAR] as const),
+  );
+  return {
+    name: "training step",
+    state: { ...specs, ...optimizerSpecs(optimizer, learningSpecs) },
+    batch: { ...batchSpecs(topology.host, batch) },
+    controls: { ...blendControlSpecs(topology), ...Object.fromEntries(hyper) },
+    run(state, arrays, controls) {
+      const { x, y } = arrays as Record<"x" | "y", JaxArray>;
+      const step = stepGradients(topology, state, controls, x, y);
+      const outputs: Arrays = { loss: step.loss, accuracy: step.accuracy };
+      for (const [site, loss] of step.shadowLosses) outputs[`loss/${site.seedId}`] = loss;
+      for (const site of topology.sites) addGradientNorm(outputs, site, step.gradients);
+      return { state: applyUpdates(optimizer, state, controls, step.gradients), outputs };
+    },
+  };
+}
+
+function addGradientNorm(outputs: Arrays, site: SeedSite, gradients: Arrays): void {
+  const own = Object.entries(gradients).filter(([path]) => ownerOf(path) === site.seedId);
+  if (own.length > 0)
+    outputs[`gradient_norm/${site.seedId}`] = globalNorm(own.map(([, gradient]) => gradient));
+}
+
+function applyUpdates(optimizer: Optimizer, state: Arrays, controls: Arrays, gradients: Arrays): Arrays {
+  const stateOf = lookupIn(state);
+  const controlOf = lookupIn(controls);
+  const next: Arrays = {};
+  for (const [path, gradient] of Object.entries(gradients)) {
+    const result = optimizer.update({
+      parameter: stateOf(path),
+      gradient,
+      slots: Object.fromEntries(optimizer.slots.map((slot) => [slot, stateOf(slotPath(slot, path))])),
+      hyper: hyperOf(controlOf, ownerOf(path)),
+      count: optimizer.countsSteps ? nextCount(next, stateOf, path) : undefined,
+    });
+    next[path] = result.parameter;
+    for (const [slot, array] of Object.entries(result.slots)) next[slotPath(slot, path)] = array;
+  }
+  return next;
+}
+
+/** The update count of the parameter's module, raised once a step. */
+function nextCount(next: Arrays, stateOf: (path: string) => JaxArray, path: string): JaxArray {
+  const key = countPath(path);
+  const count = next[key] ?? stateOf(key).add(1);
+  next[key] = count;
+  return count;
+}
+
+function hyperOf(controlOf: (name: string) => JaxArray, group: string): HyperArrays {
+  return {
+    lr: controlOf(hyperControl(group, "lr")),
+    momentum: controlOf(hyperControl(group, "momentum")),
+    weightDecay: controlOf(hyperControl(group, "weight_decay")),
+  };
+}
+
+/** Number of scalars in tensors of these specs. */
+export function countScalars(specs: TensorSpecs): number {
+  return Object.values(specs).reduce((sum, spec) => sum + sizeOf(spec.shape), 0);
+}
