@@ -84,6 +84,13 @@ describe("safetensors", () => {
     expect(first.tensors.step?.data[0]).toBe(7);
   });
 
+  test("a Node Buffer is read like any bytes", () => {
+    const file = Buffer.from(encodeSafetensors({ a: float32([2], [1, 2]), b: float32([2], [3, 4]) }));
+    const { tensors } = decodeSafetensors(file);
+    file.fill(0);
+    expect(tensors.b?.data).toEqual(Float32Array.of(3, 4));
+  });
+
   test("a view into a larger, unaligned buffer is read and written", () => {
     const file = encodeSafetensors(small);
     const shifted = concatBytes(new Uint8Array(3), file).subarray(3);

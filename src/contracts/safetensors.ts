@@ -181,7 +181,8 @@ function checkLayout(entries: readonly Entry[], dataLength: number): void {
 }
 
 function tensorFrom({ name, dtype, shape, begin, end }: Entry, data: Uint8Array): Tensor {
-  const bytes = data.slice(begin, end);
+  // Not slice(): that of a Node Buffer shares the memory of the whole file.
+  const bytes = Uint8Array.from(data.subarray(begin, end));
   if (dtype === "bool" && bytes.some((value) => value > 1))
     throw corrupt(`tensor ${quote(name)} holds a bool that is neither 0 nor 1`);
   return { shape, dtype, data: viewOf(dtype, bytes) };

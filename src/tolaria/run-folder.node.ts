@@ -1,0 +1,192 @@
+/**
+ * The folder of one run:
+ *
+ *     run.json        what was asked for; it claims the folder, so that no two runs share one
+ *     events.ndjson   one JSON object a line, as it happened
+ *     checkpoint/     the last checkpoint and the one before it
+ *     summary.json    the report; there once the run has ended
+ */
+import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
+import { mkdir, open, readdir, readFile, rmdir, stat, unlink } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { diskFiles, writeFileAtomically } from "../base/files.node.js";
+import { KasminaError, messageOf, utf8 } from "../base/index.js";
+import { type Checkpoint, type CheckpointInfo, type JsonObject, writeCheckpoint } from "./checkpoint.node.js";
+
+const RUN = "run.json";
+const EVENTS = "events.ndjson";
+const SUMMARY = "summary.json";
+const CHECKPOINT = "checkpoint";
+/** Whatever of these is in a folder, a run was there. */
+const TRACES = [RUN, EVENTS, SUMMARY, CHECKPOINT];
+
+/** A run's folder while the run goes on. */
+export class RunFolder {
+  readonly path: string;
+  readonly #events: number;
+  #open = true;
+
+  private constructor(path: string, events: number) {
+    this.path = path;
+    this.#events = events;
+  }
+
+  /**
+   * Makes the folder (or takes an existing one without a run in it) and writes run.json. Where that fails, what
+   * was made is removed again.
+   *
+   * @param about what was asked for: run id, configuration
+   * @throws KasminaError `invalid_argument` where the folder cannot be written, or holds a run already
+   */
+  static async create(path: string, about: JsonObject): Promise<RunFolder> {
+    const folder = resolve(path);
+    const made = await makeFolder(folder);
+    try {
+      await refuseRun(folder);
+      await claim(folder, about);
+      return new RunFolder(folder, openSync(join(folder, EVENTS), "a"));
+    } catch (error) {
+      if (made) await removeEmpty(folder, made);
+      throw usageError(folder, error);
+    }
+  }
+
+  get checkpointPath(): string {
+    return join(this.path, CHECKPOINT);
+  }
+
+  /** Appends one line to events.ndjson. */
+  append(record: object): void {
+    if (this.#open) writeSync(this.#events, `${JSON.stringify(record)}\n`);
+  }
+
+  /** Replaces the last checkpoint, whole or not at all; the one before it is kept. */
+  async writeCheckpoint(checkpoint: Checkpoint): Promise<CheckpointInfo> {
+    return writeCheckpoint(this.checkpointPath, checkpoint);
+  }
+
+  async writeSummary(summary: object): Promise<void> {
+    const text = `${JSON.stringify(summary, null, 2)}\n`;
+    await writeFileAtomically(join(this.path, SUMMARY), utf8(text)).catch((error: unknown) => {
+      throw new KasminaError("io", `cannot write ${join(this.path, SUMMARY)}: ${messageOf(error)}`, {
+        cause: error,
+      });
+    });
+  }
+
+  /** Forces the events to the disk and closes the file. May be called again. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    fsyncSync(this.#events);
+    closeSync(this.#events);
+  }
+}
+
+/** What {@link readRunFolder} finds. */
+export interface RunRecord {
+  readonly path: string;
+  readonly checkpointPath: string;
+  /** As given to {@link RunFolder.create}. */
+  readonly about: unknown;
+  /** Left out where the run has not ended, or ended without a report. */
+  readonly summary?: unknown;
+}
+
+/**
+ * @throws KasminaError `invalid_argument` where there is no run at `path`, `corrupt` where a file of it is not JSON
+ */
+export async function readRunFolder(path: string): Promise<RunRecord> {
+  const folder = resolve(path);
+  const about = await readJson(join(folder, RUN));
+  if (about === undefined)
+    throw new KasminaError("invalid_argument", `${folder} holds no run: no ${RUN} in it`);
+  const summary = await readJson(join(folder, SUMMARY));
+  const record = { path: folder, checkpointPath: join(folder, CHECKPOINT), about };
+  return summary === undefined ? record : { ...record, summary };
+}
+
+async function readJson(path: string): Promise<unknown> {
+  const text = await readFile(path, "utf8").catch(() => undefined);
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new KasminaError("corrupt", `${path} is not JSON: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/**
+ * Makes a folder and those above it. Not `mkdir` with `recursive`: Node 20 never returns from that under /proc.
+ *
+ * @returns the topmost folder that had to be made, or undefined where all were there
+ */
+async function makeFolder(folder: string): Promise<string | undefined> {
+  try {
+    return await makeStep(folder);
+  } catch (error) {
+    throw usageError(folder, error);
+  }
+}
+
+async function makeStep(folder: string): Promise<string | undefined> {
+  try {
+    await mkdir(folder);
+    return folder;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === "EEXIST" && (await stat(folder)).isDirectory()) return undefined;
+    if (code !== "ENOENT" || dirname(folder) === folder) throw error;
+  }
+  const topmost = await makeStep(dirname(folder));
+  await mkdir(folder);
+  return topmost ?? folder;
+}
+
+async function refuseRun(folder: string): Promise<void> {
+  const trace = (await readdir(folder)).find((name) => TRACES.includes(name));
+  if (trace)
+    throw new KasminaError("invalid_argument", `run folder ${folder} already holds a run (${trace})`);
+}
+
+/** Writes run.json, if and only if there is none yet: of two runs that start at once, one gets the folder. */
+async function claim(folder: string, about: JsonObject): Promise<void> {
+  const file = await open(join(folder, RUN), "wx");
+  try {
+    await file.writeFile(`${JSON.stringify(about, null, 2)}\n`);
+    await file.sync();
+  } catch (error) {
+    await unlink(join(folder, RUN)).catch(() => undefined);
+    throw error;
+  } finally {
+    await file.close();
+  }
+  await diskFiles.syncFolder(folder);
+}
+
+/** Removes the folders that were made, up to `topmost`, as far as nobody put anything into them. */
+async function removeEmpty(folder: string, topmost: string): Promise<void> {
+  for (let path = folder; path.length >= topmost.length; path = dirname(path)) {
+    const removed = await rmdir(path).then(
+      () => true,
+      () => false,
+    );
+    if (!removed) return;
+  }
+}
+
+/** Why a folder cannot be used, in words; the code alone for what is not listed. */
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: "is not writable: permission denied",
+  ENOENT: "cannot be made here",
+  EROFS: "is not writable: read-only file system",
+  EEXIST: "cannot be made: there is a file of that name, or another run has just begun there",
+  ENOTDIR: "cannot be made: a part of its path is a file",
+};
+
+function usageError(folder: string, error: unknown): KasminaError {
+  if (error instanceof KasminaError) return error;
+  const code = (error as NodeJS.ErrnoException).code ?? "";
+  const reason = REASONS[code] ?? `is not writable: ${messageOf(error)}`;
+  return new KasminaError("invalid_argument", `run folder ${folder} ${reason}`, { cause: error });
+}
