@@ -1,1 +1,14 @@
-export {};
+export { type GrowthConfig, type GrowthOptions, parseGrowthConfig } from "./growth-config.js";
+export type {
+  EpochLine,
+  EventLine,
+  GrowthCallbacks,
+  GrowthLine,
+  GrowthRunner,
+  NoticeLine,
+  Phase,
+  SeedProgress,
+  SeedReport,
+  StepLine,
+  Summary,
+} from "./growth-lines.js";

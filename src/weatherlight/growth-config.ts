@@ -1,0 +1,106 @@
+/** What a growth run is asked for, as plain data that can be posted to another thread, and its one validator. */
+import { z } from "zod";
+import { KasminaError } from "../base/index.js";
+import { builtinBlueprints, HOST_IDS } from "../nn/index.js";
+
+/** Of a run, where nothing else is asked for. Epochs and batch depend on the data: see {@link DATA_DEFAULTS}. */
+const DATA_DEFAULTS: Readonly<Record<string, { readonly epochs: number; readonly batch: number }>> = {
+  mnist: { epochs: 6, batch: 128 },
+  spirals: { epochs: 40, batch: 50 },
+};
+const OTHER_DATA = { epochs: 20, batch: 32 };
+
+const EPOCHS_MAX = 100_000;
+const BATCH_MAX = 1_000_000;
+const THREADS_MAX = 256;
+
+const wholeNumber = (min: number, max: number) => {
+  const error = `must be a whole number in ${min}..${max}`;
+  return z.number({ error }).refine((n) => Number.isInteger(n) && n >= min && n <= max, { error });
+};
+const oneOf = (values: readonly [string, ...string[]]) =>
+  z.enum(values, { error: `must be one of ${values.join(", ")}` });
+const text = z.string({ error: "must be a text" }).min(1, { error: "must not be empty" });
+const flag = z.boolean({ error: "must be true or false" });
+
+const [firstHost = "", ...otherHosts] = HOST_IDS as readonly string[];
+
+const schema = z.strictObject({
+  /** Names the run in telemetry and files; default: made by the caller's clock, see `runGrowth`. */
+  runId: text.optional(),
+  /** `mnist`, `idx:<dir>`, `csv:<file>?label=<column>`, `spirals`; default `spirals`. */
+  data: text.default("spirals"),
+  host: oneOf([firstHost, ...otherHosts]).default("resmlp"),
+  /** `auto` takes native where it loads and else wasm. */
+  engine: oneOf(["auto", "native", "wasm"]).default("auto"),
+  /** Threads of the native engine; default: one a physical core. */
+  threads: wholeNumber(1, THREADS_MAX).optional(),
+  epochs: wholeNumber(1, EPOCHS_MAX).optional(),
+  batch: wholeNumber(1, BATCH_MAX).optional(),
+  /** Learning rate; default: the optimizer's. */
+  lr: z
+    .number({ error: "must be a number greater than 0" })
+    .refine((n) => Number.isFinite(n) && n > 0, { error: "must be a number greater than 0" })
+    .optional(),
+  optimizer: oneOf(["sgd", "adam", "adamw"]).default("adam"),
+  /** Everything random in a run follows from it. */
+  seed: wholeNumber(0, 0xffff_ffff).default(0),
+  /** Blueprint of the seeds; `auto`: the one that suits the slot. */
+  blueprint: oneOf(["auto", ...builtinBlueprints.ids]).default("auto"),
+  /** Slots that may be grown in; default: all of the host. */
+  slots: z
+    .array(text, { error: "must be a list of slot names" })
+    .min(1, { error: "must name a slot" })
+    .optional(),
+  /** `plateau` germinates when the held-out loss flattens, `epoch:<n>` at the start of that epoch. */
+  policy: z
+    .string()
+    .regex(/^(plateau|epoch:[1-9]\d{0,5})$/, { error: "must be plateau or epoch:<n>" })
+    .default("plateau"),
+  /** false: the host alone, without a seed. */
+  growth: flag.default(true),
+  /** Also trains the same host alone, for the same number of epochs, and reports both. */
+  compare: flag.default(false),
+  /** Folder for the run's files; left out: no files. */
+  runDir: text.optional(),
+});
+
+/** What a caller may leave out. */
+export type GrowthOptions = z.input<typeof schema>;
+
+/** With every default filled in. */
+export type GrowthConfig = z.output<typeof schema> & { readonly epochs: number; readonly batch: number };
+
+/**
+ * Checks options and fills in the defaults.
+ *
+ * @throws KasminaError `invalid_argument` naming the key, what it must be and what it was; `details.key` holds the key
+ */
+export function parseGrowthConfig(options: unknown): GrowthConfig {
+  const result = schema.safeParse(options);
+  if (!result.success) throw firstProblem(result.error.issues[0], options);
+  const kind = result.data.data.split(/[:?]/)[0] ?? "";
+  const { epochs, batch } = Object.hasOwn(DATA_DEFAULTS, kind)
+    ? (DATA_DEFAULTS[kind] ?? OTHER_DATA)
+    : OTHER_DATA;
+  return {
+    ...result.data,
+    epochs: result.data.epochs ?? epochs,
+    batch: result.data.batch ?? batch,
+  };
+}
+
+function firstProblem(issue: z.core.$ZodIssue | undefined, options: unknown): KasminaError {
+  if (issue?.code === "unrecognized_keys") {
+    const known = Object.keys(schema.shape).join(", ");
+    return new KasminaError("invalid_argument", `unknown key ${issue.keys.join(", ")}; known are ${known}`);
+  }
+  const key = String(issue?.path[0] ?? "");
+  if (!issue || key === "") {
+    return new KasminaError("invalid_argument", "a growth configuration must be an object");
+  }
+  const value = (options as Readonly<Record<string, unknown>>)[key];
+  const got = typeof value === "string" ? `"${value}"` : String(value);
+  const problem = `${issue.message}, got ${got}`;
+  return new KasminaError("invalid_argument", `${key} ${problem}`, { details: { key, problem } });
+}
