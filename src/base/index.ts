@@ -1,3 +1,4 @@
+export { abortable, abortError } from "./abortable.js";
 export {
   AsyncWorker,
   type AsyncWorkerOptions,
@@ -8,6 +9,7 @@ export {
 } from "./async-worker.js";
 export { concatBytes, sha256Hex, toHex, u32be, utf8 } from "./bytes.js";
 export { type Clock, ManualClock, systemClock, type Timer } from "./clock.js";
+export { type Deferred, deferred } from "./deferred.js";
 export { DependencyViolationError, ERROR_CODES, type ErrorCode, KasminaError, messageOf } from "./errors.js";
 export { Random } from "./random.js";
 export { parseStrictJson } from "./strict-json.js";

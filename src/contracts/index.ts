@@ -13,6 +13,17 @@ export type {
   EvaluationSource,
   Rows,
 } from "./dataset.js";
+export {
+  decodeKernelError,
+  decodeKernelReady,
+  decodeKernelRequest,
+  encodeKernelError,
+  encodeKernelReady,
+  encodeKernelRequest,
+  KERNEL_TOPICS,
+  type KernelError,
+  type KernelReady,
+} from "./kernel-messages.js";
 export type {
   Message,
   MessageHandler,

@@ -1,0 +1,24 @@
+/** Waiting that can be given up. */
+import { KasminaError } from "./errors.js";
+
+/** `promise`, or a rejection with KasminaError `canceled` (or the signal's own, where it is one) once `signal` aborts. */
+export async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  let onAbort = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(abortError(signal));
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+export function abortError(signal: AbortSignal): KasminaError {
+  const reason: unknown = signal.reason;
+  if (reason instanceof KasminaError) return reason;
+  return new KasminaError("canceled", "the wait was given up", { cause: reason });
+}

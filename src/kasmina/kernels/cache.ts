@@ -1,0 +1,112 @@
+/**
+ * Verified kernels in memory, least recently used first out, by artifact id: two artifacts of one blueprint are two
+ * entries. What is cached never changes and is never handed out; a seed gets a copy of its own to train.
+ */
+import type { Kernel, Tensor, TensorData } from "../../contracts/index.js";
+import type { BlueprintLocks } from "./lock.js";
+
+export interface CacheStats {
+  readonly size: number;
+  readonly capacity: number;
+  /** hits + misses = lookups. */
+  readonly hits: number;
+  readonly misses: number;
+  /** Entries that made room for others; those taken out on purpose are not among them. */
+  readonly evictions: number;
+}
+
+export class KernelCache {
+  readonly #capacity: number;
+  readonly #locks: BlueprintLocks;
+  /** Least recently used first. */
+  readonly #kernels = new Map<string, Kernel>();
+  readonly #counts = { hits: 0, misses: 0, evictions: 0 };
+
+  /** @param capacity artifacts held, at least 1 */
+  constructor(locks: BlueprintLocks, capacity = 32) {
+    if (!Number.isInteger(capacity) || capacity < 1)
+      throw new RangeError(`capacity: expected a whole number of at least 1, got ${capacity}`);
+    this.#locks = locks;
+    this.#capacity = capacity;
+  }
+
+  get stats(): CacheStats {
+    return { size: this.#kernels.size, capacity: this.#capacity, ...this.#counts };
+  }
+
+  /** Without counting as a lookup or a use. */
+  holds(sha256: string): boolean {
+    return this.#kernels.has(sha256);
+  }
+
+  /** A copy of the kernel, which is now the most recently used; undefined where it is not cached. */
+  lookup(sha256: string): Kernel | undefined {
+    const kernel = this.#kernels.get(sha256);
+    if (!kernel) {
+      this.#counts.misses++;
+      return undefined;
+    }
+    this.#counts.hits++;
+    this.#kernels.delete(sha256);
+    this.#kernels.set(sha256, kernel);
+    return copyKernel(kernel);
+  }
+
+  /**
+   * The kernel from the cache, or from `load`, which then fills the cache. Holds the blueprint's lock meanwhile, so that
+   * an artifact is loaded once however many ask for it. A `load` that rejects changes nothing.
+   */
+  attach(
+    blueprintId: string,
+    sha256: string,
+    load: () => Promise<Kernel>,
+    signal?: AbortSignal,
+  ): Promise<Kernel> {
+    return this.#locks.withLock(blueprintId, signal, async () => {
+      const cached = this.lookup(sha256);
+      if (cached) return cached;
+      const kernel = await load();
+      this.#insert(sha256, kernel);
+      return kernel;
+    });
+  }
+
+  /** Takes one artifact out. @returns whether it was there */
+  evict(blueprintId: string, sha256: string, signal?: AbortSignal): Promise<boolean> {
+    return this.#locks.withLock(blueprintId, signal, () => this.#kernels.delete(sha256));
+  }
+
+  /** Takes everything out, also what is being attached when it is called. @returns how many there were */
+  async reset(signal?: AbortSignal): Promise<number> {
+    const blueprints = new Set(this.#locks.held);
+    for (const kernel of this.#kernels.values()) blueprints.add(kernel.blueprintId);
+    let removed = 0;
+    for (const blueprintId of blueprints)
+      removed += await this.#locks.withLock(blueprintId, signal, () => this.#removeAllOf(blueprintId));
+    return removed;
+  }
+
+  #removeAllOf(blueprintId: string): number {
+    const sha256s = [...this.#kernels].filter(([, kernel]) => kernel.blueprintId === blueprintId);
+    for (const [sha256] of sha256s) this.#kernels.delete(sha256);
+    return sha256s.length;
+  }
+
+  #insert(sha256: string, kernel: Kernel): void {
+    this.#kernels.set(sha256, copyKernel(kernel));
+    for (const oldest of this.#kernels.keys()) {
+      if (this.#kernels.size <= this.#capacity) return;
+      this.#kernels.delete(oldest);
+      this.#counts.evictions++;
+    }
+  }
+}
+
+/** The same kernel with weights of its own. */
+export function copyKernel(kernel: Kernel): Kernel {
+  const copies = Object.entries(kernel.tensors).map(([name, tensor]): [string, Tensor] => [
+    name,
+    { ...tensor, data: tensor.data.slice() as TensorData },
+  ]);
+  return { ...kernel, tensors: Object.fromEntries(copies) };
+}
