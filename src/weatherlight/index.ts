@@ -1,3 +1,4 @@
+export { growInWorker } from "./grow-in-worker.js";
 export { type GrowthConfig, type GrowthOptions, parseGrowthConfig } from "./growth-config.js";
 export type {
   EpochLine,
@@ -12,3 +13,4 @@ export type {
   StepLine,
   Summary,
 } from "./growth-lines.js";
+export { type Inspection, inspectRun, type NetworkMeta } from "./inspect-run.js";

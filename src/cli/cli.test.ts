@@ -1,0 +1,363 @@
+import { Command } from "commander";
+import { describe, expect, test } from "vitest";
+import { KasminaError } from "../base/index.js";
+import type { GrowthCallbacks, GrowthLine, Summary } from "../weatherlight/growth-lines.js";
+import { runCli } from "./cli.js";
+import { reportError } from "./exit.js";
+import { addGrow, type Grow } from "./grow.js";
+import { formatDuration, formatReport } from "./growth-report.js";
+import type { Io, StopSignal } from "./io.js";
+import { formatTable } from "./table.js";
+
+class TestIo implements Io {
+  out = "";
+  err = "";
+  exitedWith: number | undefined;
+  readonly env: Record<string, string>;
+  readonly #listeners = new Set<(signal: StopSignal) => void>();
+  readonly stdout = {
+    isTTY: false,
+    write: (text: string): void => {
+      this.out += text;
+    },
+  };
+  readonly stderr = {
+    isTTY: false,
+    write: (text: string): void => {
+      this.err += text;
+    },
+  };
+
+  constructor(env: Record<string, string> = {}) {
+    this.env = env;
+  }
+
+  onSignal(listener: (signal: StopSignal) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  exitNow(code: number): void {
+    this.exitedWith = code;
+  }
+
+  send(signal: StopSignal): void {
+    for (const listener of this.#listeners) listener(signal);
+  }
+
+  get listening(): number {
+    return this.#listeners.size;
+  }
+}
+
+const summary: Summary = {
+  type: "summary",
+  run_id: "r1",
+  engine: "wasm",
+  seed: 0,
+  host: "resmlp",
+  data: "mnist",
+  epochs: 6,
+  accuracy_host_alone: 0.9712,
+  accuracy: 0.9761,
+  params_host: 29802,
+  params_total: 33994,
+  flops_total: 1.234e12,
+  steps_per_s: 153.4,
+  wall_s: 102.4,
+  seeds: [
+    {
+      id: "s1",
+      blueprint: "mlp-residual",
+      slot: "block1",
+      stage: "FOSSILIZED",
+      alpha: 1,
+      shadow_gain: 0.0123,
+      contribution: 0.0088,
+    },
+    {
+      id: "s2",
+      blueprint: "low-rank",
+      slot: "block2",
+      stage: "DORMANT",
+      alpha: 0,
+      shadow_gain: null,
+      contribution: null,
+    },
+  ],
+  commands: { accepted: 7, rejected: 0 },
+  isolation: { violations: 0, max_leak_ratio: 0, max_cosine: 0 },
+};
+
+const lines: readonly GrowthLine[] = [
+  { type: "notice", text: "engine wasm: onnxruntime-node is not installed" },
+  {
+    type: "step",
+    phase: "grow",
+    step: 10,
+    steps_total: 20,
+    epoch: 1,
+    loss: 0.5,
+    seeds: [{ id: "s1", stage: "TRAINING", alpha: 0 }],
+  },
+  { type: "epoch", phase: "grow", epoch: 1, train_loss: 0.5, val_loss: 0.4, val_accuracy: 0.9 },
+  { type: "event", name: "seed_stage", level: "INFO", seed_id: "s1", stage: "TRAINING" },
+  { type: "event", name: "seed_operation", level: "INFO", seed_id: "s1" },
+  { type: "event", name: "gate_failure", level: "CRITICAL", gate: "G2_STABILITY", reason: "no_shadow_gain" },
+  summary,
+];
+
+/** `kasmina grow` with a runner that says the lines above. */
+async function grow(
+  args: readonly string[],
+  io: TestIo,
+  runner: Grow = async (_, { onLine }) => {
+    for (const line of lines) onLine?.(line);
+    return summary;
+  },
+): Promise<number> {
+  let exitCode = -1;
+  const command = new Command("grow")
+    .exitOverride()
+    .configureOutput({ writeOut: () => {}, writeErr: () => {} });
+  addGrow(command, io, (code) => (exitCode = code), runner);
+  try {
+    await command.parseAsync([...args], { from: "user" });
+    return exitCode;
+  } catch (error) {
+    return reportError(error, "kasmina grow", io);
+  }
+}
+
+describe("grow", () => {
+  test("--json prints every line but notices on stdout, the summary last", async () => {
+    const io = new TestIo();
+    expect(await grow(["--json"], io)).toBe(0);
+    const printed = io.out.trimEnd().split("\n");
+    expect(printed.map((line) => JSON.parse(line))).toEqual(lines.slice(1));
+    expect(io.err).toBe("kasmina: engine wasm: onnxruntime-node is not installed\n");
+  });
+
+  test("without a terminal: plain lines on stderr, the report on stdout", async () => {
+    const io = new TestIo();
+    expect(await grow(["--run-dir", "runs/x"], io)).toBe(0);
+    expect(io.err).toBe(
+      [
+        "engine wasm: onnxruntime-node is not installed",
+        "epoch   1  train loss 0.5000  held-out loss 0.4000  accuracy 90.00 %",
+        "seed_stage  seed_id=s1 stage=TRAINING",
+        "gate_failure  gate=G2_STABILITY reason=no_shadow_gain",
+        "",
+      ].join("\n"),
+    );
+    expect(io.out).toBe(formatReport(summary, "runs/x", false));
+  });
+
+  test("--quiet prints the report alone", async () => {
+    const io = new TestIo();
+    await grow(["--quiet"], io);
+    expect(io.err).toBe("");
+    expect(io.out).toContain("97.61 %");
+  });
+
+  test("options become the configuration; what is left out is left out", async () => {
+    const heard: unknown[] = [];
+    const hear: Grow = async (options) => {
+      heard.push(options);
+      return summary;
+    };
+    await grow([], new TestIo(), hear);
+    expect(Object.keys(heard[0] as object).sort()).toEqual(["growth", "runDir", "runId"]);
+    const args =
+      "--data mnist --host resconv --engine native --threads 2 --epochs 3 --batch 64 --lr 1e-2".split(" ");
+    const more = "--optimizer sgd --seed 7 --blueprint low-rank --slots block1,block2 --policy epoch:2".split(
+      " ",
+    );
+    await grow([...args, ...more, "--no-growth", "--compare", "--run-dir", "here"], new TestIo(), hear);
+    expect(heard[1]).toMatchObject({
+      data: "mnist",
+      host: "resconv",
+      engine: "native",
+      threads: 2,
+      epochs: 3,
+      batch: 64,
+      lr: 0.01,
+      optimizer: "sgd",
+      seed: 7,
+      blueprint: "low-rank",
+      slots: ["block1", "block2"],
+      policy: "epoch:2",
+      growth: false,
+      compare: true,
+      runDir: "here",
+    });
+  });
+
+  test.each([
+    [
+      ["--epoch", "3"],
+      "kasmina: unknown option '--epoch' (Did you mean --epochs?); see kasmina grow --help\n",
+    ],
+    [["--epochs"], "kasmina: option '--epochs <n>' argument missing; see kasmina grow --help\n"],
+    [["more"], "kasmina: too many arguments. Expected 0 arguments but got 1.; see kasmina grow --help\n"],
+  ])("%j is one line and exit code 2", async (args, message) => {
+    const io = new TestIo();
+    expect(await grow(args, io)).toBe(2);
+    expect(io).toMatchObject({ err: message, out: "" });
+  });
+
+  test.each([
+    ["invalid_argument", { key: "runDir", problem: 'must not be empty, got ""' }, 2],
+    ["invalid_data", {}, 2],
+    ["loss_not_finite", {}, 1],
+    ["io", {}, 1],
+  ] as const)("an error %s of the run is one line", async (code, details, exitCode) => {
+    const io = new TestIo();
+    const failing: Grow = async () => {
+      throw new KasminaError(code, "it\n  broke", { details });
+    };
+    expect(await grow([], io, failing)).toBe(exitCode);
+    const line =
+      "key" in details ? '--run-dir must not be empty, got ""; see kasmina grow --help' : "it broke";
+    expect(io).toMatchObject({ err: `kasmina: ${line}\n`, out: "" });
+  });
+
+  test("a bug is one line too, the stack only where it was asked for", async () => {
+    const broken: Grow = async () => {
+      throw new TypeError("x is undefined");
+    };
+    const io = new TestIo();
+    expect(await grow([], io, broken)).toBe(1);
+    expect(io.err).toBe("kasmina: unexpected: x is undefined (KASMINA_DEBUG=1 shows where)\n");
+    const debugging = new TestIo({ KASMINA_DEBUG: "1" });
+    await grow([], debugging, broken);
+    expect(debugging.err).toContain("cli.test.ts");
+  });
+
+  describe("signals", () => {
+    /** Runs until it is stopped. */
+    const untilStopped: Grow = (_: unknown, { signal }: GrowthCallbacks) =>
+      new Promise((_resolve, reject) => {
+        signal?.addEventListener("abort", () => {
+          reject(new KasminaError("canceled", "stopped at step 5; checkpoint in runs/x"));
+        });
+      });
+
+    test.each([
+      ["SIGINT", 130],
+      ["SIGTERM", 143],
+    ] as const)("%s stops the run, says where the checkpoint is, and exits with %i", async (signal, code) => {
+      const io = new TestIo();
+      const running = grow([], io, untilStopped);
+      await expect.poll(() => io.listening).toBe(1);
+      io.send(signal);
+      expect(await running).toBe(code);
+      expect(io.err).toContain("kasmina: stopped at step 5; checkpoint in runs/x\n");
+      expect(io.exitedWith).toBeUndefined();
+      expect(io.listening).toBe(0);
+    });
+
+    test("the second one ends the process at once", async () => {
+      const io = new TestIo();
+      void grow([], io, () => new Promise(() => {}));
+      await expect.poll(() => io.listening).toBe(1);
+      io.send("SIGINT");
+      expect(io.exitedWith).toBeUndefined();
+      io.send("SIGINT");
+      expect(io.exitedWith).toBe(130);
+    });
+
+    test("a run that ends all the same still tells of the signal by its exit code", async () => {
+      const io = new TestIo();
+      const finishing: Grow = async () => {
+        io.send("SIGTERM");
+        return summary;
+      };
+      expect(await grow([], io, finishing)).toBe(143);
+      expect(io.out).toContain("97.61 %");
+    });
+  });
+});
+
+describe("the program", () => {
+  test.each([
+    [["--help"], 0, "train a host network and grow it"],
+    [["grow", "--help"], 0, "--run-dir <path>"],
+    [["--version"], 0, "0.1.0"],
+  ])("%j prints on stdout", async (args, exitCode, text) => {
+    const io = new TestIo();
+    expect(await runCli(args, io)).toBe(exitCode);
+    expect(io.out).toContain(text);
+    expect(io.err).toBe("");
+  });
+
+  test.each([
+    [["grew"], "kasmina: unknown command 'grew' (Did you mean grow?); see kasmina --help\n"],
+    [["--jason"], "kasmina: unknown option '--jason'; see kasmina --help\n"],
+    [["inspect"], "kasmina: missing required argument 'run-dir'; see kasmina inspect --help\n"],
+    [["inspect", "/nowhere"], "kasmina: /nowhere holds no run: no run.json in it\n"],
+  ])("%j is one line and exit code 2", async (args, message) => {
+    const io = new TestIo();
+    expect(await runCli(args, io)).toBe(2);
+    expect(io).toMatchObject({ err: message, out: "" });
+  });
+
+  test("no command at all shows the help on stderr, exit code 2", async () => {
+    const io = new TestIo();
+    expect(await runCli([], io)).toBe(2);
+    expect(io.err).toContain("Usage: kasmina");
+    expect(io.out).toBe("");
+  });
+});
+
+describe("the report", () => {
+  test("shows the host alone beside the grown one, every seed, and the cost", () => {
+    expect(formatReport(summary, "runs/x", false).split("\n").slice(1, -1)).toEqual([
+      "  resmlp on mnist  6 epochs, seed 0, wasm, 1 min 42 s",
+      "",
+      "              test accuracy  parameters",
+      "  host alone        97.12 %      29,802",
+      "  host grown        97.61 %      33,994  +0.49 points",
+      "",
+      "  seed  blueprint     slot    stage       alpha  shadow gain  contribution",
+      "  s1    mlp-residual  block1  FOSSILIZED   1.00       0.0123        0.0088",
+      "  s2    low-rank      block2  DORMANT      0.00            –             –",
+      "",
+      "  cost        1.23 TFLOP, 153 steps/s",
+      "  commands    7 accepted, 0 rejected",
+      "  isolation   0 violations, largest leak ratio 0, cosine 0",
+      "  run folder  runs/x",
+    ]);
+  });
+
+  test("is honest about a loss and about nothing grown", () => {
+    const worse = formatReport({ ...summary, accuracy: 0.97, seeds: [] }, undefined, false);
+    expect(worse).toContain("−0.12 points");
+    expect(worse).toContain("no seed was germinated");
+    expect(formatReport({ ...summary, accuracy_host_alone: null }, undefined, false)).not.toContain(
+      "host alone",
+    );
+  });
+
+  test("durations", () => {
+    expect([3.14, 42, 59.7, 125, 3599.6, 3780].map(formatDuration)).toEqual([
+      "3.1 s",
+      "42 s",
+      "60 s",
+      "2 min 05 s",
+      "1 h 00 min",
+      "1 h 03 min",
+    ]);
+  });
+
+  test("columns line up whatever colours their cells have", () => {
+    const table = formatTable(
+      [
+        ["a", "\u001b[32mlong\u001b[39m", "x"],
+        ["bbb", "c", "y"],
+      ],
+      ["left", "right"],
+    );
+    expect(table).toEqual(["a    \u001b[32mlong\u001b[39m  x", "bbb     c  y"]);
+  });
+});

@@ -1,0 +1,61 @@
+/** The command line: finds the command, loads its file and runs it. */
+import { readFileSync } from "node:fs";
+import { Command } from "commander";
+import { EXIT, reportError } from "./exit.js";
+import type { Io } from "./io.js";
+
+/** A command's own file adds its options to `command` and what it does, by way of `done`. */
+export type AddCommand = (command: Command, io: Io, done: (exitCode: number) => void) => void;
+
+interface CommandEntry {
+  readonly summary: string;
+  load(): Promise<AddCommand>;
+}
+
+/** One file a command; a file is loaded when its command is called. */
+const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+  grow: {
+    summary: "train a host network and grow it",
+    load: async () => (await import("./grow.js")).addGrow,
+  },
+  inspect: {
+    summary: "show what a run folder holds, and check it",
+    load: async () => (await import("./inspect.js")).addInspect,
+  },
+};
+
+/** Runs one command line, without `node` and the script. Returns the exit code; prints every error itself. */
+export async function runCli(args: readonly string[], io: Io): Promise<number> {
+  let exitCode: number = EXIT.done;
+  const program = new Command("kasmina")
+    .description("Grow neural networks while they train.")
+    .version(packageVersion(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "print help")
+    .helpCommand(false)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void io.stdout.write(text),
+      writeErr: (text) => void io.stderr.write(text),
+      outputError: () => undefined,
+    });
+  const called = args.find((arg) => !arg.startsWith("-")) ?? "";
+  for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
+    const command = program.command(name).description(summary);
+    const done = (code: number): void => {
+      exitCode = code;
+    };
+    if (name === called) (await load())(command, io, done);
+  }
+  const typed = Object.hasOwn(COMMANDS, called) ? `kasmina ${called}` : "kasmina";
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return exitCode;
+  } catch (error) {
+    return reportError(error, typed, io);
+  }
+}
+
+function packageVersion(): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}

@@ -1,0 +1,52 @@
+/** What the thread of the trainer and the thread that started it say to each other. */
+import { ERROR_CODES, type ErrorCode, KasminaError } from "../base/index.js";
+import type { GrowthLine, Summary } from "./growth-lines.js";
+
+/** To the trainer. */
+export interface StopMessage {
+  readonly kind: "stop";
+}
+
+/** From the trainer; nothing follows `done` or `failed`. */
+export type TrainerMessage =
+  | { readonly kind: "line"; readonly line: GrowthLine }
+  | { readonly kind: "done"; readonly summary: Summary }
+  | { readonly kind: "failed"; readonly error: PostedError };
+
+/** What the trainer's thread is started with. */
+export interface TrainerStart {
+  readonly options: unknown;
+  /** URL of the module that exports `runGrowth`. */
+  readonly runner: string;
+}
+
+/** An error as plain data: posting an Error itself would lose its code. */
+export interface PostedError {
+  readonly code?: ErrorCode;
+  readonly message: string;
+  readonly stack?: string;
+  /** Those that are plain values. */
+  readonly details: Readonly<Record<string, string | number | boolean>>;
+}
+
+export function postableError(error: unknown): PostedError {
+  if (!(error instanceof Error)) return { message: String(error), details: {} };
+  const stack = error.stack === undefined ? {} : { stack: error.stack };
+  if (!(error instanceof KasminaError)) return { message: error.message, ...stack, details: {} };
+  const details = Object.entries(error.details).filter(
+    (entry): entry is [string, string | number | boolean] =>
+      ["string", "number", "boolean"].includes(typeof entry[1]),
+  );
+  return { code: error.code, message: error.message, ...stack, details: Object.fromEntries(details) };
+}
+
+/** The posted error as one that can be thrown; its stack is that of the trainer. */
+export function errorFromPosted(posted: PostedError): Error {
+  const known = posted.code !== undefined && ERROR_CODES.includes(posted.code);
+  const error =
+    known && posted.code
+      ? new KasminaError(posted.code, posted.message, { details: posted.details })
+      : new Error(posted.message);
+  if (posted.stack !== undefined) error.stack = posted.stack;
+  return error;
+}
