@@ -1,0 +1,153 @@
+/**
+ * The run's journal of handled commands (DESIGN §11): what was ordered, at which step it was accepted, and what the
+ * outcome was. It answers redeliveries, feeds the nonce ledger after a restart, and lets a run be replayed.
+ */
+import type { OutcomeStatus } from "../../contracts/names.js";
+import type { CommandOutcome } from "../../contracts/ports.js";
+
+export interface JournalRecord {
+  /** 1, 2, 3, … in the order of handling. */
+  readonly sequence: number;
+  readonly busEntry: string;
+  readonly commandId: string;
+  /** 32 hex digits. */
+  readonly nonce: string;
+  readonly issuedAtMs: number;
+  /** The serialized AdaptationCommand, base64: enough to do it again. */
+  readonly payload: string;
+  readonly keyId: string;
+  /** Step and epoch at which it was handled. */
+  readonly step: number;
+  readonly epoch: number;
+  readonly acceptedAtMs: number;
+  /** The ledger's floor after it; left out where there is none. */
+  readonly floorMs?: number;
+  readonly outcome: JournaledOutcome;
+}
+
+export interface JournaledOutcome {
+  readonly status: Exclude<OutcomeStatus, "duplicate">;
+  readonly reason: string;
+  readonly effectiveStep?: number;
+  readonly seedId?: string;
+  readonly message?: string;
+}
+
+export interface CommandJournal {
+  /** The last record's; 0 where there is none. */
+  readonly lastSequence: number;
+  /** The highest floor ever journaled; −Infinity where there is none. */
+  readonly floorMs: number;
+  /** Retained records in order, appended ones included. */
+  readonly records: readonly JournalRecord[];
+  /** The record of a bus entry, appended ones included. */
+  find(busEntry: string): JournalRecord | undefined;
+  /** Takes a record in; it is durable after the next {@link commit}. */
+  append(record: JournalRecord): void;
+  /**
+   * Makes everything appended durable.
+   * @throws KasminaError `io` where that fails; the run must not go on then
+   */
+  commit(): void;
+  /**
+   * Drops records that nothing needs any more: handled before `beforeSequence` (already in a checkpoint) and issued
+   * before `beforeMs` (their nonces have expired). The floor rises above what is dropped.
+   */
+  compact(beforeSequence: number, beforeMs: number): void;
+  close(): void;
+}
+
+/** The index every journal keeps; durable ones add a file. */
+export class JournalIndex {
+  readonly #byEntry = new Map<string, JournalRecord>();
+  #records: JournalRecord[] = [];
+  #lastSequence = 0;
+  #floorMs = Number.NEGATIVE_INFINITY;
+
+  get lastSequence(): number {
+    return this.#lastSequence;
+  }
+
+  get floorMs(): number {
+    return this.#floorMs;
+  }
+
+  get records(): readonly JournalRecord[] {
+    return this.#records;
+  }
+
+  find(busEntry: string): JournalRecord | undefined {
+    return this.#byEntry.get(busEntry);
+  }
+
+  add(record: JournalRecord): void {
+    this.#records.push(record);
+    this.#byEntry.set(record.busEntry, record);
+    this.#lastSequence = Math.max(this.#lastSequence, record.sequence);
+    this.raiseFloor(record.floorMs ?? Number.NEGATIVE_INFINITY);
+  }
+
+  raiseFloor(toMs: number): void {
+    this.#floorMs = Math.max(this.#floorMs, toMs);
+  }
+
+  /** Resumes the count of a journal whose records were dropped. */
+  startAfter(sequence: number): void {
+    this.#lastSequence = Math.max(this.#lastSequence, sequence);
+  }
+
+  /** Drops what {@link CommandJournal.compact} says and returns it. */
+  drop(beforeSequence: number, beforeMs: number): readonly JournalRecord[] {
+    const isDropped = (record: JournalRecord): boolean =>
+      record.sequence < beforeSequence && record.issuedAtMs < beforeMs;
+    const dropped = this.#records.filter(isDropped);
+    this.#records = this.#records.filter((record) => !isDropped(record));
+    for (const record of dropped) {
+      if (this.#byEntry.get(record.busEntry) === record) this.#byEntry.delete(record.busEntry);
+      this.raiseFloor(record.issuedAtMs);
+    }
+    return dropped;
+  }
+}
+
+/** A journal that ends with the process, for browsers and for runs without a folder. */
+export class MemoryJournal implements CommandJournal {
+  readonly #index = new JournalIndex();
+
+  get lastSequence(): number {
+    return this.#index.lastSequence;
+  }
+
+  get floorMs(): number {
+    return this.#index.floorMs;
+  }
+
+  get records(): readonly JournalRecord[] {
+    return this.#index.records;
+  }
+
+  find(busEntry: string): JournalRecord | undefined {
+    return this.#index.find(busEntry);
+  }
+
+  append(record: JournalRecord): void {
+    this.#index.add(record);
+  }
+
+  commit(): void {
+    // Memory is as durable as this journal gets.
+  }
+
+  compact(beforeSequence: number, beforeMs: number): void {
+    this.#index.drop(beforeSequence, beforeMs);
+  }
+
+  close(): void {
+    // Nothing is held open.
+  }
+}
+
+/** The outcome of a journaled command, told again. */
+export function duplicateOf(record: JournalRecord): CommandOutcome {
+  return { ...record.outcome, commandId: record.commandId, status: "duplicate" };
+}

@@ -1,0 +1,162 @@
+/**
+ * The nonces of accepted commands (DESIGN §11), bounded in number and age.
+ *
+ * What makes it safe is the **floor**: whenever a nonce is dropped, for whatever reason, the floor rises to its
+ * `issued_at`, and commands issued at or before the floor are stale. So a command once accepted is never accepted
+ * again. Expired nonces raise the floor too: their commands are stale by age anyway, and stay so when somebody
+ * turns the wall clock back.
+ *
+ * Nonces stand in buckets of one second of `issued_at`. Recording and dropping one touches that one entry, however
+ * many there are; the sorted list of buckets is as long as the TTL in seconds at most.
+ */
+import type { Clock, Timer } from "../../base/clock.js";
+
+const BUCKET_MS = 1_000;
+
+interface Entry {
+  readonly key: string;
+  readonly issuedAtMs: number;
+}
+
+interface Bucket {
+  readonly second: number;
+  readonly entries: Entry[];
+  /** Entries before this index are dropped. */
+  head: number;
+}
+
+export interface NonceLedgerOptions {
+  readonly ttlMs: number;
+  readonly capacity: number;
+  readonly cleanupMs: number;
+  readonly clock: Clock;
+  /** Told whenever nonces that had not expired are dropped. */
+  readonly onTruncated?: (truncation: LedgerTruncation) => void;
+}
+
+export interface LedgerTruncation {
+  readonly cause: "capacity" | "reset";
+  readonly dropped: number;
+  readonly floorMs: number;
+}
+
+export class NonceLedger {
+  readonly #options: NonceLedgerOptions;
+  readonly #buckets: Bucket[] = [];
+  readonly #bucketOf = new Map<string, Bucket>();
+  #floorMs = Number.NEGATIVE_INFINITY;
+  #evictions = 0;
+  #touched = 0;
+  #timer: Timer | undefined;
+
+  constructor(options: NonceLedgerOptions) {
+    this.#options = options;
+  }
+
+  /** Commands issued at or before this moment are stale; −Infinity at first. */
+  get floorMs(): number {
+    return this.#floorMs;
+  }
+
+  get size(): number {
+    return this.#bucketOf.size;
+  }
+
+  /** Live nonces dropped because the ledger was full. */
+  get evictions(): number {
+    return this.#evictions;
+  }
+
+  /** Entries read or written so far: the measure of work, which must not grow with the size. */
+  get touched(): number {
+    return this.#touched;
+  }
+
+  has(nonce: Uint8Array): boolean {
+    this.#touched++;
+    return this.#bucketOf.has(keyOf(nonce));
+  }
+
+  /** Remembers a nonce that the ledger does not have. Makes room first where it is full. */
+  record(nonce: Uint8Array, issuedAtMs: number): void {
+    if (this.size >= this.#options.capacity) this.#makeRoom();
+    const bucket = this.#bucketAt(Math.floor(issuedAtMs / BUCKET_MS));
+    const key = keyOf(nonce);
+    bucket.entries.push({ key, issuedAtMs });
+    this.#bucketOf.set(key, bucket);
+    this.#touched++;
+  }
+
+  /** Drops what has expired. */
+  cleanup(): void {
+    const expiredSecond = Math.floor((this.#options.clock.nowMs() - this.#options.ttlMs) / BUCKET_MS);
+    for (let oldest = this.#buckets[0]; oldest && oldest.second < expiredSecond; oldest = this.#buckets[0]) {
+      while (oldest.head < oldest.entries.length) this.#dropFirst(oldest);
+      this.#buckets.shift();
+    }
+  }
+
+  /** Forgets everything; the floor rises to now, and above everything forgotten. */
+  reset(): void {
+    const dropped = this.size;
+    for (const bucket of this.#buckets) while (bucket.head < bucket.entries.length) this.#dropFirst(bucket);
+    this.#buckets.length = 0;
+    this.raiseFloor(this.#options.clock.nowMs());
+    if (dropped > 0) this.#options.onTruncated?.({ cause: "reset", dropped, floorMs: this.#floorMs });
+  }
+
+  /** Never lowers it. */
+  raiseFloor(toMs: number): void {
+    this.#floorMs = Math.max(this.#floorMs, toMs);
+  }
+
+  /** Cleans up every `cleanupMs`, on a timer that does not keep the process alive. */
+  start(): void {
+    this.close();
+    this.#timer = this.#options.clock.setTimer(() => {
+      this.cleanup();
+      this.start();
+    }, this.#options.cleanupMs);
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  #makeRoom(): void {
+    this.cleanup();
+    while (this.size >= this.#options.capacity) {
+      const [oldest] = this.#buckets;
+      if (!oldest) return;
+      this.#dropFirst(oldest);
+      this.#evictions++;
+      if (oldest.head === oldest.entries.length) this.#buckets.shift();
+      this.#options.onTruncated?.({ cause: "capacity", dropped: 1, floorMs: this.#floorMs });
+    }
+  }
+
+  #dropFirst(bucket: Bucket): void {
+    const entry = bucket.entries[bucket.head++];
+    if (!entry) return;
+    this.#touched++;
+    this.#bucketOf.delete(entry.key);
+    this.raiseFloor(entry.issuedAtMs);
+  }
+
+  /** Commands come nearly in order, so the search from the end is short. */
+  #bucketAt(second: number): Bucket {
+    let at = this.#buckets.length;
+    while (at > 0 && (this.#buckets[at - 1]?.second ?? 0) > second) at--;
+    const found = this.#buckets[at - 1];
+    if (found?.second === second) return found;
+    const bucket: Bucket = { second, entries: [], head: 0 };
+    this.#buckets.splice(at, 0, bucket);
+    return bucket;
+  }
+}
+
+/** One character a byte: cheaper to make and to hash than hex. */
+function keyOf(nonce: Uint8Array): string {
+  return String.fromCharCode(...nonce);
+}

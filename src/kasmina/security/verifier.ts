@@ -1,0 +1,139 @@
+/**
+ * Decides whether bytes are a command for this run (DESIGN §11). The order of the checks is part of the contract:
+ * the first that fails names the reason, and a nonce is recorded only when everything else has passed.
+ *
+ * Two steps, because a redelivered command must be recognised between them: {@link CommandVerifier.authenticate}
+ * proves who wrote the bytes, {@link CommandVerifier.admit} that they are for here, for now, and new.
+ */
+import { fromBinary } from "@bufbuild/protobuf";
+import { utf8 } from "../../base/bytes.js";
+import type { Clock } from "../../base/clock.js";
+import { COMMAND_VERSION, NONCE_BYTES } from "../../contracts/commands.js";
+import { COMMAND_CONTEXT, decodeEnvelope, signatureProblem } from "../../contracts/envelope.js";
+import {
+  type AdaptationCommand,
+  AdaptationCommandSchema,
+} from "../../contracts/gen/kasmina/v1/command_pb.js";
+import type { KeyRing } from "../../contracts/key-ring.js";
+import type { NonceLedger } from "./nonce-ledger.js";
+
+/** Every reason of a rejection, in the order they are checked. */
+export const REJECTION_REASONS = [
+  "missing_signature",
+  "invalid_signature",
+  "malformed_command",
+  "missing_timestamp",
+  "stale_command",
+  "issued_in_future",
+  "wrong_run",
+  "missing_command_id",
+  "nonce_replayed",
+] as const;
+export type RejectionReason = (typeof REJECTION_REASONS)[number];
+
+export interface VerifierLimits {
+  readonly freshnessWindowMs: number;
+  readonly futureSkewMs: number;
+  readonly maxBytes: number;
+  readonly maxIdBytes: number;
+}
+
+export interface CommandVerifierOptions {
+  readonly trainingRunId: string;
+  readonly keys: KeyRing;
+  readonly ledger: NonceLedger;
+  readonly clock: Clock;
+  readonly limits: VerifierLimits;
+}
+
+/** A command whose signature holds; not yet admitted. */
+export interface AuthenticCommand {
+  readonly command: AdaptationCommand;
+  /** The bytes that were signed. */
+  readonly payload: Uint8Array;
+  readonly keyId: string;
+}
+
+export type Authentication =
+  | { readonly authentic: AuthenticCommand }
+  | { readonly reason: RejectionReason; readonly commandId?: string };
+
+export class CommandVerifier {
+  readonly #options: CommandVerifierOptions;
+
+  constructor(options: CommandVerifierOptions) {
+    this.#options = options;
+  }
+
+  get ledger(): NonceLedger {
+    return this.#options.ledger;
+  }
+
+  /** Size, signature over the bytes as they came, then decoding. Never throws. */
+  authenticate(bytes: Uint8Array): Authentication {
+    if (bytes.length > this.#options.limits.maxBytes) return { reason: "malformed_command" };
+    const envelope = decodeEnvelope(bytes);
+    if (!envelope) return { reason: "malformed_command" };
+    const reason = signatureProblem(this.#options.keys, COMMAND_CONTEXT, envelope);
+    if (reason) return { reason };
+    const command = decodeCommand(envelope.payload);
+    if (!command) return { reason: "malformed_command" };
+    return { authentic: { command, payload: envelope.payload, keyId: envelope.keyId } };
+  }
+
+  /** Why an authentic command is not for here, for now, or new; undefined where it is, and its nonce recorded. */
+  admit(command: AdaptationCommand): RejectionReason | undefined {
+    const { ledger } = this.#options;
+    const issuedAtMs = issuedAtOf(command);
+    if (issuedAtMs === undefined) return "missing_timestamp";
+    const reason = this.#timeProblem(command, issuedAtMs) ?? this.#addressProblem(command);
+    if (reason) return reason;
+    if (ledger.has(command.nonce)) return "nonce_replayed";
+    ledger.record(command.nonce, issuedAtMs);
+    return undefined;
+  }
+
+  #timeProblem(command: AdaptationCommand, issuedAtMs: number): RejectionReason | undefined {
+    const { limits, ledger, clock } = this.#options;
+    const ageMs = clock.nowMs() - issuedAtMs;
+    const lifeMs = command.expiresAfterMs || limits.freshnessWindowMs;
+    if (ageMs > Math.min(lifeMs, limits.freshnessWindowMs)) return "stale_command";
+    if (issuedAtMs <= ledger.floorMs) return "stale_command";
+    return -ageMs > limits.futureSkewMs ? "issued_in_future" : undefined;
+  }
+
+  #addressProblem(command: AdaptationCommand): RejectionReason | undefined {
+    const { limits, trainingRunId } = this.#options;
+    if (command.trainingRunId !== trainingRunId) return "wrong_run";
+    const id = command.commandId;
+    const fits = id.trim() !== "" && id.length <= limits.maxIdBytes && utf8(id).length <= limits.maxIdBytes;
+    return fits ? undefined : "missing_command_id";
+  }
+}
+
+/** Milliseconds since 1970 at which a command was issued; undefined where it does not say. */
+export function issuedAtOf(command: AdaptationCommand): number | undefined {
+  const { issuedAt } = command;
+  return issuedAt && Number(issuedAt.seconds) * 1_000 + issuedAt.nanos / 1_000_000;
+}
+
+/** protobuf's own bounds of a Timestamp: the years 1 to 9999. */
+const MIN_SECONDS = -62_135_596_800n;
+const MAX_SECONDS = 253_402_300_799n;
+
+function decodeCommand(payload: Uint8Array): AdaptationCommand | undefined {
+  try {
+    const command = fromBinary(AdaptationCommandSchema, payload, { readUnknownFields: false });
+    const wellFormed =
+      command.version === COMMAND_VERSION && command.nonce.length === NONCE_BYTES && hasSaneTime(command);
+    return wellFormed ? command : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function hasSaneTime({ issuedAt }: AdaptationCommand): boolean {
+  if (!issuedAt) return true;
+  const { seconds, nanos } = issuedAt;
+  return seconds >= MIN_SECONDS && seconds <= MAX_SECONDS && nanos >= 0 && nanos < 1_000_000_000;
+}
