@@ -5,14 +5,18 @@ export {
   blendToProto,
   DEFAULT_BLEND,
 } from "./blend.js";
-export type {
-  Batch,
-  BatchSource,
-  Dataset,
-  EvaluationBatch,
-  EvaluationSource,
-  Rows,
-} from "./dataset.js";
+export { CommandSigner, type CommandSignerOptions, randomNonce } from "./command-signer.js";
+export { buildCommand, type CommandDecision, type CommandDraft, type Order } from "./commands.js";
+export type { Batch, BatchSource, Dataset, EvaluationBatch, EvaluationSource, Rows } from "./dataset.js";
+export {
+  COMMAND_CONTEXT,
+  decodeEnvelope,
+  type EnvelopeContext,
+  KERNEL_CONTEXT,
+  signatureProblem,
+  signEnvelope,
+  signingInput,
+} from "./envelope.js";
 export {
   decodeKernelError,
   decodeKernelReady,
@@ -24,6 +28,8 @@ export {
   type KernelError,
   type KernelReady,
 } from "./kernel-messages.js";
+export { type Key, KeyRing, MIN_SECRET_BYTES } from "./key-ring.js";
+export { equalMacs, type Mac, type MacFactory, portableMac } from "./mac.js";
 export type {
   Message,
   MessageHandler,
@@ -77,6 +83,7 @@ export {
   EVENT_NAMES,
   type EventName,
   gravestLevel,
+  gravityOf,
   LEVELS,
   priorityOf,
   type TelemetryEvent,

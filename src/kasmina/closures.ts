@@ -30,6 +30,10 @@ export class Closures {
     return [...this.#bySeed.values()];
   }
 
+  ofSeed(seedId: string): Closure | undefined {
+    return this.#bySeed.get(seedId);
+  }
+
   /** The closure that ends last of those on a slot. */
   ofSlot(slotId: string): Closure | undefined {
     return this.#latest((closure) => closure.slotId === slotId);

@@ -1,4 +1,13 @@
 export { alphaAt, type BlendWeights, blendWeights } from "./blending.js";
+export type { BlueprintCatalog } from "./blueprint-catalog.js";
+export { Breaker, type BreakerLimits, type BreakerState } from "./breaker.js";
+export type { OptimizerSettings, PlannedChange, StructuralChange } from "./change-plan.js";
+export type { Boundary } from "./commands/context.js";
+export { type CommandReason, REFUSAL_REASONS, type RefusalReason } from "./commands/outcome.js";
+export { type KasminaConfig, type KasminaConfigInput, parseConfig, stepsOf } from "./config.js";
+export type { RunDescription } from "./describe.js";
+export { GATE_REASONS, type GateReason, type GateResult, type InstalledTopology } from "./gates/index.js";
+export { Kasmina, type KasminaOptions } from "./kasmina.js";
 export {
   type ArtifactReader,
   BlueprintLocks,
@@ -16,6 +25,20 @@ export {
   type PrefetchOptions,
   type PrefetchStats,
 } from "./kernels/index.js";
+export { canTransition, TRANSITIONS, transition } from "./lifecycle.js";
+export type {
+  EvaluationMeasurement,
+  SeedEvaluation,
+  SeedStepMeasurement,
+  StepMeasurement,
+} from "./measurements.js";
+export type { SlotSpec } from "./registry.js";
+export type { ResidueProbe } from "./reset-watch.js";
+export { type CommandJournal, type JournalRecord, MemoryJournal } from "./security/journal.js";
+export { NonceLedger } from "./security/nonce-ledger.js";
+export { CommandVerifier, REJECTION_REASONS, type RejectionReason } from "./security/verifier.js";
+export { alphaSteps, type KernelFacts, type PerformanceStatus, type Seed, type SeedStats } from "./seed.js";
+export { type KasminaSnapshot, snapshotFromJson, snapshotToJson } from "./snapshot.js";
 export { type EvaluationResult, EvaluationSums, evaluationProgram } from "./step/evaluation.js";
 export { blendControlSpecs, forward, hostWeightControl, seedWeightControl } from "./step/forward.js";
 export { globalNorm, lookupIn, type StepGradients, stepGradients } from "./step/gradients.js";
@@ -33,3 +56,5 @@ export {
   slotShape,
   type Topology,
 } from "./step/topology.js";
+export type { Teacher } from "./teacher.js";
+export { TelemetryHub } from "./telemetry/hub.js";

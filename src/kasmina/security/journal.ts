@@ -13,8 +13,8 @@ export interface JournalRecord {
   /** 32 hex digits. */
   readonly nonce: string;
   readonly issuedAtMs: number;
-  /** The serialized AdaptationCommand, base64: enough to do it again. */
-  readonly payload: string;
+  /** The serialized AdaptationCommand: enough to do it again. */
+  readonly payload: Uint8Array;
   readonly keyId: string;
   /** Step and epoch at which it was handled. */
   readonly step: number;

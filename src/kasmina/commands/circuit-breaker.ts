@@ -1,0 +1,41 @@
+/** CIRCUIT_BREAKER commands: an operator opens or closes a breaker by hand. */
+import { BreakerAction, type CircuitBreakerCommand } from "../../contracts/gen/kasmina/v1/command_pb.js";
+import { type BreakerName, breakerWords } from "../../contracts/names.js";
+import type { Breaker } from "../breaker.js";
+import { type CommandContext, targetSeed } from "./context.js";
+import { applied, type HandlerResult, refused } from "./outcome.js";
+
+const ACTIONS: { readonly [A in BreakerAction]: "open" | "close" | undefined } = {
+  [BreakerAction.UNSPECIFIED]: undefined,
+  [BreakerAction.OPEN]: "open",
+  [BreakerAction.CLOSE]: "close",
+};
+
+export function handleCircuitBreaker(context: CommandContext, order: CircuitBreakerCommand): HandlerResult {
+  const name = breakerWords.word(order.breaker);
+  const action = ACTIONS[order.action];
+  if (!name || !action) return refused("unknown_breaker");
+  if (name === "fetch") return turn(context, name, action, context.state.fetchBreaker);
+  const target = targetSeed(context);
+  if ("refusal" in target) return target.refusal;
+  return turn(context, name, action, context.state.isolationBreaker(target.seed.id), target.seed.id);
+}
+
+function turn(
+  { state, now, command }: CommandContext,
+  name: BreakerName,
+  action: "open" | "close",
+  breaker: Breaker,
+  seedId?: string,
+): HandlerResult {
+  const runTimeMs = state.runTimeMs(now.step);
+  if (action === "open") breaker.open(runTimeMs);
+  else breaker.close();
+  state.telemetry.event(seedId, "breaker_event", "WARNING", {
+    breaker: name,
+    state: breaker.state(runTimeMs),
+    seed_id: seedId ?? "",
+    command_id: command.commandId,
+  });
+  return applied(now.step, seedId);
+}

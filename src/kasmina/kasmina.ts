@@ -1,0 +1,276 @@
+/**
+ * Kasmina, the execution layer of one run (DESIGN §2): commands come in by one door, gates decide, and what is decided
+ * takes effect at a step boundary. It holds no engine objects; the trainer carries the changes out.
+ *
+ * A trainer's step boundary, in this order:
+ *
+ *     kasmina.receive(source, {step, epoch})    commands → outcomes
+ *     await kasmina.takeEffect(step)            what changes now
+ *     …carry out the changes, install the program, kasmina.recordTopology(…)
+ *     kasmina.finishEmbargoes(step, probe)
+ *     …run the step, kasmina.recordStep(…)
+ *     kasmina.flushTelemetry({step, epoch})
+ */
+import type { Clock } from "../base/clock.js";
+import type { KeyRing } from "../contracts/key-ring.js";
+import type {
+  CommandDelivery,
+  CommandOutcome,
+  CommandSource,
+  KernelSource,
+  TelemetrySink,
+} from "../contracts/ports.js";
+import type { Attributes } from "../contracts/telemetry.js";
+import type { TensorSpecs } from "../contracts/tensor.js";
+import type { BlueprintCatalog } from "./blueprint-catalog.js";
+import { deregisterTeacher, takeDueEffects } from "./boundary.js";
+import type { BreakerState } from "./breaker.js";
+import type { PlannedChange, StructuralChange } from "./change-plan.js";
+import type { Boundary } from "./commands/context.js";
+import { CommandDoor } from "./commands/door.js";
+import { type KasminaConfig, parseConfig } from "./config.js";
+import { planCull } from "./culling.js";
+import { describeRun, type RunDescription } from "./describe.js";
+import type { InstalledTopology } from "./gates/index.js";
+import { recordViolation } from "./isolation-watch.js";
+import {
+  alphaOf,
+  type EvaluationMeasurement,
+  gaugeSeed,
+  recordEvaluation,
+  recordPerformance,
+  recordStep,
+  type StepMeasurement,
+} from "./measurements.js";
+import type { SlotSpec } from "./registry.js";
+import { ResetWatch, type ResidueProbe } from "./reset-watch.js";
+import { RunState, type StandingEmergency } from "./run-state.js";
+import { type CommandJournal, MemoryJournal } from "./security/journal.js";
+import { NonceLedger } from "./security/nonce-ledger.js";
+import { CommandVerifier } from "./security/verifier.js";
+import type { PerformanceStatus, Seed } from "./seed.js";
+import { type KasminaSnapshot, restoreSnapshot, takeSnapshot } from "./snapshot.js";
+import type { Teacher, UpdateProblem } from "./teacher.js";
+import { TelemetryHub } from "./telemetry/hub.js";
+
+export interface KasminaOptions {
+  readonly trainingRunId: string;
+  /** In host order. */
+  readonly slots: readonly SlotSpec[];
+  readonly blueprints: BlueprintCatalog;
+  /** Default {@link parseConfig}(). */
+  readonly config?: KasminaConfig;
+  readonly clock: Clock;
+  readonly telemetry: TelemetrySink;
+  /** Commands must be signed with one of these. */
+  readonly keys: KeyRing;
+  /** Default: one in memory, which ends with the process. */
+  readonly journal?: CommandJournal;
+  readonly kernels: KernelSource;
+}
+
+export class Kasmina {
+  readonly #state: RunState;
+  readonly #door: CommandDoor;
+  readonly #watch: ResetWatch;
+  readonly #ledger: NonceLedger;
+  readonly #journal: CommandJournal;
+  /** For events and gauges of the trainer's own about this run and its seeds. */
+  readonly telemetry: TelemetryHub;
+
+  constructor(options: KasminaOptions) {
+    const { trainingRunId, clock, journal = new MemoryJournal(), config = parseConfig() } = options;
+    this.telemetry = new TelemetryHub({
+      trainingRunId,
+      source: "kasmina",
+      sink: options.telemetry,
+      clock,
+      pendingEvents: config.telemetry.pendingEvents,
+    });
+    this.#state = new RunState({ ...options, config, telemetry: this.telemetry });
+    this.#ledger = createLedger(config, clock, this.telemetry);
+    const verifier = new CommandVerifier({
+      trainingRunId,
+      keys: options.keys,
+      ledger: this.#ledger,
+      clock,
+      limits: config.command,
+    });
+    this.#door = new CommandDoor({ state: this.#state, verifier, journal, clock });
+    this.#watch = new ResetWatch(this.#state);
+    this.#journal = journal;
+    this.#ledger.start();
+  }
+
+  get config(): KasminaConfig {
+    return this.#state.config;
+  }
+
+  /** The emergency level that is on; undefined where none is. */
+  get emergency(): StandingEmergency {
+    return this.#state.emergency;
+  }
+
+  /**
+   * Handles everything the source holds, in order, with one commit of the journal. A resumed run first does its
+   * journaled commands again; until they are through, new ones stay in the source.
+   * @throws KasminaError `io` where the journal cannot be written: the run must stop
+   */
+  receive(source: CommandSource, now: Boundary): CommandOutcome[] {
+    this.telemetry.at(now.step, now.epoch);
+    this.#door.replayDue(now);
+    return this.#door.isReplaying ? [] : this.#door.handleAll(source.drain(), now);
+  }
+
+  /** Handles one delivery. Never throws for what is in it. */
+  handle(delivery: CommandDelivery, now: Boundary): CommandOutcome {
+    this.telemetry.at(now.step, now.epoch);
+    const [outcome] = this.#door.handleAll([delivery], now);
+    return outcome ?? { status: "failed", reason: "internal_error" };
+  }
+
+  /** What was accepted and is not in effect yet, in the order it will be; the trainer compiles ahead from this. */
+  get planned(): readonly PlannedChange[] {
+    return this.#state.plan.all;
+  }
+
+  /**
+   * What changes at this step boundary, in order. Waits for a kernel that is due and not there; the wait is
+   * `kasmina.graft.stall_ms`. A kernel that cannot be had fails its gate, and its seed is culled.
+   */
+  takeEffect(step: number): Promise<StructuralChange[]> {
+    return takeDueEffects(this.#state, step);
+  }
+
+  /** Every seed on record, slot by slot, then in germination order; DORMANT ones hold nothing. */
+  seeds(): readonly Seed[] {
+    return this.#state.registry.seeds();
+  }
+
+  seed(id: string): Seed | undefined {
+    return this.#state.registry.find(id);
+  }
+
+  /** The seed's alpha at a step: what the trainer blends with. */
+  alphaOf(seed: Seed, step: number): number {
+    return alphaOf(seed, step);
+  }
+
+  /** What is installed in the engine now, read off the traced program; G3 and G5 look here. */
+  recordTopology(topology: InstalledTopology): void {
+    this.#state.topology = topology;
+  }
+
+  /**
+   * One step's measurements. G1 needs gradient norms of a GERMINATED seed whose kernel is attached, though it does
+   * not learn yet: without any it fails as `gradient_silent`.
+   */
+  recordStep(measured: StepMeasurement): void {
+    recordStep(this.#state, measured);
+  }
+
+  /** One evaluation on held-out batches; G2 reads shadow gains, G4 contributions. */
+  recordEvaluation(measured: EvaluationMeasurement): void {
+    recordEvaluation(this.#state, measured);
+  }
+
+  /** G2 and G4 fail for a seed that is not `nominal`. */
+  recordPerformance(seedId: string, status: PerformanceStatus): void {
+    recordPerformance(this.#state, seedId, status);
+  }
+
+  /** A violation of isolation. Returns whether it opened the seed's breaker, which culls the seed. */
+  recordViolation(seedId: string, step: number, attributes: Attributes): boolean {
+    return recordViolation(this.#state, seedId, step, attributes);
+  }
+
+  /** Culls a seed for a reason of the trainer's own (a rollback, a NaN). Returns the step at which it is gone. */
+  cull(seedId: string, cause: string, step: number): number {
+    return planCull(this.#state, this.#state.registry.get(seedId), { cause, step });
+  }
+
+  /** Ends embargoes that are over: G5, then DORMANT. Returns the ids of the seeds that came to rest. */
+  finishEmbargoes(step: number, probe: ResidueProbe): readonly string[] {
+    return this.#watch.finish(step, probe);
+  }
+
+  /** Seeds, slots and embargoes as the policy sees them. */
+  describe(step: number): RunDescription {
+    return describeRun(this.#state, step);
+  }
+
+  /** @throws KasminaError `invalid_argument` for a path outside `teacher/`, `overloaded` over the memory budget */
+  registerTeacher(id: string, specs: TensorSpecs): Teacher {
+    deregisterTeacher(this.#state);
+    const teacher = this.#state.teacher.register(id, specs);
+    this.telemetry.event(undefined, "teacher_registered", "INFO", { teacher_id: id, bytes: teacher.bytes });
+    return teacher;
+  }
+
+  deregisterTeacher(): void {
+    deregisterTeacher(this.#state);
+  }
+
+  /** Why an update of these parameters is refused: the teacher's never change. */
+  updateProblem(paths: Iterable<string>): UpdateProblem | undefined {
+    return this.#state.teacher.updateProblem(paths);
+  }
+
+  /** Sends this step's packets: one for the run, one for each living seed. */
+  flushTelemetry({ step, epoch }: Boundary): void {
+    const living = this.#state.registry.livingSeeds();
+    this.telemetry.at(step, epoch);
+    for (const seed of living) gaugeSeed(this.#state, seed, step);
+    this.telemetry.gauge(undefined, "kasmina.seeds.active", living.length);
+    this.telemetry.gauge(undefined, "kasmina.nonce_ledger.size", this.#ledger.size);
+    this.telemetry.gauge(undefined, "kasmina.nonce_ledger.evictions_total", this.#ledger.evictions);
+    this.telemetry.gauge(
+      undefined,
+      "kasmina.nonce_ledger.ttl_seconds",
+      this.config.nonceLedger.ttlMs / 1_000,
+    );
+    this.telemetry.gauge(undefined, "kasmina.breaker.state", this.#fetchBreakerState(step), {
+      breaker: "fetch",
+    });
+    this.telemetry.flush(living.map((seed) => seed.id));
+  }
+
+  /** For a checkpoint taken at a step boundary, after {@link finishEmbargoes}. */
+  snapshot(): KasminaSnapshot {
+    return takeSnapshot(this.#state, this.#door.lastSequence);
+  }
+
+  /** Resumes from a checkpoint: journaled commands that came after it are done again at their steps. */
+  resume(snapshot: KasminaSnapshot): void {
+    restoreSnapshot(this.#state, snapshot);
+    this.#door.replayAfter(snapshot.journalSequence);
+  }
+
+  /** Returns to an earlier state of the same run without doing any command again. */
+  rollBack(snapshot: KasminaSnapshot): void {
+    restoreSnapshot(this.#state, snapshot);
+  }
+
+  /** Gives up kernels on their way, stops timers and closes the journal. */
+  close(): void {
+    this.#state.fetches.cancelAll();
+    this.#ledger.close();
+    this.#journal.close();
+  }
+
+  /** 0 closed, 1 half open, 2 open. */
+  #fetchBreakerState(step: number): number {
+    return BREAKER_GAUGE[this.#state.fetchBreaker.state(this.#state.runTimeMs(step))];
+  }
+}
+
+const BREAKER_GAUGE: { readonly [S in BreakerState]: number } = { closed: 0, half_open: 1, open: 2 };
+
+function createLedger(config: KasminaConfig, clock: Clock, telemetry: TelemetryHub): NonceLedger {
+  return new NonceLedger({
+    ...config.nonceLedger,
+    clock,
+    onTruncated: ({ cause, dropped, floorMs }) =>
+      telemetry.event(undefined, "nonce_ledger_truncated", "WARNING", { cause, dropped, floor_ms: floorMs }),
+  });
+}

@@ -1,0 +1,164 @@
+/**
+ * Collects what a run has to tell and sends exactly one packet a step for each seed, and one for the run
+ * (DESIGN §13). CRITICAL events do not wait for it: each goes out at once on the emergency route, in a packet of its
+ * own, and is not told again.
+ *
+ * Telemetry never reaches into the run: a sink that throws is counted, and the step goes on.
+ */
+import type { Clock } from "../../base/clock.js";
+import type { TelemetryLevel, TelemetryRoute } from "../../contracts/names.js";
+import type { TelemetrySink } from "../../contracts/ports.js";
+import {
+  type Attributes,
+  type EventName,
+  gravestLevel,
+  priorityOf,
+  type TelemetryEvent,
+  type TelemetryMetric,
+} from "../../contracts/telemetry.js";
+import { EventQueue } from "./event-queue.js";
+
+/** Who an event or a metric is about: a seed's id, or undefined for the run. */
+export type Subject = string | undefined;
+
+export interface TelemetryHubOptions {
+  readonly trainingRunId: string;
+  readonly source: string;
+  readonly sink: TelemetrySink;
+  readonly clock: Clock;
+  /** Events that wait, a subject. */
+  readonly pendingEvents: number;
+}
+
+interface Channel {
+  readonly events: EventQueue;
+  readonly metrics: Map<string, TelemetryMetric>;
+}
+
+interface Counter {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  value: number;
+}
+
+export class TelemetryHub {
+  readonly #options: TelemetryHubOptions;
+  readonly #channels = new Map<Subject, Channel>();
+  readonly #counters = new Map<string, Counter>();
+  readonly #retired = new Set<string>();
+  #step = 0;
+  #epoch = 0;
+  #sinkFailures = 0;
+
+  constructor(options: TelemetryHubOptions) {
+    this.#options = options;
+  }
+
+  /** How often the sink threw. */
+  get sinkFailures(): number {
+    return this.#sinkFailures;
+  }
+
+  /** Tells when the following events happen. */
+  at(step: number, epoch: number): void {
+    this.#step = step;
+    this.#epoch = epoch;
+  }
+
+  event(subject: Subject, name: EventName, level: TelemetryLevel, attributes: Attributes = {}): void {
+    const event: TelemetryEvent = { name, level, atMs: this.#options.clock.nowMs(), attributes };
+    if (level === "CRITICAL") this.#send(subject, "emergency", [event], [], false);
+    else this.#channel(subject).events.add(event);
+  }
+
+  /** Sets a gauge for the next packet; the last value of a step counts. */
+  gauge(subject: Subject, name: string, value: number, labels?: Readonly<Record<string, string>>): void {
+    const metric = labels ? { name, value, labels } : { name, value };
+    this.#channel(subject).metrics.set(keyOf(name, labels), metric);
+  }
+
+  /** Adds to a counter of the run; its packets carry the total. */
+  count(name: string, labels: Readonly<Record<string, string>> = {}, by = 1): void {
+    const key = keyOf(name, labels);
+    const counter = this.#counters.get(key) ?? { name, labels, value: 0 };
+    counter.value += by;
+    this.#counters.set(key, counter);
+    this.#channel(undefined).metrics.set(key, { name, labels, value: counter.value });
+  }
+
+  /** The total of a counter; 0 where it never counted. */
+  total(name: string, labels: Readonly<Record<string, string>> = {}): number {
+    return this.#counters.get(keyOf(name, labels))?.value ?? 0;
+  }
+
+  /** The seed's next packet is its last. */
+  retire(seedId: string): void {
+    this.#channel(seedId);
+    this.#retired.add(seedId);
+  }
+
+  /** Sends the step's packets: the run's, then one for each of `seedIds` and each seed with something to tell. */
+  flush(seedIds: readonly string[] = []): void {
+    const seeds = [...this.#channels.keys()].filter((subject) => subject !== undefined);
+    const subjects = [...seedIds, ...seeds.filter((id) => !seedIds.includes(id))];
+    for (const id of subjects) this.#countDropped(id);
+    this.#flushSubject(undefined);
+    for (const id of subjects) this.#flushSubject(id);
+  }
+
+  #countDropped(seedId: string): void {
+    const dropped = this.#channels.get(seedId)?.events.dropped ?? 0;
+    if (dropped > 0) this.event(undefined, "queue_dropped", "WARNING", { seed_id: seedId, dropped });
+  }
+
+  #flushSubject(subject: Subject): void {
+    const channel = this.#channels.get(subject);
+    const dropped = channel?.events.dropped ?? 0;
+    const waiting = channel?.events.take() ?? [];
+    const own =
+      subject === undefined && dropped > 0
+        ? [...waiting, this.#eventNow("queue_dropped", "WARNING", { dropped })]
+        : waiting;
+    const metrics = [...(channel?.metrics.values() ?? [])];
+    const retired = subject !== undefined && this.#retired.delete(subject);
+    this.#channels.delete(subject);
+    this.#send(subject, "normal", own, metrics, retired);
+  }
+
+  #eventNow(name: EventName, level: TelemetryLevel, attributes: Attributes): TelemetryEvent {
+    return { name, level, atMs: this.#options.clock.nowMs(), attributes };
+  }
+
+  #send(
+    subject: Subject,
+    route: TelemetryRoute,
+    events: readonly TelemetryEvent[],
+    metrics: readonly TelemetryMetric[],
+    retired: boolean,
+  ): void {
+    const { trainingRunId, source, sink, clock } = this.#options;
+    const level = gravestLevel(events);
+    const position = { step: this.#step, epoch: this.#epoch, atMs: clock.nowMs() };
+    const about = subject === undefined ? {} : { seedId: subject };
+    const content = { level, priority: priorityOf(level), route, events, metrics, retired };
+    try {
+      sink.emit({ trainingRunId, source, ...about, ...position, ...content });
+    } catch {
+      this.#sinkFailures++;
+    }
+  }
+
+  #channel(subject: Subject): Channel {
+    const found = this.#channels.get(subject);
+    if (found) return found;
+    const channel = { events: new EventQueue(this.#options.pendingEvents), metrics: new Map() };
+    this.#channels.set(subject, channel);
+    return channel;
+  }
+}
+
+function keyOf(name: string, labels: Readonly<Record<string, string>> = {}): string {
+  let key = name;
+  for (const label of Object.keys(labels).sort()) key += `|${label}=${labels[label]}`;
+  return key;
+}
