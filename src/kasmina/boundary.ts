@@ -10,7 +10,7 @@ import { tellGate } from "./gate-runner.js";
 import { type GateResult, g0Sanity } from "./gates/index.js";
 import type { FetchResult } from "./kernel-fetches.js";
 import type { RunState } from "./run-state.js";
-import { holdRamp, type MutableSeed, releaseRamp } from "./seed.js";
+import { holdRamp, type MutableSeed, releaseRamp, startStage } from "./seed.js";
 
 type Effect<K extends Intent["kind"]> = (
   state: RunState,
@@ -83,6 +83,7 @@ function seedOf(state: RunState, { seedId = "" }: PlannedChange): MutableSeed {
 /** Moves a seed and tells it; returns where it was. */
 export function moveSeed(state: RunState, seed: MutableSeed, to: Stage, step: number): Stage {
   const from = state.registry.move(seed, to);
+  startStage(seed);
   state.telemetry.event(seed.id, "seed_stage", "INFO", { from, to, step });
   return from;
 }

@@ -19,6 +19,8 @@ export interface GateQuestion {
   readonly seed: Seed;
   readonly step: number;
   readonly expectedStage?: Stage;
+  /** Whether the gate was passed before and is asked again (a resume): evaluations of an earlier stage will do. */
+  readonly again?: boolean;
 }
 
 const RUNNERS: { readonly [G in LivingGate]: (question: GateQuestion) => GateResult } = {
@@ -39,7 +41,7 @@ const RUNNERS: { readonly [G in LivingGate]: (question: GateQuestion) => GateRes
       gradientNorms: seed.stats.gradientNorms,
       silentGradientNorm: state.config.gates.silentGradientNorm,
     }),
-  G2_STABILITY: ({ state, seed, expectedStage }) =>
+  G2_STABILITY: ({ state, seed, expectedStage, again }) =>
     g2Stability({
       ...common(seed, expectedStage),
       latencyP95Ms: seed.kernel?.prewarmP95Ms ?? Number.NaN,
@@ -47,7 +49,7 @@ const RUNNERS: { readonly [G in LivingGate]: (question: GateQuestion) => GateRes
       performanceStatus: seed.stats.performanceStatus,
       losses: seed.stats.losses,
       divergenceRatio: state.config.gates.divergenceRatio,
-      shadowGain: seed.stats.shadowGain,
+      shadowGain: evaluated(seed, again)?.shadowGain,
       minShadowGain: state.config.gates.minShadowGain,
       confidence: state.config.gates.confidence,
     }),
@@ -60,16 +62,21 @@ const RUNNERS: { readonly [G in LivingGate]: (question: GateQuestion) => GateRes
       alphaStepsDone: alphaSteps(seed, step),
       alphaSteps: seed.blend.schedule.steps,
     }),
-  G4_SYSTEM_IMPACT: ({ state, seed, expectedStage }) =>
+  G4_SYSTEM_IMPACT: ({ state, seed, expectedStage, again }) =>
     g4SystemImpact({
       ...common(seed, expectedStage),
       performanceStatus: seed.stats.performanceStatus,
       isolationViolations: seed.stats.isolationViolations,
-      contribution: seed.stats.contribution,
+      contribution: evaluated(seed, again)?.contribution,
       minContribution: state.config.gates.minContribution,
       confidence: state.config.gates.confidence,
     }),
 };
+
+/** The seed's estimates, where they are of the stage it is in. */
+function evaluated(seed: Seed, again = false): Seed["stats"] | undefined {
+  return again || seed.stats.evaluatedIn === seed.stage ? seed.stats : undefined;
+}
 
 function common(seed: Seed, expectedStage: Stage | undefined) {
   return {

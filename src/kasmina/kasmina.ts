@@ -169,7 +169,7 @@ export class Kasmina {
     recordStep(this.#state, measured);
   }
 
-  /** One evaluation on held-out batches; G2 reads shadow gains, G4 contributions. */
+  /** One evaluation on held-out batches; G2 reads shadow gains, G4 contributions, of the stage the seed is in. */
   recordEvaluation(measured: EvaluationMeasurement): void {
     recordEvaluation(this.#state, measured);
   }

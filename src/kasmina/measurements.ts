@@ -53,6 +53,7 @@ export function recordEvaluation(state: RunState, measured: EvaluationMeasuremen
       ...seed.stats,
       ...(shadowGain && { shadowGain }),
       ...(contribution && { contribution }),
+      evaluatedIn: seed.stage,
     };
     if (shadowGain) state.telemetry.gauge(id, "kasmina.seed.shadow_gain", shadowGain.value);
     if (contribution) state.telemetry.gauge(id, "kasmina.seed.contribution", contribution.value);

@@ -17,6 +17,8 @@ export interface SeedStats {
   readonly shadowGain?: Estimate;
   /** Of the last evaluation: held-out loss without the seed − with it. */
   readonly contribution?: Estimate;
+  /** The stage in which the last evaluation found the seed. A gate that admits further wants one of this stage. */
+  readonly evaluatedIn?: Stage;
   readonly isolationViolations: number;
   readonly performanceStatus: PerformanceStatus;
 }
@@ -94,6 +96,11 @@ export function releaseRamp(seed: MutableSeed, step: number): void {
   if (seed.rampStartStep === undefined || seed.rampHeldAtStep === undefined) return;
   seed.rampStartStep += Math.max(0, step - seed.rampHeldAtStep);
   delete seed.rampHeldAtStep;
+}
+
+/** The windows start anew with every stage, because what they measure changes with it; estimates stay to be seen. */
+export function startStage(seed: MutableSeed): void {
+  seed.stats = { ...seed.stats, gradientNorms: [], losses: [] };
 }
 
 /** `window` with `value` at its end, at most `length` long. */

@@ -28,7 +28,7 @@ function resume(context: CommandContext, seed: MutableSeed): HandlerResult {
   if (seed.pausedFrom === undefined) return refused("not_paused", seed.id);
   const gate = gateOf(seed.stage) as LivingGate | undefined;
   if (!gate) return stageMismatch(seed, "a stage that can be resumed");
-  const result = askGate(gate, { state: context.state, seed, step: context.now.step });
+  const result = askGate(gate, { state: context.state, seed, step: context.now.step, again: true });
   if (!result.passed) return cullFailed(context, seed, result);
   const effectiveStep = leadStep(context);
   context.state.plan.add(effectiveStep, { kind: "resume" }, seed.id);
