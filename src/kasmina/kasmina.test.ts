@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ControlRun, kernelFor } from "../../test/support/control-run.js";
+import { ControlRun, kernelFor } from "./control-run.fixture.js";
 
 describe("a seed's way through the gates", () => {
   test("one command a gate, each in effect a lead later", async () => {

@@ -1,5 +1,5 @@
 /** A run of the execution layer without an engine: what tests of the control plane drive. */
-import { ManualClock } from "../../src/base/index.js";
+import { ManualClock } from "../base/index.js";
 import {
   type CommandDelivery,
   type CommandDraft,
@@ -13,15 +13,15 @@ import {
   type Order,
   type TelemetryEvent,
   type TelemetryPacket,
-} from "../../src/contracts/index.js";
+} from "../contracts/index.js";
+import { builtinBlueprints } from "../nn/index.js";
 import {
   type CommandJournal,
   Kasmina,
   type KasminaConfigInput,
   parseConfig,
   type StructuralChange,
-} from "../../src/kasmina/index.js";
-import { builtinBlueprints } from "../../src/nn/index.js";
+} from "./index.js";
 
 export const RUN_ID = "run-1";
 export const SLOTS = [
