@@ -11,8 +11,16 @@ export {
   type Variable,
 } from "./ir.js";
 export {
+  ENGINE_CHOICES,
+  type EngineChoice,
+  type OpenBackendOptions,
+  type OpenedBackend,
+  openBackend,
+} from "./open-backend.js";
+export {
   type Arrays,
   type JaxArray,
+  type LoweredProgram,
   type ProgramDefinition,
   type ProgramInput,
   type ProgramOutput,

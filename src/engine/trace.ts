@@ -46,6 +46,16 @@ export interface ProgramOutput extends TensorSpec {
   readonly name: string;
 }
 
+/** A program in the form in which a back end compiles it, made beforehand, in another thread perhaps. Plain data. */
+export interface LoweredProgram {
+  /** An ONNX model. */
+  readonly model: Uint8Array;
+  /** SHA-256 of the model. */
+  readonly digest: string;
+  /** The shape of each output inside the model: the elements of the program's own shape, row-major. */
+  readonly outputShapes: readonly (readonly number[])[];
+}
+
 /** A definition with the program it performed. Everything but `definition` is plain data. */
 export interface TracedProgram {
   readonly definition: ProgramDefinition;
@@ -58,6 +68,8 @@ export interface TracedProgram {
   readonly flops: number;
   /** SHA-256 of the printed IR and its constants: equal programs, whatever their paths are called, share it. */
   readonly digest: string;
+  /** Where it was lowered already. */
+  readonly lowered?: LoweredProgram;
 }
 
 /** Flattens the inputs of a definition in the one order that traced programs use: state, batch, controls, each as its record lists them. */

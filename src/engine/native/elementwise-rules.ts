@@ -1,0 +1,143 @@
+/** Rules of the primitives that work element by element. */
+import type { DType } from "../../contracts/tensor.js";
+import * as arithmetic from "./arithmetic.js";
+import type { GraphBuilder, Value } from "./graph.js";
+import type { OnnxType } from "./onnx-type.js";
+import { type Context, castView, elementwise, inputOf, mapBase, outputOf, type Rule } from "./rule.js";
+import type { View } from "./view.js";
+
+type Emit = (graph: GraphBuilder, operands: arithmetic.Operands, shape: readonly number[]) => Value;
+
+/** Two operands, cast to the dtype of the result. */
+function binary(emit: Emit): Rule {
+  return (context) => [emitBinary(context, context.inputs, outputOf(context).dtype, emit)];
+}
+
+function emitBinary(context: Context, views: readonly View[], dtype: OnnxType, emit: Emit): View {
+  const { graph } = context;
+  const cast = views.map((view) => castView(graph, view, dtype));
+  return elementwise(graph, cast, outputOf(context).shape, (operands, shape) =>
+    emit(graph, operands as unknown as arithmetic.Operands, shape),
+  );
+}
+
+/** One operand, of which only the base is computed: what is broadcast is computed once. */
+function unary(emit: (graph: GraphBuilder, x: Value) => Value): Rule {
+  return (context) => [mapBase(inputOf(context, 0), (base) => emit(context.graph, base))];
+}
+
+function operator(op: string): Rule {
+  return unary((graph, x) => arithmetic.unary(graph, op, x));
+}
+
+/** a + b, where b = 0 − c (or a = 0 − c) as one subtraction. */
+const add: Rule = (context) => {
+  const [a, b] = [inputOf(context, 0), inputOf(context, 1)];
+  const { dtype } = outputOf(context);
+  if (dtype === "float32") {
+    const right = negated(context, 1);
+    if (right) return [emitBinary(context, [a, right], dtype, subtract)];
+    const left = negated(context, 0);
+    if (left) return [emitBinary(context, [b, left], dtype, subtract)];
+  }
+  return [emitBinary(context, [a, b], dtype, arithmetic.add)];
+};
+
+const subtract: Emit = (graph, operands, shape) => arithmetic.binary(graph, "Sub", operands, shape);
+
+function negated(context: Context, index: number): View | undefined {
+  const producer = context.producer(index);
+  return producer?.equation.primitive === "neg" ? producer.inputs[0] : undefined;
+}
+
+const WIDTH: { readonly [D in OnnxType]: number } = { bool: 0, uint32: 1, int32: 2, int64: 3, float32: 4 };
+
+const COMPARISON = { less: "Less", less_equal: "LessOrEqual", equal: "Equal", not_equal: "Equal" } as const;
+
+const compare: Rule<"compare"> = (context) => {
+  const { op } = context.params;
+  const dtypes = context.inputs.map((view) => view.base.dtype);
+  const widest = dtypes.reduce((a, b) => (WIDTH[a] >= WIDTH[b] ? a : b));
+  const isOrder = op === "less" || op === "less_equal";
+  return [
+    emitBinary(
+      context,
+      context.inputs,
+      isOrder && widest === "bool" ? "int32" : widest,
+      (graph, pair, shape) => {
+        const result = arithmetic.logical(graph, COMPARISON[op], pair, shape);
+        return op === "not_equal" ? arithmetic.logical(graph, "Not", [result], shape) : result;
+      },
+    ),
+  ];
+};
+
+const where: Rule = (context) => {
+  const { graph } = context;
+  const { dtype, shape } = outputOf(context);
+  const views = [
+    castView(graph, inputOf(context, 0), "bool"),
+    castView(graph, inputOf(context, 1), dtype),
+    castView(graph, inputOf(context, 2), dtype),
+  ];
+  return [
+    elementwise(graph, views, shape, (operands, common) =>
+      arithmetic.select(graph, operands as unknown as [Value, Value, Value], common),
+    ),
+  ];
+};
+
+const bitcast: Rule<"bitcast"> = (context) => {
+  const { graph } = context;
+  const { dtype } = outputOf(context);
+  return [
+    mapBase(inputOf(context, 0), (base) =>
+      base.dtype === dtype
+        ? base
+        : graph.node("BitCast", [base], { dtype, shape: base.shape }, { to: dtype satisfies DType }),
+    ),
+  ];
+};
+
+export const elementwiseRules = {
+  add,
+  mul: binary(arithmetic.mul),
+  idiv: binary(arithmetic.divideTruncated),
+  mod: binary(arithmetic.remainder),
+  min: binary((graph, pair, shape) => arithmetic.extremum(graph, "Min", pair, shape)),
+  max: binary((graph, pair, shape) => arithmetic.extremum(graph, "Max", pair, shape)),
+  bit_combine: ((context) =>
+    binary((graph, pair, shape) => arithmetic.combineBits(graph, context.params.op, pair, shape))(
+      context,
+    )) as Rule<"bit_combine">,
+  bit_shift: ((context) =>
+    binary((graph, pair, shape) => arithmetic.shift(graph, context.params.op, pair, shape))(
+      context,
+    )) as Rule<"bit_shift">,
+  bit_count: unary(arithmetic.countBits),
+  neg: unary(arithmetic.negate),
+  reciprocal: unary((graph, x) => {
+    const constant = arithmetic.constantScalar(x);
+    return constant === undefined
+      ? arithmetic.unary(graph, "Reciprocal", x)
+      : graph.reshape(graph.scalar("float32", 1 / constant), x.shape);
+  }),
+  floor: operator("Floor"),
+  ceil: operator("Ceil"),
+  stop_gradient: unary((_graph, x) => x),
+  cast: ((context) => [
+    mapBase(inputOf(context, 0), (base) => arithmetic.convert(context.graph, base, context.params.dtype)),
+  ]) as Rule<"cast">,
+  bitcast,
+  sin: operator("Sin"),
+  cos: operator("Cos"),
+  asin: operator("Asin"),
+  atan: operator("Atan"),
+  exp: operator("Exp"),
+  log: operator("Log"),
+  erf: operator("Erf"),
+  erfc: unary(arithmetic.erfc),
+  sqrt: operator("Sqrt"),
+  compare,
+  where,
+};

@@ -1,0 +1,197 @@
+/** The native back end: programs lowered to ONNX and run by ONNX Runtime on the CPU. */
+import { availableParallelism } from "node:os";
+import type { InferenceSession } from "onnxruntime-node";
+import { KasminaError } from "../../base/errors.js";
+import { formatSpec, sameSpec, type Tensor, type TensorSpec, type Tensors } from "../../contracts/tensor.js";
+import type { Backend, BackendStats, Program, State } from "../backend.js";
+import type { LoweredProgram, ProgramInput, TracedProgram } from "../trace.js";
+import { lowerProgram } from "./lower.js";
+import { loadOrt, type Ort } from "./ort.js";
+import { createSession, runError, type SessionOptions } from "./session.js";
+import { NativeState, newData, ortTensor } from "./state.js";
+
+export interface NativeOptions {
+  /** Threads of one operator, 1 to 256. Default: all cores. Runs are bit for bit the same at the same number only. */
+  readonly threads?: number;
+  /** Whether idle threads wait in a loop. Default true; false is faster where the machine is shared. */
+  readonly spinning?: boolean;
+}
+
+/** Sessions kept for topologies that come back; those that no program uses are closed beyond it, oldest first. */
+const MAX_CACHED_SESSIONS = 32;
+
+/** Opens the native back end. @throws KasminaError `engine` where onnxruntime-node does not load */
+export async function createNativeBackend(options: NativeOptions = {}): Promise<Backend> {
+  const threads = options.threads ?? availableParallelism();
+  if (!Number.isInteger(threads) || threads < 1 || threads > 256) {
+    throw new KasminaError(
+      "invalid_argument",
+      `threads must be a whole number from 1 to 256, got ${threads}`,
+    );
+  }
+  return new NativeBackend(await loadOrt(), { threads, spinning: options.spinning ?? true });
+}
+
+interface Entry {
+  readonly lowered: LoweredProgram;
+  readonly session: Promise<InferenceSession>;
+  users: number;
+}
+
+class NativeBackend implements Backend {
+  readonly name = "native";
+  readonly description: string;
+  readonly #ort: Ort;
+  readonly #options: SessionOptions;
+  #compiled = 0;
+  #cacheHits = 0;
+  /** By the model's digest, the least recently used first. */
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(ort: Ort, options: SessionOptions) {
+    this.#ort = ort;
+    this.#options = options;
+    const { threads } = options;
+    this.description = `onnxruntime-node ${ort.env.versions.node ?? ""} on the CPU, ${threads} ${threads === 1 ? "thread" : "threads"}`;
+  }
+
+  get stats(): BackendStats {
+    return { compiled: this.#compiled, cacheHits: this.#cacheHits };
+  }
+
+  async compile(traced: TracedProgram): Promise<Program> {
+    const { name } = traced.definition;
+    const lowered = traced.lowered ?? lowerProgram(name, traced.ir);
+    const entry = this.#entryFor(name, lowered);
+    entry.users++;
+    try {
+      const session = await entry.session;
+      return new NativeProgram(this.#ort, traced, entry.lowered, session, () => {
+        entry.users--;
+        this.#evict();
+      });
+    } catch (error) {
+      this.#entries.delete(lowered.digest);
+      throw error;
+    }
+  }
+
+  createState(): State {
+    return new NativeState(this.#ort);
+  }
+
+  async dispose(): Promise<void> {
+    const entries = [...this.#entries.values()];
+    this.#entries.clear();
+    await Promise.all(entries.map(close));
+  }
+
+  #entryFor(name: string, lowered: LoweredProgram): Entry {
+    const known = this.#entries.get(lowered.digest);
+    if (known) {
+      this.#cacheHits++;
+      this.#entries.delete(lowered.digest);
+      this.#entries.set(lowered.digest, known);
+      return known;
+    }
+    this.#compiled++;
+    const session = createSession(this.#ort, name, lowered, this.#options);
+    const entry = { lowered, session, users: 0 };
+    this.#entries.set(lowered.digest, entry);
+    this.#evict();
+    return entry;
+  }
+
+  #evict(): void {
+    for (const [digest, entry] of this.#entries) {
+      if (this.#entries.size <= MAX_CACHED_SESSIONS) return;
+      if (entry.users > 0) continue;
+      this.#entries.delete(digest);
+      void close(entry);
+    }
+  }
+}
+
+async function close(entry: Entry): Promise<void> {
+  const session = await entry.session.catch(() => undefined);
+  await session?.release();
+}
+
+class NativeProgram implements Program {
+  readonly traced: TracedProgram;
+  readonly #ort: Ort;
+  readonly #session: InferenceSession;
+  readonly #outputShapes: readonly (readonly number[])[];
+  readonly #onDispose: () => void;
+  #isDisposed = false;
+
+  constructor(
+    ort: Ort,
+    traced: TracedProgram,
+    lowered: LoweredProgram,
+    session: InferenceSession,
+    onDispose: () => void,
+  ) {
+    this.#ort = ort;
+    this.traced = traced;
+    this.#outputShapes = lowered.outputShapes;
+    this.#session = session;
+    this.#onDispose = onDispose;
+  }
+
+  async run(state: State, batch: Tensors, controls: Tensors): Promise<Readonly<Record<string, Tensor>>> {
+    const { name } = this.traced.definition;
+    if (this.#isDisposed) throw new KasminaError("illegal_state", `program ${name} is disposed`);
+    if (!(state instanceof NativeState)) {
+      throw new KasminaError("engine", "this state belongs to another back end");
+    }
+    return state.exclusively(() => this.#run(state, batch, controls));
+  }
+
+  dispose(): void {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    this.#onDispose();
+  }
+
+  async #run(state: NativeState, batch: Tensors, controls: Tensors): Promise<Record<string, Tensor>> {
+    const feeds: Record<string, InstanceType<Ort["Tensor"]>> = {};
+    for (const [i, input] of this.traced.inputs.entries()) {
+      if (input.role === "state") {
+        this.#check(input, state.spec(input.name));
+        feeds[`i${i}`] = state.source(input.name);
+      } else {
+        const tensor = (input.role === "batch" ? batch : controls)[input.name];
+        feeds[`i${i}`] = ortTensor(this.#ort, this.#check(input, tensor));
+      }
+    }
+    const fetches: Record<string, InstanceType<Ort["Tensor"]>> = {};
+    const read: Record<string, Tensor> = {};
+    const replaced: string[] = [];
+    for (const [i, { role, name, shape, dtype }] of this.traced.outputs.entries()) {
+      const inner = this.#outputShapes[i] ?? shape;
+      if (role === "state") {
+        fetches[`o${i}`] = state.target(name, inner);
+        replaced.push(name);
+      } else {
+        const tensor = { shape, dtype, data: newData({ shape, dtype }) };
+        fetches[`o${i}`] = ortTensor(this.#ort, tensor, inner);
+        read[name] = tensor;
+      }
+    }
+    try {
+      await this.#session.run(feeds, fetches);
+    } catch (error) {
+      throw runError(this.traced, error);
+    }
+    state.swap(replaced);
+    return read;
+  }
+
+  #check<T extends TensorSpec>(input: ProgramInput, given: T | undefined): T {
+    const needs = `${this.traced.definition.name} needs ${input.role} ${input.name} ${formatSpec(input)}`;
+    if (!given) throw new KasminaError("engine", `${needs}, which is missing`);
+    if (!sameSpec(input, given)) throw new KasminaError("engine", `${needs}, got ${formatSpec(given)}`);
+    return given;
+  }
+}

@@ -1,0 +1,53 @@
+/** One compiled model: an ONNX Runtime session, and its errors told in the program's own words. */
+import type { InferenceSession } from "onnxruntime-node";
+import { KasminaError } from "../../base/errors.js";
+import type { LoweredProgram, TracedProgram } from "../trace.js";
+import { describe } from "./lower.js";
+import { firstLine, type Ort } from "./ort.js";
+
+export interface SessionOptions {
+  /** Threads of one operator. */
+  readonly threads: number;
+  /** Whether idle threads wait in a loop: faster on a machine of one's own, slower on a shared one. */
+  readonly spinning: boolean;
+}
+
+/**
+ * Compiles. ONNX Runtime's own graph rewriting is off: it fuses a value into its consumer where it has only one, so
+ * that a step's bits would depend on what else is computed from it. It also takes half of the compile time.
+ */
+export async function createSession(
+  ort: Ort,
+  name: string,
+  lowered: LoweredProgram,
+  { threads, spinning }: SessionOptions,
+): Promise<InferenceSession> {
+  try {
+    return await ort.InferenceSession.create(lowered.model, {
+      executionMode: "sequential",
+      graphOptimizationLevel: "disabled",
+      intraOpNumThreads: threads,
+      interOpNumThreads: 1,
+      logSeverityLevel: 3,
+      extra: { session: { intra_op: { allow_spinning: spinning ? "1" : "0" } } },
+    });
+  } catch (error) {
+    throw new KasminaError("engine", `compiling ${name} on the native engine: ${firstLine(error)}`, {
+      cause: error,
+      details: { program: name },
+    });
+  }
+}
+
+/** An error of a run, with the equation that it happened in. */
+export function runError(traced: TracedProgram, error: unknown): KasminaError {
+  const message = firstLine(error);
+  const place = /Name:'(\d+)\//.exec(message)?.[1];
+  const equation = place === undefined ? undefined : traced.ir.equations[Number(place)];
+  const { name } = traced.definition;
+  const where = equation ? `${name}, in ${describe(equation)}` : name;
+  return new KasminaError("engine", `running ${where} on the native engine: ${message}`, {
+    cause: error,
+    details: { program: name, ...(equation ? { primitive: equation.primitive } : {}) },
+  });
+}

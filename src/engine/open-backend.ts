@@ -1,0 +1,45 @@
+/** Chooses a back end. */
+import { messageOf } from "../base/errors.js";
+import type { Backend } from "./backend.js";
+import { createWasmBackend } from "./wasm.js";
+
+/** `auto` takes native where it loads, else wasm. */
+export type EngineChoice = "auto" | "native" | "wasm";
+export const ENGINE_CHOICES: readonly EngineChoice[] = ["auto", "native", "wasm"];
+
+export interface OpenBackendOptions {
+  /** Threads of one operator on the native engine. Default: all cores. The wasm engine has one. */
+  readonly threads?: number;
+}
+
+export interface OpenedBackend {
+  readonly backend: Backend;
+  /** Which engine runs and why, for people. */
+  readonly reason: string;
+}
+
+/** Opens a back end. @throws KasminaError `engine` where one that is named explicitly does not load */
+export async function openBackend(
+  choice: EngineChoice,
+  options: OpenBackendOptions = {},
+): Promise<OpenedBackend> {
+  if (choice === "wasm") return opened(await createWasmBackend(), "as asked");
+  if (choice === "native") return opened(await openNative(options), "as asked");
+  let failure: string;
+  try {
+    return opened(await openNative(options), "the fastest that loads here");
+  } catch (error) {
+    failure = messageOf(error);
+  }
+  return opened(await createWasmBackend(), failure);
+}
+
+/** Imported when it is asked for: it needs Node, and a package that may be missing. */
+async function openNative(options: OpenBackendOptions): Promise<Backend> {
+  const { createNativeBackend } = await import("./native/index.js");
+  return createNativeBackend(options);
+}
+
+function opened(backend: Backend, why: string): OpenedBackend {
+  return { backend, reason: `${backend.name}: ${backend.description} (${why})` };
+}
