@@ -32,6 +32,15 @@ const network: NetworkMeta = {
       shadow_gain: 0.5,
       contribution: null,
     },
+    {
+      id: "s0",
+      blueprint: "low-rank",
+      slot: "block1",
+      stage: "FOSSILIZED",
+      alpha: 1,
+      shadow_gain: 0.5,
+      contribution: 0.1,
+    },
   ],
 };
 
@@ -42,6 +51,7 @@ async function runWith(meta: Record<string, unknown>): Promise<string> {
     "host/block1/w": float32([4, 4]),
     "host/block1/b": float32([4]),
     "seed/s1/up/w": float32([4, 2]),
+    "host/grown/s0/up/w": float32([4, 3]),
     "optimizer/m/host/stem/w": float32([2, 4]),
   };
   await folder.writeCheckpoint({ tensors, meta: JSON.parse(JSON.stringify(meta)) });
@@ -58,14 +68,17 @@ test("blocks, slots, seeds, stages and parameters come from a checkpoint that is
     epoch: 2,
     host: "resmlp",
     params_host: 28,
-    params_total: 36,
+    params_total: 48,
     checkpoint: { valid: true },
   });
   expect(inspection.blocks.map(({ name, slot, parameters }) => [name, slot, parameters])).toEqual([
     ["stem", false, 8],
     ["block1", true, 20],
   ]);
-  expect(inspection.seeds).toEqual([{ ...network.seeds[0], parameters: 8 }]);
+  expect(inspection.seeds).toEqual([
+    { ...network.seeds[0], parameters: 8 },
+    { ...network.seeds[1], parameters: 12 },
+  ]);
 });
 
 test("nothing is shown of a damaged checkpoint but that it is damaged", async () => {

@@ -99,9 +99,10 @@ function describeNetwork(network: NetworkMeta, tensors: Tensors) {
     ...block,
     parameters: countUnder(tensors, `host/${block.name}/`),
   }));
+  // A fossilized seed's parameters are the host's, under a name of their own.
   const seeds = network.seeds.map((seed) => ({
     ...seed,
-    parameters: countUnder(tensors, `seed/${seed.id}/`),
+    parameters: countUnder(tensors, `seed/${seed.id}/`) + countUnder(tensors, `host/grown/${seed.id}/`),
   }));
   const params_host = blocks.reduce((sum, block) => sum + block.parameters, 0);
   return {
