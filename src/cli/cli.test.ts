@@ -101,9 +101,17 @@ const lines: readonly GrowthLine[] = [
     seeds: [{ id: "s1", stage: "TRAINING", alpha: 0 }],
   },
   { type: "epoch", phase: "grow", epoch: 1, train_loss: 0.5, val_loss: 0.4, val_accuracy: 0.9 },
-  { type: "event", name: "seed_stage", level: "INFO", seed_id: "s1", stage: "TRAINING" },
+  { type: "event", name: "seed_stage", level: "INFO", seed_id: "s1", from: "GERMINATED", to: "TRAINING" },
   { type: "event", name: "seed_operation", level: "INFO", seed_id: "s1" },
-  { type: "event", name: "gate_failure", level: "CRITICAL", gate: "G2_STABILITY", reason: "no_shadow_gain" },
+  {
+    type: "event",
+    name: "gate_failure",
+    level: "CRITICAL",
+    seed_id: "s1",
+    gate: "G2_STABILITY",
+    reason: "no_shadow_gain",
+  },
+  { type: "event", name: "queue_dropped", level: "WARNING", dropped: 3, reason: "" },
   summary,
 ];
 
@@ -145,8 +153,9 @@ describe("grow", () => {
       [
         "engine wasm: onnxruntime-node is not installed",
         "epoch   1  train loss 0.5000  held-out loss 0.4000  accuracy 90.00 %",
-        "seed_stage  seed_id=s1 stage=TRAINING",
-        "gate_failure  gate=G2_STABILITY reason=no_shadow_gain",
+        "  s1: GERMINATED → TRAINING",
+        "  s1: G2_STABILITY failed: no_shadow_gain",
+        "  queue_dropped  dropped=3",
         "",
       ].join("\n"),
     );

@@ -30,10 +30,16 @@ function describeEpoch(line: EpochLine): string {
 
 /** Every stage a seed reaches, and whatever is graver than INFO. */
 function describeEvent(line: EventLine, paint: Paint): string | undefined {
+  if (line.name === "seed_stage") return paint("cyan", `  ${line.seed_id}: ${line.from} → ${line.to}`);
+  if (line.level === "INFO") return undefined;
+  return paint(LEVEL_STYLE[line.level], `  ${describeGrave(line)}`);
+}
+
+function describeGrave(line: EventLine): string {
+  if (line.name === "gate_failure") return `${line.seed_id}: ${line.gate} failed: ${line.reason}`;
   const { type, name, level, ...attributes } = line;
-  if (level === "INFO" && name !== "seed_stage") return undefined;
   const facts = Object.entries(attributes)
     .filter(([, value]) => value !== "")
     .map(([key, value]) => `${key}=${value}`);
-  return paint(LEVEL_STYLE[level], `${name}  ${facts.join(" ")}`);
+  return `${name}  ${facts.join(" ")}`;
 }
