@@ -6,6 +6,7 @@ describe("strict JSON", () => {
   test("reads what JSON.stringify writes, pretty or not", () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 6 }), fc.constantFrom(0, 2), (value, indent) => {
+        fc.pre(!JSON.stringify(value).includes('"__proto__":'));
         expect(parseStrictJson(JSON.stringify(value, null, indent))).toEqual(
           JSON.parse(JSON.stringify(value)),
         );
@@ -17,7 +18,8 @@ describe("strict JSON", () => {
     ['{"a":1,"a":2}', /duplicate key "a"/],
     ['{"a":1 , "b":{}, "\\u0061" : 2}', /duplicate key/],
     ['[{"x":{"k":1,"l":[],"k":1}}]', /duplicate key "k"/],
-    ['{"__proto__":1,"__proto__":2}', /duplicate key/],
+    ['{"__proto__":1}', /key __proto__/],
+    ['[{"\\u005f_proto__":1}]', /key __proto__/],
     ["[".repeat(33) + "]".repeat(33), /nested deeper/],
     ['{"a":', /not JSON/],
     ['{"a', /not JSON/],

@@ -1,7 +1,7 @@
 /**
  * JSON from outside, read strictly. JSON.parse keeps the last of two equal keys and says nothing, so that two
- * readers of one file can see two different things; here a duplicate key is an error, and so is text nested deeper
- * than anything we write.
+ * readers of one file can see two different things; here a duplicate key is an error, and so are the key `__proto__`
+ * and text nested deeper than anything we write.
  */
 import { KasminaError, messageOf } from "./errors.js";
 
@@ -9,7 +9,7 @@ const DEPTH_MAX = 32;
 
 /**
  * The value of a JSON text (RFC 8259).
- * @throws KasminaError `corrupt` for a syntax error, a duplicate key, or nesting over 32 levels
+ * @throws KasminaError `corrupt` for a syntax error, a duplicate key, the key `__proto__`, or nesting over 32 levels
  */
 export function parseStrictJson(text: string): unknown {
   checkKeys(text);
@@ -53,6 +53,8 @@ function isKey(text: string, after: number): boolean {
 
 function addKey(keys: Set<string> | undefined, quoted: string): void {
   const key = unquote(quoted);
+  // Readers that copy by assignment, or guard against it, drop this key without a word.
+  if (key === "__proto__") throw new KasminaError("corrupt", "key __proto__ in JSON");
   if (keys?.has(key)) throw new KasminaError("corrupt", `duplicate key ${quoted.slice(0, 80)} in JSON`);
   keys?.add(key);
 }

@@ -45,13 +45,14 @@ export function encodeKernelRequest(request: KernelRequest): Uint8Array {
     slot: { id: request.slot.id, shape: [...request.slot.shape], depth: request.slot.depth },
     issuedAt: timestampFromMs(request.issuedAtMs),
     artifactSha256: request.artifactSha256 ?? "",
+    initSeed: request.initSeed ?? 0,
   });
   return toBinary(KernelPrefetchRequestSchema, message);
 }
 
 /** @throws KasminaError `corrupt` for bytes that are no request, or one without a slot or with a parameter twice */
 export function decodeKernelRequest(bytes: Uint8Array): KernelRequest {
-  const { slot, issuedAt, artifactSha256, parameters, ...rest } = decoded("kernel request", () =>
+  const { slot, issuedAt, artifactSha256, initSeed, parameters, ...rest } = decoded("kernel request", () =>
     fromBinary(KernelPrefetchRequestSchema, bytes),
   );
   if (!slot) throw new KasminaError("corrupt", "kernel request without a slot");
@@ -67,6 +68,7 @@ export function decodeKernelRequest(bytes: Uint8Array): KernelRequest {
     slot: { id: slot.id, shape: slot.shape, depth: slot.depth },
     issuedAtMs: millisecondsOf(issuedAt),
     ...(artifactSha256 === "" ? {} : { artifactSha256 }),
+    ...(initSeed === 0 ? {} : { initSeed }),
   };
 }
 

@@ -61,6 +61,8 @@ export interface KernelRequest {
   readonly issuedAtMs: number;
   /** The one artifact wanted, 64 hex digits; left out: any of the blueprint. */
   readonly artifactSha256?: string;
+  /** Where the kernel has to be built: the random seed its initial weights are drawn with, 0 to 2^32 − 1. Default 0. */
+  readonly initSeed?: number;
 }
 
 /** A verified artifact, in memory. */

@@ -90,5 +90,6 @@ function keyOf(request: KernelRequest): string {
     parameters,
     request.slot.shape,
     request.artifactSha256 ?? "",
+    request.initSeed ?? 0,
   ]);
 }

@@ -187,10 +187,11 @@ describe("a request that is answered", () => {
       { slot: { ...base.slot, shape: [7] } },
       { parameters: { rank: 4 } },
       { artifactSha256: shaOf("low-rank") },
+      { initSeed: 3 },
     ];
     for (const change of [{}, ...others]) void fetch(requestOf(change));
     await settle();
-    expect(messages.sent).toHaveLength(5);
+    expect(messages.sent).toHaveLength(6);
   });
 
   test("the same artifact is read once; asked for by its digest, not even a message goes out", async () => {

@@ -1,0 +1,53 @@
+/** The folder that an artifact is on disk: exactly its two files. */
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { KasminaError, messageOf } from "../base/index.js";
+import type { Tensors } from "../contracts/index.js";
+import {
+  type Artifact,
+  artifactDigest,
+  MANIFEST_MAX_BYTES,
+  type Manifest,
+  openArtifact,
+  WEIGHTS_MAX_BYTES,
+} from "./artifact.js";
+import { readBounded } from "./bounded-read.js";
+
+export const MANIFEST_FILE = "manifest.json";
+export const WEIGHTS_FILE = "weights.safetensors";
+
+export interface OpenedFolder {
+  readonly manifest: Manifest;
+  readonly tensors: Tensors;
+  readonly manifestBytes: Uint8Array;
+  readonly weightsBytes: Uint8Array;
+}
+
+/** An artifact outside a catalog, verified. @param sha256 left out: whatever the two files come to */
+export async function readArtifactFolder(path: string, sha256?: string): Promise<Artifact> {
+  const files = await readFiles(path);
+  const expected = sha256 ?? artifactDigest(files.manifestBytes, files.weightsBytes);
+  const { manifest } = openArtifact(files.manifestBytes, files.weightsBytes, expected);
+  return { sha256: expected, manifest, ...files };
+}
+
+/** Reads and checks all of it. */
+export async function openFolder(path: string, sha256: string): Promise<OpenedFolder> {
+  const files = await readFiles(path);
+  return { ...files, ...openArtifact(files.manifestBytes, files.weightsBytes, sha256) };
+}
+
+async function readFiles(path: string): Promise<{ manifestBytes: Uint8Array; weightsBytes: Uint8Array }> {
+  const names = await readdir(path).catch((error: unknown) => {
+    throw new KasminaError("io", `cannot read ${path}: ${messageOf(error)}`, { cause: error });
+  });
+  if (names.sort().join() !== `${MANIFEST_FILE},${WEIGHTS_FILE}`)
+    throw new KasminaError(
+      "corrupt",
+      `${path} holds ${names.join(", ").slice(0, 200)}; an artifact is two files`,
+    );
+  return {
+    manifestBytes: await readBounded(join(path, MANIFEST_FILE), MANIFEST_MAX_BYTES),
+    weightsBytes: await readBounded(join(path, WEIGHTS_FILE), WEIGHTS_MAX_BYTES),
+  };
+}

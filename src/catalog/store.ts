@@ -1,0 +1,253 @@
+/**
+ * The catalog on disk. A folder holds
+ *
+ *     <blueprint>/<sha256>/manifest.json, weights.safetensors
+ *     .staging/                               what is being published; may hold the remains of a crash
+ *
+ * An artifact is written and forced to the disk in `.staging`; renaming its folder into place is the one instant at
+ * which it comes to be. Whatever stops the program, an artifact is there whole or not at all.
+ */
+import { randomUUID } from "node:crypto";
+import { mkdir, readdir, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { diskFiles, type FileOperations } from "../base/files.node.js";
+import { type Clock, KasminaError, messageOf, systemClock } from "../base/index.js";
+import type { Kernel } from "../contracts/index.js";
+import {
+  type Artifact,
+  artifactRef,
+  BLUEPRINT_ID,
+  kernelOf,
+  MANIFEST_MAX_BYTES,
+  type Manifest,
+  parseManifest,
+} from "./artifact.js";
+import { MANIFEST_FILE, type OpenedFolder, openFolder, WEIGHTS_FILE } from "./artifact-folder.js";
+import { readBounded } from "./bounded-read.js";
+
+const STAGING = ".staging";
+const DIGEST = /^[0-9a-f]{64}$/;
+/** Remains of a crash older than this are removed; younger ones may be a publication under way. */
+const STAGING_MAX_AGE_MS = 60 * 60 * 1000;
+
+export interface CatalogEntry {
+  /** `<blueprint>/<sha256>`. */
+  readonly ref: string;
+  readonly sha256: string;
+  readonly manifest: Manifest;
+}
+
+export interface CatalogListing {
+  readonly entries: readonly CatalogEntry[];
+  /** What lies in the catalog and is no artifact. */
+  readonly problems: readonly Verdict[];
+}
+
+/** One artifact of a catalog, or one thing in it that is none. */
+export interface Verdict {
+  readonly ref: string;
+  /** Left out where all is well. */
+  readonly problem?: string;
+}
+
+/** Which artifact is wanted: all of these, exactly. */
+export interface ArtifactQuery {
+  readonly blueprintId: string;
+  readonly parameters: Readonly<Record<string, number>>;
+  readonly slotShape: readonly number[];
+  readonly initSeed: number;
+}
+
+export interface CatalogOptions {
+  /** The disk's operations, so that a test can stop at any of them. */
+  readonly files?: FileOperations;
+  readonly clock?: Clock;
+}
+
+export class Catalog {
+  readonly #root: string;
+  readonly #files: FileOperations;
+  /** Built artifacts by what they were built from, as far as they were asked for or published here. */
+  readonly #built = new Map<string, CatalogEntry>();
+
+  /** Opens a catalog, making the folder where there is none, and removes the remains of old crashes. */
+  static async open(root: string, options: CatalogOptions = {}): Promise<Catalog> {
+    const clock = options.clock ?? systemClock;
+    try {
+      await mkdir(join(root, STAGING), { recursive: true });
+      for (const name of await readdir(join(root, STAGING))) {
+        const path = join(root, STAGING, name);
+        const ageMs = clock.nowMs() - (await stat(path)).mtimeMs;
+        if (ageMs > STAGING_MAX_AGE_MS) await rm(path, { recursive: true, force: true });
+      }
+    } catch (error) {
+      throw new KasminaError("io", `cannot open the catalog ${root}: ${messageOf(error)}`, { cause: error });
+    }
+    return new Catalog(root, options.files ?? diskFiles);
+  }
+
+  private constructor(root: string, files: FileOperations) {
+    this.#root = root;
+    this.#files = files;
+  }
+
+  get root(): string {
+    return this.#root;
+  }
+
+  /** Puts an artifact in place, whole or not at all. One that is there already is left as it is, if it is sound. */
+  async publish(artifact: Artifact): Promise<CatalogEntry> {
+    const { sha256, manifest } = artifact;
+    const ref = artifactRef(manifest.blueprint, sha256);
+    const staged = join(this.#root, STAGING, randomUUID());
+    const folder = join(this.#root, manifest.blueprint);
+    try {
+      await mkdir(staged);
+      await this.#files.writeSynced(join(staged, MANIFEST_FILE), artifact.manifestBytes);
+      await this.#files.writeSynced(join(staged, WEIGHTS_FILE), artifact.weightsBytes);
+      await this.#files.syncFolder(staged);
+      await mkdir(folder, { recursive: true });
+      await this.#files.syncFolder(this.#root);
+      await this.#rename(staged, ref, sha256);
+      await this.#files.syncFolder(folder);
+    } catch (error) {
+      await rm(staged, { recursive: true, force: true }).catch(() => undefined);
+      if (error instanceof KasminaError) throw error;
+      throw new KasminaError("io", `cannot publish ${ref}: ${messageOf(error)}`, { cause: error });
+    }
+    const entry = { ref, sha256, manifest };
+    const key = builtKey(entry);
+    if (key !== undefined) this.#built.set(key, entry);
+    return entry;
+  }
+
+  /** The verified kernel; the reader of a prefetch. Rejects with KasminaError `corrupt` or `io`. */
+  async read(ref: string, sha256: string, signal?: AbortSignal): Promise<Kernel> {
+    if (partsOf(ref).sha256 !== sha256)
+      throw new KasminaError("corrupt", `${ref} does not name artifact ${sha256.slice(0, 64)}`);
+    signal?.throwIfAborted();
+    const { manifest, tensors } = await this.#open(ref);
+    return kernelOf(sha256, manifest, tensors);
+  }
+
+  /** One artifact, verified. Rejects with KasminaError `io` where it is not there, `corrupt` where it is not sound. */
+  async get(blueprintId: string, sha256: string): Promise<CatalogEntry> {
+    const ref = artifactRef(blueprintId, sha256);
+    const { manifest } = await this.#open(ref);
+    return { ref, sha256, manifest };
+  }
+
+  /** All artifacts by their manifests, which are parsed but not verified, in order of their refs. */
+  async list(): Promise<CatalogListing> {
+    const entries: CatalogEntry[] = [];
+    const problems: Verdict[] = [];
+    for (const ref of await this.#names()) {
+      try {
+        entries.push(await this.#entry(ref));
+      } catch (error) {
+        problems.push({ ref, problem: messageOf(error) });
+      }
+    }
+    return { entries, problems };
+  }
+
+  /** A built artifact of exactly this that is sound now; the first by its digest where there are several. */
+  async find(query: ArtifactQuery): Promise<CatalogEntry | undefined> {
+    const key = keyOf(query);
+    const known = this.#built.get(key);
+    if (known && (await this.#isSound(known.ref))) return known;
+    this.#built.delete(key);
+    const { entries } = await this.list();
+    for (const entry of entries) {
+      if (builtKey(entry) !== key || !(await this.#isSound(entry.ref))) continue;
+      this.#built.set(key, entry);
+      return entry;
+    }
+    return undefined;
+  }
+
+  /** Reads and checks everything there is, in order of the refs. */
+  async verify(): Promise<readonly Verdict[]> {
+    const verdicts: Verdict[] = [];
+    for (const ref of await this.#names()) {
+      const problem = await this.#open(ref).then(() => undefined, messageOf);
+      verdicts.push(problem === undefined ? { ref } : { ref, problem });
+    }
+    return verdicts;
+  }
+
+  async #rename(staged: string, ref: string, sha256: string): Promise<void> {
+    try {
+      await this.#files.rename(staged, join(this.#root, ref));
+    } catch (error) {
+      if (!isOccupied(error)) throw error;
+      await this.read(ref, sha256);
+      await rm(staged, { recursive: true, force: true });
+    }
+  }
+
+  async #open(ref: string): Promise<OpenedFolder> {
+    const { blueprintId, sha256 } = partsOf(ref);
+    const opened = await openFolder(join(this.#root, ref), sha256);
+    checkBlueprint(ref, blueprintId, opened.manifest);
+    return opened;
+  }
+
+  async #entry(ref: string): Promise<CatalogEntry> {
+    const { blueprintId, sha256 } = partsOf(ref);
+    const manifest = parseManifest(
+      await readBounded(join(this.#root, ref, MANIFEST_FILE), MANIFEST_MAX_BYTES),
+    );
+    checkBlueprint(ref, blueprintId, manifest);
+    return { ref, sha256, manifest };
+  }
+
+  #isSound(ref: string): Promise<boolean> {
+    return this.#open(ref).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** `<folder>/<name>` of everything two levels down, and `<name>` of what is no folder. */
+  async #names(): Promise<readonly string[]> {
+    const names: string[] = [];
+    for (const entry of await readdir(this.#root, { withFileTypes: true })) {
+      if (entry.name === STAGING) continue;
+      if (!entry.isDirectory()) names.push(entry.name);
+      else
+        names.push(...(await readdir(join(this.#root, entry.name))).map((name) => `${entry.name}/${name}`));
+    }
+    return names.sort();
+  }
+}
+
+/** What a reference is made of; nothing else can become a path. */
+function partsOf(ref: string): { readonly blueprintId: string; readonly sha256: string } {
+  const [blueprintId = "", sha256 = "", ...rest] = ref.split("/");
+  if (!BLUEPRINT_ID.test(blueprintId) || !DIGEST.test(sha256) || rest.length > 0)
+    throw new KasminaError("corrupt", `${ref.slice(0, 200)} does not name an artifact`);
+  return { blueprintId, sha256 };
+}
+
+function checkBlueprint(ref: string, blueprintId: string, manifest: Manifest): void {
+  if (manifest.blueprint !== blueprintId)
+    throw new KasminaError("corrupt", `${ref} is a kernel of ${manifest.blueprint}`);
+}
+
+function builtKey({ manifest }: CatalogEntry): string | undefined {
+  const { blueprint, parameters, slotShape, origin } = manifest;
+  if (origin.kind !== "built") return undefined;
+  return keyOf({ blueprintId: blueprint, parameters, slotShape, initSeed: origin.initSeed });
+}
+
+function keyOf({ blueprintId, parameters, slotShape, initSeed }: ArtifactQuery): string {
+  const sorted = Object.entries(parameters).sort(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify([blueprintId, sorted, slotShape, initSeed]);
+}
+
+/** What rename says of a folder that is there and not empty differs between systems. */
+function isOccupied(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return code === "ENOTEMPTY" || code === "EEXIST" || code === "EPERM";
+}

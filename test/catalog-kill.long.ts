@@ -1,0 +1,33 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { Random } from "../src/base/index.js";
+import { Catalog } from "../src/catalog/index.js";
+
+const KILLS = 60;
+
+test(`kill -9 at ${KILLS} random moments of steady publication leaves a catalog that verifies`, async () => {
+  const root = await mkdtemp(join(tmpdir(), "kasmina-catalog-kill-"));
+  const random = new Random(9);
+  const script = new URL("publish-forever.mjs", import.meta.url).pathname;
+  let published = 0;
+  for (let kill = 0; kill < KILLS; kill++) {
+    const child = spawn(process.execPath, [script, root, `${kill}`], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    await once(child.stdout, "data");
+    await new Promise((resolve) => setTimeout(resolve, random.below(60)));
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    const verdicts = await (await Catalog.open(root)).verify();
+    expect(verdicts.filter(({ problem }) => problem !== undefined)).toEqual([]);
+    expect(verdicts.length).toBeGreaterThanOrEqual(published);
+    published = verdicts.length;
+  }
+  console.log(JSON.stringify({ kills: KILLS, published }));
+  expect(published).toBeGreaterThan(KILLS);
+  await rm(root, { recursive: true, force: true });
+});
