@@ -28,12 +28,14 @@ class BatchBuffer {
     };
   }
 
-  /** Copies row `from` of `rows` to place `to` of the batch. */
+  /** Copies row `from` of `rows` to place `to` of the batch. The innermost loop of all input: no branch in it. */
   copyRow(rows: Rows, from: number, to: number): void {
+    const { inputs: source, scale } = rows;
+    const target = this.inputs;
     const size = this.#rowSize;
-    const source = from * size;
-    const target = to * size;
-    for (let i = 0; i < size; i++) this.inputs[target + i] = (rows.inputs[source + i] ?? 0) * rows.scale;
+    const sourceStart = from * size;
+    const targetStart = to * size;
+    for (let i = 0; i < size; i++) target[targetStart + i] = (source[sourceStart + i] as number) * scale;
     this.labels[to] = rows.labels[from] ?? 0;
   }
 
