@@ -9,6 +9,8 @@ export {
   packArtifact,
 } from "./artifact.js";
 export { readArtifactFolder } from "./artifact-folder.js";
+export { KernelBuilder, type KernelBuilderOptions } from "./builder.js";
+export { enginePrewarmer, type KernelCandidate, type Prewarmer, type PrewarmOptions } from "./prewarm.js";
 export {
   type ArtifactQuery,
   Catalog,
@@ -17,3 +19,4 @@ export {
   type CatalogOptions,
   type Verdict,
 } from "./store.js";
+export { KernelWorker, type KernelWorkerOptions, type KernelWorkerStats } from "./worker.js";

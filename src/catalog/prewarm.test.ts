@@ -1,0 +1,53 @@
+import { afterAll, describe, expect, test } from "vitest";
+import { float32 } from "../contracts/index.js";
+import { type Backend, createWasmBackend } from "../engine/index.js";
+import { type Blueprint, builtinBlueprints, initKernel, resolveParameters } from "../nn/index.js";
+import { enginePrewarmer, type KernelCandidate } from "./prewarm.js";
+
+const backend: Backend = await createWasmBackend();
+afterAll(() => backend.dispose());
+const prewarm = enginePrewarmer(backend, { batch: 4, runs: 5 });
+
+function candidateOf(blueprint: Blueprint, slotShape: readonly number[]): KernelCandidate {
+  const parameters = resolveParameters(blueprint);
+  const tensors = initKernel(blueprint, slotShape, parameters, 1);
+  return { blueprint, parameters, slotShape, tensors, startsAtZero: true };
+}
+
+describe("prewarming", () => {
+  test.each(builtinBlueprints.ids)("%s: compiles, starts at zero, and takes some time", async (id) => {
+    const blueprint = builtinBlueprints.get(id);
+    const shape = blueprint.supports([6]) ? [6] : [4, 4, 3];
+    const { p50Ms, p95Ms, batch, engine } = await prewarm(candidateOf(blueprint, shape));
+    expect(p50Ms).toBeGreaterThan(0);
+    expect(p95Ms).toBeGreaterThanOrEqual(p50Ms);
+    expect([batch, engine]).toEqual([4, "wasm"]);
+  });
+
+  const lowRank = builtinBlueprints.get("low-rank");
+
+  test("weights that learned pass, but not as a kernel that has not", async () => {
+    const fresh = candidateOf(lowRank, [6]);
+    const tensors = Object.fromEntries(
+      Object.entries(fresh.tensors).map(([name, { shape }]) => [name, float32(shape, 0.5)]),
+    );
+    const learned = { ...fresh, tensors };
+    await expect(prewarm(learned)).rejects.toThrow(/before it has learned/);
+    expect((await prewarm({ ...learned, startsAtZero: false })).batch).toBe(4);
+  });
+
+  test("weights that overflow are refused", async () => {
+    const fresh = candidateOf(lowRank, [6]);
+    const tensors = Object.fromEntries(
+      Object.entries(fresh.tensors).map(([name, { shape }]) => [name, float32(shape, 3e38)]),
+    );
+    await expect(prewarm({ ...fresh, tensors, startsAtZero: false })).rejects.toThrow(
+      /gives (NaN|-?Infinity)/,
+    );
+  });
+
+  test("a blueprint that changes the shape is refused", async () => {
+    const wrong: Blueprint = { ...lowRank, id: "wrong", apply: (_, h) => h.reshape([-1]) };
+    await expect(prewarm(candidateOf(wrong, [6]))).rejects.toThrow(/wrong maps \[4,6\] to \[24\]/);
+  });
+});

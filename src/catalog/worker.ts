@@ -1,0 +1,119 @@
+/** The catalog's worker: takes kernel requests off the bus, builds or finds what is wanted, and answers (DESIGN §12). */
+import { AsyncWorker, type Clock, KasminaError, messageOf, systemClock } from "../base/index.js";
+import {
+  decodeKernelRequest,
+  encodeKernelError,
+  encodeKernelReady,
+  KERNEL_TOPICS,
+  type KernelRequest,
+  type Message,
+  type MessagePort,
+  type Subscription,
+} from "../contracts/index.js";
+import type { KernelBuilder } from "./builder.js";
+import type { Catalog, CatalogEntry } from "./store.js";
+
+export interface KernelWorkerOptions {
+  readonly messages: MessagePort;
+  readonly catalog: Catalog;
+  readonly builder: KernelBuilder;
+  readonly clock?: Clock;
+  /** Workers of one group share the requests. Default `catalog`. */
+  readonly group?: string;
+  /** Kernels in work at once. Default 2. */
+  readonly maxRunning?: number;
+  /** After this a request is answered with an error. Default 30,000. */
+  readonly deadlineMs?: number;
+}
+
+export interface KernelWorkerStats {
+  readonly received: number;
+  readonly ready: number;
+  readonly errors: number;
+}
+
+export class KernelWorker {
+  readonly #options: KernelWorkerOptions;
+  readonly #jobs: AsyncWorker;
+  readonly #counts = { received: 0, ready: 0, errors: 0 };
+  #subscription: Subscription | undefined;
+
+  static async open(options: KernelWorkerOptions): Promise<KernelWorker> {
+    const worker = new KernelWorker(options);
+    const handle = (message: Message): Promise<void> => worker.#handle(message);
+    worker.#subscription = await options.messages.subscribe(
+      KERNEL_TOPICS.requests,
+      options.group ?? "catalog",
+      handle,
+    );
+    return worker;
+  }
+
+  private constructor(options: KernelWorkerOptions) {
+    this.#options = options;
+    this.#jobs = new AsyncWorker({
+      maxRunning: options.maxRunning ?? 2,
+      clock: options.clock ?? systemClock,
+    });
+  }
+
+  get stats(): KernelWorkerStats {
+    return { ...this.#counts };
+  }
+
+  /** Takes no further request. Those in work stay unacknowledged, for another worker. */
+  async close(): Promise<void> {
+    await this.#subscription?.close();
+    await this.#jobs.close();
+  }
+
+  /** A message that is no request is never acknowledged and ends among the dead letters, for people to see. */
+  async #handle(message: Message): Promise<void> {
+    const request = decodeKernelRequest(message.payload);
+    this.#counts.received++;
+    const outcome = await this.#jobs.submit(() => this.#supply(request), {
+      deadlineMs: this.#options.deadlineMs ?? 30_000,
+    });
+    switch (outcome.status) {
+      case "completed":
+        return this.#answerReady(request, outcome.value);
+      case "failed":
+        return this.#answerError(request, messageOf(outcome.error));
+      case "timed_out":
+        return this.#answerError(request, `no kernel after ${Math.round(outcome.waitedMs)} ms in the worker`);
+      case "canceled":
+      case "rejected":
+        throw new KasminaError("overloaded", `${request.requestId} is left to another worker`);
+      default:
+        return outcome satisfies never;
+    }
+  }
+
+  async #supply(request: KernelRequest): Promise<CatalogEntry> {
+    const { blueprintId, parameters, slot, artifactSha256, initSeed = 0, trainingRunId } = request;
+    if (trainingRunId.trim() === "")
+      throw new KasminaError("invalid_argument", "the request names no training run");
+    if (artifactSha256 !== undefined) return this.#options.catalog.get(blueprintId, artifactSha256);
+    return this.#options.builder.provide({ blueprintId, parameters, slotShape: slot.shape, initSeed });
+  }
+
+  async #answerReady({ requestId }: KernelRequest, { ref, sha256, manifest }: CatalogEntry): Promise<void> {
+    const ready = encodeKernelReady({
+      requestId,
+      blueprintId: manifest.blueprint,
+      artifactRef: ref,
+      sha256,
+      prewarmP50Ms: manifest.prewarm.p50Ms,
+      prewarmP95Ms: manifest.prewarm.p95Ms,
+      fallbackUsed: false,
+    });
+    await this.#options.messages.publish(KERNEL_TOPICS.ready, ready);
+    this.#counts.ready++;
+  }
+
+  async #answerError({ requestId, blueprintId }: KernelRequest, reason: string): Promise<void> {
+    const error = encodeKernelError({ requestId, blueprintId, reason: reason.slice(0, 500) });
+    await this.#options.messages.publish(KERNEL_TOPICS.errors, error);
+    this.#counts.errors++;
+  }
+}
