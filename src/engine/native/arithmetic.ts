@@ -147,7 +147,7 @@ export function combineBits(
   return graph.node(BITWISE[op], [a, b], { dtype: a.dtype, shape });
 }
 
-/** The number of set bits, by sums of neighbours (Warren, Hacker's Delight, §5–1). */
+/** The number of set bits, as int32, by sums of neighbours (Warren, Hacker's Delight, §5–1). */
 export function countBits(graph: GraphBuilder, x: Value): Value {
   const { shape } = x;
   const word = (value: number) => graph.scalar("uint32", value);
@@ -159,23 +159,33 @@ export function countBits(graph: GraphBuilder, x: Value): Value {
   const nibbles = plus(and(pairs, 0x33333333), and(right(pairs, 2), 0x33333333));
   const bytes = and(plus(nibbles, right(nibbles, 4)), 0x0f0f0f0f);
   const sum = right(binary(graph, "Mul", [bytes, word(0x01010101)], shape), 24);
-  return graph.cast(sum, x.dtype);
+  return graph.cast(sum, "int32");
 }
 
-const LIMITS = { int32: [-(2 ** 31), 2 ** 31 - 1], uint32: [0, 2 ** 32 - 1] } as const;
+/** The largest whole number of each dtype, the float32 below it, and the least. */
+const LIMITS = {
+  int32: { least: -(2 ** 31), below: 2147483520, largest: 2 ** 31 - 1 },
+  uint32: { least: 0, below: 4294967040, largest: 2 ** 32 - 1 },
+} as const;
 
 /** A cast as WebAssembly does it: floats to whole numbers saturate, and NaN becomes 0. */
 export function convert(graph: GraphBuilder, x: Value, dtype: OnnxType): Value {
   if (x.dtype !== "float32" || (dtype !== "int32" && dtype !== "uint32")) return graph.cast(x, dtype);
-  const [low, high] = LIMITS[dtype];
+  const { least, below, largest } = LIMITS[dtype];
   const { shape } = x;
   const float = (value: number) => graph.scalar("float32", value);
   const isNan = logical(graph, "IsNaN", [x], shape);
-  const clean = select(graph, [isNan, float(0), x], shape);
-  const clipped = graph.node("Clip", [clean, float(low), float(high)], { dtype: "float32", shape });
-  const wide = graph.cast(clipped, "int64");
-  const limited = graph.node("Min", [wide, graph.scalar("int64", high)], { dtype: "int64", shape });
-  return graph.cast(limited, dtype);
+  const number = select(graph, [isNan, float(0), x], shape);
+  const clipped = graph.node("Clip", [number, float(least), float(below)], { dtype: "float32", shape });
+  const isAbove = logical(graph, "Less", [float(below), number], shape);
+  return select(graph, [isAbove, graph.scalar(dtype, largest), graph.cast(clipped, dtype)], shape);
+}
+
+/** uint32 as int32 in the same order, and back: ONNX Runtime 1.30 compares no uint32 and, wrongly, int64. */
+export function signedOrder(graph: GraphBuilder, x: Value, to: "int32" | "uint32"): Value {
+  const half = graph.scalar("uint32", 2 ** 31);
+  const flipped = combineBits(graph, "xor", [graph.cast(x, "uint32"), half], x.shape);
+  return graph.cast(flipped, to);
 }
 
 /** 1 − erf(x) by Abramowitz & Stegun 7.1.26, the formula that jax-js uses: it keeps small results apart from 0. */

@@ -82,8 +82,7 @@ export function takeWindows(graph: GraphBuilder, view: View, windows: Windows): 
       const [jump, step, count] = overWindow
         ? [dilation[d] ?? 1, strides[d] ?? 1, counts[d] ?? 1]
         : [strides[d] ?? 1, dilation[d] ?? 1, window[d] ?? 1];
-      const start = p * jump;
-      return { dim: front + d, start, end: start + (count - 1) * step + 1, step };
+      return { dim: front + d, start: p * jump, count, step };
     });
     const piece = slice(graph, view, cuts);
     return { ...piece, dims: [...piece.dims, []] };
@@ -113,7 +112,7 @@ function cutWindows(graph: GraphBuilder, view: View, { window, strides }: Window
   const kept = slice(
     graph,
     cut,
-    window.map((end, d) => ({ dim: front + 2 * d + 1, start: 0, end, step: 1 })),
+    window.map((count, d) => ({ dim: front + 2 * d + 1, start: 0, count, step: 1 })),
   );
   return transpose(kept, [
     ...range(front),
@@ -146,7 +145,7 @@ export const poolTransposeRule: Rule<"pool_transpose"> = (context) => {
     const piece = slice(
       graph,
       view,
-      position.map((start, d) => ({ dim: fixed + d, start, end: start + 1, step: 1 })),
+      position.map((start, d) => ({ dim: fixed + d, start, count: 1, step: 1 })),
     );
     const flat = { ...piece, dims: piece.dims.toSpliced(fixed, n) };
     const spread = overWindow ? dilate(graph, flat, strides) : flat;
@@ -218,7 +217,7 @@ function dilate(graph: GraphBuilder, view: View, dilation: Sizes): View {
     spatial.map((size, d) => ({
       dim: front + d,
       start: 0,
-      end: (size - 1) * (dilation[d] ?? 1) + 1,
+      count: (size - 1) * (dilation[d] ?? 1) + 1,
       step: 1,
     })),
   );

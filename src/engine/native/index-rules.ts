@@ -1,7 +1,7 @@
 /** Rules of the primitives that index: gather, scatter, sort. */
 
 import { broadcastShapes } from "./align.js";
-import { logical, select } from "./arithmetic.js";
+import { logical, select, signedOrder } from "./arithmetic.js";
 import type { GraphBuilder, Value } from "./graph.js";
 import { castView, inputOf, outputOf, type Rule } from "./rule.js";
 import {
@@ -124,11 +124,14 @@ const argsort: Rule<"argsort"> = (context) => {
 /** Ascending along the last dimension, stable, NaN last. */
 function sortLast(graph: GraphBuilder, view: View): { values: View; indices: View } {
   const { dtype } = view.base;
-  const carrier = dtype === "float32" ? dtype : dtype === "uint32" ? "int64" : "int32";
-  const x = graph.cast(contiguous(graph, view), carrier);
-  const order = dtype === "float32" ? orderWithNan(graph, x) : ascending(graph, x);
-  const values = graph.cast(takeLast(graph, x, order), dtype);
+  const x = contiguous(graph, view);
+  const order = dtype === "float32" ? orderWithNan(graph, x) : ascending(graph, sortKey(graph, x));
+  const values = takeLast(graph, x, order);
   return { values: viewOf(values), indices: viewOf(graph.cast(order, "int32")) };
+}
+
+function sortKey(graph: GraphBuilder, x: Value): Value {
+  return x.dtype === "uint32" ? signedOrder(graph, x, "int32") : graph.cast(x, "int32");
 }
 
 /** TopK takes the first of equals first, so it is stable. */

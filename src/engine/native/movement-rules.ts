@@ -18,7 +18,7 @@ const shrink: Rule<"shrink"> = (context) => [
   slice(
     context.graph,
     inputOf(context, 0),
-    context.params.slice.map(([start, end], dim) => ({ dim, start, end, step: 1 })),
+    context.params.slice.map(([start, end], dim) => ({ dim, start, count: end - start, step: 1 })),
   ),
 ];
 
@@ -47,7 +47,7 @@ const split: Rule<"split"> = (context) => {
   if (sizes.length === 1) return [given];
   if (!(given.dims[dim] ?? []).some((axis) => isReal(given, axis))) {
     return sizes.map((size, i) =>
-      slice(graph, given, [{ dim, start: starts[i] ?? 0, end: (starts[i] ?? 0) + size, step: 1 }]),
+      slice(graph, given, [{ dim, start: starts[i] ?? 0, count: size, step: 1 }]),
     );
   }
   const { view, axes } = isolate(graph, given, [dim]);

@@ -15,16 +15,18 @@ import {
   withResized,
 } from "./view.js";
 
-/** Elements `start`, `start + step`, … before `end` of one dimension. A negative step counts down. */
+/** `count` elements of one dimension: `start`, `start + step`, … A negative step counts down. */
 export interface Cut {
   readonly dim: number;
   readonly start: number;
-  readonly end: number;
+  readonly count: number;
   readonly step: number;
 }
 
-function countOf({ start, end, step }: Cut): number {
-  return Math.max(0, Math.ceil((end - start) / step));
+/** The end that ONNX wants: one past the last element; one before the first is written as far before it. */
+function endOf({ start, count, step }: Cut): number {
+  const end = start + (count - 1) * step + Math.sign(step);
+  return end < 0 ? -(2 ** 31) : end;
 }
 
 /** Cuts dimensions down, all in one node; what is broadcast is only made shorter. */
@@ -33,11 +35,10 @@ export function slice(graph: GraphBuilder, given: View, cuts: readonly Cut[]): V
   const real: Cut[] = [];
   for (const cut of cuts) {
     const dim = given.dims[cut.dim] ?? [];
-    const count = countOf(cut);
-    const isWhole = count === shapeOf(given)[cut.dim] && cut.step > 0;
+    const isWhole = cut.count === shapeOf(given)[cut.dim] && cut.step === 1;
     if (isWhole) continue;
     if (dim.some((axis) => isReal(given, axis))) real.push(cut);
-    else dims = dims.with(cut.dim, count > 1 ? [{ size: count }] : []);
+    else dims = dims.with(cut.dim, cut.count > 1 ? [{ size: cut.count }] : []);
   }
   const shortened = { ...given, dims };
   if (real.length === 0) return shortened;
@@ -47,14 +48,14 @@ export function slice(graph: GraphBuilder, given: View, cuts: readonly Cut[]): V
     real.map((cut) => cut.dim),
   );
   const { value, at } = expose(graph, view, axes);
-  const counts = real.map(countOf);
+  const counts = real.map((cut) => cut.count);
   const shape = value.shape.map((size, i) => counts[at.indexOf(i)] ?? size);
   const base = graph.node(
     "Slice",
     [
       value,
       graph.ints(real.map((cut) => cut.start)),
-      graph.ints(real.map((cut) => cut.end)),
+      graph.ints(real.map(endOf)),
       graph.ints(at),
       graph.ints(real.map((cut) => cut.step)),
     ],
@@ -68,7 +69,7 @@ export function flip(graph: GraphBuilder, view: View, dims: readonly number[]): 
   const shape = shapeOf(view);
   const cuts = dims
     .filter((dim) => (view.dims[dim] ?? []).some((axis) => isReal(view, axis)))
-    .map((dim) => ({ dim, start: (shape[dim] ?? 1) - 1, end: -1 - (shape[dim] ?? 1), step: -1 }));
+    .map((dim) => ({ dim, start: (shape[dim] ?? 1) - 1, count: shape[dim] ?? 1, step: -1 }));
   return cuts.length === 0 ? view : slice(graph, view, cuts);
 }
 

@@ -1,6 +1,6 @@
 /** Reductions, on the axes of the base; over what is broadcast they have a closed form. */
 import type { PrimitiveParams } from "../ir.js";
-import { binary, logical, mul, select } from "./arithmetic.js";
+import { logical, mul, select, signedOrder } from "./arithmetic.js";
 import type { GraphBuilder, Value } from "./graph.js";
 import { castView, inputOf, mapBase, type Rule } from "./rule.js";
 import { type Axis, isReal, merge, productOf, type View } from "./view.js";
@@ -20,6 +20,10 @@ export function reduce(graph: GraphBuilder, view: View, op: ReduceOp, dims: read
   if (dtype === "bool") {
     // Add is or, Mul is and.
     return reduceReal(graph, view, op === "Add" ? "Max" : op === "Mul" ? "Min" : op, dims).view;
+  }
+  if (dtype === "uint32" && (op === "Min" || op === "Max")) {
+    const signed = mapBase(view, (base) => signedOrder(graph, base, "int32"));
+    return mapBase(reduce(graph, signed, op, dims), (base) => signedOrder(graph, base, "uint32"));
   }
   if (dtype === "uint32") {
     // ONNX Runtime reduces int64, whose low 32 bits are the uint32 result.
@@ -90,10 +94,4 @@ function groupBy(
     else groups.push({ matches: matches(axis), axes: [axis] });
   }
   return groups;
-}
-
-/** Multiplies by a number. */
-export function scale(graph: GraphBuilder, view: View, factor: number): View {
-  if (factor === 1) return view;
-  return mapBase(view, (base) => binary(graph, "Mul", [base, graph.scalar(base.dtype, factor)], base.shape));
 }
