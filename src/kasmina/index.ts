@@ -7,6 +7,12 @@ export { type CommandReason, REFUSAL_REASONS, type RefusalReason } from "./comma
 export { type KasminaConfig, type KasminaConfigInput, parseConfig, stepsOf } from "./config.js";
 export type { RunDescription } from "./describe.js";
 export { GATE_REASONS, type GateReason, type GateResult, type InstalledTopology } from "./gates/index.js";
+export {
+  type IsolationClaim,
+  type IsolationFailure,
+  type IsolationProof,
+  proveIsolation,
+} from "./isolation/index.js";
 export { Kasmina, type KasminaOptions } from "./kasmina.js";
 export {
   type ArtifactReader,

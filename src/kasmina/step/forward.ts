@@ -20,6 +20,8 @@ export interface ForwardInputs {
   readonly topology: Topology;
   readonly parameter: Lookup;
   readonly control: Lookup;
+  /** Sees what a seed's kernel computed and gives what is blended in its place; consumes k. Default: k itself. */
+  readonly onKernel?: (site: SeedSite, k: JaxArray) => JaxArray;
 }
 
 /** Control of a site: how much of k(h) enters the output, per channel [channels]. */
@@ -70,11 +72,12 @@ export function blendSeed(inputs: ForwardInputs, site: SeedSite, h: JaxArray): J
 /** k(h) of a seed; consumes h. */
 function applySeed(inputs: ForwardInputs, site: SeedSite, h: JaxArray): JaxArray {
   const names = Object.keys(site.blueprint.parameters(slotShape(inputs.topology, site), site.parameters));
-  return site.blueprint.apply(
+  const k = site.blueprint.apply(
     gather(names, (name) => inputs.parameter(seedPath(site, name))),
     h,
     site.parameters,
   );
+  return inputs.onKernel ? inputs.onKernel(site, k) : k;
 }
 
 function gather(names: readonly string[], get: Lookup): Parameters {

@@ -1,0 +1,1 @@
+export { type IsolationClaim, type IsolationFailure, type IsolationProof, proveIsolation } from "./proof.js";
