@@ -101,6 +101,8 @@ export interface SeedState {
   /** The stage that a paused seed was in; left out where it is not paused. */
   readonly pausedFrom?: Stage;
   readonly alpha: number;
+  /** Whether alpha has arrived at its target. */
+  readonly rampDone: boolean;
   /** Where a change is planned: what, and from which step on. */
   readonly pending?: { readonly change: string; readonly effectiveStep: number };
   /** Held-out host loss − held-out shadow loss. */

@@ -51,6 +51,7 @@ export { globalNorm, lookupIn, type StepGradients, stepGradients } from "./step/
 export {
   batchSpecs,
   isBlended,
+  isShadow,
   learningPlan,
   ownerOf,
   parameterSpecs,

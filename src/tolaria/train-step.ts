@@ -45,13 +45,14 @@ export function optimizerSpecs(optimizer: Optimizer, parameters: TensorSpecs): T
 
 /**
  * The program of one step: state {parameters, optimizer}, batch {x, y}, controls {blend weights, hyper-parameters} →
- * the parameters that learn with their optimizer state, and outputs `loss`, `accuracy`, per seed in TRAINING
- * `loss/<id>`, per learning seed `gradient_norm/<id>`.
+ * the parameters that learn with their optimizer state, and outputs `loss`, `accuracy`, per seed with a
+ * shadow loss `loss/<id>`, per seed that has gradients `gradient_norm/<id>`.
  */
 export function trainStepProgram(topology: Topology, optimizer: Optimizer, batch: number): ProgramDefinition {
   const specs = parameterSpecs(topology);
   const plan = learningPlan(topology);
-  const learning = [...plan.main, ...[...plan.shadows.values()].flat()];
+  const shadows = [...plan.shadows].flatMap(([site, paths]) => (site.part === "germinated" ? [] : paths));
+  const learning = [...plan.main, ...shadows];
   const learningSpecs = Object.fromEntries(learning.map((path) => [path, specs[path] ?? SCALAR]));
   const groups = new Set(learning.map(ownerOf));
   const hyper = [...groups].flatMap((group) =>
@@ -68,9 +69,13 @@ export function trainStepProgram(topology: Topology, optimizer: Optimizer, batch
       const outputs: Arrays = { loss: step.loss, accuracy: step.accuracy };
       for (const [site, loss] of step.shadowLosses) outputs[`loss/${site.seedId}`] = loss;
       for (const site of topology.sites) addGradientNorm(outputs, site, step.gradients);
-      return { state: applyUpdates(optimizer, state, controls, step.gradients), outputs };
+      return { state: applyUpdates(optimizer, state, controls, pick(step.gradients, learning)), outputs };
     },
   };
+}
+
+function pick(arrays: Arrays, names: readonly string[]): Arrays {
+  return Object.fromEntries(Object.entries(arrays).filter(([name]) => names.includes(name)));
 }
 
 function addGradientNorm(outputs: Arrays, site: SeedSite, gradients: Arrays): void {

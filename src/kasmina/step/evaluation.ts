@@ -9,7 +9,7 @@ import type { Arrays, JaxArray, ProgramDefinition } from "../../engine/index.js"
 import { correct, crossEntropy } from "../../nn/index.js";
 import { blendControlSpecs, type ForwardInputs, forward, forwardFrom, forwardWithout } from "./forward.js";
 import { lookupIn } from "./gradients.js";
-import { batchSpecs, parameterSpecs, type SeedSite, type Topology } from "./topology.js";
+import { batchSpecs, isShadow, parameterSpecs, type SeedSite, type Topology } from "./topology.js";
 
 /**
  * The evaluation program: batch {x, y, weight [batch], 1 for a row and 0 for padding} → sums over rows. Leaves the
@@ -42,10 +42,8 @@ function evaluate(topology: Topology, state: Arrays, controls: Arrays, batch: Ar
     weight: weight.ref.sum(),
   };
   for (const [site, h] of activations) {
-    const other = lossOf(
-      site.part === "shadow" ? forwardFrom(inputs, site, h) : forwardWithout(inputs, site, h),
-    );
-    const gain = site.part === "shadow" ? loss.ref.sub(other) : other.sub(loss.ref);
+    const other = lossOf(isShadow(site) ? forwardFrom(inputs, site, h) : forwardWithout(inputs, site, h));
+    const gain = isShadow(site) ? loss.ref.sub(other) : other.sub(loss.ref);
     outputs[`gain/${site.seedId}`] = sum(gain.ref);
     outputs[`gain_squared/${site.seedId}`] = sum(np.square(gain));
   }

@@ -1,18 +1,18 @@
-/** Loss and gradients of one step of a topology: the network's own loss, and a shadow loss for each seed in TRAINING. */
+/** Loss and gradients of one step of a topology: the network's own loss, and a shadow loss for each seed that is not in the output yet. */
 import { numpy as np, valueAndGrad } from "@jax-js/jax";
 import type { Arrays, JaxArray } from "../../engine/index.js";
 import { correct, crossEntropy } from "../../nn/index.js";
 import { type ForwardInputs, forward, forwardFrom, type Lookup } from "./forward.js";
-import { learningPlan, type SeedSite, type Topology } from "./topology.js";
+import { isShadow, learningPlan, type SeedSite, type Topology } from "./topology.js";
 
 export interface StepGradients {
   /** Mean cross-entropy of the batch, in nats: []. */
   readonly loss: JaxArray;
   /** Fraction of right predictions in the batch: []. */
   readonly accuracy: JaxArray;
-  /** Shadow loss of each seed in TRAINING: []. */
+  /** Shadow loss of each seed that has one: []. */
   readonly shadowLosses: ReadonlyMap<SeedSite, JaxArray>;
-  /** Gradient of each parameter that learns, by path. */
+  /** Gradient of each parameter in the {@link learningPlan}, by path. */
   readonly gradients: Arrays;
 }
 
@@ -36,7 +36,7 @@ export function stepGradients(
     const activations: JaxArray[] = [];
     const inputs: ForwardInputs = { topology, parameter, control };
     const logits = forward(inputs, x.ref, {
-      onSite: (site, h) => void (site.part === "shadow" && activations.push(h)),
+      onSite: (site, h) => void (isShadow(site) && activations.push(h)),
     });
     return [crossEntropy(logits.ref, y.ref).mean(), [correct(logits, y.ref).mean(), ...activations]];
   });

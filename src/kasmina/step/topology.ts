@@ -8,13 +8,14 @@ import { type Blueprint, type BlueprintParameters, type Host, labelShape, slotsO
  *
  * | part | stage | in the output | seed learns | host below learns |
  * | --- | --- | --- | --- | --- |
+ * | `germinated` | GERMINATED, kernel attached | no | no; its gradient is measured | yes |
  * | `shadow` | TRAINING | no | on its shadow loss | yes |
  * | `blending` | BLENDING | yes | yes | no |
  * | `shadowing` | SHADOWING | yes | no | no |
  * | `probationary` | PROBATIONARY | yes | yes | yes |
  * | `grown` | FOSSILIZED | yes | as part of the host | yes |
  */
-export type SeedPart = "shadow" | "blending" | "shadowing" | "probationary" | "grown";
+export type SeedPart = "germinated" | "shadow" | "blending" | "shadowing" | "probationary" | "grown";
 
 export interface SeedSite {
   readonly seedId: string;
@@ -34,7 +35,12 @@ export interface Topology {
 
 /** Whether the seed's output is in the network's. */
 export function isBlended(site: SeedSite): boolean {
-  return site.part !== "shadow";
+  return !isShadow(site);
+}
+
+/** Whether the seed is measured beside the network, on a shadow loss. */
+export function isShadow(site: SeedSite): boolean {
+  return site.part === "shadow" || site.part === "germinated";
 }
 
 /** Whether nothing below the seed's slot receives a gradient. */
@@ -87,11 +93,11 @@ export function parameterSpecs(topology: Topology): TensorSpecs {
   );
 }
 
-/** What each parameter learns from in one step of a topology. */
+/** What each parameter's gradient comes from in one step of a topology. */
 export interface LearningPlan {
   /** Paths that learn from the network's own loss. */
   readonly main: readonly string[];
-  /** For each seed in TRAINING, the paths that learn from its shadow loss. */
+  /** For each seed with a shadow loss, the paths that it is differentiated by; only those of TRAINING seeds learn. */
   readonly shadows: ReadonlyMap<SeedSite, readonly string[]>;
 }
 
@@ -109,7 +115,7 @@ export function learningPlan(topology: Topology): LearningPlan {
   const seeds = order.flatMap((site, i) =>
     learnsFromMain(site, i, lastDetached) ? Object.keys(siteSpecs(topology, site)) : [],
   );
-  const shadows = order.filter((site) => site.part === "shadow");
+  const shadows = order.filter(isShadow);
   return {
     main: [...host, ...seeds],
     shadows: new Map(shadows.map((site) => [site, Object.keys(siteSpecs(topology, site))])),

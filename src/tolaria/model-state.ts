@@ -1,0 +1,84 @@
+/**
+ * Everything a run learns, resident in the engine: parameters and optimizer state, by path. Optimizer state is made
+ * with its parameter, moves with it and goes with it; ownership is by path, never by value.
+ */
+import { KasminaError } from "../base/index.js";
+import { float32, type Tensor, type Tensors } from "../contracts/index.js";
+import type { Backend, State } from "../engine/index.js";
+import type { Optimizer } from "./optimizers.js";
+import { countPath, optimizerSpecs, slotPath } from "./train-step.js";
+
+export class ModelState {
+  readonly state: State;
+  readonly #optimizer: Optimizer;
+
+  constructor(backend: Backend, optimizer: Optimizer) {
+    this.state = backend.createState();
+    this.#optimizer = optimizer;
+  }
+
+  /** Adds parameters by path, with fresh optimizer state. A path that is taken throws. */
+  add(parameters: Tensors): void {
+    const taken = Object.keys(parameters).find((path) => this.state.has(path));
+    if (taken) throw new KasminaError("illegal_state", `parameter ${taken} is already there`);
+    const slots = Object.entries(optimizerSpecs(this.#optimizer, parameters));
+    this.state.write({
+      ...parameters,
+      ...Object.fromEntries(slots.map(([path, { shape }]) => [path, float32(shape)])),
+    });
+  }
+
+  /** Adds the weights of a kernel as the parameters of a seed; the weights are copied. */
+  addSeed(seedId: string, kernel: Tensors): void {
+    const entries = Object.entries(kernel).map(([name, tensor]): [string, Tensor] => [
+      `seed/${seedId}/${name}`,
+      tensor,
+    ]);
+    this.add(Object.fromEntries(entries));
+  }
+
+  /** Hands a seed's parameters over to the host, optimizer state and all. */
+  giveToHost(seedId: string): void {
+    const from = `seed/${seedId}/`;
+    const to = `host/grown/${seedId}/`;
+    for (const path of this.pathsOf(seedId)) this.state.rename(path, path.replace(from, to));
+    const count = `optimizer/count/seed/${seedId}`;
+    if (this.state.has(count)) this.state.rename(count, `optimizer/count/host/grown/${seedId}`);
+  }
+
+  /** Removes a seed's parameters and optimizer state. A seed that has none is left alone. */
+  removeSeed(seedId: string): void {
+    this.state.remove(this.residueOf(seedId));
+  }
+
+  /** Every path that belongs to a seed, parameters and optimizer state: what G5 wants gone. */
+  residueOf(seedId: string): string[] {
+    const count = countPath(`seed/${seedId}/-`);
+    return [...this.pathsOf(seedId), ...(this.state.has(count) ? [count] : [])];
+  }
+
+  /** Copies of all tensors, for a checkpoint. */
+  snapshot(): Promise<Tensors> {
+    return this.state.read();
+  }
+
+  /** Makes the state exactly what a snapshot holds. */
+  restore(snapshot: Tensors): void {
+    const gone = this.state.paths.filter((path) => !Object.hasOwn(snapshot, path));
+    this.state.remove(gone);
+    this.state.write(snapshot);
+  }
+
+  dispose(): void {
+    this.state.dispose();
+  }
+
+  /** Parameter and optimizer slot paths of a seed, without its count. */
+  pathsOf(seedId: string): string[] {
+    const prefixes = [
+      `seed/${seedId}/`,
+      ...this.#optimizer.slots.map((slot) => slotPath(slot, `seed/${seedId}/`)),
+    ];
+    return this.state.paths.filter((path) => prefixes.some((prefix) => path.startsWith(prefix)));
+  }
+}

@@ -1,0 +1,54 @@
+/** The compiled programs of the topologies a run passes through: one training step and one evaluation each. */
+import { type Backend, type Program, trace } from "../engine/index.js";
+import { evaluationProgram, type Topology } from "../kasmina/index.js";
+import type { Optimizer } from "./optimizers.js";
+import { trainStepProgram } from "./train-step.js";
+
+export interface TopologyPrograms {
+  readonly topology: Topology;
+  readonly train: Program;
+  readonly evaluate: Program;
+}
+
+export interface ProgramsOptions {
+  readonly backend: Backend;
+  readonly optimizer: Optimizer;
+  readonly trainBatch: number;
+  readonly evaluationBatch: number;
+}
+
+/** What tells two topologies of one run apart: who stands where, in what part. */
+export function topologyKey(topology: Topology): string {
+  const sites = topology.sites.map(({ seedId, slotId, blueprint, parameters, part }) =>
+    [seedId, slotId, blueprint.id, part, JSON.stringify(Object.entries(parameters).sort())].join(":"),
+  );
+  return [topology.host.id, topology.hostGradient, ...sites].join(" ");
+}
+
+export class Programs {
+  readonly #options: ProgramsOptions;
+  #prepared: { readonly key: string; readonly programs: Promise<TopologyPrograms> }[] = [];
+
+  constructor(options: ProgramsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The programs of a topology, compiled at the first call. The two used last are kept: the present topology and the
+   * one that was asked for in advance; compiled code itself is cached by the back end.
+   */
+  prepare(topology: Topology): Promise<TopologyPrograms> {
+    const key = topologyKey(topology);
+    const known = this.#prepared.find((entry) => entry.key === key);
+    const entry = known ?? { key, programs: this.#compile(topology) };
+    this.#prepared = [entry, ...this.#prepared.filter((other) => other !== entry)].slice(0, 2);
+    return entry.programs;
+  }
+
+  async #compile(topology: Topology): Promise<TopologyPrograms> {
+    const { backend, optimizer, trainBatch, evaluationBatch } = this.#options;
+    const train = await backend.compile(trace(trainStepProgram(topology, optimizer, trainBatch)));
+    const evaluate = await backend.compile(trace(evaluationProgram(topology, evaluationBatch)));
+    return { topology, train, evaluate };
+  }
+}
