@@ -7,14 +7,14 @@ import { heNormal, lecunNormal, ones, zeros } from "../parameters.js";
 export interface ResMlpOptions {
   readonly inputShape: readonly number[];
   readonly classes: number;
-  /** Channels of the residual stream. Default 32. */
+  /** Channels of the residual stream. Default 16. */
   readonly width?: number;
   /** Residual blocks, a slot after each. Default 2. */
   readonly depth?: number;
 }
 
 /** Input [batch, ...inputShape] → logits [batch, classes]; slots `block1` … of shape [width]. */
-export function resmlp({ inputShape, classes, width = 32, depth = 2 }: ResMlpOptions): Host {
+export function resmlp({ inputShape, classes, width = 16, depth = 2 }: ResMlpOptions): Host {
   const inputs = sizeOf(inputShape);
   const stem = defineBlock({
     name: "stem",

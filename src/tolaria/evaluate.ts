@@ -1,0 +1,21 @@
+/** Evaluation of a topology over all rows of a split. */
+import type { EvaluationSource, Tensors } from "../contracts/index.js";
+import type { Program, State } from "../engine/index.js";
+import { type EvaluationResult, EvaluationSums, type Topology } from "../kasmina/index.js";
+
+/** Runs `program` over every batch and adds up; `flops` counts what it cost. */
+export async function evaluateRows(
+  program: Program,
+  topology: Topology,
+  state: State,
+  source: EvaluationSource,
+  controls: Tensors,
+): Promise<EvaluationResult & { readonly flops: number }> {
+  const sums = new EvaluationSums();
+  let flops = 0;
+  for (const { inputs, labels, weights } of source.batches()) {
+    sums.add(await program.run(state, { x: inputs, y: labels, weight: weights }, controls));
+    flops += program.traced.flops;
+  }
+  return { ...sums.result(topology), flops };
+}

@@ -1,0 +1,62 @@
+/** Hyper-parameters at run time: per group, adjustable by command, as the program's controls take them. */
+import { scalar, type Tensor } from "../contracts/index.js";
+import { type ScheduleId, scheduleFactor } from "./schedules.js";
+import { hyperControl } from "./train-step.js";
+
+export interface HyperParameters {
+  readonly learningRate: number;
+  /** SGD's momentum; Adam's β₁. */
+  readonly momentum: number;
+  readonly weightDecay: number;
+}
+
+/** The host follows the schedule; a seed keeps the base rate until it is the host's. */
+export class HyperControls {
+  readonly #base: HyperParameters;
+  readonly #schedule: ScheduleId;
+  readonly #totalSteps: number;
+  #overrides: Readonly<Record<string, HyperParameters>> = {};
+
+  constructor(base: HyperParameters, schedule: ScheduleId, totalSteps: number) {
+    this.#base = base;
+    this.#schedule = schedule;
+    this.#totalSteps = totalSteps;
+  }
+
+  /** What holds for a group (`host` or a seed's id), before the schedule. */
+  of(group: string): HyperParameters {
+    return this.#overrides[group] ?? this.#base;
+  }
+
+  /** Changes what is given; the rest stays. */
+  adjust(group: string, change: Partial<HyperParameters>): void {
+    this.#overrides = { ...this.#overrides, [group]: { ...this.of(group), ...change } };
+  }
+
+  /** Forgets a group that is no more. */
+  remove(group: string): void {
+    this.#overrides = Object.fromEntries(Object.entries(this.#overrides).filter(([name]) => name !== group));
+  }
+
+  /** Adjusted groups, for a checkpoint. */
+  snapshot(): Readonly<Record<string, HyperParameters>> {
+    return this.#overrides;
+  }
+
+  restore(overrides: Readonly<Record<string, HyperParameters>>): void {
+    this.#overrides = overrides;
+  }
+
+  /** The controls of the given groups at a step. */
+  at(step: number, groups: readonly string[]): Record<string, Tensor> {
+    const factor = scheduleFactor(this.#schedule, step, this.#totalSteps);
+    const controls: Record<string, Tensor> = {};
+    for (const group of groups) {
+      const { learningRate, momentum, weightDecay } = this.of(group);
+      controls[hyperControl(group, "lr")] = scalar(group === "host" ? learningRate * factor : learningRate);
+      controls[hyperControl(group, "momentum")] = scalar(momentum);
+      controls[hyperControl(group, "weight_decay")] = scalar(weightDecay);
+    }
+    return controls;
+  }
+}
