@@ -47,13 +47,14 @@ export class HyperControls {
     this.#overrides = overrides;
   }
 
-  /** The controls of the given groups at a step. */
-  at(step: number, groups: readonly string[]): Record<string, Tensor> {
+  /** The controls of the given groups at a step. Frozen seeds keep their weights: their rate is 0. */
+  at(step: number, groups: readonly string[], frozen = false): Record<string, Tensor> {
     const factor = scheduleFactor(this.#schedule, step, this.#totalSteps);
     const controls: Record<string, Tensor> = {};
     for (const group of groups) {
       const { learningRate, momentum, weightDecay } = this.of(group);
-      controls[hyperControl(group, "lr")] = scalar(group === "host" ? learningRate * factor : learningRate);
+      const scale = group === "host" ? factor : frozen ? 0 : 1;
+      controls[hyperControl(group, "lr")] = scalar(learningRate * scale);
       controls[hyperControl(group, "momentum")] = scalar(momentum);
       controls[hyperControl(group, "weight_decay")] = scalar(weightDecay);
     }

@@ -1,1 +1,14 @@
-export {};
+export { evaluateRows } from "./evaluate.js";
+export { HyperControls, type HyperParameters } from "./hyper.js";
+export { ModelState } from "./model-state.js";
+export { OPTIMIZERS, type Optimizer, type OptimizerId } from "./optimizers.js";
+export { SCHEDULE_IDS, type ScheduleId, scheduleFactor } from "./schedules.js";
+export { countScalars, optimizerSpecs, trainStepProgram } from "./train-step.js";
+export {
+  type EpochReport,
+  type StepReport,
+  Trainer,
+  type TrainerOptions,
+  type TrainingEnd,
+  type TrainingResult,
+} from "./trainer.js";

@@ -1,0 +1,119 @@
+/** From the seeds of a run to the topology that its programs are built from, and to what those programs are fed. */
+import { float32, type Stage, type Tensor, type Tensors } from "../../contracts/index.js";
+import { type BlueprintRegistry, type Host, slotsOf } from "../../nn/index.js";
+import { type BlendWeights, blendWeights } from "../blending.js";
+import type { PlannedChange } from "../change-plan.js";
+import type { InstalledTopology } from "../gates/index.js";
+import { alphaOf } from "../measurements.js";
+import type { Seed } from "../seed.js";
+import { hostWeightControl, seedWeightControl } from "./forward.js";
+import { isShadow, type SeedPart, type SeedSite, slotShape, type Topology } from "./topology.js";
+
+/** The part a seed of each stage takes in the step; undefined: none. */
+const PART_OF: { readonly [S in Stage]: SeedPart | undefined } = {
+  UNKNOWN: undefined,
+  DORMANT: undefined,
+  GERMINATED: "germinated",
+  TRAINING: "shadow",
+  BLENDING: "blending",
+  SHADOWING: "shadowing",
+  PROBATIONARY: "probationary",
+  FOSSILIZED: "grown",
+  CULLED: undefined,
+  EMBARGOED: undefined,
+  RESETTING: undefined,
+  TERMINATED: undefined,
+};
+
+export interface TopologyOptions {
+  readonly host: Host;
+  readonly blueprints: BlueprintRegistry;
+  readonly hostGradient: Topology["hostGradient"];
+}
+
+/** Whether a seed is in the program: its kernel is attached, it is not paused, and its stage takes part. */
+interface Standing {
+  readonly stage: Stage;
+  readonly attached: boolean;
+  readonly paused: boolean;
+}
+
+/** The topology of the given seeds as they stand. */
+export function topologyOf(options: TopologyOptions, seeds: readonly Seed[]): Topology {
+  return topologyWith(options, seeds, standingOf);
+}
+
+/** The topology as it will be once `change` has taken effect; undefined where it stays as it is. */
+export function topologyAfter(
+  options: TopologyOptions,
+  seeds: readonly Seed[],
+  change: PlannedChange,
+): Topology | undefined {
+  const effect = STANDING_AFTER[change.intent.kind];
+  if (!effect) return undefined;
+  return topologyWith(options, seeds, (seed) =>
+    seed.id === change.seedId ? effect(standingOf(seed), change) : standingOf(seed),
+  );
+}
+
+type StandingEffect = (standing: Standing, change: PlannedChange) => Standing;
+
+const STANDING_AFTER: { readonly [K in PlannedChange["intent"]["kind"]]?: StandingEffect } = {
+  attach: (standing) => ({ ...standing, attached: true }),
+  stage: (standing, { intent }) => (intent.kind === "stage" ? { ...standing, stage: intent.to } : standing),
+  remove: (standing) => ({ ...standing, stage: "CULLED" }),
+  pause: (standing) => ({ ...standing, paused: true }),
+  resume: (standing) => ({ ...standing, paused: false }),
+};
+
+function standingOf(seed: Seed): Standing {
+  return { stage: seed.stage, attached: seed.kernel !== undefined, paused: seed.pausedFrom !== undefined };
+}
+
+function topologyWith(
+  { host, blueprints, hostGradient }: TopologyOptions,
+  seeds: readonly Seed[],
+  standing: (seed: Seed) => Standing,
+): Topology {
+  const sites = seeds.flatMap((seed): SeedSite[] => {
+    const { stage, attached, paused } = standing(seed);
+    const part = PART_OF[stage];
+    if (!part || !attached || paused) return [];
+    const { id: seedId, slotId, parameters, blueprintId } = seed;
+    return [{ seedId, slotId, parameters, part, blueprint: blueprints.get(blueprintId) }];
+  });
+  return { host, sites, hostGradient };
+}
+
+/** The blend controls of a topology at a step, with the weights they were made of, by seed id. */
+export interface BlendControls {
+  readonly tensors: Tensors;
+  readonly weights: ReadonlyMap<string, BlendWeights>;
+}
+
+/** A seed that is not in the output yet is measured at its target α; all others blend at their α of the step. */
+export function blendControls(topology: Topology, seeds: readonly Seed[], step: number): BlendControls {
+  const tensors: Record<string, Tensor> = {};
+  const weights = new Map<string, BlendWeights>();
+  for (const site of topology.sites) {
+    const seed = seeds.find(({ id }) => id === site.seedId);
+    if (!seed) continue;
+    const channels = slotShape(topology, site).at(-1) ?? 1;
+    const alpha = isShadow(site) ? seed.blend.alphaTarget : alphaOf(seed, step);
+    const blend = blendWeights(seed.blend, alpha, channels);
+    weights.set(site.seedId, blend);
+    tensors[seedWeightControl(site)] = float32([channels], blend.seedWeight);
+    tensors[hostWeightControl(site)] = float32([channels], blend.hostWeight);
+  }
+  return { tensors, weights };
+}
+
+/** What G3 and G5 look at: where the program holds which seed. */
+export function installedTopology(topology: Topology): InstalledTopology {
+  return {
+    slots: Object.fromEntries(slotsOf(topology.host).map(({ id, shape }) => [id, shape])),
+    seeds: Object.fromEntries(
+      topology.sites.map((site) => [site.seedId, { slotId: site.slotId, outputShape: slotShape(topology, site) }]),
+    ),
+  };
+}

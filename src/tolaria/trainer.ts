@@ -1,0 +1,364 @@
+/**
+ * Tolaria, the trainer of one run. It owns the loop: at every step boundary commands come in and what was decided
+ * takes effect; then one compiled step runs. What it computes depends on the seed, the data and the journal alone,
+ * never on how long anything took.
+ */
+import { type Clock, KasminaError } from "../base/index.js";
+import {
+  type BatchSource,
+  type CommandSource,
+  type EvaluationSource,
+  type RollbackSource,
+  type SeedState,
+  type SystemState,
+  type Tensor,
+  type Tensors,
+} from "../contracts/index.js";
+import type { Backend } from "../engine/index.js";
+import {
+  blendControls,
+  type EvaluationResult,
+  installedTopology,
+  isShadow,
+  type Kasmina,
+  type KasminaSnapshot,
+  parameterSpecs,
+  type SeedEvaluation,
+  type SeedStepMeasurement,
+  type Topology,
+  type TopologyOptions,
+  topologyAfter,
+  topologyOf,
+} from "../kasmina/index.js";
+import { type BlueprintRegistry, countHostParameters, type Host, initHost } from "../nn/index.js";
+import { carryOut } from "./changes.js";
+import { evaluateRows } from "./evaluate.js";
+import { HyperControls, type HyperParameters } from "./hyper.js";
+import { ModelState } from "./model-state.js";
+import type { Optimizer } from "./optimizers.js";
+import { Programs, type TopologyPrograms } from "./programs.js";
+import type { ScheduleId } from "./schedules.js";
+import { countScalars } from "./train-step.js";
+
+export interface TrainerOptions {
+  readonly trainingRunId: string;
+  readonly host: Host;
+  readonly blueprints: BlueprintRegistry;
+  readonly backend: Backend;
+  readonly kasmina: Kasmina;
+  /** Drained at every step boundary. */
+  readonly commands: CommandSource;
+  readonly train: BatchSource;
+  /** Rows that nothing learns from; they serve gates and policy. */
+  readonly heldOut: EvaluationSource;
+  readonly epochs: number;
+  readonly optimizer: Optimizer;
+  readonly hyper: HyperParameters;
+  readonly schedule: ScheduleId;
+  /** Initial parameters follow from it. */
+  readonly seed: number;
+  /** Steps between observations; each evaluates the held-out rows. The end of an epoch is one too. */
+  readonly observeEverySteps: number;
+  readonly hostGradient?: Topology["hostGradient"];
+  readonly clock: Clock;
+  /** Ends the run at the next step boundary. */
+  readonly signal?: AbortSignal;
+  readonly onState?: (state: SystemState) => void;
+  readonly onStep?: (report: StepReport) => void;
+  readonly onEpoch?: (report: EpochReport) => void | Promise<void>;
+}
+
+export interface StepReport {
+  /** Steps done, over all epochs. */
+  readonly step: number;
+  readonly stepsTotal: number;
+  /** From 1. */
+  readonly epoch: number;
+  readonly loss: number;
+  readonly seeds: readonly SeedState[];
+}
+
+export interface EpochReport {
+  /** From 1. */
+  readonly epoch: number;
+  /** Mean over the epoch's steps. */
+  readonly trainLoss: number;
+  readonly heldOut: EvaluationResult;
+}
+
+/** How training came to its end. */
+export type TrainingEnd = "finished" | "aborted" | "halted";
+
+export interface TrainingResult {
+  readonly end: TrainingEnd;
+  /** Steps done. */
+  readonly steps: number;
+  readonly paramsHost: number;
+  readonly paramsTotal: number;
+  /** Everything that was computed: steps, shadow passes, evaluations, culled seeds included. */
+  readonly flopsTotal: number;
+}
+
+/** Milliseconds of uninterrupted steps after which waiting messages and timers get their turn. */
+const YIELD_EVERY_MS = 25;
+
+interface LastGood {
+  readonly step: number;
+  readonly tensors: Tensors;
+  readonly kasmina: KasminaSnapshot;
+  readonly hyper: Readonly<Record<string, HyperParameters>>;
+}
+
+export class Trainer {
+  readonly #options: TrainerOptions;
+  readonly #topologyOptions: TopologyOptions;
+  readonly #stepsTotal: number;
+  readonly model: ModelState;
+  readonly #hyper: HyperControls;
+  readonly #programs: Programs;
+  #installed: TopologyPrograms | undefined;
+  #step = 0;
+  #flops = 0;
+  #halted = false;
+  #frozen = false;
+  #plannedSequence = 0;
+  #epochLosses: number[] = [];
+  #recentLosses: number[] = [];
+  #lastGood: LastGood | undefined;
+  #lastYieldMs = 0;
+
+  constructor(options: TrainerOptions) {
+    const { host, blueprints, hostGradient = "detach", backend, optimizer, train, heldOut, epochs } = options;
+    this.#options = options;
+    this.#topologyOptions = { host, blueprints, hostGradient };
+    this.#stepsTotal = epochs * train.stepsPerEpoch;
+    this.#hyper = new HyperControls(options.hyper, options.schedule, this.#stepsTotal);
+    this.#programs = new Programs({ backend, optimizer, trainBatch: train.batch, evaluationBatch: heldOut.batch });
+    this.model = new ModelState(backend, optimizer);
+    this.model.add(initHost(host, options.seed));
+  }
+
+  /** Trains until the last epoch, an abort, or an emergency halt. */
+  async run(): Promise<TrainingResult> {
+    let end: TrainingEnd = "finished";
+    while (this.#step < this.#stepsTotal) {
+      if (this.#options.signal?.aborted) {
+        end = "aborted";
+        break;
+      }
+      await this.#boundary();
+      if (this.#halted) {
+        end = "halted";
+        break;
+      }
+      await this.#trainStep();
+      await this.#observe();
+      await this.#yieldToEvents();
+    }
+    return this.#result(end);
+  }
+
+  /** Evaluates the network as it stands on other rows; a seed in TRAINING is measured beside it. */
+  async evaluate(source: EvaluationSource): Promise<EvaluationResult> {
+    const { evaluate, topology } = await this.#install();
+    const controls = blendControls(topology, this.#options.kasmina.seeds(), this.#step).tensors;
+    const result = await evaluateRows(evaluate, topology, this.model.state, source, controls);
+    this.#flops += result.flops;
+    return result;
+  }
+
+  get #now(): { step: number; epoch: number } {
+    return { step: this.#step, epoch: Math.floor(this.#step / this.#options.train.stepsPerEpoch) };
+  }
+
+  async #boundary(): Promise<void> {
+    const { kasmina, commands } = this.#options;
+    kasmina.receive(commands, this.#now);
+    this.#prepareAhead();
+    for (const change of await kasmina.takeEffect(this.#step)) {
+      await carryOut(
+        {
+          model: this.model,
+          hyper: this.#hyper,
+          rollBack: (source, reason) => this.#rollBack(source, reason),
+          emergency: (level) => {
+            this.#halted ||= level === "HALT";
+            this.#frozen = level === "FREEZE_SEEDS";
+          },
+        },
+        change,
+      );
+    }
+    await this.#install();
+    kasmina.finishEmbargoes(this.#step, { residue: (seedId) => this.#residueOf(seedId) });
+  }
+
+  /** Starts on the programs of a change as soon as it is accepted, so that they are there when it takes effect. */
+  #prepareAhead(): void {
+    const next = this.#options.kasmina.planned.find((change) => change.sequence > this.#plannedSequence);
+    if (!next) return;
+    this.#plannedSequence = next.sequence;
+    const topology = topologyAfter(this.#topologyOptions, this.#options.kasmina.seeds(), next);
+    if (topology) this.#programs.prepare(topology).catch(() => undefined); // told when it is installed
+  }
+
+  /** Makes the programs of the present topology the ones that run. */
+  async #install(): Promise<TopologyPrograms> {
+    const { kasmina } = this.#options;
+    const topology = topologyOf(this.#topologyOptions, kasmina.seeds());
+    const programs = await this.#programs.prepare(topology);
+    if (programs !== this.#installed) {
+      this.#installed = programs;
+      kasmina.recordTopology(installedTopology(topology));
+    }
+    return programs;
+  }
+
+  #residueOf(seedId: string): string[] {
+    const sites = this.#installed?.topology.sites ?? [];
+    const inputs = sites.some((site) => site.seedId === seedId) ? [`program/${seedId}`] : [];
+    return [...this.model.residueOf(seedId), ...inputs];
+  }
+
+  async #trainStep(): Promise<void> {
+    const { kasmina, train } = this.#options;
+    const { train: program, topology } = await this.#install();
+    const { inputs, labels } = train.at(this.#step);
+    const blend = blendControls(topology, kasmina.seeds(), this.#step);
+    const groups = ["host", ...topology.sites.map(({ seedId }) => seedId)];
+    const controls = { ...blend.tensors, ...this.#hyper.at(this.#step, groups, this.#frozen) };
+    const outputs = await program.run(this.model.state, { x: inputs, y: labels }, controls);
+    this.#flops += program.traced.flops;
+    const loss = numberOf(outputs.loss);
+    this.#record(topology, outputs, loss);
+    if (!Number.isFinite(loss)) {
+      throw new KasminaError("loss_not_finite", `the loss is ${loss} at step ${this.#step}; a lower learning rate may help`);
+    }
+    this.#step++;
+    this.#epochLosses.push(loss);
+    this.#recentLosses.push(loss);
+    this.#options.onStep?.(this.#stepReport(loss));
+  }
+
+  #record(topology: Topology, outputs: Readonly<Record<string, Tensor>>, loss: number): void {
+    const { kasmina } = this.#options;
+    const seeds = topology.sites
+      .filter(({ part }) => part !== "grown")
+      .map(({ seedId }): [string, SeedStepMeasurement] => {
+        const norm = outputs[`gradient_norm/${seedId}`];
+        const measured = { loss: numberOf(outputs[`loss/${seedId}`] ?? outputs.loss) };
+        return [seedId, norm ? { ...measured, gradientNorm: numberOf(norm) } : measured];
+      });
+    kasmina.recordStep({ loss, seeds: Object.fromEntries(seeds) });
+    kasmina.flushTelemetry(this.#now);
+  }
+
+  async #observe(): Promise<void> {
+    const { train, observeEverySteps, onState, onEpoch } = this.#options;
+    const epochEnds = this.#step % train.stepsPerEpoch === 0;
+    if (!epochEnds && this.#step % observeEverySteps !== 0) return;
+    const heldOut = await this.evaluate(this.#options.heldOut);
+    this.#recordEvaluation(heldOut);
+    onState?.(this.#systemState(heldOut));
+    this.#recentLosses = [];
+    if (!epochEnds) return;
+    await this.#keepLastGood();
+    const trainLoss = mean(this.#epochLosses);
+    this.#epochLosses = [];
+    await onEpoch?.({ epoch: this.#step / train.stepsPerEpoch, trainLoss, heldOut });
+  }
+
+  #recordEvaluation(heldOut: EvaluationResult): void {
+    const sites = this.#installed?.topology.sites ?? [];
+    const seeds = sites.flatMap((site): [string, SeedEvaluation][] => {
+      const gain = heldOut.gains.get(site.seedId);
+      if (!gain) return [];
+      return [[site.seedId, isShadow(site) ? { shadowGain: gain } : { contribution: gain }]];
+    });
+    this.#options.kasmina.recordEvaluation({ loss: heldOut.loss, seeds: Object.fromEntries(seeds) });
+  }
+
+  #systemState(heldOut: EvaluationResult): SystemState {
+    const { trainingRunId, kasmina, epochs, host } = this.#options;
+    const topology = this.#installed?.topology;
+    return {
+      trainingRunId,
+      ...this.#now,
+      epochs,
+      trainLoss: mean(this.#recentLosses),
+      heldOutLoss: heldOut.loss,
+      heldOutAccuracy: heldOut.accuracy,
+      ...kasmina.describe(this.#step),
+      paramsHost: countHostParameters(host),
+      paramsTotal: topology ? countScalars(parameterSpecs(topology)) : countHostParameters(host),
+      flopsPerStep: this.#installed?.train.traced.flops ?? 0,
+      flopsTotal: this.#flops,
+    };
+  }
+
+  async #keepLastGood(): Promise<void> {
+    this.#lastGood = {
+      step: this.#step,
+      tensors: await this.model.snapshot(),
+      kasmina: this.#options.kasmina.snapshot(),
+      hyper: this.#hyper.snapshot(),
+    };
+  }
+
+  /** Puts back the last good state, parameters, optimizer and seeds; the run goes on from the present step. */
+  #rollBack(source: RollbackSource, reason: string): void {
+    const { kasmina, clock } = this.#options;
+    const good = source === "memory" ? this.#lastGood : undefined;
+    if (!good) {
+      kasmina.telemetry.event(undefined, "rollback_restored", "ERROR", { source, reason, restored: false });
+      return;
+    }
+    const startMs = clock.monotonicMs();
+    this.model.restore(good.tensors);
+    this.#hyper.restore(good.hyper);
+    kasmina.rollBack(good.kasmina);
+    const latencyMs = clock.monotonicMs() - startMs;
+    kasmina.telemetry.gauge(undefined, "kasmina.rollback.latency_ms", latencyMs);
+    kasmina.telemetry.event(undefined, "rollback_restored", "WARNING", {
+      source,
+      reason,
+      restored: true,
+      restored_step: good.step,
+      step: this.#step,
+      latency_ms: latencyMs,
+    });
+  }
+
+  #stepReport(loss: number): StepReport {
+    const epoch = Math.ceil(this.#step / this.#options.train.stepsPerEpoch);
+    return { step: this.#step, stepsTotal: this.#stepsTotal, epoch, loss, seeds: this.#options.kasmina.describe(this.#step).seeds };
+  }
+
+  #result(end: TrainingEnd): TrainingResult {
+    const { host } = this.#options;
+    const topology = this.#installed?.topology;
+    return {
+      end,
+      steps: this.#step,
+      paramsHost: countHostParameters(host),
+      paramsTotal: topology ? countScalars(parameterSpecs(topology)) : countHostParameters(host),
+      flopsTotal: this.#flops,
+    };
+  }
+
+  /** Lets messages, timers and signals in between two steps; no result depends on when. */
+  async #yieldToEvents(): Promise<void> {
+    const nowMs = this.#options.clock.monotonicMs();
+    if (nowMs - this.#lastYieldMs < YIELD_EVERY_MS) return;
+    await new Promise<void>((resolve) => setTimeout(resolve, 0));
+    this.#lastYieldMs = this.#options.clock.monotonicMs();
+  }
+}
+
+function numberOf(tensor: Tensor | undefined): number {
+  return tensor?.data[0] ?? Number.NaN;
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
