@@ -4,7 +4,7 @@ import { countKernelParameters } from "../nn/blueprint.js";
 import { alphaOf } from "./measurements.js";
 import type { SlotSpec } from "./registry.js";
 import type { RunState } from "./run-state.js";
-import type { Seed } from "./seed.js";
+import { isRampDone, type Seed } from "./seed.js";
 
 export type RunDescription = Pick<SystemState, "seeds" | "slots" | "closedBlueprints">;
 
@@ -32,6 +32,7 @@ function describeSeed(state: RunState, seed: Seed, step: number): SeedState {
     stage: seed.stage,
     ...(seed.pausedFrom !== undefined && { pausedFrom: seed.pausedFrom }),
     alpha: alphaOf(seed, step),
+    rampDone: isRampDone(seed, step),
     ...(pending && { pending: { change: pending.intent.kind, effectiveStep: pending.effectiveStep } }),
     ...(shadowGain && { shadowGain }),
     ...(contribution && { contribution }),

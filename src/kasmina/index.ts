@@ -49,6 +49,14 @@ export { type EvaluationResult, EvaluationSums, evaluationProgram } from "./step
 export { blendControlSpecs, forward, hostWeightControl, seedWeightControl } from "./step/forward.js";
 export { globalNorm, lookupIn, type StepGradients, stepGradients } from "./step/gradients.js";
 export {
+  type BlendControls,
+  blendControls,
+  installedTopology,
+  type TopologyOptions,
+  topologyAfter,
+  topologyOf,
+} from "./step/sites.js";
+export {
   batchSpecs,
   isBlended,
   isShadow,

@@ -4,15 +4,15 @@
  * never on how long anything took.
  */
 import { type Clock, KasminaError } from "../base/index.js";
-import {
-  type BatchSource,
-  type CommandSource,
-  type EvaluationSource,
-  type RollbackSource,
-  type SeedState,
-  type SystemState,
-  type Tensor,
-  type Tensors,
+import type {
+  BatchSource,
+  CommandSource,
+  EvaluationSource,
+  RollbackSource,
+  SeedState,
+  SystemState,
+  Tensor,
+  Tensors,
 } from "../contracts/index.js";
 import type { Backend } from "../engine/index.js";
 import {
@@ -133,7 +133,12 @@ export class Trainer {
     this.#topologyOptions = { host, blueprints, hostGradient };
     this.#stepsTotal = epochs * train.stepsPerEpoch;
     this.#hyper = new HyperControls(options.hyper, options.schedule, this.#stepsTotal);
-    this.#programs = new Programs({ backend, optimizer, trainBatch: train.batch, evaluationBatch: heldOut.batch });
+    this.#programs = new Programs({
+      backend,
+      optimizer,
+      trainBatch: train.batch,
+      evaluationBatch: heldOut.batch,
+    });
     this.model = new ModelState(backend, optimizer);
     this.model.add(initHost(host, options.seed));
   }
@@ -232,7 +237,10 @@ export class Trainer {
     const loss = numberOf(outputs.loss);
     this.#record(topology, outputs, loss);
     if (!Number.isFinite(loss)) {
-      throw new KasminaError("loss_not_finite", `the loss is ${loss} at step ${this.#step}; a lower learning rate may help`);
+      throw new KasminaError(
+        "loss_not_finite",
+        `the loss is ${loss} at step ${this.#step}; a lower learning rate may help`,
+      );
     }
     this.#step++;
     this.#epochLosses.push(loss);
@@ -331,7 +339,13 @@ export class Trainer {
 
   #stepReport(loss: number): StepReport {
     const epoch = Math.ceil(this.#step / this.#options.train.stepsPerEpoch);
-    return { step: this.#step, stepsTotal: this.#stepsTotal, epoch, loss, seeds: this.#options.kasmina.describe(this.#step).seeds };
+    return {
+      step: this.#step,
+      stepsTotal: this.#stepsTotal,
+      epoch,
+      loss,
+      seeds: this.#options.kasmina.describe(this.#step).seeds,
+    };
   }
 
   #result(end: TrainingEnd): TrainingResult {

@@ -113,7 +113,10 @@ export function installedTopology(topology: Topology): InstalledTopology {
   return {
     slots: Object.fromEntries(slotsOf(topology.host).map(({ id, shape }) => [id, shape])),
     seeds: Object.fromEntries(
-      topology.sites.map((site) => [site.seedId, { slotId: site.slotId, outputShape: slotShape(topology, site) }]),
+      topology.sites.map((site) => [
+        site.seedId,
+        { slotId: site.slotId, outputShape: slotShape(topology, site) },
+      ]),
     ),
   };
 }
