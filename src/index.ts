@@ -1,1 +1,8 @@
-export {};
+/** Kasmina: grows neural networks while they train. What most users need; each room has more under `kasmina/<room>`. */
+export { KasminaError } from "./base/index.js";
+export { datasetFromArrays, openDataset } from "./data/index.js";
+export { openBackend } from "./engine/index.js";
+export { defineBlock, defineBlueprint, defineHost } from "./nn/index.js";
+export { PlateauPolicy } from "./tamiyo/index.js";
+export { type GrowOptions, type GrowResult, grow } from "./weatherlight/grow.js";
+export { runGrowth } from "./weatherlight/run-growth.js";

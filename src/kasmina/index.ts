@@ -48,6 +48,7 @@ export { type KasminaSnapshot, snapshotFromJson, snapshotToJson } from "./snapsh
 export { type EvaluationResult, EvaluationSums, evaluationProgram } from "./step/evaluation.js";
 export { blendControlSpecs, forward, hostWeightControl, seedWeightControl } from "./step/forward.js";
 export { globalNorm, lookupIn, type StepGradients, stepGradients } from "./step/gradients.js";
+export { prewarmBatch, prewarmProgram } from "./step/prewarm.js";
 export {
   type BlendControls,
   blendControls,

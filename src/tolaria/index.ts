@@ -8,6 +8,7 @@ export {
   type EpochReport,
   type StepReport,
   Trainer,
+  type TrainerCheckpoint,
   type TrainerOptions,
   type TrainingEnd,
   type TrainingResult,

@@ -64,6 +64,8 @@ export interface TrainerOptions {
   /** Ends the run at the next step boundary. */
   readonly signal?: AbortSignal;
   readonly onState?: (state: SystemState) => void;
+  /** Steps between reports. */
+  readonly reportEverySteps?: number;
   readonly onStep?: (report: StepReport) => void;
   readonly onEpoch?: (report: EpochReport) => void | Promise<void>;
 }
@@ -97,6 +99,21 @@ export interface TrainingResult {
   readonly paramsTotal: number;
   /** Everything that was computed: steps, shadow passes, evaluations, culled seeds included. */
   readonly flopsTotal: number;
+}
+
+export interface TrainerCheckpoint {
+  readonly tensors: Tensors;
+  /** Steps done. */
+  readonly step: number;
+  /** From 0. */
+  readonly epoch: number;
+  readonly flopsTotal: number;
+  readonly hyper: Readonly<Record<string, HyperParameters>>;
+  /** Of the epoch under way. */
+  readonly epochLosses: readonly number[];
+  /** Since the last observation. */
+  readonly recentLosses: readonly number[];
+  readonly kasmina: KasminaSnapshot;
 }
 
 /** Milliseconds of uninterrupted steps after which waiting messages and timers get their turn. */
@@ -161,6 +178,20 @@ export class Trainer {
       await this.#yieldToEvents();
     }
     return this.#result(end);
+  }
+
+  /** Everything a run needs to go on from here, or to be looked at. */
+  async checkpoint(): Promise<TrainerCheckpoint> {
+    return {
+      tensors: await this.model.snapshot(),
+      step: this.#step,
+      epoch: this.#now.epoch,
+      flopsTotal: this.#flops,
+      hyper: this.#hyper.snapshot(),
+      epochLosses: [...this.#epochLosses],
+      recentLosses: [...this.#recentLosses],
+      kasmina: this.#options.kasmina.snapshot(),
+    };
   }
 
   /** Evaluates the network as it stands on other rows; a seed in TRAINING is measured beside it. */
@@ -245,7 +276,8 @@ export class Trainer {
     this.#step++;
     this.#epochLosses.push(loss);
     this.#recentLosses.push(loss);
-    this.#options.onStep?.(this.#stepReport(loss));
+    const { onStep, reportEverySteps = 1 } = this.#options;
+    if (onStep && this.#step % reportEverySteps === 0) onStep(this.#stepReport(loss));
   }
 
   #record(topology: Topology, outputs: Readonly<Record<string, Tensor>>, loss: number): void {

@@ -18,7 +18,7 @@ const wholeNumber = (min: number, max: number) => {
   const error = `must be a whole number in ${min}..${max}`;
   return z.number({ error }).refine((n) => Number.isInteger(n) && n >= min && n <= max, { error });
 };
-const oneOf = (values: readonly [string, ...string[]]) =>
+const oneOf = <const T extends string>(values: readonly [T, ...T[]]) =>
   z.enum(values, { error: `must be one of ${values.join(", ")}` });
 const text = z.string({ error: "must be a text" }).min(1, { error: "must not be empty" });
 const flag = z.boolean({ error: "must be true or false" });

@@ -1,3 +1,4 @@
+export { defaultPolicy, type GrownSeed, type GrowOptions, type GrowResult, grow } from "./grow.js";
 export { growInWorker } from "./grow-in-worker.js";
 export { type GrowthConfig, type GrowthOptions, parseGrowthConfig } from "./growth-config.js";
 export type {
@@ -14,3 +15,4 @@ export type {
   Summary,
 } from "./growth-lines.js";
 export { type Inspection, inspectRun, type NetworkMeta } from "./inspect-run.js";
+export { runGrowth } from "./run-growth.js";

@@ -1,0 +1,234 @@
+/**
+ * One growth run, wired together: trainer, execution layer, policy and telemetry over a host, a dataset and a back
+ * end. `runGrowth` builds these from a configuration; a library user hands in their own.
+ */
+import { type Clock, systemClock } from "../base/index.js";
+import {
+  CommandSigner,
+  type Dataset,
+  KeyRing,
+  type SystemState,
+  type TelemetryEvent,
+  type TelemetryPacket,
+} from "../contracts/index.js";
+import { OrderedBatches, ShuffledBatches } from "../data/index.js";
+import type { Backend } from "../engine/index.js";
+import { Kasmina, type KasminaConfig, parseConfig, type Seed } from "../kasmina/index.js";
+import { type BlueprintRegistry, builtinBlueprints, type Host, slotsOf } from "../nn/index.js";
+import { PlateauPolicy, type Policy, Tamiyo } from "../tamiyo/index.js";
+import {
+  type EpochReport,
+  type HyperParameters,
+  OPTIMIZERS,
+  type OptimizerId,
+  type ScheduleId,
+  type StepReport,
+  Trainer,
+  type TrainerCheckpoint,
+  type TrainingEnd,
+} from "../tolaria/index.js";
+import { BuiltKernels } from "./built-kernels.js";
+import { CommandQueue } from "./command-queue.js";
+
+/** Rows of an evaluation batch; the last one is padded. */
+const EVALUATION_BATCH = 256;
+/** Observations a run, if its steps allow: each evaluates the held-out rows and asks the policy. */
+const OBSERVATIONS_PER_RUN = 60;
+/** Fewer steps between two observations would measure noise. */
+const MIN_STEPS_PER_OBSERVATION = 20;
+const REPORTS_PER_EPOCH = 20;
+
+export interface GrowOptions {
+  readonly runId: string;
+  readonly host: Host;
+  readonly dataset: Dataset;
+  readonly backend: Backend;
+  readonly epochs: number;
+  /** Rows a step. */
+  readonly batch: number;
+  readonly optimizer?: OptimizerId;
+  /** What is left out is the optimizer's default. */
+  readonly hyper?: Partial<HyperParameters>;
+  readonly schedule?: ScheduleId;
+  /** Everything random follows from it. Default 0. */
+  readonly seed?: number;
+  /** Default: {@link PlateauPolicy} over every blueprint that fits; null trains the host alone. */
+  readonly policy?: Policy | null;
+  readonly blueprints?: BlueprintRegistry;
+  readonly config?: KasminaConfig;
+  readonly clock?: Clock;
+  readonly signal?: AbortSignal;
+  readonly onStep?: (report: StepReport) => void;
+  readonly onEpoch?: (report: EpochReport) => void | Promise<void>;
+  readonly onEvent?: (event: TelemetryEvent) => void;
+  readonly onPacket?: (packet: TelemetryPacket) => void;
+}
+
+/** A seed at the end of a run. */
+export interface GrownSeed {
+  readonly seed: Seed;
+  readonly alpha: number;
+  /** Last measured while it trained; null where it never was. */
+  readonly shadowGain: number | null;
+  /** Last measured while it was blended; null where it never was. */
+  readonly contribution: number | null;
+}
+
+export interface GrowResult {
+  readonly end: TrainingEnd;
+  /** On the test set. */
+  readonly accuracy: number;
+  readonly testLoss: number;
+  readonly steps: number;
+  readonly paramsHost: number;
+  readonly paramsTotal: number;
+  readonly flopsTotal: number;
+  /** Wall-clock seconds of training, evaluations included. */
+  readonly wallSeconds: number;
+  readonly seeds: readonly GrownSeed[];
+  readonly commands: { readonly accepted: number; readonly rejected: number };
+  readonly isolationViolations: number;
+  /** Everything needed to go on, or to look at the network. */
+  readonly checkpoint: TrainerCheckpoint & { readonly policy: unknown; readonly commandsSent: number };
+}
+
+/** Trains and grows a host to the end of the run. */
+export async function grow(options: GrowOptions): Promise<GrowResult> {
+  const { dataset, clock = systemClock } = options;
+  const run = assemble(options);
+  const startMs = clock.monotonicMs();
+  try {
+    const result = await run.trainer.run();
+    const wallSeconds = (clock.monotonicMs() - startMs) / 1_000;
+    const test = await run.trainer.evaluate(
+      new OrderedBatches(dataset.test, dataset.inputShape, EVALUATION_BATCH),
+    );
+    const checkpoint = await run.trainer.checkpoint();
+    return {
+      ...result,
+      flopsTotal: checkpoint.flopsTotal,
+      accuracy: test.accuracy,
+      testLoss: test.loss.value,
+      wallSeconds,
+      seeds: run.kasmina.seeds().map((grown) => describeSeed(run, grown, result.steps)),
+      commands: run.counts,
+      isolationViolations: run.kasmina.seeds().reduce((sum, { stats }) => sum + stats.isolationViolations, 0),
+      checkpoint: {
+        ...checkpoint,
+        policy: run.tamiyo?.policy.snapshot() ?? null,
+        commandsSent: run.tamiyo?.sent ?? 0,
+      },
+    };
+  } finally {
+    run.kasmina.close();
+    run.trainer.model.dispose();
+  }
+}
+
+interface AssembledRun {
+  readonly trainer: Trainer;
+  readonly kasmina: Kasmina;
+  readonly tamiyo: Tamiyo | undefined;
+  readonly counts: { accepted: number; rejected: number };
+  /** The last gains seen of each seed. */
+  readonly gains: Map<string, { shadowGain: number | null; contribution: number | null }>;
+}
+
+function assemble(options: GrowOptions): AssembledRun {
+  const {
+    runId,
+    host,
+    dataset,
+    backend,
+    batch,
+    seed = 0,
+    clock = systemClock,
+    blueprints = builtinBlueprints,
+  } = options;
+  const keys = new KeyRing([{ id: "run", secret: globalThis.crypto.getRandomValues(new Uint8Array(32)) }]);
+  const counts = { accepted: 0, rejected: 0 };
+  const commands = new CommandQueue(({ status }) => {
+    if (status === "applied") counts.accepted++;
+    else counts.rejected++;
+  });
+  const kasmina = new Kasmina({
+    trainingRunId: runId,
+    slots: slotsOf(host),
+    blueprints,
+    config: options.config ?? parseConfig(),
+    clock,
+    keys,
+    telemetry: { emit: (packet) => forward(packet, options) },
+    kernels: new BuiltKernels({ blueprints, backend, batch, seed }),
+  });
+  const policy = options.policy === undefined ? defaultPolicy(host, blueprints) : options.policy;
+  const signer = new CommandSigner({ keys, clock });
+  const tamiyo = policy
+    ? new Tamiyo({ policy, signer, trainingRunId: runId, send: (envelope) => commands.send(envelope) })
+    : undefined;
+  const gains: AssembledRun["gains"] = new Map();
+  const train = new ShuffledBatches(dataset, { batch, seed });
+  const optimizer = OPTIMIZERS[options.optimizer ?? "adam"];
+  const { lr: learningRate, ...defaults } = optimizer.defaults;
+  const trainer = new Trainer({
+    trainingRunId: runId,
+    host,
+    blueprints,
+    backend,
+    kasmina,
+    commands,
+    train,
+    heldOut: new OrderedBatches(dataset.heldOut, dataset.inputShape, EVALUATION_BATCH),
+    epochs: options.epochs,
+    optimizer,
+    hyper: { learningRate, ...defaults, ...options.hyper },
+    schedule: options.schedule ?? "cosine",
+    seed,
+    observeEverySteps: observeEverySteps(train.stepsPerEpoch, options.epochs),
+    reportEverySteps: Math.ceil(train.stepsPerEpoch / REPORTS_PER_EPOCH),
+    clock,
+    onState: (state) => {
+      rememberGains(gains, state);
+      tamiyo?.observe(state);
+    },
+    ...(options.signal && { signal: options.signal }),
+    ...(options.onStep && { onStep: options.onStep }),
+    ...(options.onEpoch && { onEpoch: options.onEpoch }),
+  });
+  return { trainer, kasmina, tamiyo, counts, gains };
+}
+
+function observeEverySteps(stepsPerEpoch: number, epochs: number): number {
+  const spread = Math.ceil((stepsPerEpoch * epochs) / OBSERVATIONS_PER_RUN);
+  return Math.min(stepsPerEpoch, Math.max(MIN_STEPS_PER_OBSERVATION, spread));
+}
+
+function forward(packet: TelemetryPacket, { onEvent, onPacket }: GrowOptions): void {
+  onPacket?.(packet);
+  if (onEvent) for (const event of packet.events) onEvent(event);
+}
+
+/** Every blueprint that fits the host's first slot, in the registry's order. */
+export function defaultPolicy(host: Host, blueprints: BlueprintRegistry): Policy {
+  const [slot] = slotsOf(host);
+  const fitting = blueprints.ids.filter((id) => slot && blueprints.get(id).supports(slot.shape));
+  const spatial = fitting.filter((id) => slot?.shape.length === 3 && id.startsWith("conv"));
+  return new PlateauPolicy({
+    blueprints: [...spatial, ...fitting].slice(0, 1).map((id) => ({ id, parameters: {} })),
+  });
+}
+
+function rememberGains(gains: AssembledRun["gains"], state: SystemState): void {
+  for (const { id, shadowGain, contribution } of state.seeds) {
+    const known = gains.get(id);
+    gains.set(id, {
+      shadowGain: shadowGain?.value ?? known?.shadowGain ?? null,
+      contribution: contribution?.value ?? known?.contribution ?? null,
+    });
+  }
+}
+
+function describeSeed({ kasmina, gains }: AssembledRun, seed: Seed, step: number): GrownSeed {
+  const { shadowGain = null, contribution = null } = gains.get(seed.id) ?? {};
+  return { seed, alpha: kasmina.alphaOf(seed, step), shadowGain, contribution };
+}

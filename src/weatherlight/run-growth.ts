@@ -1,0 +1,236 @@
+/** A growth run from its configuration: opens data, engine and run folder, trains, compares, reports. */
+import { KasminaError } from "../base/index.js";
+import type { Dataset, TelemetryEvent } from "../contracts/index.js";
+import { openDataset } from "../data/index.js";
+import { type Backend, openBackend } from "../engine/index.js";
+import { snapshotToJson } from "../kasmina/index.js";
+import { builtinBlueprints, createHost, type Host, slotsOf } from "../nn/index.js";
+import { PlateauPolicy, type Policy } from "../tamiyo/index.js";
+import { RunFolder } from "../tolaria/run-folder.node.js";
+import { defaultPolicy, type GrowOptions, type GrowResult, grow } from "./grow.js";
+import { type GrowthConfig, parseGrowthConfig } from "./growth-config.js";
+import type { GrowthCallbacks, GrowthLine, Phase, Summary } from "./growth-lines.js";
+import type { NetworkMeta } from "./inspect-run.js";
+
+/** What a configuration comes to, once its data and engine are open. */
+interface OpenRun {
+  readonly runId: string;
+  readonly config: GrowthConfig;
+  readonly dataset: Dataset;
+  readonly host: Host;
+  readonly backend: Backend;
+  readonly policy: Policy | null;
+  readonly signal: AbortSignal | undefined;
+  readonly tell: (line: GrowthLine) => void;
+}
+
+/** As {@link GrowthRunner} says. */
+export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {}): Promise<Summary> {
+  const config = parseGrowthConfig(options);
+  const runId = config.runId ?? `run-${globalThis.crypto.randomUUID()}`;
+  const dataset = await openDataset(config.data, { seed: config.seed });
+  const host = createHost(config.host, dataset);
+  const policy = config.growth ? policyFor(config, host) : null;
+  checkBatch(config, dataset);
+  const { backend, reason } = await openBackend(
+    config.engine,
+    config.threads === undefined ? {} : { threads: config.threads },
+  );
+  const folder =
+    config.runDir === undefined
+      ? undefined
+      : await RunFolder.create(config.runDir, { run_id: runId, config: jsonOf(config) });
+  const tell = (line: GrowthLine): void => {
+    if (line.type !== "step") folder?.append(line);
+    callbacks.onLine?.(line);
+  };
+  try {
+    tell({ type: "notice", text: `engine ${reason}` });
+    return await train(
+      { runId, config, dataset, host, backend, policy, signal: callbacks.signal, tell },
+      folder,
+    );
+  } finally {
+    folder?.close();
+    await backend.dispose();
+  }
+}
+
+async function train(run: OpenRun, folder: RunFolder | undefined): Promise<Summary> {
+  const { config } = run;
+  const alone =
+    config.compare && config.growth
+      ? await grow({ ...growOptions(run, "host_alone"), policy: null })
+      : undefined;
+  if (alone?.end === "aborted")
+    throw new KasminaError("canceled", "stopped while the host was trained alone; nothing was kept");
+  const result = await grow(growOptions(run, "grow"));
+  await folder?.writeCheckpoint({ tensors: result.checkpoint.tensors, meta: checkpointMeta(run, result) });
+  if (result.end === "aborted") {
+    const where = folder
+      ? `the checkpoint is in ${folder.checkpointPath}`
+      : "no run folder, so nothing was kept";
+    throw new KasminaError("canceled", `stopped after ${result.steps} steps; ${where}`);
+  }
+  const summary = summarize(run, result, alone);
+  run.tell(summary);
+  await folder?.writeSummary(summary);
+  return summary;
+}
+
+function growOptions(
+  { runId, config, dataset, host, backend, policy, signal, tell }: OpenRun,
+  phase: Phase,
+): GrowOptions {
+  return {
+    runId,
+    host,
+    dataset,
+    backend,
+    epochs: config.epochs,
+    batch: config.batch,
+    optimizer: config.optimizer,
+    ...(config.lr !== undefined && { hyper: { learningRate: config.lr } }),
+    seed: config.seed,
+    policy,
+    ...(signal && { signal }),
+    onStep: ({ step, stepsTotal, epoch, loss, seeds }) =>
+      tell({
+        type: "step",
+        phase,
+        step,
+        steps_total: stepsTotal,
+        epoch,
+        loss,
+        seeds: seeds.map(({ id, stage, alpha }) => ({ id, stage, alpha })),
+      }),
+    onEpoch: ({ epoch, trainLoss, heldOut }) =>
+      tell({
+        type: "epoch",
+        phase,
+        epoch,
+        train_loss: trainLoss,
+        val_loss: heldOut.loss.value,
+        val_accuracy: heldOut.accuracy,
+      }),
+    onEvent: (event) => tell(eventLine(event)),
+  };
+}
+
+function eventLine({ name, level, attributes }: TelemetryEvent): GrowthLine {
+  return { ...attributes, type: "event", name, level };
+}
+
+function policyFor(config: GrowthConfig, host: Host): Policy {
+  const known = slotsOf(host).map(({ id }) => id);
+  const unknown = config.slots?.find((slot) => !known.includes(slot));
+  if (unknown !== undefined) {
+    throw new KasminaError(
+      "invalid_argument",
+      `slots: host ${host.id} has no slot ${unknown}; it has ${known.join(", ")}`,
+    );
+  }
+  const epoch = /^epoch:(\d+)$/.exec(config.policy)?.[1];
+  if (config.blueprint === "auto" && config.slots === undefined && epoch === undefined)
+    return defaultPolicy(host, builtinBlueprints);
+  return new PlateauPolicy({
+    blueprints: [{ id: blueprintFor(config, host), parameters: {} }],
+    ...(config.slots && { slots: config.slots }),
+    ...(epoch !== undefined && { germinateAtEpoch: Number(epoch) - 1 }),
+  });
+}
+
+function blueprintFor(config: GrowthConfig, host: Host): string {
+  const shapes = slotsOf(host)
+    .filter(({ id }) => config.slots?.includes(id) ?? true)
+    .map(({ shape }) => shape);
+  if (config.blueprint === "auto") return shapes[0]?.length === 3 ? "conv-residual" : "mlp-residual";
+  const blueprint = builtinBlueprints.get(config.blueprint);
+  if (shapes.some((shape) => blueprint.supports(shape))) return blueprint.id;
+  throw new KasminaError(
+    "invalid_argument",
+    `blueprint ${blueprint.id} does not fit any slot of host ${host.id}, whose activations are of shape [${shapes[0]}]`,
+  );
+}
+
+function checkBatch(config: GrowthConfig, dataset: Dataset): void {
+  if (config.batch <= dataset.train.count) return;
+  throw new KasminaError(
+    "invalid_argument",
+    `batch ${config.batch} is larger than the ${dataset.train.count} training rows of ${dataset.name}`,
+  );
+}
+
+function checkpointMeta(run: OpenRun, { checkpoint, seeds }: GrowResult) {
+  const { step, epoch, flopsTotal, hyper, epochLosses, recentLosses, kasmina, policy, commandsSent } =
+    checkpoint;
+  const network: NetworkMeta = {
+    step,
+    epoch,
+    host: {
+      id: run.host.id,
+      blocks: run.host.blocks.map(({ name, outputShape, slot = false }) => ({
+        name,
+        output_shape: [...outputShape],
+        slot,
+      })),
+    },
+    seeds: seeds.map(reportSeed),
+  };
+  return {
+    run_id: run.runId,
+    config: jsonOf(run.config),
+    network: jsonOf(network),
+    trainer: jsonOf({ step, flopsTotal, hyper, epochLosses, recentLosses }),
+    kasmina: snapshotToJson(kasmina),
+    tamiyo: jsonOf({ policy, commandsSent }),
+  };
+}
+
+/** The value as JSON holds it: what is undefined is left out. */
+function jsonOf<T>(value: T) {
+  return JSON.parse(JSON.stringify(value));
+}
+
+function reportSeed({
+  seed,
+  alpha,
+  shadowGain,
+  contribution,
+}: GrowResult["seeds"][number]): Summary["seeds"][number] {
+  return {
+    id: seed.id,
+    blueprint: seed.blueprintId,
+    slot: seed.slotId,
+    stage: seed.stage,
+    alpha,
+    shadow_gain: shadowGain,
+    contribution,
+  };
+}
+
+function summarize(
+  { runId, config, backend }: OpenRun,
+  result: GrowResult,
+  alone: GrowResult | undefined,
+): Summary {
+  return {
+    type: "summary",
+    run_id: runId,
+    engine: backend.name,
+    seed: config.seed,
+    host: config.host,
+    data: config.data,
+    epochs: config.epochs,
+    accuracy_host_alone: alone?.accuracy ?? null,
+    accuracy: result.accuracy,
+    params_host: result.paramsHost,
+    params_total: result.paramsTotal,
+    flops_total: result.flopsTotal,
+    steps_per_s: result.steps / result.wallSeconds,
+    wall_s: result.wallSeconds + (alone?.wallSeconds ?? 0),
+    seeds: result.seeds.map(reportSeed),
+    commands: result.commands,
+    isolation: { violations: result.isolationViolations, max_leak_ratio: 0, max_cosine: 0 },
+  };
+}
