@@ -6,7 +6,7 @@ import { prewarmBatch, prewarmProgram } from "../kasmina/index.js";
 import { type BlueprintRegistry, initKernel } from "../nn/index.js";
 
 /** Timed runs of a kernel in one round, after as many that are not counted. */
-const PREWARM_RUNS = 20;
+const PREWARM_RUNS = 10;
 /** Rounds, of which the quietest counts: what another process took from the processor is not the kernel's. */
 const PREWARM_ROUNDS = 3;
 
