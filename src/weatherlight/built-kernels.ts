@@ -6,9 +6,9 @@ import { prewarmBatch, prewarmProgram } from "../kasmina/index.js";
 import { type BlueprintRegistry, initKernel } from "../nn/index.js";
 
 /** Timed runs of a kernel in one round, after as many that are not counted. */
-const PREWARM_RUNS = 10;
+const PREWARM_RUNS = 8;
 /** Rounds, of which the quietest counts: what another process took from the processor is not the kernel's. */
-const PREWARM_ROUNDS = 3;
+const PREWARM_ROUNDS = 2;
 
 export interface BuiltKernelsOptions {
   readonly blueprints: BlueprintRegistry;
