@@ -22,7 +22,7 @@ export interface PlateauPolicyOptions {
   readonly plateauWindow?: number;
   /** A relative fall of the held-out loss over the window that is less than this is a plateau. Default 0.15. */
   readonly plateauImprovement?: number;
-  /** Observations a seed trains at least, and at most, before it is judged. Defaults 4 and 10. */
+  /** Observations a seed trains at least, and at most, before it is judged. Defaults 8 and 16. */
   readonly minTraining?: number;
   readonly maxTraining?: number;
   /** Standard errors by which a gain must clear zero. Default 2. */
@@ -47,8 +47,8 @@ const DEFAULTS = {
   maxSeeds: 2,
   plateauWindow: 4,
   plateauImprovement: 0.15,
-  minTraining: 4,
-  maxTraining: 10,
+  minTraining: 8,
+  maxTraining: 16,
   confidence: 2,
   minShadowing: 2,
   minProbation: 3,

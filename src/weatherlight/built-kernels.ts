@@ -5,10 +5,9 @@ import { type Backend, trace } from "../engine/index.js";
 import { prewarmBatch, prewarmProgram } from "../kasmina/index.js";
 import { type BlueprintRegistry, initKernel } from "../nn/index.js";
 
-/** Timed runs of a kernel in one round, after as many that are not counted. */
-const PREWARM_RUNS = 8;
-/** Rounds, of which the quietest counts: what another process took from the processor is not the kernel's. */
-const PREWARM_ROUNDS = 2;
+/** Runs of a kernel before and while it is timed. Few: training may be waiting. */
+const WARM_UP_RUNS = 2;
+const PREWARM_RUNS = 10;
 
 export interface BuiltKernelsOptions {
   readonly blueprints: BlueprintRegistry;
@@ -61,28 +60,20 @@ export class BuiltKernels implements KernelSource {
     const state = backend.createState();
     state.write(tensors);
     const h = prewarmBatch(slot.shape, batch);
-    const round = async (): Promise<number[]> => {
-      const latencies: number[] = [];
-      for (let run = 0; run < PREWARM_RUNS; run++) {
-        const startMs = performance.now();
-        await program.run(state, h, {});
-        latencies.push(performance.now() - startMs);
-      }
-      return latencies.sort((a, b) => a - b);
-    };
-    await round();
-    const rounds: number[][] = [];
-    for (let i = 0; i < PREWARM_ROUNDS; i++) rounds.push(await round());
+    const latencies: number[] = [];
+    for (let run = -WARM_UP_RUNS; run < PREWARM_RUNS; run++) {
+      const startMs = performance.now();
+      await program.run(state, h, {});
+      if (run >= 0) latencies.push(performance.now() - startMs);
+    }
     state.dispose();
     program.dispose();
-    return rounds.reduce((quietest, other) =>
-      percentile(other, 0.95) < percentile(quietest, 0.95) ? other : quietest,
-    );
+    return latencies.sort((a, b) => a - b);
   }
 }
 
 function percentile(sorted: readonly number[], fraction: number): number {
-  return sorted[Math.floor(sorted.length * fraction)] ?? Number.NaN;
+  return sorted[Math.floor((sorted.length - 1) * fraction)] ?? Number.NaN;
 }
 
 /** A seed of its own for each kernel of a run. */
