@@ -70,7 +70,8 @@ export async function takeDueEffects(state: RunState, step: number): Promise<Str
   const changes: StructuralChange[] = [];
   for (let due = state.plan.takeDue(step); due; due = state.plan.takeDue(step)) {
     const effect = EFFECTS[due.intent.kind] as Effect<Intent["kind"]>;
-    const change = await effect(state, due.intent, { change: due, step });
+    const result = effect(state, due.intent, { change: due, step });
+    const change = result instanceof Promise ? await result : result;
     if (change) changes.push(change);
   }
   return changes;

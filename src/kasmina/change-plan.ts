@@ -66,8 +66,9 @@ export class ChangePlan {
   add(effectiveStep: number, intent: Intent, seedId?: string): PlannedChange {
     const sequence = ++this.#sequence;
     const change = { sequence, effectiveStep, intent, ...(seedId !== undefined && { seedId }) };
-    this.#changes.push(change);
-    this.#changes.sort((a, b) => a.effectiveStep - b.effectiveStep || a.sequence - b.sequence);
+    // Sequences rise, so the new change stands after all that take effect no later.
+    const after = this.#changes.findLastIndex((other) => other.effectiveStep <= effectiveStep);
+    this.#changes.splice(after + 1, 0, change);
     return change;
   }
 

@@ -4,15 +4,12 @@
  *
  * A rejected envelope is not journaled (a flood of forgeries must not fill the disk); it leaves telemetry alone.
  */
-import { fromBinary } from "@bufbuild/protobuf";
 import { toHex } from "../../base/bytes.js";
 import type { Clock } from "../../base/clock.js";
 import { messageOf } from "../../base/errors.js";
-import {
-  type AdaptationCommand,
-  AdaptationCommandSchema,
-} from "../../contracts/gen/kasmina/v1/command_pb.js";
+import type { AdaptationCommand } from "../../contracts/gen/kasmina/v1/command_pb.js";
 import type { CommandDelivery, CommandOutcome } from "../../contracts/ports.js";
+import { readCommand } from "../../contracts/read-command.js";
 import type { RunState } from "../run-state.js";
 import {
   type CommandJournal,
@@ -79,7 +76,7 @@ export class CommandDoor {
   replayDue(now: Boundary): void {
     for (let [next] = this.#replays; next && next.step <= now.step; [next] = this.#replays) {
       this.#replays.shift();
-      const command = fromBinary(AdaptationCommandSchema, next.payload);
+      const command = readCommand(next.payload);
       this.#execute(command, { step: next.step, epoch: next.epoch }, () => undefined);
     }
   }
@@ -91,7 +88,8 @@ export class CommandDoor {
     if ("reason" in authentication) return this.#reject(delivery, authentication.reason);
     const { authentic } = authentication;
     const earlier = journal.find(delivery.busEntry);
-    if (earlier?.nonce === toHex(authentic.command.nonce)) return this.#duplicate(delivery, earlier);
+    if (earlier && earlier.nonce === toHex(authentic.command.nonce))
+      return this.#duplicate(delivery, earlier);
     const reason = verifier.admit(authentic.command);
     state.telemetry.gauge(
       undefined,
@@ -169,10 +167,7 @@ export class CommandDoor {
 function restoreLedger({ verifier, journal }: CommandDoorOptions): void {
   const { ledger } = verifier;
   ledger.raiseFloor(journal.floorMs);
-  for (const { nonce, issuedAtMs } of journal.records) {
-    const bytes = fromHex(nonce);
-    if (!ledger.has(bytes)) ledger.record(bytes, issuedAtMs);
-  }
+  for (const { nonce, issuedAtMs } of journal.records) ledger.claim(fromHex(nonce), issuedAtMs);
   ledger.cleanup();
 }
 

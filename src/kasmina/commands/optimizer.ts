@@ -20,9 +20,12 @@ export function handleOptimizer(context: CommandContext, order: OptimizerCommand
   return "refusal" in found ? found.refusal : plan(context, target, settings);
 }
 
-function settingsOf(order: OptimizerCommand): OptimizerSettings {
-  const given = SETTINGS.filter((name) => order[name] !== undefined);
-  return Object.fromEntries(given.map((name) => [name, order[name]]));
+function settingsOf({ learningRate, momentum, weightDecay }: OptimizerCommand): OptimizerSettings {
+  return {
+    ...(learningRate !== undefined && { learningRate }),
+    ...(momentum !== undefined && { momentum }),
+    ...(weightDecay !== undefined && { weightDecay }),
+  };
 }
 
 function boundsProblem({ state }: CommandContext, settings: OptimizerSettings): string | undefined {

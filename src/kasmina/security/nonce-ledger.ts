@@ -77,14 +77,16 @@ export class NonceLedger {
     return this.#bucketOf.has(keyOf(nonce));
   }
 
-  /** Remembers a nonce that the ledger does not have. Makes room first where it is full. */
-  record(nonce: Uint8Array, issuedAtMs: number): void {
+  /** Remembers a nonce and says true; false where the ledger has it already. Makes room first where it is full. */
+  claim(nonce: Uint8Array, issuedAtMs: number): boolean {
+    const key = keyOf(nonce);
+    this.#touched++;
+    if (this.#bucketOf.has(key)) return false;
     if (this.size >= this.#options.capacity) this.#makeRoom();
     const bucket = this.#bucketAt(Math.floor(issuedAtMs / BUCKET_MS));
-    const key = keyOf(nonce);
     bucket.entries.push({ key, issuedAtMs });
     this.#bucketOf.set(key, bucket);
-    this.#touched++;
+    return true;
   }
 
   /** Drops what has expired. */
@@ -156,7 +158,10 @@ export class NonceLedger {
   }
 }
 
-/** One character a byte: cheaper to make and to hash than hex. */
+/** Two bytes a character: cheaper to make and to hash than hex. */
 function keyOf(nonce: Uint8Array): string {
-  return String.fromCharCode(...nonce);
+  let key = "";
+  for (let at = 0; at < nonce.length; at += 2)
+    key += String.fromCharCode(((nonce[at] ?? 0) << 8) | (nonce[at + 1] ?? 0));
+  return key;
 }

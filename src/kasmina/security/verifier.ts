@@ -5,16 +5,13 @@
  * Two steps, because a redelivered command must be recognised between them: {@link CommandVerifier.authenticate}
  * proves who wrote the bytes, {@link CommandVerifier.admit} that they are for here, for now, and new.
  */
-import { fromBinary } from "@bufbuild/protobuf";
 import { utf8 } from "../../base/bytes.js";
 import type { Clock } from "../../base/clock.js";
 import { COMMAND_VERSION, NONCE_BYTES } from "../../contracts/commands.js";
 import { COMMAND_CONTEXT, decodeEnvelope, signatureProblem } from "../../contracts/envelope.js";
-import {
-  type AdaptationCommand,
-  AdaptationCommandSchema,
-} from "../../contracts/gen/kasmina/v1/command_pb.js";
+import type { AdaptationCommand } from "../../contracts/gen/kasmina/v1/command_pb.js";
 import type { KeyRing } from "../../contracts/key-ring.js";
+import { readCommand } from "../../contracts/read-command.js";
 import type { NonceLedger } from "./nonce-ledger.js";
 
 /** Every reason of a rejection, in the order they are checked. */
@@ -88,9 +85,7 @@ export class CommandVerifier {
     if (issuedAtMs === undefined) return "missing_timestamp";
     const reason = this.#timeProblem(command, issuedAtMs) ?? this.#addressProblem(command);
     if (reason) return reason;
-    if (ledger.has(command.nonce)) return "nonce_replayed";
-    ledger.record(command.nonce, issuedAtMs);
-    return undefined;
+    return ledger.claim(command.nonce, issuedAtMs) ? undefined : "nonce_replayed";
   }
 
   #timeProblem(command: AdaptationCommand, issuedAtMs: number): RejectionReason | undefined {
@@ -106,8 +101,7 @@ export class CommandVerifier {
     const { limits, trainingRunId } = this.#options;
     if (command.trainingRunId !== trainingRunId) return "wrong_run";
     const id = command.commandId;
-    const fits = id.trim() !== "" && id.length <= limits.maxIdBytes && utf8(id).length <= limits.maxIdBytes;
-    return fits ? undefined : "missing_command_id";
+    return id.trim() !== "" && fitsBytes(id, limits.maxIdBytes) ? undefined : "missing_command_id";
   }
 }
 
@@ -117,13 +111,19 @@ export function issuedAtOf(command: AdaptationCommand): number | undefined {
   return issuedAt && Number(issuedAt.seconds) * 1_000 + issuedAt.nanos / 1_000_000;
 }
 
+/** Whether a text is at most so many bytes of UTF-8, of which a UTF-16 unit takes 1 to 3. */
+function fitsBytes(text: string, maxBytes: number): boolean {
+  if (text.length * 3 <= maxBytes) return true;
+  return text.length <= maxBytes && utf8(text).length <= maxBytes;
+}
+
 /** protobuf's own bounds of a Timestamp: the years 1 to 9999. */
 const MIN_SECONDS = -62_135_596_800n;
 const MAX_SECONDS = 253_402_300_799n;
 
 function decodeCommand(payload: Uint8Array): AdaptationCommand | undefined {
   try {
-    const command = fromBinary(AdaptationCommandSchema, payload, { readUnknownFields: false });
+    const command = readCommand(payload);
     const wellFormed =
       command.version === COMMAND_VERSION && command.nonce.length === NONCE_BYTES && hasSaneTime(command);
     return wellFormed ? command : undefined;

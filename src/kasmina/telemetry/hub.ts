@@ -35,16 +35,10 @@ interface Channel {
   readonly metrics: Map<string, TelemetryMetric>;
 }
 
-interface Counter {
-  readonly name: string;
-  readonly labels: Readonly<Record<string, string>>;
-  value: number;
-}
-
 export class TelemetryHub {
   readonly #options: TelemetryHubOptions;
   readonly #channels = new Map<Subject, Channel>();
-  readonly #counters = new Map<string, Counter>();
+  readonly #counters = new Map<string, TelemetryMetric>();
   readonly #retired = new Set<string>();
   #step = 0;
   #epoch = 0;
@@ -78,16 +72,17 @@ export class TelemetryHub {
   }
 
   /** Adds to a counter of the run; its packets carry the total. */
-  count(name: string, labels: Readonly<Record<string, string>> = {}, by = 1): void {
+  count(name: string, labels?: Readonly<Record<string, string>>, by = 1): void {
     const key = keyOf(name, labels);
-    const counter = this.#counters.get(key) ?? { name, labels, value: 0 };
-    counter.value += by;
-    this.#counters.set(key, counter);
-    this.#channel(undefined).metrics.set(key, { name, labels, value: counter.value });
+    const counter = this.#counters.get(key);
+    const value = (counter?.value ?? 0) + by;
+    const metric = labels ? { name, value, labels } : { name, value };
+    this.#counters.set(key, metric);
+    this.#channel(undefined).metrics.set(key, metric);
   }
 
   /** The total of a counter; 0 where it never counted. */
-  total(name: string, labels: Readonly<Record<string, string>> = {}): number {
+  total(name: string, labels?: Readonly<Record<string, string>>): number {
     return this.#counters.get(keyOf(name, labels))?.value ?? 0;
   }
 
@@ -157,7 +152,8 @@ export class TelemetryHub {
   }
 }
 
-function keyOf(name: string, labels: Readonly<Record<string, string>> = {}): string {
+function keyOf(name: string, labels?: Readonly<Record<string, string>>): string {
+  if (!labels) return name;
   let key = name;
   for (const label of Object.keys(labels).sort()) key += `|${label}=${labels[label]}`;
   return key;

@@ -1,0 +1,29 @@
+/** `npm run bench -- <name> [--json] [arguments]`: runs one measurement and prints its figures. */
+import type { Figures, Measurement } from "./measurement.js";
+
+/** One file a measurement, loaded when it is asked for. */
+const MEASUREMENTS: Readonly<Record<string, () => Promise<Measurement>>> = {
+  commands: async () => (await import("./commands.js")).commands,
+};
+
+function printTable(figures: Figures, indent = ""): void {
+  const width = Math.max(0, ...Object.keys(figures).map((name) => name.length));
+  for (const [name, figure] of Object.entries(figures)) {
+    if (typeof figure === "object" && figure !== null) {
+      console.log(`${indent}${name}`);
+      printTable(figure, `${indent}  `);
+    } else console.log(`${indent}${name.padEnd(width)}  ${figure}`);
+  }
+}
+
+const [name = "", ...rest] = process.argv.slice(2);
+const load = Object.hasOwn(MEASUREMENTS, name) ? MEASUREMENTS[name] : undefined;
+if (load) {
+  const measurement = await load();
+  const figures = await measurement.run(rest.filter((argument) => argument !== "--json"));
+  if (rest.includes("--json")) console.log(JSON.stringify(figures));
+  else printTable(figures);
+} else {
+  console.error(`usage: npm run bench -- <name> [--json]; names: ${Object.keys(MEASUREMENTS).join(", ")}`);
+  process.exitCode = 2;
+}

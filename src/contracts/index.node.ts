@@ -1,0 +1,10 @@
+export {
+  addKey,
+  KEYS_VARIABLE,
+  type KeyInfo,
+  keysFromEnvironment,
+  listKeys,
+  loadKeys,
+  readKeyFile,
+} from "./key-file.node.js";
+export { nodeMac } from "./mac.node.js";

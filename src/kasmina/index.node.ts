@@ -1,0 +1,2 @@
+export { DurableJournal, type JournalStorage } from "./security/durable-journal.js";
+export { openJournal } from "./security/journal.node.js";
