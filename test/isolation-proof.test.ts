@@ -2,11 +2,11 @@ import { describe, expect, test } from "vitest";
 import { type Arrays, type TracedProgram, trace } from "../src/engine/index.js";
 import { proveIsolation, type SeedPart, type SeedSite, type Topology } from "../src/kasmina/index.js";
 import { branchProgram } from "../src/kasmina/isolation/branches.js";
+import { openHole } from "../src/kasmina/isolation/leaks.fixture.js";
 import { weightProblem } from "../src/kasmina/isolation/weights-check.js";
 import { type Blueprint, convResidual, mlpResidual, resconv, resmlp } from "../src/nn/index.js";
 import { OPTIMIZERS } from "../src/tolaria/optimizers.js";
 import { trainStepProgram } from "../src/tolaria/train-step.js";
-import { openHole } from "./support/leaks.js";
 
 const host = resmlp({ inputShape: [6], classes: 3, width: 5 });
 const PARTS: readonly SeedPart[] = ["shadow", "blending", "shadowing", "probationary", "grown"];

@@ -8,10 +8,22 @@ export { type KasminaConfig, type KasminaConfigInput, parseConfig, stepsOf } fro
 export type { RunDescription } from "./describe.js";
 export { GATE_REASONS, type GateReason, type GateResult, type InstalledTopology } from "./gates/index.js";
 export {
+  type CoordinateSample,
+  type IsolationCheck,
   type IsolationClaim,
   type IsolationFailure,
+  type IsolationLimits,
+  IsolationMonitor,
   type IsolationProof,
+  type IsolationReading,
+  inquiryProgram,
+  isIsolated,
+  type MonitorOptions,
+  monitoredRows,
+  probeProgram,
   proveIsolation,
+  sampleCoordinates,
+  violationOf,
 } from "./isolation/index.js";
 export { Kasmina, type KasminaOptions } from "./kasmina.js";
 export {

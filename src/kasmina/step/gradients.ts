@@ -32,15 +32,10 @@ export function stepGradients(
   const control = lookupIn(controls);
   const sites = [...plan.shadows.keys()];
 
-  const [[loss, aux], gradients] = gradientOf(parameters, plan.main, (parameter) => {
-    const activations: JaxArray[] = [];
-    const inputs: ForwardInputs = { topology, parameter, control };
-    const logits = forward(inputs, x.ref, {
-      onSite: (site, h) => void (isShadow(site) && activations.push(h)),
-    });
-    return [crossEntropy(logits.ref, y.ref).mean(), [correct(logits, y.ref).mean(), ...activations]];
-  });
-  const [accuracy, ...activations] = aux as [JaxArray, ...JaxArray[]];
+  const [[loss, [accuracy, ...activations]], gradients] = networkGradients(
+    { topology, control },
+    { parameters, paths: plan.main, x, y, keepAt: isShadow },
+  );
 
   const shadowLosses = new Map<SeedSite, JaxArray>();
   for (const [i, site] of sites.entries()) {
@@ -58,6 +53,34 @@ export function stepGradients(
     Object.assign(gradients, shadowGradients);
   }
   return { loss, accuracy, shadowLosses, gradients };
+}
+
+/** What the network's own pass is run on and differentiated by. */
+export interface NetworkPass {
+  readonly parameters: Arrays;
+  /** The parameters to differentiate by; all others are constants. */
+  readonly paths: readonly string[];
+  /** Not consumed. */
+  readonly x: JaxArray;
+  /** Not consumed. */
+  readonly y: JaxArray;
+  /** Sites whose activation is wanted. Default none. */
+  readonly keepAt?: (site: SeedSite) => boolean;
+}
+
+/** The network's own loss [] with its accuracy [] and the activations asked for, and its gradients by path. */
+export function networkGradients(
+  inputs: Omit<ForwardInputs, "parameter">,
+  { parameters, paths, x, y, keepAt }: NetworkPass,
+): [[loss: JaxArray, aux: [accuracy: JaxArray, ...activations: JaxArray[]]], Arrays] {
+  const result = gradientOf(parameters, paths, (parameter) => {
+    const activations: JaxArray[] = [];
+    const logits = forward({ ...inputs, parameter }, x.ref, {
+      onSite: (site, h) => void (keepAt?.(site) && activations.push(h)),
+    });
+    return [crossEntropy(logits.ref, y.ref).mean(), [correct(logits, y.ref).mean(), ...activations]];
+  });
+  return result as ReturnType<typeof networkGradients>;
 }
 
 /** Euclidean norm over all the given arrays: []. */

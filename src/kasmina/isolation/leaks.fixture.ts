@@ -2,8 +2,8 @@
  * A host with a hole and blueprints that use it: block1 hands its activation, or one of its weights, to the seed behind
  * the runtime's back. No honest blueprint can do this; tests show that isolation does not depend on honesty.
  */
-import type { JaxArray } from "../../src/engine/index.js";
-import { type Blueprint, defineBlueprint, type Host, linear, normal, resmlp } from "../../src/nn/index.js";
+import type { JaxArray } from "../../engine/index.js";
+import { type Blueprint, defineBlueprint, type Host, linear, normal, resmlp } from "../../nn/index.js";
 
 export const WIDTH = 5;
 
