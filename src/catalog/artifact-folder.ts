@@ -25,19 +25,21 @@ export interface OpenedFolder {
 
 /** An artifact outside a catalog, verified. @param sha256 left out: whatever the two files come to */
 export async function readArtifactFolder(path: string, sha256?: string): Promise<Artifact> {
+  await checkNames(path);
   const files = await readFiles(path);
   const expected = sha256 ?? artifactDigest(files.manifestBytes, files.weightsBytes);
   const { manifest } = openArtifact(files.manifestBytes, files.weightsBytes, expected);
   return { sha256: expected, manifest, ...files };
 }
 
-/** Reads and checks all of it. */
+/** Reads and checks the two files. */
 export async function openFolder(path: string, sha256: string): Promise<OpenedFolder> {
   const files = await readFiles(path);
   return { ...files, ...openArtifact(files.manifestBytes, files.weightsBytes, sha256) };
 }
 
-async function readFiles(path: string): Promise<{ manifestBytes: Uint8Array; weightsBytes: Uint8Array }> {
+/** Rejects with KasminaError `corrupt` where something lies beside the two files. */
+export async function checkNames(path: string): Promise<void> {
   const names = await readdir(path).catch((error: unknown) => {
     throw new KasminaError("io", `cannot read ${path}: ${messageOf(error)}`, { cause: error });
   });
@@ -46,8 +48,12 @@ async function readFiles(path: string): Promise<{ manifestBytes: Uint8Array; wei
       "corrupt",
       `${path} holds ${names.join(", ").slice(0, 200)}; an artifact is two files`,
     );
-  return {
-    manifestBytes: await readBounded(join(path, MANIFEST_FILE), MANIFEST_MAX_BYTES),
-    weightsBytes: await readBounded(join(path, WEIGHTS_FILE), WEIGHTS_MAX_BYTES),
-  };
+}
+
+async function readFiles(path: string): Promise<{ manifestBytes: Uint8Array; weightsBytes: Uint8Array }> {
+  const [manifestBytes, weightsBytes] = await Promise.all([
+    readBounded(join(path, MANIFEST_FILE), MANIFEST_MAX_BYTES),
+    readBounded(join(path, WEIGHTS_FILE), WEIGHTS_MAX_BYTES),
+  ]);
+  return { manifestBytes, weightsBytes };
 }

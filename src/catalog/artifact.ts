@@ -5,13 +5,7 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { KasminaError, parseStrictJson, u32be, utf8 } from "../base/index.js";
-import {
-  decodeSafetensors,
-  encodeSafetensors,
-  type Kernel,
-  sizeOf,
-  type Tensors,
-} from "../contracts/index.js";
+import { decodeSafetensors, encodeSafetensors, type Kernel, type Tensors } from "../contracts/index.js";
 
 export const MANIFEST_MAX_BYTES = 64 * 1024;
 /** 128 Mi float32 weights, far more than a seed module has. */
@@ -168,9 +162,14 @@ function checkTensors(tensors: Tensors, shapes: Readonly<Record<string, readonly
     const expected = shapes[key] ?? [];
     if (tensor.dtype !== "float32" || tensor.shape.join() !== expected.join())
       throw corrupt(`${key} is ${tensor.dtype}[${tensor.shape}], the manifest says float32[${expected}]`);
-    if (!tensor.data.every((value) => Number.isFinite(value)))
-      throw corrupt(`${key} holds a value that is not finite, among ${sizeOf(tensor.shape)}`);
+    if (!allFinite(tensor.data)) throw corrupt(`${key} holds a value that is not finite`);
   }
+}
+
+/** A plain loop: `every` takes five times as long, and this is most of what reading an artifact costs. */
+function allFinite(data: ArrayLike<number>): boolean {
+  for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i])) return false;
+  return true;
 }
 
 function textOf(bytes: Uint8Array): string {

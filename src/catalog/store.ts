@@ -22,7 +22,7 @@ import {
   type Manifest,
   parseManifest,
 } from "./artifact.js";
-import { MANIFEST_FILE, type OpenedFolder, openFolder, WEIGHTS_FILE } from "./artifact-folder.js";
+import { checkNames, MANIFEST_FILE, type OpenedFolder, openFolder, WEIGHTS_FILE } from "./artifact-folder.js";
 import { readBounded } from "./bounded-read.js";
 
 const STAGING = ".staging";
@@ -170,7 +170,7 @@ export class Catalog {
   async verify(): Promise<readonly Verdict[]> {
     const verdicts: Verdict[] = [];
     for (const ref of await this.#names()) {
-      const problem = await this.#open(ref).then(() => undefined, messageOf);
+      const problem = await this.#inspect(ref).then(() => undefined, messageOf);
       verdicts.push(problem === undefined ? { ref } : { ref, problem });
     }
     return verdicts;
@@ -191,6 +191,11 @@ export class Catalog {
     const opened = await openFolder(join(this.#root, ref), sha256);
     checkBlueprint(ref, blueprintId, opened.manifest);
     return opened;
+  }
+
+  async #inspect(ref: string): Promise<void> {
+    await this.#open(ref);
+    await checkNames(join(this.#root, ref));
   }
 
   async #entry(ref: string): Promise<CatalogEntry> {

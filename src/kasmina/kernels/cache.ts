@@ -1,7 +1,8 @@
 /**
  * Verified kernels in memory, least recently used first out, by artifact id: two artifacts of one blueprint are two
- * entries. What is cached never changes and is never handed out; a seed gets a copy of its own to train.
+ * entries. What is cached is shared and never changes: a seed trains on a copy of its own ({@link copyKernel}).
  */
+import { abortable } from "../../base/index.js";
 import type { Kernel, Tensor, TensorData } from "../../contracts/index.js";
 import type { BlueprintLocks } from "./lock.js";
 
@@ -20,6 +21,9 @@ export class KernelCache {
   readonly #locks: BlueprintLocks;
   /** Least recently used first. */
   readonly #kernels = new Map<string, Kernel>();
+  /** What is being loaded, by artifact id; each ends without error when it is in the cache or has failed. */
+  readonly #loading = new Map<string, Promise<void>>();
+  #resets = 0;
   readonly #counts = { hits: 0, misses: 0, evictions: 0 };
 
   /** @param capacity artifacts held, at least 1 */
@@ -39,7 +43,7 @@ export class KernelCache {
     return this.#kernels.has(sha256);
   }
 
-  /** A copy of the kernel, which is now the most recently used; undefined where it is not cached. */
+  /** The kernel, which is now the most recently used; undefined where it is not cached. Not to be changed. */
   lookup(sha256: string): Kernel | undefined {
     const kernel = this.#kernels.get(sha256);
     if (!kernel) {
@@ -49,26 +53,28 @@ export class KernelCache {
     this.#counts.hits++;
     this.#kernels.delete(sha256);
     this.#kernels.set(sha256, kernel);
-    return copyKernel(kernel);
+    return kernel;
   }
 
   /**
-   * The kernel from the cache, or from `load`, which then fills the cache. Holds the blueprint's lock meanwhile, so that
-   * an artifact is loaded once however many ask for it. A `load` that rejects changes nothing.
+   * The kernel from the cache, or from `load`, which then fills the cache. An artifact that is being loaded is not
+   * loaded again. The blueprint's lock is held to write, not while loading, so a slow disk holds up nobody else. A
+   * `load` that rejects changes nothing. Not to be changed.
    */
-  attach(
+  async attach(
     blueprintId: string,
     sha256: string,
     load: () => Promise<Kernel>,
     signal?: AbortSignal,
   ): Promise<Kernel> {
-    return this.#locks.withLock(blueprintId, signal, async () => {
-      const cached = this.lookup(sha256);
-      if (cached) return cached;
-      const kernel = await load();
-      this.#insert(sha256, kernel);
-      return kernel;
-    });
+    for (let other = this.#loading.get(sha256); other; other = this.#loading.get(sha256))
+      await abortable(other, signal);
+    const cached = this.lookup(sha256);
+    if (cached) return cached;
+    const loaded = this.#loadAndInsert(blueprintId, sha256, load, signal);
+    const forget = (): void => void this.#loading.delete(sha256);
+    this.#loading.set(sha256, loaded.then(forget, forget));
+    return loaded;
   }
 
   /** Takes one artifact out. @returns whether it was there */
@@ -76,10 +82,10 @@ export class KernelCache {
     return this.#locks.withLock(blueprintId, signal, () => this.#kernels.delete(sha256));
   }
 
-  /** Takes everything out, also what is being attached when it is called. @returns how many there were */
+  /** Takes everything out; what is being attached meanwhile does not come in. @returns how many there were */
   async reset(signal?: AbortSignal): Promise<number> {
-    const blueprints = new Set(this.#locks.held);
-    for (const kernel of this.#kernels.values()) blueprints.add(kernel.blueprintId);
+    this.#resets++;
+    const blueprints = new Set([...this.#kernels.values()].map((kernel) => kernel.blueprintId));
     let removed = 0;
     for (const blueprintId of blueprints)
       removed += await this.#locks.withLock(blueprintId, signal, () => this.#removeAllOf(blueprintId));
@@ -92,8 +98,23 @@ export class KernelCache {
     return sha256s.length;
   }
 
+  async #loadAndInsert(
+    blueprintId: string,
+    sha256: string,
+    load: () => Promise<Kernel>,
+    signal: AbortSignal | undefined,
+  ): Promise<Kernel> {
+    const resets = this.#resets;
+    const kernel = await load();
+    await this.#locks.withLock(blueprintId, signal, () => {
+      // What began before a reset is not to be found after it.
+      if (resets === this.#resets) this.#insert(sha256, kernel);
+    });
+    return kernel;
+  }
+
   #insert(sha256: string, kernel: Kernel): void {
-    this.#kernels.set(sha256, copyKernel(kernel));
+    this.#kernels.set(sha256, kernel);
     for (const oldest of this.#kernels.keys()) {
       if (this.#kernels.size <= this.#capacity) return;
       this.#kernels.delete(oldest);

@@ -1,6 +1,12 @@
 /** What a request, an answer and an artifact must be before a kernel is let in. */
 import { KasminaError, messageOf } from "../../base/index.js";
-import { formatSpec, type Kernel, type KernelReady, type KernelRequest } from "../../contracts/index.js";
+import {
+  formatSpec,
+  type Kernel,
+  type KernelReady,
+  type KernelRequest,
+  sameSpec,
+} from "../../contracts/index.js";
 import type { Blueprint, BlueprintRegistry } from "../../nn/index.js";
 
 /** Why a kernel cannot be had. */
@@ -94,8 +100,13 @@ function weightsProblem(
   if (form !== blueprint.form)
     return `a kernel of ${blueprint.id} is a ${blueprint.form}, this one a ${form}`;
   const specs = Object.entries(blueprint.parameters(shape, parameters));
-  const expected = specs.map(([name, spec]) => `${name} ${formatSpec({ ...spec, dtype: "float32" })}`);
-  const found = Object.entries(tensors).map(([name, tensor]) => `${name} ${formatSpec(tensor)}`);
-  const differs = expected.sort().join() !== found.sort().join();
-  return differs ? `the slot takes ${expected.join(", ")}; the kernel has ${found.join(", ")}` : undefined;
+  if (specs.length !== Object.keys(tensors).length)
+    return `the slot takes ${specs.map(([name]) => name)}; the kernel has ${Object.keys(tensors)}`;
+  for (const [name, { shape: expected }] of specs) {
+    const found = tensors[name];
+    const spec = { shape: expected, dtype: "float32" } as const;
+    if (!found || !sameSpec(found, spec))
+      return `the slot takes ${name} as ${formatSpec(spec)}; the kernel has ${found ? formatSpec(found) : "none"}`;
+  }
+  return undefined;
 }

@@ -333,7 +333,8 @@ describe("a worker that misbehaves", () => {
       { name: "prefetch_error", level: "CRITICAL", attributes: { reason, training_run_id: "run-1" } },
     ]);
     expect(prefetch.stats.requests).toMatchObject({ error: 1, ready: 0 });
-    expect(cache.stats.size).toBe(0);
+    // What is truly the artifact of its digest may be cached, though it is not what was wanted.
+    expect(cache.stats.size).toBe(reason === "wrong_weights" ? 1 : 0);
     expectIdle();
   });
 

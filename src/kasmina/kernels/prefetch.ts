@@ -175,37 +175,37 @@ export class KernelPrefetch implements KernelSource {
   }
 
   async #join(request: KernelRequest, signal: AbortSignal): Promise<Kernel> {
-    const known = this.#flights.matching(request);
-    if (known) this.#joined++;
-    const flight = known ?? this.#flights.open(request, (opened) => this.#fly(opened));
-    flight.waiters++;
+    const flight = this.#flights.board(request, (opened) => this.#fly(opened));
+    if (flight.request !== request) this.#joined++;
     try {
       return copyKernel(await abortable(flight.kernel, signal));
     } finally {
-      flight.waiters--;
-      if (flight.waiters === 0) this.#flights.close(flight);
+      this.#flights.leave(flight);
     }
   }
 
-  async #fly({ request, answer, signal }: Flight): Promise<Kernel> {
-    const { cache, messages, reader } = this.#options;
+  /** Publishing is not awaited for itself: the answer may overtake it, and it may hang. */
+  async #fly(flight: Flight): Promise<Kernel> {
+    const { request } = flight;
+    const { cache, messages } = this.#options;
     const cached = request.artifactSha256 === undefined ? undefined : cache.lookup(request.artifactSha256);
     if (cached) return checkKernel(request, cached, this.#blueprints);
-    const published = messages.publish(KERNEL_TOPICS.requests, encodeKernelRequest(request));
-    await abortable(published, signal).catch((error: unknown) => {
-      throw new FetchFailure("publish_failed", messageOf(error), error);
+    messages.publish(KERNEL_TOPICS.requests, encodeKernelRequest(request)).catch((error: unknown) => {
+      flight.reject(new FetchFailure("publish_failed", messageOf(error), error));
     });
-    const ready = checkAnswer(request, await abortable(answer, signal));
-    const load = async (): Promise<Kernel> => {
-      const read = reader.read(ready.artifactRef, ready.sha256, signal);
-      return checkKernel(request, await abortable(read, signal), this.#blueprints);
-    };
-    const kernel = await cache.attach(ready.blueprintId, ready.sha256, load, signal);
-    return {
-      ...checkKernel(request, kernel, this.#blueprints),
-      ...latenciesOf(ready),
-      fallbackUsed: ready.fallbackUsed,
-    };
+    const ready = checkAnswer(request, await flight.answer);
+    const load = (): Promise<Kernel> => this.#read(ready, flight);
+    const kernel = await cache.attach(ready.blueprintId, ready.sha256, load);
+    const { prewarmP50Ms, prewarmP95Ms, fallbackUsed } = ready;
+    return { ...checkKernel(request, kernel, this.#blueprints), prewarmP50Ms, prewarmP95Ms, fallbackUsed };
+  }
+
+  async #read({ artifactRef, sha256, blueprintId }: KernelReady, { signal }: Flight): Promise<Kernel> {
+    const kernel = await abortable(this.#options.reader.read(artifactRef, sha256, signal), signal);
+    // The lock and the cache go by the blueprint, so an artifact of another one must not come in.
+    if (kernel.blueprintId !== blueprintId)
+      throw new FetchFailure("wrong_blueprint", `the artifact is a kernel of ${kernel.blueprintId}`);
+    return kernel;
   }
 
   #succeed(request: KernelRequest, kernel: Kernel, waitedMs: number): Kernel {
@@ -283,13 +283,6 @@ export class KernelPrefetch implements KernelSource {
       },
     });
   }
-}
-
-function latenciesOf({
-  prewarmP50Ms,
-  prewarmP95Ms,
-}: KernelReady): Pick<Kernel, "prewarmP50Ms" | "prewarmP95Ms"> {
-  return { prewarmP50Ms, prewarmP95Ms };
 }
 
 function violation(
