@@ -3,7 +3,7 @@
  * is: of the axes outside the sum, those of both operands are a batch, those of x alone are rows, those of y alone
  * columns. Anything else is 10 to 15 times slower.
  *
- * Which operand is transposed, and which way round the result lies, depends on the operands alone: the same product
+ * Which operand is transposed depends on the operands alone: the same product
  * has the same bits in any program.
  */
 import { align, broadcastShapes, type CommonAxis } from "./align.js";
@@ -104,14 +104,8 @@ function matrixProduct(graph: GraphBuilder, product: Product, contrib: boolean) 
   };
   const left = operand(graph, product.left, LEFT, orders.batch, orders.rows, orders.inner);
   const right = operand(graph, product.right, RIGHT, orders.batch, orders.columns, orders.inner);
-  // Xᵀ·Y over the outermost axis is how the gradient of a weight [in, out] comes: its rows are those of the second.
-  const exchanged = left.transposed && right.transposed;
-  const [first, second] = exchanged ? [right, left] : [left, right];
-  const base = multiply(graph, first, second, contrib);
-  const order = [
-    ...orders.batch,
-    ...(exchanged ? [...orders.columns, ...orders.rows] : [...orders.rows, ...orders.columns]),
-  ];
+  const base = multiply(graph, left, right, contrib);
+  const order = [...orders.batch, ...orders.rows, ...orders.columns];
   const axisOf = new Map<CommonAxis, Axis>(order.map((common) => [common, { size: common.size }]));
   return (dims: readonly (readonly CommonAxis[])[]): View =>
     merge({
@@ -148,20 +142,20 @@ function sizeOfAll(axes: readonly CommonAxis[]): number {
   return axes.reduce((product, { size }) => product * size, 1);
 }
 
-/** first · secondᵀ of matrices [(batch,) free, inner], whichever way each one lies. */
-function multiply(graph: GraphBuilder, first: Operand, second: Operand, contrib: boolean): Value {
-  const rank = first.value.shape.length;
+/** left · rightᵀ of matrices [(batch,) free, inner], whichever way each one lies. */
+function multiply(graph: GraphBuilder, left: Operand, right: Operand, contrib: boolean): Value {
+  const rank = left.value.shape.length;
   const free = ({ value, transposed }: Operand) => value.shape.at(transposed ? -1 : -2) ?? 1;
-  const shape = [...first.value.shape.slice(0, rank - 2), free(first), free(second)];
-  const transA = first.transposed ? 1 : 0;
-  const transB = second.transposed ? 0 : 1;
-  const output = { dtype: first.value.dtype, shape };
-  if (rank === 2) return graph.node("Gemm", [first.value, second.value], output, { transA, transB });
+  const shape = [...left.value.shape.slice(0, rank - 2), free(left), free(right)];
+  const transA = left.transposed ? 1 : 0;
+  const transB = right.transposed ? 0 : 1;
+  const output = { dtype: left.value.dtype, shape };
+  if (rank === 2) return graph.node("Gemm", [left.value, right.value], output, { transA, transB });
   if (contrib && transA + transB > 0) {
-    return graph.node("FusedMatMul", [first.value, second.value], output, { transA, transB });
+    return graph.node("FusedMatMul", [left.value, right.value], output, { transA, transB });
   }
-  const a = transA ? exchangeLast(graph, first.value) : first.value;
-  const b = transB ? exchangeLast(graph, second.value) : second.value;
+  const a = transA ? exchangeLast(graph, left.value) : left.value;
+  const b = transB ? exchangeLast(graph, right.value) : right.value;
   return graph.node("MatMul", [a, b], output);
 }
 
