@@ -3,6 +3,13 @@ export { HyperControls, type HyperParameters } from "./hyper.js";
 export { ModelState } from "./model-state.js";
 export { OPTIMIZERS, type Optimizer, type OptimizerId } from "./optimizers.js";
 export { SCHEDULE_IDS, type ScheduleId, scheduleFactor } from "./schedules.js";
+export {
+  definitionsOf,
+  localTracer,
+  type OfTopology,
+  type TopologyTracer,
+  type TracingOptions,
+} from "./tracer.js";
 export { countScalars, optimizerSpecs, trainStepProgram } from "./train-step.js";
 export {
   type EpochReport,

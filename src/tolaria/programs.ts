@@ -1,20 +1,16 @@
 /** The compiled programs of the topologies a run passes through: one training step and one evaluation each. */
-import { type Backend, type Program, trace } from "../engine/index.js";
-import { evaluationProgram, type Topology } from "../kasmina/index.js";
-import type { Optimizer } from "./optimizers.js";
-import { trainStepProgram } from "./train-step.js";
+import type { Backend, Program } from "../engine/index.js";
+import type { Topology } from "../kasmina/index.js";
+import { localTracer, type OfTopology, type TopologyTracer, type TracingOptions } from "./tracer.js";
 
-export interface TopologyPrograms {
+export interface TopologyPrograms extends OfTopology<Program> {
   readonly topology: Topology;
-  readonly train: Program;
-  readonly evaluate: Program;
 }
 
-export interface ProgramsOptions {
+export interface ProgramsOptions extends TracingOptions {
   readonly backend: Backend;
-  readonly optimizer: Optimizer;
-  readonly trainBatch: number;
-  readonly evaluationBatch: number;
+  /** Default: traces on the thread that asks. */
+  readonly tracer?: TopologyTracer;
 }
 
 /** What tells two topologies of one run apart: who stands where, in what part. */
@@ -46,9 +42,10 @@ export class Programs {
   }
 
   async #compile(topology: Topology): Promise<TopologyPrograms> {
-    const { backend, optimizer, trainBatch, evaluationBatch } = this.#options;
-    const train = await backend.compile(trace(trainStepProgram(topology, optimizer, trainBatch)));
-    const evaluate = await backend.compile(trace(evaluationProgram(topology, evaluationBatch)));
+    const { backend, tracer = localTracer } = this.#options;
+    const traced = await tracer.trace(topology, this.#options);
+    const train = await backend.compile(traced.train);
+    const evaluate = await backend.compile(traced.evaluate);
     return { topology, train, evaluate };
   }
 }

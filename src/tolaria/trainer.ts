@@ -38,6 +38,7 @@ import { ModelState } from "./model-state.js";
 import type { Optimizer } from "./optimizers.js";
 import { Programs, type TopologyPrograms } from "./programs.js";
 import type { ScheduleId } from "./schedules.js";
+import type { TopologyTracer } from "./tracer.js";
 import { countScalars } from "./train-step.js";
 
 export interface TrainerOptions {
@@ -45,6 +46,8 @@ export interface TrainerOptions {
   readonly host: Host;
   readonly blueprints: BlueprintRegistry;
   readonly backend: Backend;
+  /** Traces new topologies; default: on this thread, between two steps. */
+  readonly tracer?: TopologyTracer;
   readonly kasmina: Kasmina;
   /** Drained at every step boundary. */
   readonly commands: CommandSource;
@@ -155,6 +158,7 @@ export class Trainer {
       optimizer,
       trainBatch: train.batch,
       evaluationBatch: heldOut.batch,
+      ...(options.tracer && { tracer: options.tracer }),
     });
     this.model = new ModelState(backend, optimizer);
     this.model.add(initHost(host, options.seed));

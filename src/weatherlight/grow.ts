@@ -23,6 +23,7 @@ import {
   type OptimizerId,
   type ScheduleId,
   type StepReport,
+  type TopologyTracer,
   Trainer,
   type TrainerCheckpoint,
   type TrainingEnd,
@@ -43,6 +44,8 @@ export interface GrowOptions {
   readonly host: Host;
   readonly dataset: Dataset;
   readonly backend: Backend;
+  /** Traces new topologies beside the training; default: on this thread, between two steps. */
+  readonly tracer?: TopologyTracer;
   readonly epochs: number;
   /** Rows a step. */
   readonly batch: number;
@@ -191,6 +194,7 @@ function assemble(options: GrowOptions): AssembledRun {
       rememberGains(gains, state);
       tamiyo?.observe(state);
     },
+    ...(options.tracer && { tracer: options.tracer }),
     ...(options.signal && { signal: options.signal }),
     ...(options.onStep && { onStep: options.onStep }),
     ...(options.onEpoch && { onEpoch: options.onEpoch }),

@@ -7,6 +7,7 @@ import { snapshotToJson } from "../kasmina/index.js";
 import { builtinBlueprints, createHost, type Host, slotsOf } from "../nn/index.js";
 import { PlateauPolicy, type Policy } from "../tamiyo/index.js";
 import { RunFolder } from "../tolaria/run-folder.node.js";
+import { WorkerTracer } from "../tolaria/worker-tracer.node.js";
 import { defaultPolicy, type GrowOptions, type GrowResult, grow } from "./grow.js";
 import { type GrowthConfig, parseGrowthConfig } from "./growth-config.js";
 import type { GrowthCallbacks, GrowthLine, Phase, Summary } from "./growth-lines.js";
@@ -19,6 +20,7 @@ interface OpenRun {
   readonly dataset: Dataset;
   readonly host: Host;
   readonly backend: Backend;
+  readonly tracer: WorkerTracer | undefined;
   readonly policy: Policy | null;
   readonly signal: AbortSignal | undefined;
   readonly tell: (line: GrowthLine) => void;
@@ -44,16 +46,32 @@ export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {
     if (line.type !== "step") folder?.append(line);
     callbacks.onLine?.(line);
   };
+  const tracer = backend.name === "native" ? traceBeside(config, dataset, tell) : undefined;
   try {
     tell({ type: "notice", text: `engine ${reason}` });
     return await train(
-      { runId, config, dataset, host, backend, policy, signal: callbacks.signal, tell },
+      { runId, config, dataset, host, backend, tracer, policy, signal: callbacks.signal, tell },
       folder,
     );
   } finally {
+    await tracer?.close();
     folder?.close();
     await backend.dispose();
   }
+}
+
+/** The host's module, by its URL: a thread of its own makes the same host and traces its topologies. */
+function traceBeside(
+  { host }: GrowthConfig,
+  { inputShape, classes }: Dataset,
+  tell: (line: GrowthLine) => void,
+): WorkerTracer {
+  const module = new URL("../nn/index.js", import.meta.url).href;
+  return new WorkerTracer({
+    host: { module, name: "createHost", args: [host, { inputShape, classes }] },
+    onFallback: (problem) =>
+      tell({ type: "notice", text: `a topology was traced on the training thread: ${problem}` }),
+  });
 }
 
 async function train(run: OpenRun, folder: RunFolder | undefined): Promise<Summary> {
@@ -79,7 +97,7 @@ async function train(run: OpenRun, folder: RunFolder | undefined): Promise<Summa
 }
 
 function growOptions(
-  { runId, config, dataset, host, backend, policy, signal, tell }: OpenRun,
+  { runId, config, dataset, host, backend, tracer, policy, signal, tell }: OpenRun,
   phase: Phase,
 ): GrowOptions {
   return {
@@ -93,6 +111,7 @@ function growOptions(
     ...(config.lr !== undefined && { hyper: { learningRate: config.lr } }),
     seed: config.seed,
     policy,
+    ...(tracer && { tracer }),
     ...(signal && { signal }),
     onStep: ({ step, stepsTotal, epoch, loss, seeds }) =>
       tell({

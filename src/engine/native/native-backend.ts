@@ -13,7 +13,7 @@ import { NativeState, newData, ortTensor } from "./state.js";
 export interface NativeOptions {
   /** Threads of one operator, 1 to 256. Default: all cores. Runs are bit for bit the same at the same number only. */
   readonly threads?: number;
-  /** Whether idle threads wait in a loop. Default true; false is faster where the machine is shared. */
+  /** Whether idle threads wait in a loop. Default false: on a shared machine the loop takes the time of others. */
   readonly spinning?: boolean;
 }
 
@@ -29,7 +29,7 @@ export async function createNativeBackend(options: NativeOptions = {}): Promise<
       `threads must be a whole number from 1 to 256, got ${threads}`,
     );
   }
-  return new NativeBackend(await loadOrt(), { threads, spinning: options.spinning ?? true });
+  return new NativeBackend(await loadOrt(), { threads, spinning: options.spinning ?? false });
 }
 
 interface Entry {

@@ -1,0 +1,46 @@
+/** What the thread of the trainer and the thread that traces for it say to each other: plain data. */
+import type { TracedProgram } from "../engine/index.js";
+import type { SeedSite, Topology } from "../kasmina/index.js";
+import type { BlueprintParameters } from "../nn/index.js";
+import type { OptimizerId } from "./optimizers.js";
+import type { OfTopology } from "./tracer.js";
+
+/** An export of a module that another thread can import: the value itself, or what the function gives for `args`. */
+export interface ModuleSource {
+  /** URL of the module. */
+  readonly module: string;
+  readonly name: string;
+  /** Plain data; left out where the export is the value. */
+  readonly args?: readonly unknown[];
+}
+
+/** What a tracing thread is started with. */
+export interface TracingStart {
+  readonly host: ModuleSource;
+  readonly blueprints: ModuleSource;
+}
+
+export interface PlainSite extends Omit<SeedSite, "blueprint" | "parameters"> {
+  readonly blueprintId: string;
+  readonly parameters: BlueprintParameters;
+}
+
+export interface TracingRequest {
+  readonly id: number;
+  readonly sites: readonly PlainSite[];
+  readonly hostGradient: Topology["hostGradient"];
+  readonly optimizer: OptimizerId;
+  readonly trainBatch: number;
+  readonly evaluationBatch: number;
+}
+
+/** A traced and lowered program without its definition, which holds functions. */
+export type PlainProgram = Omit<TracedProgram, "definition">;
+
+export type TracingAnswer =
+  | { readonly id: number; readonly programs: OfTopology<PlainProgram> }
+  | { readonly id: number; readonly problem: string };
+
+export function plainSite({ blueprint, ...site }: SeedSite): PlainSite {
+  return { ...site, blueprintId: blueprint.id };
+}
