@@ -1,3 +1,3 @@
 export { PlateauPolicy, type PlateauPolicyOptions } from "./plateau-policy.js";
-export type { Decision, Policy, SeedAdvance } from "./policy.js";
+export type { Candidate, Decision, Policy, SeedAdvance } from "./policy.js";
 export { Tamiyo, type TamiyoOptions } from "./tamiyo.js";

@@ -4,14 +4,11 @@
  */
 import { KasminaError } from "../base/index.js";
 import { DEFAULT_BLEND, type Estimate, type SeedState, type SystemState } from "../contracts/index.js";
-import type { Decision, Policy, SeedAdvance } from "./policy.js";
+import type { Candidate, Decision, Policy, SeedAdvance } from "./policy.js";
 
 export interface PlateauPolicyOptions {
   /** Blueprints to try, in turn, with their parameters; at least one. */
-  readonly blueprints: readonly {
-    readonly id: string;
-    readonly parameters: Readonly<Record<string, number>>;
-  }[];
+  readonly blueprints: readonly Candidate[];
   /** Slots to use, in turn; default: all. */
   readonly slots?: readonly string[];
   /** Seeds germinated in one run, at most. Default 2. */
@@ -67,6 +64,10 @@ export class PlateauPolicy implements Policy {
       throw new KasminaError("invalid_argument", "the policy needs at least one blueprint");
     }
     this.#options = { ...DEFAULTS, ...options };
+  }
+
+  get candidates(): readonly Candidate[] {
+    return this.#options.blueprints;
   }
 
   decide(state: SystemState): readonly Decision[] {

@@ -32,9 +32,17 @@ export type Decision =
     })
   | (DecisionBasis & { readonly action: "cull"; readonly seedId: string; readonly expectedStage: Stage });
 
+/** A blueprint with the parameters that a policy would germinate it with. */
+export interface Candidate {
+  readonly id: string;
+  readonly parameters: Readonly<Record<string, number>>;
+}
+
 export interface Policy {
   /** Name and version, as decisions carry it. */
   readonly version: string;
+  /** What it may germinate, where it knows: kernels of these are prewarmed before the run. */
+  readonly candidates?: readonly Candidate[];
   /** Called at every observation, in order of steps. */
   decide(state: SystemState): readonly Decision[];
   /** All that the policy remembers, as JSON; `restore` takes it back. */

@@ -3,15 +3,26 @@ import { DependencyViolationError, sha256Hex } from "../base/index.js";
 import { encodeSafetensors, type Kernel, type KernelRequest, type KernelSource } from "../contracts/index.js";
 import { type Backend, trace } from "../engine/index.js";
 import { prewarmBatch, prewarmProgram } from "../kasmina/index.js";
-import { type BlueprintRegistry, initKernel } from "../nn/index.js";
+import {
+  type Blueprint,
+  type BlueprintParameters,
+  type BlueprintRegistry,
+  initKernel,
+  resolveParameters,
+} from "../nn/index.js";
+import type { Candidate } from "../tamiyo/index.js";
+import type { Turns } from "./turns.js";
 
-/** Runs of a kernel before and while it is timed. Few: training may be waiting. */
-const WARM_UP_RUNS = 2;
+/** Timed runs of a kernel in one round, after as many that are not counted. Few: training may be waiting. */
 const PREWARM_RUNS = 10;
+/** Rounds, of which the quietest counts: what another process took from the processor is not the kernel's. */
+const PREWARM_ROUNDS = 2;
 
 export interface BuiltKernelsOptions {
   readonly blueprints: BlueprintRegistry;
   readonly backend: Backend;
+  /** Those of the training programs: a kernel is timed while none of them runs. */
+  readonly turns: Turns;
   /** Rows of the batch that a kernel is prewarmed with. */
   readonly batch: number;
   /** Initial weights follow from it and the seed's id. */
@@ -20,6 +31,7 @@ export interface BuiltKernelsOptions {
 
 export class BuiltKernels implements KernelSource {
   readonly #options: BuiltKernelsOptions;
+  readonly #timed = new Map<string, Promise<number[]>>();
 
   constructor(options: BuiltKernelsOptions) {
     this.#options = options;
@@ -35,7 +47,7 @@ export class BuiltKernels implements KernelSource {
       throw new DependencyViolationError(`there is no blueprint ${blueprintId} to build for ${seedId}`);
     const tensors = initKernel(blueprint, slot.shape, parameters, kernelSeed(seed, seedId));
     const sha256 = sha256Hex(encodeSafetensors(tensors, { blueprint: blueprintId }));
-    const latencies = await this.#prewarm(request, tensors);
+    const latencies = await this.#latencies(blueprint, slot.shape, parameters);
     return {
       blueprintId,
       parameters,
@@ -48,27 +60,60 @@ export class BuiltKernels implements KernelSource {
     };
   }
 
-  /** Latencies of the kernel's forward pass in milliseconds, sorted. */
-  async #prewarm(
-    { blueprintId, parameters, slot }: KernelRequest,
-    tensors: Kernel["tensors"],
-  ): Promise<number[]> {
-    const { blueprints, backend, batch } = this.#options;
-    const program = await backend.compile(
-      trace(prewarmProgram(blueprints.get(blueprintId), slot.shape, parameters, batch)),
-    );
-    const state = backend.createState();
-    state.write(tensors);
-    const h = prewarmBatch(slot.shape, batch);
-    const latencies: number[] = [];
-    for (let run = -WARM_UP_RUNS; run < PREWARM_RUNS; run++) {
-      const startMs = performance.now();
-      await program.run(state, h, {});
-      if (run >= 0) latencies.push(performance.now() - startMs);
+  /**
+   * Times the kernels that a run may well ask for, before it begins: no step is then in the way, and no deadline
+   * runs. Others are timed when they are asked for.
+   */
+  async prewarm(candidates: readonly Candidate[], shapes: readonly (readonly number[])[]): Promise<void> {
+    for (const { id, parameters } of candidates) {
+      const blueprint = this.#options.blueprints.get(id);
+      for (const shape of shapes) {
+        if (blueprint.supports(shape)) await this.#latencies(blueprint, shape, parameters);
+      }
     }
+  }
+
+  /** Latencies of a kernel's forward pass in milliseconds, sorted; timed once for each blueprint, shape and parameters. */
+  #latencies(
+    blueprint: Blueprint,
+    shape: readonly number[],
+    parameters: BlueprintParameters,
+  ): Promise<number[]> {
+    const values = resolveParameters(blueprint, parameters);
+    const sorted = Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1));
+    const key = JSON.stringify([blueprint.id, shape, sorted]);
+    const known = this.#timed.get(key) ?? this.#time(blueprint, shape, values);
+    this.#timed.set(key, known);
+    return known;
+  }
+
+  async #time(
+    blueprint: Blueprint,
+    shape: readonly number[],
+    values: BlueprintParameters,
+  ): Promise<number[]> {
+    const { backend, turns, batch } = this.#options;
+    const program = await backend.compile(trace(prewarmProgram(blueprint, shape, values, batch)));
+    const state = backend.createState();
+    state.write(initKernel(blueprint, shape, values, 0));
+    const h = prewarmBatch(shape, batch);
+    const round = async (): Promise<number[]> => {
+      const latencies: number[] = [];
+      for (let run = 0; run < PREWARM_RUNS; run++) {
+        const startMs = performance.now();
+        await program.run(state, h, {});
+        latencies.push(performance.now() - startMs);
+      }
+      return latencies.sort((a, b) => a - b);
+    };
+    await turns.take(round);
+    const rounds: number[][] = [];
+    for (let i = 0; i < PREWARM_ROUNDS; i++) rounds.push(await turns.take(round));
     state.dispose();
     program.dispose();
-    return latencies.sort((a, b) => a - b);
+    return rounds.reduce((quietest, other) =>
+      percentile(other, 0.95) < percentile(quietest, 0.95) ? other : quietest,
+    );
   }
 }
 

@@ -30,6 +30,7 @@ import {
 } from "../tolaria/index.js";
 import { BuiltKernels } from "./built-kernels.js";
 import { CommandQueue } from "./command-queue.js";
+import { Turns, takingTurns } from "./turns.js";
 
 /** Rows of an evaluation batch; the last one is padded. */
 const EVALUATION_BATCH = 256;
@@ -101,6 +102,7 @@ export async function grow(options: GrowOptions): Promise<GrowResult> {
   const run = assemble(options);
   const startMs = clock.monotonicMs();
   try {
+    await run.prewarm();
     const result = await run.trainer.run();
     const wallSeconds = (clock.monotonicMs() - startMs) / 1_000;
     const test = await run.trainer.evaluate(
@@ -129,6 +131,8 @@ export async function grow(options: GrowOptions): Promise<GrowResult> {
 }
 
 interface AssembledRun {
+  /** To be waited for before the run begins, so that no gate of it hangs on how busy the machine is. */
+  readonly prewarm: () => Promise<void>;
   readonly trainer: Trainer;
   readonly kasmina: Kasmina;
   readonly tamiyo: Tamiyo | undefined;
@@ -148,12 +152,14 @@ function assemble(options: GrowOptions): AssembledRun {
     clock = systemClock,
     blueprints = builtinBlueprints,
   } = options;
+  const turns = new Turns();
   const keys = new KeyRing([{ id: "run", secret: globalThis.crypto.getRandomValues(new Uint8Array(32)) }]);
   const counts = { accepted: 0, rejected: 0 };
   const commands = new CommandQueue(({ status }) => {
     if (status === "applied") counts.accepted++;
     else counts.rejected++;
   });
+  const kernels = new BuiltKernels({ blueprints, backend, turns, batch, seed });
   const kasmina = new Kasmina({
     trainingRunId: runId,
     slots: slotsOf(host),
@@ -162,7 +168,7 @@ function assemble(options: GrowOptions): AssembledRun {
     clock,
     keys,
     telemetry: { emit: (packet) => forward(packet, options) },
-    kernels: new BuiltKernels({ blueprints, backend, batch, seed }),
+    kernels,
   });
   const policy = options.policy === undefined ? defaultPolicy(host, blueprints) : options.policy;
   const signer = new CommandSigner({ keys, clock });
@@ -177,7 +183,7 @@ function assemble(options: GrowOptions): AssembledRun {
     trainingRunId: runId,
     host,
     blueprints,
-    backend,
+    backend: takingTurns(backend, turns),
     kasmina,
     commands,
     train,
@@ -199,7 +205,12 @@ function assemble(options: GrowOptions): AssembledRun {
     ...(options.onStep && { onStep: options.onStep }),
     ...(options.onEpoch && { onEpoch: options.onEpoch }),
   });
-  return { trainer, kasmina, tamiyo, counts, gains };
+  const prewarm = (): Promise<void> =>
+    kernels.prewarm(
+      policy?.candidates ?? [],
+      slotsOf(host).map(({ shape }) => shape),
+    );
+  return { prewarm, trainer, kasmina, tamiyo, counts, gains };
 }
 
 function observeEverySteps(stepsPerEpoch: number, epochs: number): number {
