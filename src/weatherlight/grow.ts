@@ -64,7 +64,8 @@ export interface GrowOptions {
   readonly signal?: AbortSignal;
   readonly onStep?: (report: StepReport) => void;
   readonly onEpoch?: (report: EpochReport) => void | Promise<void>;
-  readonly onEvent?: (event: TelemetryEvent) => void;
+  /** Every event, with the packet it came in: that names the seed and the step. */
+  readonly onEvent?: (event: TelemetryEvent, packet: TelemetryPacket) => void;
   readonly onPacket?: (packet: TelemetryPacket) => void;
 }
 
@@ -220,7 +221,7 @@ function observeEverySteps(stepsPerEpoch: number, epochs: number): number {
 
 function forward(packet: TelemetryPacket, { onEvent, onPacket }: GrowOptions): void {
   onPacket?.(packet);
-  if (onEvent) for (const event of packet.events) onEvent(event);
+  if (onEvent) for (const event of packet.events) onEvent(event, packet);
 }
 
 /** Every blueprint that fits the host's first slot, in the registry's order. */

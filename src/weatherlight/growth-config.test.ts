@@ -6,7 +6,7 @@ test("nothing asked for is a run on the spirals", () => {
     data: "spirals",
     host: "resmlp",
     engine: "auto",
-    epochs: 40,
+    epochs: 16,
     batch: 50,
     optimizer: "adam",
     seed: 0,

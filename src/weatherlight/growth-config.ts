@@ -6,7 +6,7 @@ import { builtinBlueprints, HOST_IDS } from "../nn/index.js";
 /** Of a run, where nothing else is asked for. Epochs and batch depend on the data: see {@link DATA_DEFAULTS}. */
 const DATA_DEFAULTS: Readonly<Record<string, { readonly epochs: number; readonly batch: number }>> = {
   mnist: { epochs: 6, batch: 128 },
-  spirals: { epochs: 40, batch: 50 },
+  spirals: { epochs: 16, batch: 50 },
 };
 const OTHER_DATA = { epochs: 20, batch: 32 };
 

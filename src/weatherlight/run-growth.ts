@@ -1,6 +1,6 @@
 /** A growth run from its configuration: opens data, engine and run folder, trains, compares, reports. */
 import { KasminaError } from "../base/index.js";
-import type { Dataset, TelemetryEvent } from "../contracts/index.js";
+import type { Dataset, TelemetryEvent, TelemetryPacket } from "../contracts/index.js";
 import { openDataset } from "../data/index.js";
 import { type Backend, openBackend } from "../engine/index.js";
 import { snapshotToJson } from "../kasmina/index.js";
@@ -30,7 +30,7 @@ interface OpenRun {
 export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {}): Promise<Summary> {
   const config = parseGrowthConfig(options);
   const runId = config.runId ?? `run-${globalThis.crypto.randomUUID()}`;
-  const dataset = await openDataset(config.data, { seed: config.seed });
+  const dataset = await openDataset(config.data);
   const host = createHost(config.host, dataset);
   const policy = config.growth ? policyFor(config, host) : null;
   checkBatch(config, dataset);
@@ -74,26 +74,28 @@ function traceBeside(
   });
 }
 
+/** The host alone comes last, so that a run which is stopped has grown as far as it could. */
 async function train(run: OpenRun, folder: RunFolder | undefined): Promise<Summary> {
   const { config } = run;
+  const result = await grow(growOptions(run, "grow"));
+  await folder?.writeCheckpoint({ tensors: result.checkpoint.tensors, meta: checkpointMeta(run, result) });
+  if (result.end === "aborted") throw stopped(`after ${result.steps} steps`, folder);
   const alone =
     config.compare && config.growth
       ? await grow({ ...growOptions(run, "host_alone"), policy: null })
       : undefined;
-  if (alone?.end === "aborted")
-    throw new KasminaError("canceled", "stopped while the host was trained alone; nothing was kept");
-  const result = await grow(growOptions(run, "grow"));
-  await folder?.writeCheckpoint({ tensors: result.checkpoint.tensors, meta: checkpointMeta(run, result) });
-  if (result.end === "aborted") {
-    const where = folder
-      ? `the checkpoint is in ${folder.checkpointPath}`
-      : "no run folder, so nothing was kept";
-    throw new KasminaError("canceled", `stopped after ${result.steps} steps; ${where}`);
-  }
+  if (alone?.end === "aborted") throw stopped("while the host was trained alone", folder);
   const summary = summarize(run, result, alone);
   run.tell(summary);
   await folder?.writeSummary(summary);
   return summary;
+}
+
+function stopped(when: string, folder: RunFolder | undefined): KasminaError {
+  const where = folder
+    ? `the checkpoint is in ${folder.checkpointPath}`
+    : "no run folder, so nothing was kept";
+  return new KasminaError("canceled", `stopped ${when}; ${where}`);
 }
 
 function growOptions(
@@ -132,12 +134,18 @@ function growOptions(
         val_loss: heldOut.loss.value,
         val_accuracy: heldOut.accuracy,
       }),
-    onEvent: (event) => tell(eventLine(event)),
+    onEvent: (event, packet) => tell(eventLine(event, packet)),
   };
 }
 
-function eventLine({ name, level, attributes }: TelemetryEvent): GrowthLine {
-  return { ...attributes, type: "event", name, level };
+/** Type, name and level come first, and no attribute can take their place. */
+function eventLine(
+  { name, level, attributes }: TelemetryEvent,
+  { seedId, step }: TelemetryPacket,
+): GrowthLine {
+  const head = { type: "event", name, level } as const;
+  const seed = seedId === undefined ? {} : { seed_id: seedId };
+  return { ...head, ...seed, step, ...attributes, ...head };
 }
 
 function policyFor(config: GrowthConfig, host: Host): Policy {
