@@ -71,6 +71,10 @@ export interface TrainerOptions {
   readonly reportEverySteps?: number;
   readonly onStep?: (report: StepReport) => void;
   readonly onEpoch?: (report: EpochReport) => void | Promise<void>;
+  /** Called at the first step boundary of an epoch, and at the boundary where training ends early. */
+  readonly onCheckpoint?: (checkpoint: TrainerCheckpoint) => Promise<void>;
+  /** Goes on from here instead of starting anew. */
+  readonly resume?: TrainerCheckpoint;
 }
 
 export interface StepReport {
@@ -161,27 +165,25 @@ export class Trainer {
       ...(options.tracer && { tracer: options.tracer }),
     });
     this.model = new ModelState(backend, optimizer);
-    this.model.add(initHost(host, options.seed));
+    if (options.resume) this.#resume(options.resume);
+    else this.model.add(initHost(host, options.seed));
   }
 
   /** Trains until the last epoch, an abort, or an emergency halt. */
   async run(): Promise<TrainingResult> {
-    let end: TrainingEnd = "finished";
+    const { signal, onCheckpoint, train } = this.#options;
     while (this.#step < this.#stepsTotal) {
-      if (this.#options.signal?.aborted) {
-        end = "aborted";
-        break;
-      }
       await this.#boundary();
-      if (this.#halted) {
-        end = "halted";
-        break;
-      }
+      const end = this.#halted ? "halted" : signal?.aborted ? "aborted" : undefined;
+      if (end || (this.#step > 0 && this.#step % train.stepsPerEpoch === 0))
+        await onCheckpoint?.(await this.checkpoint());
+      if (end) return this.#result(end);
       await this.#trainStep();
       await this.#observe();
       await this.#yieldToEvents();
     }
-    return this.#result(end);
+    await onCheckpoint?.(await this.checkpoint());
+    return this.#result("finished");
   }
 
   /** Everything a run needs to go on from here, or to be looked at. */
@@ -196,6 +198,17 @@ export class Trainer {
       recentLosses: [...this.#recentLosses],
       kasmina: this.#options.kasmina.snapshot(),
     };
+  }
+
+  #resume(checkpoint: TrainerCheckpoint): void {
+    this.model.restore(checkpoint.tensors);
+    this.#options.kasmina.resume(checkpoint.kasmina);
+    this.#hyper.restore(checkpoint.hyper);
+    this.#step = checkpoint.step;
+    this.#flops = checkpoint.flopsTotal;
+    this.#epochLosses = [...checkpoint.epochLosses];
+    this.#recentLosses = [...checkpoint.recentLosses];
+    this.#frozen = this.#options.kasmina.emergency === "FREEZE_SEEDS";
   }
 
   /** Evaluates the network as it stands on other rows; a seed in TRAINING is measured beside it. */

@@ -62,14 +62,29 @@ export interface GrowOptions {
   readonly config?: KasminaConfig;
   readonly clock?: Clock;
   readonly signal?: AbortSignal;
+  /** Steps between reports. Default: 20 an epoch. */
+  readonly reportEverySteps?: number;
   readonly onStep?: (report: StepReport) => void;
   readonly onEpoch?: (report: EpochReport) => void | Promise<void>;
   /** Every event, with the packet it came in: that names the seed and the step. */
   readonly onEvent?: (event: TelemetryEvent, packet: TelemetryPacket) => void;
+  /** At the end of each epoch, and where the run ends early. */
+  readonly onCheckpoint?: (checkpoint: GrowCheckpoint) => Promise<void>;
+  /** Goes on from a checkpoint of the same run, which then ends as if it had never stopped. */
+  readonly resume?: GrowCheckpoint;
   readonly onPacket?: (packet: TelemetryPacket) => void;
 }
 
-/** A seed at the end of a run. */
+/** Everything a run needs to go on, or to be looked at. */
+export interface GrowCheckpoint extends TrainerCheckpoint {
+  /** What the policy remembers; null without one. */
+  readonly policy: unknown;
+  /** Commands that the policy has sent. */
+  readonly commandsSent: number;
+  readonly seeds: readonly GrownSeed[];
+}
+
+/** A seed as a report tells of it. */
 export interface GrownSeed {
   readonly seed: Seed;
   readonly alpha: number;
@@ -93,14 +108,17 @@ export interface GrowResult {
   readonly seeds: readonly GrownSeed[];
   readonly commands: { readonly accepted: number; readonly rejected: number };
   readonly isolationViolations: number;
-  /** Everything needed to go on, or to look at the network. */
-  readonly checkpoint: TrainerCheckpoint & { readonly policy: unknown; readonly commandsSent: number };
+  readonly checkpoint: GrowCheckpoint;
 }
 
 /** Trains and grows a host to the end of the run. */
 export async function grow(options: GrowOptions): Promise<GrowResult> {
   const { dataset, clock = systemClock } = options;
-  const run = assemble(options);
+  let checkpoint: GrowCheckpoint | undefined;
+  const run = assemble(options, async (taken) => {
+    checkpoint = checkpointOf(run, taken);
+    await options.onCheckpoint?.(checkpoint);
+  });
   const startMs = clock.monotonicMs();
   try {
     await run.prewarm();
@@ -109,26 +127,33 @@ export async function grow(options: GrowOptions): Promise<GrowResult> {
     const test = await run.trainer.evaluate(
       new OrderedBatches(dataset.test, dataset.inputShape, EVALUATION_BATCH),
     );
-    const checkpoint = await run.trainer.checkpoint();
+    const after = await run.trainer.checkpoint();
+    checkpoint ??= checkpointOf(run, after);
     return {
       ...result,
-      flopsTotal: checkpoint.flopsTotal,
+      flopsTotal: after.flopsTotal,
       accuracy: test.accuracy,
       testLoss: test.loss.value,
       wallSeconds,
-      seeds: run.kasmina.seeds().map((grown) => describeSeed(run, grown, result.steps)),
+      seeds: checkpoint.seeds,
       commands: run.counts,
       isolationViolations: run.kasmina.seeds().reduce((sum, { stats }) => sum + stats.isolationViolations, 0),
-      checkpoint: {
-        ...checkpoint,
-        policy: run.tamiyo?.policy.snapshot() ?? null,
-        commandsSent: run.tamiyo?.sent ?? 0,
-      },
+      checkpoint,
     };
   } finally {
     run.kasmina.close();
     run.trainer.model.dispose();
   }
+}
+
+function checkpointOf(run: AssembledRun, checkpoint: TrainerCheckpoint): GrowCheckpoint {
+  const { kasmina, tamiyo } = run;
+  return {
+    ...checkpoint,
+    policy: tamiyo?.policy.snapshot() ?? null,
+    commandsSent: tamiyo?.sent ?? 0,
+    seeds: kasmina.seeds().map((seed) => describeSeed(run, seed, checkpoint.step)),
+  };
 }
 
 interface AssembledRun {
@@ -142,7 +167,10 @@ interface AssembledRun {
   readonly gains: Map<string, { shadowGain: number | null; contribution: number | null }>;
 }
 
-function assemble(options: GrowOptions): AssembledRun {
+function assemble(
+  options: GrowOptions,
+  onCheckpoint: (checkpoint: TrainerCheckpoint) => Promise<void>,
+): AssembledRun {
   const {
     runId,
     host,
@@ -177,6 +205,7 @@ function assemble(options: GrowOptions): AssembledRun {
     ? new Tamiyo({ policy, signer, trainingRunId: runId, send: (envelope) => commands.send(envelope) })
     : undefined;
   const gains: AssembledRun["gains"] = new Map();
+  if (options.resume) restorePolicy(options.resume, tamiyo, gains);
   const train = new ShuffledBatches(dataset, { batch, seed });
   const optimizer = OPTIMIZERS[options.optimizer ?? "adam"];
   const { lr: learningRate, ...defaults } = optimizer.defaults;
@@ -195,13 +224,15 @@ function assemble(options: GrowOptions): AssembledRun {
     schedule: options.schedule ?? "cosine",
     seed,
     observeEverySteps: observeEverySteps(train.stepsPerEpoch, options.epochs),
-    reportEverySteps: Math.ceil(train.stepsPerEpoch / REPORTS_PER_EPOCH),
+    reportEverySteps: options.reportEverySteps ?? Math.ceil(train.stepsPerEpoch / REPORTS_PER_EPOCH),
     clock,
     onState: (state) => {
       rememberGains(gains, state);
       tamiyo?.observe(state);
     },
     ...(options.tracer && { tracer: options.tracer }),
+    onCheckpoint,
+    ...(options.resume && { resume: options.resume }),
     ...(options.signal && { signal: options.signal }),
     ...(options.onStep && { onStep: options.onStep }),
     ...(options.onEpoch && { onEpoch: options.onEpoch }),
@@ -212,6 +243,17 @@ function assemble(options: GrowOptions): AssembledRun {
       slotsOf(host).map(({ shape }) => shape),
     );
   return { prewarm, trainer, kasmina, tamiyo, counts, gains };
+}
+
+function restorePolicy(
+  resume: GrowCheckpoint,
+  tamiyo: Tamiyo | undefined,
+  gains: AssembledRun["gains"],
+): void {
+  tamiyo?.policy.restore(resume.policy);
+  tamiyo?.restoreSent(resume.commandsSent);
+  for (const { seed, shadowGain, contribution } of resume.seeds)
+    gains.set(seed.id, { shadowGain, contribution });
 }
 
 function observeEverySteps(stepsPerEpoch: number, epochs: number): number {

@@ -8,7 +8,7 @@ import { builtinBlueprints, createHost, type Host, slotsOf } from "../nn/index.j
 import { PlateauPolicy, type Policy } from "../tamiyo/index.js";
 import { RunFolder } from "../tolaria/run-folder.node.js";
 import { WorkerTracer } from "../tolaria/worker-tracer.node.js";
-import { defaultPolicy, type GrowOptions, type GrowResult, grow } from "./grow.js";
+import { defaultPolicy, type GrowCheckpoint, type GrowOptions, type GrowResult, grow } from "./grow.js";
 import { type GrowthConfig, parseGrowthConfig } from "./growth-config.js";
 import type { GrowthCallbacks, GrowthLine, Phase, Summary } from "./growth-lines.js";
 import type { NetworkMeta } from "./inspect-run.js";
@@ -77,8 +77,12 @@ function traceBeside(
 /** The host alone comes last, so that a run which is stopped has grown as far as it could. */
 async function train(run: OpenRun, folder: RunFolder | undefined): Promise<Summary> {
   const { config } = run;
-  const result = await grow(growOptions(run, "grow"));
-  await folder?.writeCheckpoint({ tensors: result.checkpoint.tensors, meta: checkpointMeta(run, result) });
+  const result = await grow({
+    ...growOptions(run, "grow"),
+    onCheckpoint: async (checkpoint) => {
+      await folder?.writeCheckpoint({ tensors: checkpoint.tensors, meta: checkpointMeta(run, checkpoint) });
+    },
+  });
   if (result.end === "aborted") throw stopped(`after ${result.steps} steps`, folder);
   const alone =
     config.compare && config.growth
@@ -188,8 +192,8 @@ function checkBatch(config: GrowthConfig, dataset: Dataset): void {
   );
 }
 
-function checkpointMeta(run: OpenRun, { checkpoint, seeds }: GrowResult) {
-  const { step, epoch, flopsTotal, hyper, epochLosses, recentLosses, kasmina, policy, commandsSent } =
+function checkpointMeta(run: OpenRun, checkpoint: GrowCheckpoint) {
+  const { step, epoch, flopsTotal, hyper, epochLosses, recentLosses, kasmina, policy, commandsSent, seeds } =
     checkpoint;
   const network: NetworkMeta = {
     step,
