@@ -207,6 +207,9 @@ export const PRIMITIVE_CASES: { readonly [P in Primitive]: readonly PrimitiveCas
     ...one([ints, divisors], (a, b) => [np.less(a.ref, b.ref), np.greaterEqual(a, b)]),
   ],
   where: [
+    ...one([special], (x) => np.where(x.ref.less(0), 0, x)),
+    ...one([special], (x) => np.where(x.ref.less(1), 0, x)),
+    ...one([special, reversed], (x, y) => np.where(x.less(0), 0, y)),
     ...one([bool([4], [1, 0, 1, 0]), wave(3, 4), wave(3, 1)], (c, a, b) => np.where(c, a, b)),
     ...one([flags, words], (c, a) => np.where(c, a, a.ref.add(1))),
     ...one([flags, otherFlags], (c, a) => np.where(c, a, np.logicalNot(a.ref))),
@@ -223,6 +226,10 @@ export const PRIMITIVE_CASES: { readonly [P in Primitive]: readonly PrimitiveCas
     ),
   ],
   split: [
+    ...one(
+      [wave(6, 4)],
+      grad((x: JaxArray) => np.sum(np.square(np.stack(np.split(x, 3, 0)).prod(0)))),
+    ),
     ...one([wave(4, 9)], (x) => np.split(x, [2, 5], 1)),
     ...one([wave(4, 6)], (x) => np.split(x.transpose(), 3, 0)),
   ],
@@ -253,6 +260,32 @@ export const PRIMITIVE_CASES: { readonly [P in Primitive]: readonly PrimitiveCas
     ),
   ],
   pad: [
+    ...one([wave(2, 3), wave(2, 2)], (a, b) =>
+      np
+        .pad(a, [
+          [0, 0],
+          [0, 2],
+        ])
+        .add(
+          np.pad(b, [
+            [0, 0],
+            [3, 0],
+          ]),
+        ),
+    ),
+    ...one([wave(2, 3), wave(2, 3)], (a, b) =>
+      np
+        .pad(a, [
+          [0, 0],
+          [0, 2],
+        ])
+        .add(
+          np.pad(b, [
+            [0, 0],
+            [2, 0],
+          ]),
+        ),
+    ),
     ...one([wave(2, 3)], (x) =>
       np.pad(x, [
         [1, 0],

@@ -1,9 +1,20 @@
 /** Rules of the primitives that work element by element. */
 import type { DType } from "../../contracts/tensor.js";
+import type { Atom } from "../ir.js";
 import * as arithmetic from "./arithmetic.js";
 import type { GraphBuilder, Value } from "./graph.js";
+import { joinPads } from "./join-pads.js";
 import type { OnnxType } from "./onnx-type.js";
-import { type Context, castView, elementwise, inputOf, mapBase, outputOf, type Rule } from "./rule.js";
+import {
+  asPrimitive,
+  type Context,
+  castView,
+  elementwise,
+  inputOf,
+  mapBase,
+  outputOf,
+  type Rule,
+} from "./rule.js";
 import type { View } from "./view.js";
 
 type Emit = (graph: GraphBuilder, operands: arithmetic.Operands, shape: readonly number[]) => Value;
@@ -30,7 +41,7 @@ function operator(op: string): Rule {
   return unary((graph, x) => arithmetic.unary(graph, op, x));
 }
 
-/** a + b, where b = 0 − c (or a = 0 − c) as one subtraction. */
+/** a + b. Where b = 0 − c (or a = 0 − c), one subtraction; where both are padded and do not overlap, joined. */
 const add: Rule = (context) => {
   const [a, b] = [inputOf(context, 0), inputOf(context, 1)];
   const { dtype } = outputOf(context);
@@ -39,6 +50,8 @@ const add: Rule = (context) => {
     if (right) return [emitBinary(context, [a, right], dtype, subtract)];
     const left = negated(context, 0);
     if (left) return [emitBinary(context, [b, left], dtype, subtract)];
+    const joined = joinPads(context);
+    if (joined) return [joined];
   }
   return [emitBinary(context, [a, b], dtype, arithmetic.add)];
 };
@@ -46,8 +59,7 @@ const add: Rule = (context) => {
 const subtract: Emit = (graph, operands, shape) => arithmetic.binary(graph, "Sub", operands, shape);
 
 function negated(context: Context, index: number): View | undefined {
-  const producer = context.producer(index);
-  return producer?.equation.primitive === "neg" ? producer.inputs[0] : undefined;
+  return asPrimitive(context.producers[index], "neg")?.inputs[0];
 }
 
 const WIDTH: { readonly [D in OnnxType]: number } = { bool: 0, uint32: 1, int32: 2, int64: 3, float32: 4 };
@@ -72,8 +84,21 @@ const compare: Rule<"compare"> = (context) => {
   ];
 };
 
+/** x < 0 ? 0 : x, which Relu is, NaN and −0 included: the x, or undefined for any other choice. */
+function rectified(context: Context): View | undefined {
+  const [condition, zero, x] = context.equation.inputs;
+  const comparison = asPrimitive(context.producers[0], "compare")?.equation;
+  if (condition?.kind !== "variable" || comparison?.params.op !== "less") return undefined;
+  const [left, right] = comparison.inputs;
+  const isZero = (atom: Atom | undefined) => atom?.kind === "literal" && atom.value === 0;
+  const isX = left?.kind === "variable" && x?.kind === "variable" && left.id === x.id;
+  return isX && isZero(right) && isZero(zero) && x.dtype === "float32" ? inputOf(context, 2) : undefined;
+}
+
 const where: Rule = (context) => {
   const { graph } = context;
+  const x = rectified(context);
+  if (x) return [mapBase(x, (base) => arithmetic.unary(graph, "Relu", base))];
   const { dtype, shape } = outputOf(context);
   const views = [
     castView(graph, inputOf(context, 0), "bool"),

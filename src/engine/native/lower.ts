@@ -59,17 +59,19 @@ export function lowerGraph(name: string, ir: Ir, options: LowerOptions): Lowered
   };
   for (const [i, equation] of ir.equations.entries()) {
     graph.origin = i;
-    const lowered = { equation, inputs: equation.inputs.map(viewOfAtom) };
+    const lowered: Lowered = {
+      equation,
+      inputs: equation.inputs.map(viewOfAtom),
+      producers: equation.inputs.map((atom) =>
+        atom.kind === "variable" ? producers.get(atom.id) : undefined,
+      ),
+    };
     const results = applyRule(name, {
       ...lowered,
       graph,
       params: equation.params,
       outputs: equation.outputs,
       contrib: options.contrib,
-      producer: (index) => {
-        const atom = equation.inputs[index];
-        return atom?.kind === "variable" ? producers.get(atom.id) : undefined;
-      },
     });
     for (const [o, variable] of equation.outputs.entries()) {
       const view = results[o];

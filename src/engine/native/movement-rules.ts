@@ -1,7 +1,7 @@
 /** Rules of the primitives that move elements: most only change the view. */
 import { equalShapes } from "./graph.js";
 import { concatenate, flip, pad, slice } from "./movement.js";
-import { type Context, castView, inputOf, type Lowered, outputOf, type Rule } from "./rule.js";
+import { asPrimitive, type Context, castView, inputOf, type Lowered, outputOf, type Rule } from "./rule.js";
 import {
   broadcast,
   expose,
@@ -27,16 +27,15 @@ const concatenateRule: Rule<"concatenate"> = (context) => {
   const { graph, params } = context;
   const { dtype } = outputOf(context);
   const views = context.inputs
-    .flatMap((view, i) => pieces(view, context.producer(i), params.axis))
+    .flatMap((view, i) => pieces(view, context.producers[i], params.axis))
     .map((view) => castView(graph, view, dtype));
   return [concatenate(graph, views, params.axis)];
 };
 
 /** The operands of a concatenation along the same axis, else the view itself. */
 function pieces(view: View, producer: Lowered | undefined, axis: number): readonly View[] {
-  if (producer?.equation.primitive !== "concatenate") return [view];
-  const { params } = producer.equation as Lowered<"concatenate">["equation"];
-  return params.axis === axis ? producer.inputs : [view];
+  const joined = asPrimitive(producer, "concatenate");
+  return joined?.equation.params.axis === axis ? joined.inputs : [view];
 }
 
 const split: Rule<"split"> = (context) => {

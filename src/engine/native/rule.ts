@@ -10,6 +10,8 @@ import { transpose, type View } from "./view.js";
 export interface Lowered<P extends Primitive = Primitive> {
   readonly equation: Equation<P>;
   readonly inputs: readonly View[];
+  /** For each operand, how it was computed, where an equation computed it. */
+  readonly producers: readonly (Lowered | undefined)[];
 }
 
 export interface Context<P extends Primitive = Primitive> extends Lowered<P> {
@@ -18,12 +20,18 @@ export interface Context<P extends Primitive = Primitive> extends Lowered<P> {
   readonly outputs: readonly Variable[];
   /** Operators of ONNX Runtime's own may be used; false for files that are for everybody. */
   readonly contrib: boolean;
-  /** How the operand at `index` was computed, where an equation computed it. */
-  producer(index: number): Lowered | undefined;
 }
 
 /** The views of an equation's outputs. Throws a RangeError for a case that it does not handle. */
 export type Rule<P extends Primitive = Primitive> = (context: Context<P>) => readonly View[];
+
+/** The equation, where it is one of `primitive`. */
+export function asPrimitive<P extends Primitive>(
+  lowered: Lowered | undefined,
+  primitive: P,
+): Lowered<P> | undefined {
+  return lowered?.equation.primitive === primitive ? (lowered as Lowered<P>) : undefined;
+}
 
 export function inputOf(context: Context, index: number): View {
   const view = context.inputs[index];
