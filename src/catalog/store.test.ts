@@ -202,6 +202,8 @@ describe("a catalog", () => {
   test("a folder that cannot be a catalog is an error that says so", async () => {
     await writeFile(join(root, "file"), "");
     await expect(Catalog.open(join(root, "file"))).rejects.toMatchObject({ code: "io" });
+    const missing = Catalog.open(join(root, "missing"), { create: false });
+    await expect(missing).rejects.toMatchObject({ code: "invalid_argument" });
   });
 
   test("old remains of a crash are removed, those of a publication under way are not", async () => {

@@ -59,6 +59,8 @@ export interface ArtifactQuery {
 }
 
 export interface CatalogOptions {
+  /** Whether a catalog is made where there is none. Default true. */
+  readonly create?: boolean;
   /** The disk's operations, so that a test can stop at any of them. */
   readonly files?: FileOperations;
   readonly clock?: Clock;
@@ -72,7 +74,9 @@ export class Catalog {
 
   /** Opens a catalog, making the folder where there is none, and removes the remains of old crashes. */
   static async open(root: string, options: CatalogOptions = {}): Promise<Catalog> {
-    const clock = options.clock ?? systemClock;
+    const { clock = systemClock, create = true } = options;
+    if (!create && !(await stat(root).catch(() => undefined))?.isDirectory())
+      throw new KasminaError("invalid_argument", `there is no catalog at ${root}`);
     try {
       await mkdir(join(root, STAGING), { recursive: true });
       for (const name of await readdir(join(root, STAGING))) {

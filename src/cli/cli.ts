@@ -18,6 +18,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "train a host network and grow it",
     load: async () => (await import("./grow.js")).addGrow,
   },
+  catalog: {
+    summary: "build, list, verify, add and harvest kernels",
+    load: async () => (await import("./catalog.js")).addCatalog,
+  },
   inspect: {
     summary: "show what a run folder holds, and check it",
     load: async () => (await import("./inspect.js")).addInspect,
