@@ -11,7 +11,8 @@ const { WorkerTracer } = (await import(
   new URL("tolaria/worker-tracer.node.js", dist).href
 )) as typeof WorkerTracerModule;
 
-const options = { optimizer: OPTIMIZERS.adam, trainBatch: 4, evaluationBatch: 8 };
+const monitor = { batch: 4, rows: 1, coordinates: 64 };
+const options = { optimizer: OPTIMIZERS.adam, trainBatch: 4, evaluationBatch: 8, monitor };
 const task = { inputShape: [6], classes: 3 };
 const topology: Topology = {
   host: resmlp(task),
@@ -50,11 +51,15 @@ describe("a topology traced in another thread", () => {
       localTracer.trace(topology, options),
     ]);
     expect(problems).toEqual([]);
-    for (const which of ["train", "evaluate"] as const) {
-      expect(beside[which].digest).toBe(here[which].digest);
-      expect(beside[which].inputs).toEqual(here[which].inputs);
-      expect(beside[which].lowered?.digest).toBe(lowerProgram("x", here[which].ir).digest);
+    for (const which of ["train", "evaluate", "probe"] as const) {
+      const [theirs, ours] = [beside[which], here[which]];
+      if (!theirs || !ours) throw new Error(`no ${which} program`);
+      expect(theirs.digest).toBe(ours.digest);
+      expect(theirs.inputs).toEqual(ours.inputs);
+      expect(theirs.lowered?.digest).toBe(lowerProgram("x", ours.ir).digest);
     }
+    expect(beside.proof).toEqual(here.proof);
+    expect(here.proof.proven).toBe(true);
   });
 
   test("is traced on this thread where the host's module does not have it, and that is told", async () => {

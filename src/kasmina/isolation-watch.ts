@@ -1,7 +1,64 @@
-/** What a violation of isolation leads to: it is told, counted for its seed, and culls that seed when its breaker opens. */
+/** What the monitor's readings and a failed proof lead to: they are told, counted for their seed alone, and cull it. */
+import { KasminaError } from "../base/errors.js";
 import type { Attributes } from "../contracts/telemetry.js";
 import { planCull } from "./culling.js";
+import { type IsolationFailure, type IsolationReading, violationOf } from "./isolation/index.js";
 import type { RunState } from "./run-state.js";
+
+/** The worst that a run's monitor has read; 0 where nothing ever leaked. */
+export interface IsolationTally {
+  violations: number;
+  maxLeakRatio: number;
+  maxCosine: number;
+}
+
+/** Takes in what the monitor read. Returns the seeds that broke a limit, by id. */
+export function recordReadings(
+  state: RunState,
+  readings: readonly IsolationReading[],
+  step: number,
+): readonly string[] {
+  const violators: string[] = [];
+  for (const reading of readings) {
+    const { seedId, leakRatio, cosine } = reading;
+    state.telemetry.gauge(seedId, "kasmina.seed.isolation.leak_ratio", leakRatio);
+    state.telemetry.gauge(seedId, "kasmina.seed.isolation.cosine", cosine);
+    state.isolation.maxLeakRatio = Math.max(state.isolation.maxLeakRatio, leakRatio);
+    state.isolation.maxCosine = Math.max(state.isolation.maxCosine, Math.abs(cosine));
+    const limit = violationOf(reading, state.config.isolation);
+    if (!limit) continue;
+    recordViolation(state, seedId, step, { limit, leak_ratio: leakRatio, cosine });
+    violators.push(seedId);
+  }
+  return violators;
+}
+
+/** What `isolation.failFast` throws. */
+export function isolationError(readings: readonly IsolationReading[], violators: readonly string[]): Error {
+  const broken = readings.filter(({ seedId }) => violators.includes(seedId));
+  const words = broken.map(
+    ({ seedId, leakRatio, cosine }) =>
+      `seed ${seedId} leaks ${leakRatio} of the host's gradient, cosine ${cosine}`,
+  );
+  return new KasminaError("isolation", words.join("; "), { details: { readings: broken } });
+}
+
+/** Tells that a program is not installed because of a seed, and plans the seed's removal where none is planned yet. */
+export function refuseUnproven(state: RunState, failure: IsolationFailure, step: number): void {
+  const { seedId, message, path } = failure;
+  const seed = state.registry.get(seedId);
+  const leaving = state.plan.ofSeed(seedId)?.intent.kind === "remove";
+  if (!leaving) planCull(state, seed, { cause: "isolation_unproven", step });
+  state.telemetry.event(seedId, "isolation_unproven", "CRITICAL", {
+    seed_id: seedId,
+    blueprint_id: seed.blueprintId,
+    slot_id: seed.slotId,
+    stage: seed.stage,
+    message,
+    path: path.join(" → "),
+    effective_step: state.plan.ofSeed(seedId)?.effectiveStep ?? step,
+  });
+}
 
 /**
  * Records one violation of a seed. Tells `violation_recorded`, and where the seed's own breaker opens,
@@ -17,6 +74,7 @@ export function recordViolation(
   const seed = state.registry.get(seedId);
   const violations = seed.stats.isolationViolations + 1;
   seed.stats = { ...seed.stats, isolationViolations: violations };
+  state.isolation.violations++;
   state.telemetry.event(seedId, "violation_recorded", "ERROR", {
     ...attributes,
     seed_id: seedId,

@@ -32,7 +32,14 @@ import { type KasminaConfig, parseConfig } from "./config.js";
 import { planCull } from "./culling.js";
 import { describeRun, type RunDescription } from "./describe.js";
 import type { InstalledTopology } from "./gates/index.js";
-import { recordViolation } from "./isolation-watch.js";
+import type { IsolationFailure, IsolationReading } from "./isolation/index.js";
+import {
+  type IsolationTally,
+  isolationError,
+  recordReadings,
+  recordViolation,
+  refuseUnproven,
+} from "./isolation-watch.js";
 import {
   alphaOf,
   type EvaluationMeasurement,
@@ -182,6 +189,27 @@ export class Kasmina {
   /** A violation of isolation. Returns whether it opened the seed's breaker, which culls the seed. */
   recordViolation(seedId: string, step: number, attributes: Attributes): boolean {
     return recordViolation(this.#state, seedId, step, attributes);
+  }
+
+  /**
+   * What the monitor read at a step. Each seed that broke a limit has its own breaker count it.
+   * @throws KasminaError `isolation` with `isolation.failFast`, once its telemetry is out
+   */
+  recordIsolation(readings: readonly IsolationReading[], now: Boundary): void {
+    const violators = recordReadings(this.#state, readings, now.step);
+    if (violators.length === 0 || !this.config.isolation.failFast) return;
+    this.flushTelemetry(now);
+    throw isolationError(readings, violators);
+  }
+
+  /** A program that was not installed because a seed's isolation is not proven: told at once, and the seed culled. */
+  refuseUnproven(failure: IsolationFailure, step: number): void {
+    refuseUnproven(this.#state, failure, step);
+  }
+
+  /** Violations of this run, and the worst that the monitor read. */
+  get isolation(): Readonly<IsolationTally> {
+    return this.#state.isolation;
   }
 
   /** Culls a seed for a reason of the trainer's own (a rollback, a NaN). Returns the step at which it is gone. */

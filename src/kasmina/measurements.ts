@@ -2,7 +2,8 @@
 import type { Stage } from "../contracts/names.js";
 import { stageWords } from "../contracts/names.js";
 import type { Estimate } from "../contracts/ports.js";
-import { alphaAt } from "./blending.js";
+import { blendTelemetry } from "./blend-telemetry.js";
+import { alphaAt, type BlendWeights } from "./blending.js";
 import type { RunState } from "./run-state.js";
 import { alphaSteps, type MutableSeed, type PerformanceStatus, pushed, type Seed } from "./seed.js";
 
@@ -11,6 +12,8 @@ export interface SeedStepMeasurement {
   readonly gradientNorm?: number;
   /** The loss the seed learns on: its shadow loss in TRAINING, else the network's. */
   readonly loss?: number;
+  /** The weights that the step was fed; left out where the seed is not in the output. */
+  readonly blend?: BlendWeights;
 }
 
 export interface StepMeasurement {
@@ -34,7 +37,7 @@ export interface EvaluationMeasurement {
 
 export function recordStep(state: RunState, measured: StepMeasurement): void {
   const length = state.config.gates.windowSteps;
-  for (const [id, { gradientNorm, loss }] of Object.entries(measured.seeds)) {
+  for (const [id, { gradientNorm, loss, blend }] of Object.entries(measured.seeds)) {
     const seed = state.registry.get(id);
     const { gradientNorms, losses } = seed.stats;
     seed.stats = {
@@ -43,8 +46,25 @@ export function recordStep(state: RunState, measured: StepMeasurement): void {
       losses: loss === undefined ? losses : pushed(losses, loss, length),
     };
     if (gradientNorm !== undefined) state.telemetry.gauge(id, "kasmina.seed.gradient_norm", gradientNorm);
+    if (blend) gaugeBlend(state, seed, blend);
   }
 }
+
+function gaugeBlend(state: RunState, seed: MutableSeed, weights: BlendWeights): void {
+  const { mode, source, ...figures } = blendTelemetry(seed.blend, weights);
+  for (const [name, metric] of BLEND_METRICS)
+    state.telemetry.gauge(seed.id, metric, figures[name], { mode, source });
+}
+
+const BLEND_METRICS = [
+  ["alphaMean", "kasmina.blend.alpha_mean"],
+  ["alphaP95", "kasmina.blend.alpha_p95"],
+  ["alphaSparsity", "kasmina.blend.alpha_sparsity"],
+  ["gateMean", "kasmina.blend.gate_mean"],
+  ["gateMin", "kasmina.blend.gate_min"],
+  ["gateMax", "kasmina.blend.gate_max"],
+  ["clampedFraction", "kasmina.blend.clamped_fraction"],
+] as const;
 
 export function recordEvaluation(state: RunState, measured: EvaluationMeasurement): void {
   for (const [id, { shadowGain, contribution }] of Object.entries(measured.seeds)) {

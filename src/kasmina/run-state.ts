@@ -8,6 +8,7 @@ import { ChangePlan } from "./change-plan.js";
 import { Closures } from "./closures.js";
 import type { KasminaConfig } from "./config.js";
 import type { InstalledTopology } from "./gates/index.js";
+import type { IsolationTally } from "./isolation-watch.js";
 import { KernelFetches } from "./kernel-fetches.js";
 import { SeedRegistry, type SlotSpec } from "./registry.js";
 import { TeacherRegistry } from "./teacher.js";
@@ -39,6 +40,8 @@ export class RunState {
   readonly teacher: TeacherRegistry;
   readonly fetchBreaker: Breaker;
   readonly #isolationBreakers = new Map<string, Breaker>();
+  /** Of this run since it was started or resumed. */
+  readonly isolation: IsolationTally = { violations: 0, maxLeakRatio: 0, maxCosine: 0 };
   emergency: StandingEmergency;
   topology: InstalledTopology | undefined;
 

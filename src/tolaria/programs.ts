@@ -1,11 +1,23 @@
-/** The compiled programs of the topologies a run passes through: one training step and one evaluation each. */
+/** The compiled programs of the topologies a run passes through: training step, evaluation, isolation monitor. */
 import type { Backend, Program } from "../engine/index.js";
-import type { Topology } from "../kasmina/index.js";
-import { localTracer, type OfTopology, type TopologyTracer, type TracingOptions } from "./tracer.js";
+import { type IsolationFailure, IsolationMonitor, type Topology } from "../kasmina/index.js";
+import { localTracer, type TopologyTracer, type TracingOptions } from "./tracer.js";
 
-export interface TopologyPrograms extends OfTopology<Program> {
+export interface TopologyPrograms {
   readonly topology: Topology;
+  readonly train: Program;
+  readonly evaluate: Program;
+  /** Undefined where no seed is isolated. */
+  readonly monitor: IsolationMonitor | undefined;
 }
+
+/** A topology that gets no program, because a seed of it could disturb the host. */
+export interface UnprovenTopology {
+  readonly topology: Topology;
+  readonly failure: IsolationFailure;
+}
+
+export type PreparedTopology = TopologyPrograms | UnprovenTopology;
 
 export interface ProgramsOptions extends TracingOptions {
   readonly backend: Backend;
@@ -23,7 +35,7 @@ export function topologyKey(topology: Topology): string {
 
 export class Programs {
   readonly #options: ProgramsOptions;
-  #prepared: { readonly key: string; readonly programs: Promise<TopologyPrograms> }[] = [];
+  #prepared: { readonly key: string; readonly programs: Promise<PreparedTopology> }[] = [];
 
   constructor(options: ProgramsOptions) {
     this.#options = options;
@@ -33,7 +45,7 @@ export class Programs {
    * The programs of a topology, compiled at the first call. The two used last are kept: the present topology and the
    * one that was asked for in advance; compiled code itself is cached by the back end.
    */
-  prepare(topology: Topology): Promise<TopologyPrograms> {
+  prepare(topology: Topology): Promise<PreparedTopology> {
     const key = topologyKey(topology);
     const known = this.#prepared.find((entry) => entry.key === key);
     const entry = known ?? { key, programs: this.#compile(topology) };
@@ -41,11 +53,14 @@ export class Programs {
     return entry.programs;
   }
 
-  async #compile(topology: Topology): Promise<TopologyPrograms> {
-    const { backend, tracer = localTracer } = this.#options;
+  async #compile(topology: Topology): Promise<PreparedTopology> {
+    const { backend, tracer = localTracer, monitor: options } = this.#options;
     const traced = await tracer.trace(topology, this.#options);
+    if (!traced.proof.proven) return { topology, failure: traced.proof };
     const train = await backend.compile(traced.train);
     const evaluate = await backend.compile(traced.evaluate);
-    return { topology, train, evaluate };
+    const monitor =
+      traced.probe && (await IsolationMonitor.compile(backend, topology, options, traced.probe));
+    return { topology, train, evaluate, monitor };
   }
 }

@@ -3,7 +3,7 @@ import type { TracedProgram } from "../engine/index.js";
 import type { SeedSite, Topology } from "../kasmina/index.js";
 import type { BlueprintParameters } from "../nn/index.js";
 import type { OptimizerId } from "./optimizers.js";
-import type { OfTopology } from "./tracer.js";
+import type { TracedTopology, TracingOptions } from "./tracer.js";
 
 /** An export of a module that another thread can import: the value itself, or what the function gives for `args`. */
 export interface ModuleSource {
@@ -25,20 +25,18 @@ export interface PlainSite extends Omit<SeedSite, "blueprint" | "parameters"> {
   readonly parameters: BlueprintParameters;
 }
 
-export interface TracingRequest {
+export interface TracingRequest extends Omit<TracingOptions, "optimizer"> {
   readonly id: number;
   readonly sites: readonly PlainSite[];
   readonly hostGradient: Topology["hostGradient"];
   readonly optimizer: OptimizerId;
-  readonly trainBatch: number;
-  readonly evaluationBatch: number;
 }
 
 /** A traced and lowered program without its definition, which holds functions. */
 export type PlainProgram = Omit<TracedProgram, "definition">;
 
 export type TracingAnswer =
-  | { readonly id: number; readonly programs: OfTopology<PlainProgram> }
+  | { readonly id: number; readonly programs: TracedTopology<PlainProgram> }
   | { readonly id: number; readonly problem: string };
 
 export function plainSite({ blueprint, ...site }: SeedSite): PlainSite {

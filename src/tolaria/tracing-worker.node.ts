@@ -6,7 +6,7 @@ import { lowerProgram } from "../engine/native/index.js";
 import type { Topology } from "../kasmina/index.js";
 import type { BlueprintRegistry, Host } from "../nn/index.js";
 import { OPTIMIZERS } from "./optimizers.js";
-import { definitionsOf } from "./tracer.js";
+import { traceTopology } from "./tracer.js";
 import type {
   ModuleSource,
   PlainProgram,
@@ -48,8 +48,7 @@ async function answer({ id, sites, hostGradient, ...options }: TracingRequest): 
       sites: sites.map(({ blueprintId, ...site }) => ({ ...site, blueprint: blueprints.get(blueprintId) })),
     };
     const optimizer = OPTIMIZERS[options.optimizer];
-    const { train, evaluate } = definitionsOf(topology, { ...options, optimizer });
-    return { id, programs: { train: prepare(train), evaluate: prepare(evaluate) } };
+    return { id, programs: traceTopology(topology, { ...options, optimizer }, prepare) };
   } catch (error) {
     return { id, problem: messageOf(error) };
   }

@@ -16,12 +16,15 @@ import type {
 } from "../contracts/index.js";
 import type { Backend } from "../engine/index.js";
 import {
+  type BlendWeights,
   blendControls,
   type EvaluationResult,
   installedTopology,
+  isBlended,
   isShadow,
   type Kasmina,
   type KasminaSnapshot,
+  monitoredRows,
   parameterSpecs,
   type SeedEvaluation,
   type SeedStepMeasurement,
@@ -34,6 +37,7 @@ import { type BlueprintRegistry, countHostParameters, type Host, initHost } from
 import { carryOut } from "./changes.js";
 import { evaluateRows } from "./evaluate.js";
 import { HyperControls, type HyperParameters } from "./hyper.js";
+import { IsolationGuard } from "./isolation-guard.js";
 import { ModelState } from "./model-state.js";
 import type { Optimizer } from "./optimizers.js";
 import { Programs, type TopologyPrograms } from "./programs.js";
@@ -140,6 +144,7 @@ export class Trainer {
   readonly model: ModelState;
   readonly #hyper: HyperControls;
   readonly #programs: Programs;
+  readonly #guard: IsolationGuard;
   #installed: TopologyPrograms | undefined;
   #step = 0;
   #flops = 0;
@@ -162,8 +167,14 @@ export class Trainer {
       optimizer,
       trainBatch: train.batch,
       evaluationBatch: heldOut.batch,
+      monitor: {
+        batch: train.batch,
+        rows: monitoredRows(train.batch),
+        coordinates: options.kasmina.config.isolation.sampleCoordinates,
+      },
       ...(options.tracer && { tracer: options.tracer }),
     });
+    this.#guard = new IsolationGuard(options.kasmina);
     this.model = new ModelState(backend, optimizer);
     if (options.resume) this.#resume(options.resume);
     else this.model.add(initHost(host, options.seed));
@@ -251,18 +262,21 @@ export class Trainer {
     const next = this.#options.kasmina.planned.find((change) => change.sequence > this.#plannedSequence);
     if (!next) return;
     this.#plannedSequence = next.sequence;
-    const topology = topologyAfter(this.#topologyOptions, this.#options.kasmina.seeds(), next);
+    const topology = topologyAfter(this.#topologyOptions, this.#guard.admitted(), next);
     if (topology) this.#programs.prepare(topology).catch(() => undefined); // told when it is installed
   }
 
-  /** Makes the programs of the present topology the ones that run. */
+  /** Makes the programs of the present topology the ones that run, without the seeds that isolation refuses. */
   async #install(): Promise<TopologyPrograms> {
     const { kasmina } = this.#options;
-    const topology = topologyOf(this.#topologyOptions, kasmina.seeds());
-    const programs = await this.#programs.prepare(topology);
+    let programs: TopologyPrograms | undefined;
+    while (!programs) {
+      const topology = topologyOf(this.#topologyOptions, this.#guard.admitted());
+      programs = this.#guard.admit(await this.#programs.prepare(topology), this.#step);
+    }
     if (programs !== this.#installed) {
       this.#installed = programs;
-      kasmina.recordTopology(installedTopology(topology));
+      kasmina.recordTopology(installedTopology(programs.topology));
     }
     return programs;
   }
@@ -275,15 +289,18 @@ export class Trainer {
 
   async #trainStep(): Promise<void> {
     const { kasmina, train } = this.#options;
-    const { train: program, topology } = await this.#install();
+    const programs = await this.#install();
+    const { train: program, topology } = programs;
     const { inputs, labels } = train.at(this.#step);
+    const batch = { x: inputs, y: labels };
     const blend = blendControls(topology, kasmina.seeds(), this.#step);
     const groups = ["host", ...topology.sites.map(({ seedId }) => seedId)];
     const controls = { ...blend.tensors, ...this.#hyper.at(this.#step, groups, this.#frozen) };
-    const outputs = await program.run(this.model.state, { x: inputs, y: labels }, controls);
+    this.#flops += await this.#guard.look(programs, this.model.state, batch, controls, this.#now);
+    const outputs = await program.run(this.model.state, batch, controls);
     this.#flops += program.traced.flops;
     const loss = numberOf(outputs.loss);
-    this.#record(topology, outputs, loss);
+    this.#record(topology, outputs, loss, blend.weights);
     if (!Number.isFinite(loss)) {
       throw new KasminaError(
         "loss_not_finite",
@@ -297,14 +314,25 @@ export class Trainer {
     if (onStep && this.#step % reportEverySteps === 0) onStep(this.#stepReport(loss));
   }
 
-  #record(topology: Topology, outputs: Readonly<Record<string, Tensor>>, loss: number): void {
+  #record(
+    topology: Topology,
+    outputs: Readonly<Record<string, Tensor>>,
+    loss: number,
+    weights: ReadonlyMap<string, BlendWeights>,
+  ): void {
     const { kasmina } = this.#options;
     const seeds = topology.sites
       .filter(({ part }) => part !== "grown")
-      .map(({ seedId }): [string, SeedStepMeasurement] => {
+      .map((site): [string, SeedStepMeasurement] => {
+        const { seedId } = site;
         const norm = outputs[`gradient_norm/${seedId}`];
-        const measured = { loss: numberOf(outputs[`loss/${seedId}`] ?? outputs.loss) };
-        return [seedId, norm ? { ...measured, gradientNorm: numberOf(norm) } : measured];
+        const blend = isBlended(site) ? weights.get(seedId) : undefined;
+        const measured = {
+          loss: numberOf(outputs[`loss/${seedId}`] ?? outputs.loss),
+          ...(norm && { gradientNorm: numberOf(norm) }),
+          ...(blend && { blend }),
+        };
+        return [seedId, measured];
       });
     kasmina.recordStep({ loss, seeds: Object.fromEntries(seeds) });
     kasmina.flushTelemetry(this.#now);

@@ -5,8 +5,8 @@ import type { Topology } from "../kasmina/index.js";
 import {
   definitionsOf,
   localTracer,
-  type OfTopology,
   type TopologyTracer,
+  type TracedTopology,
   type TracingOptions,
 } from "./tracer.js";
 import {
@@ -56,17 +56,19 @@ export class WorkerTracer implements TopologyTracer {
     this.#worker.on("exit", () => this.#fail("the tracing thread has ended"));
   }
 
-  async trace(topology: Topology, options: TracingOptions): Promise<OfTopology<TracedProgram>> {
+  async trace(topology: Topology, options: TracingOptions): Promise<TracedTopology> {
     const answer = await this.#ask(topology, options);
     if ("problem" in answer) {
       this.#onFallback(answer.problem);
       return localTracer.trace(topology, options);
     }
-    const { train, evaluate } = answer.programs;
+    const { train, evaluate, probe, proof } = answer.programs;
     const definitions = definitionsOf(topology, options);
     return {
       train: withDefinition(train, definitions.train),
       evaluate: withDefinition(evaluate, definitions.evaluate),
+      probe: probe && definitions.probe && withDefinition(probe, definitions.probe),
+      proof,
     };
   }
 
@@ -79,7 +81,7 @@ export class WorkerTracer implements TopologyTracer {
     if (this.#failure !== undefined) return Promise.resolve({ id, problem: this.#failure });
     return new Promise((resolve) => {
       this.#pending.set(id, resolve);
-      const { optimizer, trainBatch, evaluationBatch } = options;
+      const { optimizer, trainBatch, evaluationBatch, monitor } = options;
       this.#worker.postMessage({
         id,
         sites: sites.map(plainSite),
@@ -87,6 +89,7 @@ export class WorkerTracer implements TopologyTracer {
         optimizer: optimizer.id,
         trainBatch,
         evaluationBatch,
+        monitor,
       } satisfies TracingRequest);
     });
   }

@@ -107,7 +107,12 @@ export interface GrowResult {
   readonly wallSeconds: number;
   readonly seeds: readonly GrownSeed[];
   readonly commands: { readonly accepted: number; readonly rejected: number };
-  readonly isolationViolations: number;
+  /** Violations of this run, and the worst that the isolation monitor read. */
+  readonly isolation: {
+    readonly violations: number;
+    readonly maxLeakRatio: number;
+    readonly maxCosine: number;
+  };
   readonly checkpoint: GrowCheckpoint;
 }
 
@@ -137,7 +142,7 @@ export async function grow(options: GrowOptions): Promise<GrowResult> {
       wallSeconds,
       seeds: checkpoint.seeds,
       commands: run.counts,
-      isolationViolations: run.kasmina.seeds().reduce((sum, { stats }) => sum + stats.isolationViolations, 0),
+      isolation: { ...run.kasmina.isolation },
       checkpoint,
     };
   } finally {

@@ -262,6 +262,10 @@ function summarize(
     wall_s: result.wallSeconds + (alone?.wallSeconds ?? 0),
     seeds: result.seeds.map(reportSeed),
     commands: result.commands,
-    isolation: { violations: result.isolationViolations, max_leak_ratio: 0, max_cosine: 0 },
+    isolation: {
+      violations: result.isolation.violations,
+      max_leak_ratio: result.isolation.maxLeakRatio,
+      max_cosine: result.isolation.maxCosine,
+    },
   };
 }

@@ -76,13 +76,13 @@ describe.each(["wasm", "native"] as const)("the monitor on %s", (engine) => {
   });
 
   async function check(topology: Topology, alpha = 0.6, kernelFill?: number): Promise<IsolationReading[]> {
-    const monitor = await IsolationMonitor.prepare(backend, topology, OPTIONS);
+    const monitor = await IsolationMonitor.compile(backend, topology, OPTIONS);
     const state = backend.createState();
     state.write(parametersOf(topology, kernelFill));
-    const result = await monitor?.check(state, batchOf(topology.host), controlsOf(topology, alpha));
+    const { readings } = await monitor.check(state, batchOf(topology.host), controlsOf(topology, alpha));
     state.dispose();
-    monitor?.dispose();
-    return [...(result?.readings ?? [])];
+    monitor.dispose();
+    return [...readings];
   }
 
   describe.each(["detach", "flow"] as const)("hostGradient %s", (hostGradient) => {
@@ -131,11 +131,6 @@ describe.each(["wasm", "native"] as const)("the monitor on %s", (engine) => {
     expect(backend.stats.compiled + backend.stats.cacheHits).toBe(compiled + 1);
     await check(leaking("undetached", "detach"));
     expect(backend.stats.compiled + backend.stats.cacheHits).toBe(compiled + 3);
-  });
-
-  test("there is nothing to prepare where no seed is isolated", async () => {
-    const topology: Topology = { host, sites: [site("grown", "s1", "block1")], hostGradient: "detach" };
-    expect(await IsolationMonitor.prepare(backend, topology, OPTIONS)).toBeUndefined();
   });
 });
 

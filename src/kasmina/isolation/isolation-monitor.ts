@@ -1,9 +1,8 @@
 /** Runs the monitor's programs for one topology after another: a probe, and an inquiry only where the probe is not clean. */
 import type { Tensors } from "../../contracts/index.js";
-import { type Backend, type Program, type State, trace } from "../../engine/index.js";
+import { type Backend, type Program, type State, type TracedProgram, trace } from "../../engine/index.js";
 import type { Topology } from "../step/topology.js";
 import { inquiryProgram, type MonitorOptions, probeProgram } from "./monitor.js";
-import { isolatedSites } from "./places.js";
 import { cleanReadings, type IsolationReading, isClean, readInquiry } from "./reading.js";
 import { type CoordinateSample, sampleCoordinates } from "./sample.js";
 
@@ -40,15 +39,14 @@ export class IsolationMonitor {
     this.#probe = probe;
   }
 
-  /** Compiles the probe of a topology; undefined where no seed is isolated and so there is nothing to look at. */
-  static async prepare(
+  /** The monitor of a topology with at least one isolated seed; `probe` is its traced {@link probeProgram}. */
+  static async compile(
     backend: Backend,
     topology: Topology,
     options: MonitorOptions,
-  ): Promise<IsolationMonitor | undefined> {
-    if (isolatedSites(topology).length === 0) return undefined;
-    const probe = await backend.compile(trace(probeProgram(topology, options)));
-    return new IsolationMonitor(backend, topology, options, probe);
+    probe: TracedProgram = trace(probeProgram(topology, options)),
+  ): Promise<IsolationMonitor> {
+    return new IsolationMonitor(backend, topology, options, await backend.compile(probe));
   }
 
   /** Looks once. `batch` and `controls` are what the training step is fed; the state stays as it is. */

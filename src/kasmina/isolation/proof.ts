@@ -37,6 +37,9 @@ export type IsolationProof =
   | { readonly proven: true; readonly claims: readonly IsolationClaim[] }
   | IsolationFailure;
 
+/** What the proof looks at: a traced program without its definition, which may be in another thread. */
+export type WalkedProgram = Pick<TracedProgram, "inputs" | "outputs" | "ir">;
+
 /** Longest path that a message spells out; of a longer one it shows both ends. */
 const MAX_PATH = 16;
 
@@ -44,7 +47,7 @@ const MAX_PATH = 16;
  * Proves that the training step `traced` of a topology keeps its seeds isolated.
  * @param traced the traced `trainStepProgram`, or any program with the same state, controls and output names
  */
-export function proveIsolation(traced: TracedProgram, topology: Topology): IsolationProof {
+export function proveIsolation(traced: WalkedProgram, topology: Topology): IsolationProof {
   const branches = trace(branchProgram(topology));
   for (const site of sitesInOrder(topology)) {
     const failure =
@@ -63,7 +66,7 @@ function claimOf(topology: Topology, site: SeedSite): IsolationClaim {
 
 /** The first result of the step that depends on an isolated seed and must not. */
 function updateFailure(
-  traced: TracedProgram,
+  traced: WalkedProgram,
   topology: Topology,
   site: SeedSite,
 ): IsolationFailure | undefined {
@@ -93,7 +96,7 @@ function isForbidden(
 }
 
 /** What of the host a gradient could reach through the seed's branch. */
-function branchFailure(branches: TracedProgram, site: SeedSite): IsolationFailure | undefined {
+function branchFailure(branches: WalkedProgram, site: SeedSite): IsolationFailure | undefined {
   if (!isIsolated(site) || isBeside(site)) return undefined;
   const others = inputIds(branches, ({ role, name }) => role === "state" && !isStateOf(site, name));
   const reach = reachFrom(branches.ir, others, "stop_gradient");
@@ -104,14 +107,14 @@ function branchFailure(branches: TracedProgram, site: SeedSite): IsolationFailur
   return fail(site, path, `its branch passes a gradient to ${path[0]}`);
 }
 
-function weightFailure(branches: TracedProgram, site: SeedSite): IsolationFailure | undefined {
+function weightFailure(branches: WalkedProgram, site: SeedSite): IsolationFailure | undefined {
   const problem = isBlended(site) ? weightProblem(branches, site) : undefined;
   if (!problem) return undefined;
   return fail(site, [problem.control, problem.primitive], "its blend weight is not an input alone");
 }
 
 /** From the name of the input where a reached value comes from, primitive by primitive. */
-function wayTo(traced: TracedProgram, reach: Reach, atom: Atom): string[] {
+function wayTo(traced: WalkedProgram, reach: Reach, atom: Atom): string[] {
   const source = traced.ir.inputs.findIndex(({ id }) => id === reach.sourceOf(atom));
   return [traced.inputs[source]?.name ?? "input", ...reach.pathTo(atom)];
 }
@@ -131,7 +134,7 @@ function abridged(path: readonly string[]): string {
   return shown.join(" → ");
 }
 
-function inputIds(traced: TracedProgram, chosen: (input: ProgramInput) => boolean): number[] {
+function inputIds(traced: WalkedProgram, chosen: (input: ProgramInput) => boolean): number[] {
   return traced.ir.inputs.flatMap(({ id }, i) => {
     const input = traced.inputs[i];
     return input && chosen(input) ? [id] : [];

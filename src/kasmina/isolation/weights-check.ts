@@ -9,6 +9,8 @@ const VIEWS: ReadonlySet<string> = new Set(["reshape", "broadcast", "transpose",
 /** What the blend itself may do to k or h before the weight. */
 const SUMS: ReadonlySet<string> = new Set([...VIEWS, "add", "neg"]);
 
+type Branches = Pick<TracedProgram, "inputs" | "outputs" | "ir">;
+
 /** Why the weights of a blended seed are not free of activations: the primitive that stands in the way. */
 export interface WeightProblem {
   readonly control: string;
@@ -19,7 +21,7 @@ export interface WeightProblem {
  * Undefined where each weight of `site` is a control input per channel whose every use, in the program of
  * `branchProgram`, is a product with the seed's k (or, for the host's weight, with h) and with nothing else.
  */
-export function weightProblem(branches: TracedProgram, site: SeedSite): WeightProblem | undefined {
+export function weightProblem(branches: Branches, site: SeedSite): WeightProblem | undefined {
   const k = outputAtom(branches, seamKernel(site));
   const h = outputAtom(branches, seamInput(site));
   return (
@@ -28,7 +30,7 @@ export function weightProblem(branches: TracedProgram, site: SeedSite): WeightPr
 }
 
 function checkWeight(
-  branches: TracedProgram,
+  branches: Branches,
   control: string,
   weighed: readonly (Atom | undefined)[],
 ): WeightProblem | undefined {
@@ -48,7 +50,7 @@ function checkWeight(
   return misuse && { control, primitive: misuse.primitive };
 }
 
-function outputAtom(traced: TracedProgram, name: string): Atom | undefined {
+function outputAtom(traced: Branches, name: string): Atom | undefined {
   return traced.ir.outputs[traced.outputs.findIndex((output) => output.name === name)];
 }
 
