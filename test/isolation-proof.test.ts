@@ -104,30 +104,30 @@ describe("the proof fails", () => {
     });
   });
 
-  test.each(["detach", "flow"] as const)(
-    "for a blueprint that drops the detach or shares a host parameter (%s)",
-    (hostGradient) => {
-      const prove = (pick: "honest" | "undetached" | "sharing") => {
-        const hole = openHole();
-        const sites = [site("shadowing", "s0", "block2"), site("blending", "s1", "block1", hole[pick])];
-        const topology: Topology = { host: hole.host, sites, hostGradient };
-        return proveIsolation(step(topology), topology);
-      };
-      expect(prove("honest")).toMatchObject({ proven: true });
-      expect(prove("undetached")).toMatchObject({
-        proven: false,
-        seedId: "s1",
-        message: expect.stringMatching(
-          /^seed s1 \(undetached in block1, blending\) is not isolated: its branch passes a gradient to host\/stem\/w: host\/stem\/w → .+ → add → mul → k$/,
-        ),
-      });
-      expect(prove("sharing")).toMatchObject({
-        proven: false,
-        seedId: "s1",
-        message: expect.stringContaining("its branch passes a gradient to host/block1/up"),
-      });
-    },
-  );
+  test.each([
+    "detach",
+    "flow",
+  ] as const)("for a blueprint that drops the detach or shares a host parameter (%s)", (hostGradient) => {
+    const prove = (pick: "honest" | "undetached" | "sharing") => {
+      const hole = openHole();
+      const sites = [site("shadowing", "s0", "block2"), site("blending", "s1", "block1", hole[pick])];
+      const topology: Topology = { host: hole.host, sites, hostGradient };
+      return proveIsolation(step(topology), topology);
+    };
+    expect(prove("honest")).toMatchObject({ proven: true });
+    expect(prove("undetached")).toMatchObject({
+      proven: false,
+      seedId: "s1",
+      message: expect.stringMatching(
+        /^seed s1 \(undetached in block1, blending\) is not isolated: its branch passes a gradient to host\/stem\/w: host\/stem\/w → .+ → add → mul → k$/,
+      ),
+    });
+    expect(prove("sharing")).toMatchObject({
+      proven: false,
+      seedId: "s1",
+      message: expect.stringContaining("its branch passes a gradient to host/block1/up"),
+    });
+  });
 });
 
 describe("blend weights are inputs", () => {

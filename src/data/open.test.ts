@@ -194,14 +194,18 @@ describe("csv files", () => {
   });
 });
 
-test.each(["", "mnst", "idx:", "csv", "spirals:5", "mnist:x"])(
-  "the unknown name %j is refused with the known ones",
-  async (name) => {
-    const error = await failure(name);
-    expect(error.code).toBe("invalid_argument");
-    expect(error.message).toContain("use one of mnist, idx:<dir>, csv:<file>?label=<column>, spirals");
-  },
-);
+test.each([
+  "",
+  "mnst",
+  "idx:",
+  "csv",
+  "spirals:5",
+  "mnist:x",
+])("the unknown name %j is refused with the known ones", async (name) => {
+  const error = await failure(name);
+  expect(error.code).toBe("invalid_argument");
+  expect(error.message).toContain("use one of mnist, idx:<dir>, csv:<file>?label=<column>, spirals");
+});
 
 test("an unknown option of a data name is refused", async () => {
   expect((await failure("spirals?turns=3")).message).toBe(
