@@ -29,7 +29,7 @@ async function setup() {
   const catalog = await Catalog.open(root);
   const prewarm = enginePrewarmer(backend, { batch: 2, runs: 3 });
   const builder = new KernelBuilder({ catalog, blueprints: builtinBlueprints, prewarm, creator: "test" });
-  const worker = await KernelWorker.open({ messages: bus, catalog, builder });
+  const worker = await KernelWorker.open({ messages: bus, builder });
   const events: KernelEvent[] = [];
   const cache = new KernelCache(new BlueprintLocks());
   const prefetch = await KernelPrefetch.open({
@@ -152,7 +152,7 @@ describe("a kernel asked for over the bus", () => {
     await expect(lost).rejects.toMatchObject({ details: { reason: "timeout" } });
     const prewarm = enginePrewarmer(backend, { batch: 2, runs: 3 });
     const builder = new KernelBuilder({ catalog, blueprints: builtinBlueprints, prewarm, creator: "test" });
-    const worker = await KernelWorker.open({ messages: bus, catalog, builder });
+    const worker = await KernelWorker.open({ messages: bus, builder });
     closers.push(
       () => bus.close(),
       () => worker.close(),
@@ -170,10 +170,10 @@ describe("a kernel asked for over the bus", () => {
   });
 
   test("a worker that closes leaves its requests to the next one", async () => {
-    const { bus, catalog, builder, worker, fetch } = await setup();
+    const { bus, builder, worker, fetch } = await setup();
     await worker.close();
     const waiting = fetch(requestOf());
-    const next = await KernelWorker.open({ messages: bus, catalog, builder });
+    const next = await KernelWorker.open({ messages: bus, builder });
     closers.push(() => next.close());
     expect((await waiting).blueprintId).toBe("mlp-residual");
   });

@@ -1,9 +1,17 @@
 /** Builds kernels of blueprints: initial weights, prewarmed, published. What was built before is found, not built again. */
 import { KasminaError } from "../base/index.js";
 import { type BlueprintRegistry, initKernel, resolveParameters } from "../nn/index.js";
-import { type Origin, packArtifact } from "./artifact.js";
+import { type Origin, type Prewarm, packArtifact } from "./artifact.js";
 import type { KernelCandidate, Prewarmer } from "./prewarm.js";
 import type { ArtifactQuery, Catalog, CatalogEntry } from "./store.js";
+
+/** Latencies remembered, by artifact. */
+const REMEMBERED_LATENCIES = 256;
+
+/** An artifact, and how long it takes on this machine. */
+export interface ProvidedKernel extends CatalogEntry {
+  readonly prewarm: Prewarm;
+}
 
 export interface KernelBuilderOptions {
   readonly catalog: Catalog;
@@ -16,7 +24,9 @@ export interface KernelBuilderOptions {
 export class KernelBuilder {
   readonly #options: KernelBuilderOptions;
   /** Under way, by what they are of. */
-  readonly #building = new Map<string, Promise<CatalogEntry>>();
+  readonly #building = new Map<string, Promise<ProvidedKernel>>();
+  /** What was measured here, by artifact id. */
+  readonly #measured = new Map<string, Prewarm>();
   #built = 0;
 
   constructor(options: KernelBuilderOptions) {
@@ -33,7 +43,7 @@ export class KernelBuilder {
    * share one build.
    * Rejects with KasminaError `invalid_argument` for what no kernel can be of.
    */
-  provide(wanted: ArtifactQuery): Promise<CatalogEntry> {
+  provide(wanted: ArtifactQuery): Promise<ProvidedKernel> {
     const { blueprintId, slotShape, parameters, initSeed } = wanted;
     const key = JSON.stringify([blueprintId, slotShape, Object.entries(parameters).sort(), initSeed]);
     const known = this.#building.get(key);
@@ -43,8 +53,13 @@ export class KernelBuilder {
     return building;
   }
 
+  /** The one artifact, verified and tried on this machine. Rejects with KasminaError `io` or `corrupt`. */
+  async provideExact(blueprintId: string, sha256: string): Promise<ProvidedKernel> {
+    return this.#measure(await this.#options.catalog.get(blueprintId, sha256));
+  }
+
   /** Tries given weights and publishes them. */
-  async publish(candidate: KernelCandidate, origin: Origin): Promise<CatalogEntry> {
+  async publish(candidate: KernelCandidate, origin: Origin): Promise<ProvidedKernel> {
     const { blueprint, parameters, slotShape, tensors } = candidate;
     const prewarm = await this.#options.prewarm(candidate);
     const artifact = packArtifact({
@@ -57,10 +72,17 @@ export class KernelBuilder {
       creator: this.#options.creator,
       origin,
     });
-    return this.#options.catalog.publish(artifact);
+    const entry = await this.#options.catalog.publish(artifact);
+    this.#remember(entry.sha256, prewarm);
+    return { ...entry, prewarm };
   }
 
-  async #findOrBuild({ blueprintId, slotShape, parameters, initSeed }: ArtifactQuery): Promise<CatalogEntry> {
+  async #findOrBuild({
+    blueprintId,
+    slotShape,
+    parameters,
+    initSeed,
+  }: ArtifactQuery): Promise<ProvidedKernel> {
     const blueprint = this.#options.blueprints.get(blueprintId);
     const resolved = resolveParameters(blueprint, parameters);
     if (!blueprint.supports(slotShape))
@@ -74,12 +96,32 @@ export class KernelBuilder {
       parameters: resolved,
       initSeed,
     });
-    if (found) return found;
+    if (found) return this.#measure(found);
     const tensors = initKernel(blueprint, slotShape, resolved, initSeed);
     const startsAtZero = blueprint.form === "delta";
     const candidate = { blueprint, parameters: resolved, slotShape, tensors, startsAtZero };
     const entry = await this.publish(candidate, { kind: "built", initSeed });
     this.#built++;
     return entry;
+  }
+
+  /** The manifest's figures are those of the machine that built it; the gates want this one's. */
+  async #measure(entry: CatalogEntry): Promise<ProvidedKernel> {
+    const { catalog, blueprints, prewarm } = this.#options;
+    const known = this.#measured.get(entry.sha256);
+    if (known) return { ...entry, prewarm: known };
+    const { tensors } = await catalog.read(entry.ref, entry.sha256);
+    const { blueprint: id, parameters, slotShape, origin } = entry.manifest;
+    const blueprint = blueprints.get(id);
+    const startsAtZero = origin.kind === "built" && blueprint.form === "delta";
+    const measured = await prewarm({ blueprint, parameters, slotShape, tensors, startsAtZero });
+    this.#remember(entry.sha256, measured);
+    return { ...entry, prewarm: measured };
+  }
+
+  #remember(sha256: string, prewarm: Prewarm): void {
+    this.#measured.set(sha256, prewarm);
+    const [oldest = ""] = this.#measured.keys();
+    if (this.#measured.size > REMEMBERED_LATENCIES) this.#measured.delete(oldest);
   }
 }

@@ -9,7 +9,7 @@ export {
   packArtifact,
 } from "./artifact.js";
 export { readArtifactFolder } from "./artifact-folder.js";
-export { KernelBuilder, type KernelBuilderOptions } from "./builder.js";
+export { KernelBuilder, type KernelBuilderOptions, type ProvidedKernel } from "./builder.js";
 export { enginePrewarmer, type KernelCandidate, type Prewarmer, type PrewarmOptions } from "./prewarm.js";
 export {
   type ArtifactQuery,

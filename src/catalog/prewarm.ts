@@ -25,16 +25,19 @@ export type Prewarmer = (candidate: KernelCandidate) => Promise<Prewarm>;
 export interface PrewarmOptions {
   /** Examples in a forward pass. Default 32. */
   readonly batch?: number;
-  /** Timed passes, after two that are not. Default 20. */
+  /** Timed passes, after two that are not. Default 40. */
   readonly runs?: number;
+  /** Time after which no further pass is begun, though at least five are timed. Default 250. */
+  readonly budgetMs?: number;
   readonly clock?: Clock;
 }
 
 const WARM_UP_RUNS = 2;
+const MIN_RUNS = 5;
 
 /** Prewarms on a back end. */
 export function enginePrewarmer(backend: Backend, options: PrewarmOptions = {}): Prewarmer {
-  const { batch = 32, runs = 20, clock = systemClock } = options;
+  const { batch = 32, runs = 40, budgetMs = 250, clock = systemClock } = options;
   return async (candidate) => {
     const program = await backend.compile(trace(forwardPass(candidate, batch)));
     const state = backend.createState();
@@ -46,12 +49,17 @@ export function enginePrewarmer(backend: Backend, options: PrewarmOptions = {}):
         shape,
         Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => random.normal()),
       );
+      const pass = async (): Promise<ArrayLike<number>> =>
+        (await program.run(state, { h }, {})).k?.data ?? [];
+      for (let run = 0; run < WARM_UP_RUNS; run++) checkOutput(candidate, await pass());
       const latenciesMs: number[] = [];
-      for (let run = 0; run < WARM_UP_RUNS + runs; run++) {
+      const firstMs = clock.monotonicMs();
+      const mayGoOn = (): boolean =>
+        latenciesMs.length < MIN_RUNS || clock.monotonicMs() - firstMs < budgetMs;
+      while (latenciesMs.length < runs && mayGoOn()) {
         const startMs = clock.monotonicMs();
-        const { k } = await program.run(state, { h }, {});
-        if (run >= WARM_UP_RUNS) latenciesMs.push(clock.monotonicMs() - startMs);
-        else checkOutput(candidate, k?.data ?? []);
+        await pass();
+        latenciesMs.push(clock.monotonicMs() - startMs);
       }
       return { ...percentiles(latenciesMs), batch, engine: backend.name };
     } finally {

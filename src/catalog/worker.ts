@@ -10,12 +10,10 @@ import {
   type MessagePort,
   type Subscription,
 } from "../contracts/index.js";
-import type { KernelBuilder } from "./builder.js";
-import type { Catalog, CatalogEntry } from "./store.js";
+import type { KernelBuilder, ProvidedKernel } from "./builder.js";
 
 export interface KernelWorkerOptions {
   readonly messages: MessagePort;
-  readonly catalog: Catalog;
   readonly builder: KernelBuilder;
   readonly clock?: Clock;
   /** Workers of one group share the requests. Default `catalog`. */
@@ -89,22 +87,25 @@ export class KernelWorker {
     }
   }
 
-  async #supply(request: KernelRequest): Promise<CatalogEntry> {
+  async #supply(request: KernelRequest): Promise<ProvidedKernel> {
     const { blueprintId, parameters, slot, artifactSha256, initSeed = 0, trainingRunId } = request;
     if (trainingRunId.trim() === "")
       throw new KasminaError("invalid_argument", "the request names no training run");
-    if (artifactSha256 !== undefined) return this.#options.catalog.get(blueprintId, artifactSha256);
+    if (artifactSha256 !== undefined) return this.#options.builder.provideExact(blueprintId, artifactSha256);
     return this.#options.builder.provide({ blueprintId, parameters, slotShape: slot.shape, initSeed });
   }
 
-  async #answerReady({ requestId }: KernelRequest, { ref, sha256, manifest }: CatalogEntry): Promise<void> {
+  async #answerReady(
+    { requestId }: KernelRequest,
+    { ref, sha256, manifest, prewarm }: ProvidedKernel,
+  ): Promise<void> {
     const ready = encodeKernelReady({
       requestId,
       blueprintId: manifest.blueprint,
       artifactRef: ref,
       sha256,
-      prewarmP50Ms: manifest.prewarm.p50Ms,
-      prewarmP95Ms: manifest.prewarm.p95Ms,
+      prewarmP50Ms: prewarm.p50Ms,
+      prewarmP95Ms: prewarm.p95Ms,
       fallbackUsed: false,
     });
     await this.#options.messages.publish(KERNEL_TOPICS.ready, ready);

@@ -85,6 +85,8 @@ export interface Kernel {
 export interface KernelSource {
   /** Rejects with a DependencyViolationError when the kernel cannot be had; `signal` gives the request up. */
   fetch(request: KernelRequest, signal: AbortSignal): Promise<Kernel>;
+  /** Drops every cached kernel; left out where none is cached. Never throws. */
+  forget?(): void;
 }
 
 /** A measured value and the standard error of it. */

@@ -71,6 +71,11 @@ export class KernelFetches {
     fetch?.abort.abort();
   }
 
+  /** Has the source drop what it keeps in memory. */
+  forgetCached(): void {
+    this.#options.source.forget?.();
+  }
+
   cancelAll(): void {
     for (const seedId of this.seedIds) this.cancel(seedId);
   }
@@ -91,7 +96,8 @@ export class KernelFetches {
       resolve({
         error: new DependencyViolationError(message, { details: { requestId: request.requestId } }),
       });
-      abort.abort();
+      // So that the source tells a timeout, not a cancellation.
+      abort.abort(new KasminaError("timeout", message));
     }, deadlineMs);
     return { passed, timer };
   }

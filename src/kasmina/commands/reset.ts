@@ -14,6 +14,7 @@ export function handleReset(context: CommandContext, order: ResetCommand): Handl
   if (!scope) return refused("unknown_scope", undefined, `reset scope ${order.scope} is unknown`);
   if (scope === "teacher" && !state.teacher.teacher) return refused("no_teacher");
   state.fetches.cancelAll();
+  state.fetches.forgetCached();
   state.plan.clear();
   context.resetLedger();
   state.plan.add(now.step, { kind: "reset", scope });

@@ -517,6 +517,29 @@ describe("limits and closing", () => {
     expectIdle();
   });
 
+  test("a caller that gives up because its own time is over is told as a timeout", async () => {
+    const { fetch, names, prefetch, expectIdle } = await setup();
+    const controller = new AbortController();
+    const kernel = fetch(requestOf(), controller.signal);
+    await settle();
+    controller.abort(new KasminaError("timeout", "too late"));
+    await expect(kernel).rejects.toMatchObject({ details: { reason: "timeout" } });
+    expect(names().at(-1)).toBe("prefetch_timeout CRITICAL");
+    expect(prefetch.stats.requests).toMatchObject({ timeout: 1, canceled: 0 });
+    await settle();
+    expectIdle();
+  });
+
+  test("forgetting empties the cache", async () => {
+    const { messages, fetch, cache, prefetch } = await setup();
+    messages.onPublish = (request) => messages.ready(request);
+    await fetch(requestOf());
+    expect(cache.stats.size).toBe(1);
+    prefetch.forget();
+    await settle();
+    expect(cache.stats.size).toBe(0);
+  });
+
   test.each([
     ["lets go", async () => {}],
     ["never lets go", never],

@@ -123,7 +123,8 @@ export class KernelPrefetch implements KernelSource {
   /**
    * A kernel of the caller's own.
    * Rejects with DependencyViolationError, its `details.reason` from {@link FetchReason}, where it cannot be had; with
-   * KasminaError `canceled` where `signal` or `close` gave it up.
+   * KasminaError `canceled` where `signal` or `close` gave it up. A signal that aborts with a KasminaError `timeout` is the
+   * caller's own deadline, and told as one.
    */
   async fetch(request: KernelRequest, signal: AbortSignal): Promise<Kernel> {
     const problem = requestProblem(request, this.#blueprints);
@@ -145,9 +146,7 @@ export class KernelPrefetch implements KernelSource {
       case "completed":
         return this.#succeed(request, outcome.value, waitedMs);
       case "timed_out":
-        this.#requests.timeout++;
-        this.#report("prefetch_timeout", "CRITICAL", request, { waited_ms: waitedMs });
-        throw violation(request, "timeout", `no kernel within ${this.#deadlineMs} ms`);
+        throw this.#timeOut(request, waitedMs);
       case "failed":
         throw this.#fail(request, FetchFailure.from(outcome.error), waitedMs);
       case "rejected":
@@ -155,10 +154,14 @@ export class KernelPrefetch implements KernelSource {
           throw this.#fail(request, new FetchFailure("overloaded", "too many requests wait"), waitedMs);
         throw this.#giveUp(request, waitedMs);
       case "canceled":
-        throw this.#giveUp(request, waitedMs);
+        throw isTimeout(signal) ? this.#timeOut(request, waitedMs) : this.#giveUp(request, waitedMs);
       default:
         return outcome satisfies never;
     }
+  }
+
+  forget(): void {
+    void this.#options.cache.reset();
   }
 
   /** Cancels every request, each with its event. Returns within a second, whatever the bus does. */
@@ -231,6 +234,12 @@ export class KernelPrefetch implements KernelSource {
     return violation(request, failure.reason, failure.message, failure);
   }
 
+  #timeOut(request: KernelRequest, waitedMs: number): KasminaError {
+    this.#requests.timeout++;
+    this.#report("prefetch_timeout", "CRITICAL", request, { waited_ms: waitedMs });
+    return violation(request, "timeout", `no kernel within ${Math.round(waitedMs)} ms`);
+  }
+
   #giveUp(request: KernelRequest, waitedMs: number): KasminaError {
     this.#requests.canceled++;
     this.#report("prefetch_canceled", "WARNING", request, { waited_ms: waitedMs });
@@ -283,6 +292,10 @@ export class KernelPrefetch implements KernelSource {
       },
     });
   }
+}
+
+function isTimeout({ reason }: AbortSignal): boolean {
+  return reason instanceof KasminaError && reason.code === "timeout";
 }
 
 function violation(
