@@ -26,6 +26,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "show what a run folder holds, and check it",
     load: async () => (await import("./inspect.js")).addInspect,
   },
+  export: {
+    summary: "write the grown network as ONNX or safetensors",
+    load: async () => (await import("./export.js")).addExport,
+  },
 };
 
 /** Runs one command line, without `node` and the script. Returns the exit code; prints every error itself. */

@@ -59,6 +59,7 @@ export { alphaSteps, type KernelFacts, type PerformanceStatus, type Seed, type S
 export { type KasminaSnapshot, snapshotFromJson, snapshotToJson } from "./snapshot.js";
 export { type EvaluationResult, EvaluationSums, evaluationProgram } from "./step/evaluation.js";
 export { blendControlSpecs, forward, hostWeightControl, seedWeightControl } from "./step/forward.js";
+export { forwardProgram } from "./step/forward-program.js";
 export { globalNorm, lookupIn, type StepGradients, stepGradients } from "./step/gradients.js";
 export { prewarmBatch, prewarmProgram } from "./step/prewarm.js";
 export {

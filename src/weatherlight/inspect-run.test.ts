@@ -17,6 +17,8 @@ const network: NetworkMeta = {
   epoch: 2,
   host: {
     id: "resmlp",
+    input_shape: [2],
+    classes: 3,
     blocks: [
       { name: "stem", output_shape: [4], slot: false },
       { name: "block1", output_shape: [4], slot: true },

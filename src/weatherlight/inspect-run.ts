@@ -12,6 +12,8 @@ const networkSchema = z.object({
   epoch: z.number(),
   host: z.object({
     id: z.string(),
+    input_shape: z.array(z.number()),
+    classes: z.number(),
     blocks: z.array(z.object({ name: z.string(), output_shape: z.array(z.number()), slot: z.boolean() })),
   }),
   seeds: z.array(

@@ -200,6 +200,8 @@ function checkpointMeta(run: OpenRun, checkpoint: GrowCheckpoint) {
     epoch,
     host: {
       id: run.host.id,
+      input_shape: [...run.host.inputShape],
+      classes: run.host.classes,
       blocks: run.host.blocks.map(({ name, outputShape, slot = false }) => ({
         name,
         output_shape: [...outputShape],
