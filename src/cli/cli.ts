@@ -30,6 +30,30 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "write the grown network as ONNX or safetensors",
     load: async () => (await import("./export.js")).addExport,
   },
+  status: {
+    summary: "show what a running trainer is doing",
+    load: async () => (await import("./status.js")).addStatus,
+  },
+  seed: {
+    summary: "germinate, advance, fossilize, cull, pause or resume a seed of a running trainer",
+    load: async () => (await import("./seed.js")).addSeed,
+  },
+  optimizer: {
+    summary: "change learning rate, momentum or weight decay of a running trainer",
+    load: async () => (await import("./optimizer.js")).addOptimizer,
+  },
+  emergency: {
+    summary: "pause growth, freeze seeds or halt a running trainer",
+    load: async () => (await import("./emergency.js")).addEmergency,
+  },
+  reset: {
+    summary: "clear the seed registry or the teacher of a running trainer",
+    load: async () => (await import("./reset.js")).addReset,
+  },
+  keys: {
+    summary: "make and list the keys that sign commands",
+    load: async () => (await import("./keys.js")).addKeys,
+  },
 };
 
 /** Runs one command line, without `node` and the script. Returns the exit code; prints every error itself. */

@@ -231,6 +231,11 @@ export class Trainer {
     return result;
   }
 
+  /** Steps done, and the epoch under way, from 0. */
+  get position(): { readonly step: number; readonly epoch: number } {
+    return this.#now;
+  }
+
   get #now(): { step: number; epoch: number } {
     return { step: this.#step, epoch: Math.floor(this.#step / this.#options.train.stepsPerEpoch) };
   }

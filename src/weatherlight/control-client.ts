@@ -97,19 +97,23 @@ function addressOf(runFolder: string): ControlAddress {
   return address;
 }
 
+/** The address that a live process left in a run folder; undefined where there is none. */
 function readAddress(folder: string): ControlAddress | undefined {
   try {
     const address = JSON.parse(readFileSync(join(folder, ADDRESS_FILE), "utf8")) as ControlAddress;
-    process.kill(address.pid, 0);
-    return address;
-  } catch (error) {
-    // A process that is there but is not ours answers EPERM.
-    return (error as NodeJS.ErrnoException).code === "EPERM" ? readPlain(folder) : undefined;
+    return isAlive(address.pid) ? address : undefined;
+  } catch {
+    return undefined;
   }
 }
 
-function readPlain(folder: string): ControlAddress {
-  return JSON.parse(readFileSync(join(folder, ADDRESS_FILE), "utf8")) as ControlAddress;
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    // A process that is there but is not ours answers EPERM.
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
 }
 
 function foldersOf(folder: string): string[] {

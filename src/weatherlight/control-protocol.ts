@@ -30,8 +30,6 @@ export interface RunStatus
   > {
   /** The emergency level that is on; null where none is. */
   readonly emergency: string | null;
-  /** Of the last report; null before the first. */
-  readonly loss: number | null;
 }
 
 export type ControlResponse =

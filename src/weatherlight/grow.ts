@@ -13,7 +13,13 @@ import {
 } from "../contracts/index.js";
 import { OrderedBatches, ShuffledBatches } from "../data/index.js";
 import type { Backend } from "../engine/index.js";
-import { Kasmina, type KasminaConfig, parseConfig, type Seed } from "../kasmina/index.js";
+import {
+  type CommandJournal,
+  Kasmina,
+  type KasminaConfig,
+  parseConfig,
+  type Seed,
+} from "../kasmina/index.js";
 import { type BlueprintRegistry, builtinBlueprints, type Host, slotsOf } from "../nn/index.js";
 import { PlateauPolicy, type Policy, Tamiyo } from "../tamiyo/index.js";
 import {
@@ -30,6 +36,7 @@ import {
 } from "../tolaria/index.js";
 import { BuiltKernels } from "./built-kernels.js";
 import { CommandQueue } from "./command-queue.js";
+import type { RunControl } from "./control-server.js";
 import { Turns, takingTurns } from "./turns.js";
 
 /** Rows of an evaluation batch; the last one is padded. */
@@ -62,6 +69,12 @@ export interface GrowOptions {
   readonly config?: KasminaConfig;
   readonly clock?: Clock;
   readonly signal?: AbortSignal;
+  /** Commands are signed and verified with these. Default: one key of the run's own, known to nobody else. */
+  readonly keys?: KeyRing;
+  /** Default: in memory. */
+  readonly journal?: CommandJournal;
+  /** Hears, before the first step, how others than the policy reach this run. */
+  readonly onControl?: (control: RunControl) => void;
   /** Steps between reports. Default: 20 an epoch. */
   readonly reportEverySteps?: number;
   readonly onStep?: (report: StepReport) => void;
@@ -187,7 +200,7 @@ function assemble(
     blueprints = builtinBlueprints,
   } = options;
   const turns = new Turns();
-  const keys = new KeyRing([{ id: "run", secret: globalThis.crypto.getRandomValues(new Uint8Array(32)) }]);
+  const keys = options.keys ?? ownKeys();
   const counts = { accepted: 0, rejected: 0 };
   const commands = new CommandQueue(({ status }) => {
     if (status === "applied") counts.accepted++;
@@ -203,6 +216,7 @@ function assemble(
     keys,
     telemetry: { emit: (packet) => forward(packet, options) },
     kernels,
+    ...(options.journal && { journal: options.journal }),
   });
   const policy = options.policy === undefined ? defaultPolicy(host, blueprints) : options.policy;
   const signer = new CommandSigner({ keys, clock });
@@ -242,12 +256,36 @@ function assemble(
     ...(options.onStep && { onStep: options.onStep }),
     ...(options.onEpoch && { onEpoch: options.onEpoch }),
   });
+  options.onControl?.(controlOf(options, kasmina, commands, trainer));
   const prewarm = (): Promise<void> =>
     kernels.prewarm(
       policy?.candidates ?? [],
       slotsOf(host).map(({ shape }) => shape),
     );
   return { prewarm, trainer, kasmina, tamiyo, counts, gains };
+}
+
+/** A key that nobody else has. */
+function ownKeys(): KeyRing {
+  return new KeyRing([{ id: "run", secret: globalThis.crypto.getRandomValues(new Uint8Array(32)) }]);
+}
+
+function controlOf(
+  { runId, epochs }: GrowOptions,
+  kasmina: Kasmina,
+  commands: CommandQueue,
+  trainer: Trainer,
+): RunControl {
+  return {
+    send: (envelope, onOutcome) => commands.send(envelope, onOutcome),
+    status: () => ({
+      trainingRunId: runId,
+      ...trainer.position,
+      epochs,
+      emergency: kasmina.emergency ?? null,
+      ...kasmina.describe(trainer.position.step),
+    }),
+  };
 }
 
 function restorePolicy(

@@ -12,6 +12,7 @@ import { defaultPolicy, type GrowCheckpoint, type GrowOptions, type GrowResult, 
 import { type GrowthConfig, parseGrowthConfig } from "./growth-config.js";
 import type { GrowthCallbacks, GrowthLine, Phase, Summary } from "./growth-lines.js";
 import type { NetworkMeta } from "./inspect-run.js";
+import { RunAccess } from "./run-access.js";
 
 /** What a configuration comes to, once its data and engine are open. */
 interface OpenRun {
@@ -22,6 +23,8 @@ interface OpenRun {
   readonly backend: Backend;
   readonly tracer: WorkerTracer | undefined;
   readonly policy: Policy | null;
+  /** Undefined where the run has no folder. */
+  readonly access: RunAccess | undefined;
   readonly signal: AbortSignal | undefined;
   readonly tell: (line: GrowthLine) => void;
 }
@@ -47,13 +50,16 @@ export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {
     callbacks.onLine?.(line);
   };
   const tracer = backend.name === "native" ? traceBeside(config, dataset, tell) : undefined;
+  let access: RunAccess | undefined;
   try {
+    access = folder && new RunAccess(folder.path, runId, (text) => tell({ type: "notice", text }));
     tell({ type: "notice", text: `engine ${reason}` });
     return await train(
-      { runId, config, dataset, host, backend, tracer, policy, signal: callbacks.signal, tell },
+      { runId, config, dataset, host, backend, tracer, policy, access, signal: callbacks.signal, tell },
       folder,
     );
   } finally {
+    await access?.close();
     await tracer?.close();
     folder?.close();
     await backend.dispose();
@@ -79,6 +85,7 @@ async function train(run: OpenRun, folder: RunFolder | undefined): Promise<Summa
   const { config } = run;
   const result = await grow({
     ...growOptions(run, "grow"),
+    ...(run.access && { keys: run.access.keys, journal: run.access.journal, onControl: run.access.listen }),
     onCheckpoint: async (checkpoint) => {
       await folder?.writeCheckpoint({ tensors: checkpoint.tensors, meta: checkpointMeta(run, checkpoint) });
     },

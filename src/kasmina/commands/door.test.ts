@@ -148,7 +148,8 @@ describe("every rejection", () => {
     const edges: Changes[] = [{ ageMs: 60_000 }, { ageMs: -5_000 }, { draft: { commandId: "é".repeat(64) } }];
     for (const [at, edge] of edges.entries()) {
       const nonce = new Uint8Array(16).fill(10 + at);
-      expect(run.handle(run.deliver(signed(run, { ...edge, nonce }))).status).toBe("applied");
+      const draft = { commandId: `c${at}`, ...edge.draft };
+      expect(run.handle(run.deliver(signed(run, { ...edge, draft, nonce }))).status).toBe("applied");
     }
   });
 
@@ -172,6 +173,20 @@ describe("redelivery", () => {
     expect(run.kasmina.planned).toHaveLength(1);
     run.kasmina.flushTelemetry({ step: 0, epoch: 0 });
     expect(run.events).toContainEqual(expect.objectContaining({ name: "command_duplicate", level: "INFO" }));
+  });
+
+  test("a command signed anew under its old id is done once; another order under that id is another command", () => {
+    const run = new ControlRun();
+    run.handle(run.deliver(signed(run), "a"));
+    run.clock.advance(500);
+    const anew = signed(run, { nonce: new Uint8Array(16).fill(2) });
+    expect(run.handle(run.deliver(anew, "b"))).toMatchObject({ status: "duplicate", commandId: "c1" });
+    const other = signed(run, {
+      nonce: new Uint8Array(16).fill(3),
+      draft: { order: { kind: "OPTIMIZER", learningRate: 0.2 } },
+    });
+    expect(run.handle(run.deliver(other, "c"))).toMatchObject({ status: "applied" });
+    expect(run.kasmina.planned).toHaveLength(2);
   });
 
   test("another command under a bus entry that was used before is a command of its own", () => {

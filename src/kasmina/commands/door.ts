@@ -4,10 +4,14 @@
  *
  * A rejected envelope is not journaled (a flood of forgeries must not fill the disk); it leaves telemetry alone.
  */
+import { toBinary } from "@bufbuild/protobuf";
 import { toHex } from "../../base/bytes.js";
 import type { Clock } from "../../base/clock.js";
 import { messageOf } from "../../base/errors.js";
-import type { AdaptationCommand } from "../../contracts/gen/kasmina/v1/command_pb.js";
+import {
+  type AdaptationCommand,
+  AdaptationCommandSchema,
+} from "../../contracts/gen/kasmina/v1/command_pb.js";
 import type { CommandDelivery, CommandOutcome } from "../../contracts/ports.js";
 import { readCommand } from "../../contracts/read-command.js";
 import type { RunState } from "../run-state.js";
@@ -96,9 +100,18 @@ export class CommandDoor {
       "kasmina.command_verifier.validation_latency_ms",
       clock.monotonicMs() - startMs,
     );
-    return reason
-      ? this.#reject(delivery, reason, authentic.command)
-      : this.#accept(delivery, authentic, now);
+    if (reason) return this.#reject(delivery, reason, authentic.command);
+    const done = this.#sameOrder(authentic.command);
+    return done ? this.#duplicate(delivery, done) : this.#accept(delivery, authentic, now);
+  }
+
+  /**
+   * The journaled command that this one repeats: same id, same issuer, same order, signed anew. A policy that resumes
+   * with the run issues again what it had issued before the crash, and each has one effect.
+   */
+  #sameOrder(command: AdaptationCommand): JournalRecord | undefined {
+    const earlier = this.#options.journal.findCommand(command.commandId);
+    return earlier && sameOrder(readCommand(earlier.payload), command) ? earlier : undefined;
   }
 
   #accept(delivery: CommandDelivery, authentic: AuthenticCommand, now: Boundary): CommandOutcome {
@@ -175,4 +188,14 @@ function fromHex(hex: string): Uint8Array {
   return Uint8Array.from({ length: hex.length / 2 }, (_, at) =>
     Number.parseInt(hex.slice(2 * at, 2 * at + 2), 16),
   );
+}
+
+/** Whether two commands order the same, dates and nonces aside. */
+function sameOrder(a: AdaptationCommand, b: AdaptationCommand): boolean {
+  return orderBytes(a) === orderBytes(b);
+}
+
+function orderBytes(command: AdaptationCommand): string {
+  const undated = { ...command, issuedAt: undefined, nonce: new Uint8Array(), decision: undefined };
+  return toHex(toBinary(AdaptationCommandSchema, undated));
 }

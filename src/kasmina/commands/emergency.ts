@@ -13,7 +13,7 @@ export function handleEmergency(context: CommandContext, order: EmergencyCommand
   if (level === "FREEZE_SEEDS") dropAdvances(context);
   state.plan.add(now.step, { kind: "emergency", level, reason: order.reason });
   state.telemetry.event(undefined, "emergency", level === "CLEAR" ? "WARNING" : "CRITICAL", {
-    level,
+    emergency_level: level,
     reason: order.reason,
     issued_by: command.issuedBy,
     command_id: command.commandId,

@@ -67,6 +67,10 @@ export class DurableJournal implements CommandJournal {
     return this.#index.find(busEntry);
   }
 
+  findCommand(commandId: string): JournalRecord | undefined {
+    return this.#index.findCommand(commandId);
+  }
+
   append(record: JournalRecord): void {
     this.#index.add(record);
     this.#pending.push(record);

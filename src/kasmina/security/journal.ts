@@ -42,6 +42,8 @@ export interface CommandJournal {
   readonly records: readonly JournalRecord[];
   /** The record of a bus entry, appended ones included. */
   find(busEntry: string): JournalRecord | undefined;
+  /** The record of a command id, the latest where there are several. */
+  findCommand(commandId: string): JournalRecord | undefined;
   /** Takes a record in; it is durable after the next {@link commit}. */
   append(record: JournalRecord): void;
   /**
@@ -60,6 +62,7 @@ export interface CommandJournal {
 /** The index every journal keeps; durable ones add a file. */
 export class JournalIndex {
   readonly #byEntry = new Map<string, JournalRecord>();
+  readonly #byCommand = new Map<string, JournalRecord>();
   #records: JournalRecord[] = [];
   #lastSequence = 0;
   #floorMs = Number.NEGATIVE_INFINITY;
@@ -80,9 +83,14 @@ export class JournalIndex {
     return this.#byEntry.get(busEntry);
   }
 
+  findCommand(commandId: string): JournalRecord | undefined {
+    return this.#byCommand.get(commandId);
+  }
+
   add(record: JournalRecord): void {
     this.#records.push(record);
     this.#byEntry.set(record.busEntry, record);
+    this.#byCommand.set(record.commandId, record);
     this.#lastSequence = Math.max(this.#lastSequence, record.sequence);
     this.raiseFloor(record.floorMs ?? Number.NEGATIVE_INFINITY);
   }
@@ -104,6 +112,7 @@ export class JournalIndex {
     this.#records = this.#records.filter((record) => !isDropped(record));
     for (const record of dropped) {
       if (this.#byEntry.get(record.busEntry) === record) this.#byEntry.delete(record.busEntry);
+      if (this.#byCommand.get(record.commandId) === record) this.#byCommand.delete(record.commandId);
       this.raiseFloor(record.issuedAtMs);
     }
     return dropped;
@@ -128,6 +137,10 @@ export class MemoryJournal implements CommandJournal {
 
   find(busEntry: string): JournalRecord | undefined {
     return this.#index.find(busEntry);
+  }
+
+  findCommand(commandId: string): JournalRecord | undefined {
+    return this.#index.findCommand(commandId);
   }
 
   append(record: JournalRecord): void {

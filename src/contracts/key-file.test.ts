@@ -1,0 +1,77 @@
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { addKey, keysFromEnvironment, listKeys, loadKeys, MAX_KEYS, readKeyFile } from "./key-file.node.js";
+
+let folder = "";
+let path = "";
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "kasmina-keys-"));
+  path = join(folder, "keys");
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+test("a new key signs, the older ones verify, the oldest leave", () => {
+  const made = Array.from({ length: MAX_KEYS + 2 }, (_, day) => addKey(path, day * 86_400_000).id);
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  const ring = readKeyFile(path);
+  expect(ring.activeId).toBe(made.at(-1));
+  expect(new Set(ring.ids)).toEqual(new Set(made.slice(2)));
+  expect(
+    listKeys(path)
+      .filter(({ active }) => active)
+      .map(({ id }) => id),
+  ).toEqual([made.at(-1)]);
+});
+
+test("what is listed holds no secret", () => {
+  addKey(path, 0);
+  const { keys } = JSON.parse(readFileSync(path, "utf8")) as { keys: { secret: string }[] };
+  expect(keys[0]?.secret).toMatch(/^[0-9a-f]{64}$/);
+  expect(JSON.stringify(listKeys(path))).not.toContain(keys[0]?.secret);
+});
+
+test("a file that others can read is refused", () => {
+  addKey(path, 0);
+  chmodSync(path, 0o640);
+  expect(() => readKeyFile(path)).toThrow(/can be read by others: chmod 600/);
+});
+
+test.each([
+  ["not there", undefined, /ENOENT/],
+  ["not JSON", "{", /is not JSON/],
+  ["something else", "{}", /is not one/],
+  ["a short secret", key("aa"), /needs at least 32/],
+  [
+    "no active key",
+    key("aa".repeat(32)).replace('"active":"k"', '"active":"x"'),
+    /the active key x is missing/,
+  ],
+])("a key file that is %s is refused without quoting it", (_, text, message) => {
+  if (text !== undefined) writeFileSync(path, text, { mode: 0o600 });
+  expect(() => readKeyFile(path)).toThrow(message);
+});
+
+function key(secret: string): string {
+  return JSON.stringify({ active: "k", keys: [{ id: "k", created_at: "now", secret }] });
+}
+
+test("the environment's keys come before the file's", () => {
+  const value = `e1:${"ab".repeat(32)}, e0:${"cd".repeat(32)}`;
+  expect(keysFromEnvironment(value).ids).toEqual(["e1", "e0"]);
+  expect(loadKeys(path, { KASMINA_KEYS: value }).activeId).toBe("e1");
+  addKey(path, 0);
+  expect(loadKeys(path, {}).ids).toHaveLength(1);
+});
+
+test("a bad value in the environment is refused without quoting it", () => {
+  for (const value of ["secret", "e1:zz", `e1:${"ab".repeat(8)}`]) {
+    try {
+      keysFromEnvironment(value);
+      expect.unreachable();
+    } catch (error) {
+      expect(String(error)).not.toContain(value.split(":")[1] ?? value);
+    }
+  }
+});

@@ -1,0 +1,44 @@
+/** How a run with a folder is reached from outside: its keys, its command journal, its local socket. */
+import { join } from "node:path";
+import { messageOf } from "../base/index.js";
+import type { KeyRing } from "../contracts/index.js";
+import type { CommandJournal } from "../kasmina/index.js";
+import { openJournal } from "../kasmina/index.node.js";
+import { ControlServer, type RunControl } from "./control-server.js";
+import { openRunKeys } from "./run-keys.js";
+
+const JOURNAL_FILE = "commands.journal";
+
+export class RunAccess {
+  readonly keys: KeyRing;
+  readonly journal: CommandJournal;
+  readonly #folder: string;
+  readonly #runId: string;
+  readonly #onProblem: (problem: string) => void;
+  #server: Promise<ControlServer | undefined> = Promise.resolve(undefined);
+
+  /**
+   * @param onProblem hears why nobody can reach the run, which goes on all the same
+   * @throws KasminaError where keys or journal cannot be had
+   */
+  constructor(folder: string, runId: string, onProblem: (problem: string) => void) {
+    this.#folder = folder;
+    this.#runId = runId;
+    this.#onProblem = onProblem;
+    this.keys = openRunKeys(folder);
+    this.journal = openJournal(join(folder, JOURNAL_FILE));
+  }
+
+  /** Opens the socket. */
+  readonly listen = (control: RunControl): void => {
+    this.#server = ControlServer.listen(this.#folder, this.#runId, control).catch((error: unknown) => {
+      this.#onProblem(`operators cannot reach this run: ${messageOf(error)}`);
+      return undefined;
+    });
+  };
+
+  /** Closes the socket; whoever still waits for an outcome hears that the run has ended. */
+  async close(): Promise<void> {
+    (await this.#server)?.close();
+  }
+}
