@@ -117,10 +117,12 @@ export class ControlServer {
 
   #handle(line: string, answer: (response: ControlResponse) => void): void {
     const request = parseRequest(line);
-    if ("problem" in request) return answer({ type: "error", message: request.problem });
-    if (request.type === "status") return answer({ type: "status", status: this.#control.status() });
-    const envelope = Uint8Array.from(Buffer.from(request.envelope, "base64"));
-    return this.#control.send(envelope, (outcome) => answer({ type: "outcome", outcome }));
+    if ("problem" in request) answer({ type: "error", message: request.problem });
+    else if (request.type === "status") answer({ type: "status", status: this.#control.status() });
+    else {
+      const envelope = Uint8Array.from(Buffer.from(request.envelope, "base64"));
+      this.#control.send(envelope, (outcome) => answer({ type: "outcome", outcome }));
+    }
   }
 }
 
