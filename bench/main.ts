@@ -4,6 +4,7 @@ import type { Figures, Measurement } from "./measurement.js";
 /** One file a measurement, loaded when it is asked for. */
 const MEASUREMENTS: Readonly<Record<string, () => Promise<Measurement>>> = {
   commands: async () => (await import("./commands.js")).commands,
+  isolation: async () => (await import("./isolation.js")).isolation,
   prefetch: async () => (await import("./prefetch.js")).prefetch,
 };
 
