@@ -27,7 +27,7 @@ export function addGrow(
 ): void {
   command
     .option("--data <name>", `${DATA_FORMS} (default: spirals)`)
-    .option("--host <name>", "resmlp, resconv (default: resmlp)")
+    .option("--host <name>", "resmlp, resconv, charlm (default: what suits the data)")
     .option("--engine <name>", "auto, native, wasm (default: auto)")
     .option("--threads <n>", "threads of the native engine", toNumber)
     .option("--epochs <n>", "passes over the training data", toNumber)

@@ -4,13 +4,18 @@
  */
 import type { Tensor } from "./tensor.js";
 
-/** Labelled rows of one split. Owned by the dataset, read by everybody, changed by nobody. */
+/**
+ * Labelled rows of one split: measurements with one label a row, or sequences of tokens with a label at each
+ * position. Owned by the dataset, read by everybody, changed by nobody.
+ */
 export interface Rows {
-  /** `count` × the row size values, row after row. */
-  readonly inputs: Float32Array | Uint8Array;
+  /** `count` × the row size values, row after row. An Int32Array holds tokens, which stay whole numbers. */
+  readonly inputs: Float32Array | Uint8Array | Int32Array;
   /** Every input is multiplied by this as it goes into a batch: 1/255 for bytes, else 1. */
   readonly scale: number;
-  /** One class number a row, 0 .. classes − 1. */
+  /** Shape of one row's labels: [] for one label a row, [length] for one at each position of a sequence. */
+  readonly labelShape: readonly number[];
+  /** Class numbers, 0 .. classes − 1, row after row. */
   readonly labels: Int32Array;
   readonly count: number;
 }
@@ -20,6 +25,8 @@ export interface Dataset {
   readonly name: string;
   /** Shape of one row, without the batch: [28, 28, 1], or [2]. */
   readonly inputShape: readonly number[];
+  /** float32 for measurements, int32 for tokens, which are then of the same vocabulary as the classes. */
+  readonly inputDType: "float32" | "int32";
   readonly classes: number;
   /** What each class number stands for, where the data says so. */
   readonly classNames?: readonly string[];
@@ -32,9 +39,9 @@ export interface Dataset {
 }
 
 export interface Batch {
-  /** float32 [batch, ...inputShape] */
+  /** float32, or int32 for tokens: [batch, ...inputShape] */
   readonly inputs: Tensor;
-  /** int32 [batch] */
+  /** int32 [batch, ...labelShape] */
   readonly labels: Tensor;
 }
 

@@ -13,7 +13,9 @@ export interface DatasetArrays {
   readonly name: string;
   /** Shape of one row, without the batch: [28, 28, 1], or [2]. */
   readonly inputShape: readonly number[];
-  /** At least 2. */
+  /** Shape of one row's labels; default []: one label a row. [length] where every position has one. */
+  readonly labelShape?: readonly number[];
+  /** At least 2; for tokens, the size of their vocabulary. */
   readonly classes: number;
   readonly classNames?: readonly string[];
   readonly train: RowsInput;
@@ -26,27 +28,30 @@ export interface DatasetArrays {
 
 /**
  * @throws KasminaError `invalid_data` naming the split and the row, for no rows, lengths that do not fit, inputs
- * that are not finite, labels outside the classes
+ * that are not finite, labels or tokens outside the classes
  */
 export function datasetFromArrays(arrays: DatasetArrays): Dataset {
-  const { name, inputShape, classes } = arrays;
+  const { name, inputShape, labelShape = [], classes } = arrays;
   if (!Number.isInteger(classes) || classes < 2) {
     throw new KasminaError("invalid_data", `${name}: needs at least 2 classes, got ${classes}`);
   }
   const rows = (input: RowsInput, split: string): Rows =>
-    checkedRows(input, inputShape, classes, `${name}, ${split}`);
+    checkedRows(input, { inputShape, labelShape, classes }, `${name}, ${split}`);
   const train = rows(arrays.train, "train");
   const test = rows(arrays.test, "test");
   const parts = arrays.heldOut
     ? { train, heldOut: rows(arrays.heldOut, "heldOut") }
     : holdOut(train, name, arrays.splitSeed ?? 0);
   const names = arrays.classNames ? { classNames: arrays.classNames } : {};
-  return { name, inputShape, classes, ...names, ...parts, test };
+  const inputDType = train.inputs instanceof Int32Array ? "int32" : "float32";
+  return { name, inputShape, inputDType, classes, ...names, ...parts, test };
 }
 
 function holdOut(train: Rows, name: string, seed: number): { train: Rows; heldOut: Rows } {
   const fraction = Math.min(HELD_OUT_FRACTION, HELD_OUT_LIMIT / train.count);
-  const { kept, taken } = stratifiedSplit(train.labels, fraction, seed);
+  // Rows of several labels each are of no one class: all are drawn alike.
+  const strata = train.labelShape.length === 0 ? train.labels : new Int32Array(train.count);
+  const { kept, taken } = stratifiedSplit(strata, fraction, seed);
   if (taken.length === 0) {
     throw new KasminaError("invalid_data", `${name}: ${train.count} rows are too few to hold some out`);
   }

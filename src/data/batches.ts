@@ -13,36 +13,41 @@ import { float32, int32, sizeOf } from "../contracts/tensor.js";
 
 /** One batch's arrays, filled again and again. */
 class BatchBuffer {
-  readonly inputs: Float32Array;
-  readonly labels: Int32Array;
   readonly batch: Batch;
-  readonly #rowSize: number;
+  readonly #rows: Rows;
+  readonly #inputs: Float32Array | Int32Array;
+  readonly #labels: Int32Array;
+  readonly #inputsPerRow: number;
+  readonly #labelsPerRow: number;
 
-  constructor(size: number, inputShape: readonly number[]) {
-    this.#rowSize = sizeOf(inputShape);
-    this.inputs = new Float32Array(size * this.#rowSize);
-    this.labels = new Int32Array(size);
-    this.batch = {
-      inputs: float32([size, ...inputShape], this.inputs),
-      labels: int32([size], this.labels),
-    };
+  constructor(rows: Rows, size: number, inputShape: readonly number[]) {
+    this.#rows = rows;
+    this.#inputsPerRow = sizeOf(inputShape);
+    this.#labelsPerRow = sizeOf(rows.labelShape);
+    this.#labels = new Int32Array(size * this.#labelsPerRow);
+    const shape = [size, ...inputShape];
+    const inputs =
+      rows.inputs instanceof Int32Array ? int32(shape, new Int32Array(sizeOf(shape))) : float32(shape);
+    this.#inputs = inputs.data as Float32Array | Int32Array;
+    this.batch = { inputs, labels: int32([size, ...rows.labelShape], this.#labels) };
   }
 
-  /** Copies row `from` of `rows` to place `to` of the batch. The innermost loop of all input: no branch in it. */
-  copyRow(rows: Rows, from: number, to: number): void {
-    const { inputs: source, scale } = rows;
-    const target = this.inputs;
-    const size = this.#rowSize;
+  /** Copies row `from` to place `to` of the batch. The innermost loop of all input: no branch in it. */
+  copyRow(from: number, to: number): void {
+    const { inputs: source, scale, labels } = this.#rows;
+    const target = this.#inputs;
+    const size = this.#inputsPerRow;
     const sourceStart = from * size;
     const targetStart = to * size;
     for (let i = 0; i < size; i++) target[targetStart + i] = (source[sourceStart + i] as number) * scale;
-    this.labels[to] = rows.labels[from] ?? 0;
+    const count = this.#labelsPerRow;
+    for (let i = 0; i < count; i++) this.#labels[to * count + i] = labels[from * count + i] as number;
   }
 
   /** Zeroes the places from `from` on. */
   clear(from: number): void {
-    this.inputs.fill(0, from * this.#rowSize);
-    this.labels.fill(0, from);
+    this.#inputs.fill(0, from * this.#inputsPerRow);
+    this.#labels.fill(0, from * this.#labelsPerRow);
   }
 }
 
@@ -63,7 +68,6 @@ export interface BatchOptions {
 export class ShuffledBatches implements BatchSource {
   readonly batch: number;
   readonly stepsPerEpoch: number;
-  readonly #rows: Rows;
   readonly #seed: number;
   readonly #buffer: BatchBuffer;
   readonly #order: Int32Array;
@@ -80,9 +84,8 @@ export class ShuffledBatches implements BatchSource {
     }
     this.batch = options.batch;
     this.stepsPerEpoch = Math.floor(rows.count / options.batch);
-    this.#rows = rows;
     this.#seed = options.seed;
-    this.#buffer = new BatchBuffer(options.batch, dataset.inputShape);
+    this.#buffer = new BatchBuffer(rows, options.batch, dataset.inputShape);
     this.#order = new Int32Array(rows.count);
   }
 
@@ -90,7 +93,7 @@ export class ShuffledBatches implements BatchSource {
     if (!Number.isInteger(step) || step < 0) throw new RangeError(`step must be 0 or more, got ${step}`);
     this.#enterEpoch(Math.floor(step / this.stepsPerEpoch));
     const start = (step % this.stepsPerEpoch) * this.batch;
-    for (let i = 0; i < this.batch; i++) this.#buffer.copyRow(this.#rows, this.#order[start + i] ?? 0, i);
+    for (let i = 0; i < this.batch; i++) this.#buffer.copyRow(this.#order[start + i] ?? 0, i);
     return this.#buffer.batch;
   }
 
@@ -118,11 +121,11 @@ export class OrderedBatches implements EvaluationSource {
   }
 
   *batches(): Generator<EvaluationBatch> {
-    const buffer = new BatchBuffer(this.batch, this.#inputShape);
+    const buffer = new BatchBuffer(this.#rows, this.batch, this.#inputShape);
     const weights = float32([this.batch], 1);
     for (let start = 0; start < this.count; start += this.batch) {
       const count = Math.min(this.batch, this.count - start);
-      for (let i = 0; i < count; i++) buffer.copyRow(this.#rows, start + i, i);
+      for (let i = 0; i < count; i++) buffer.copyRow(start + i, i);
       buffer.clear(count);
       weights.data.fill(0, count);
       yield { ...buffer.batch, weights, count };

@@ -34,7 +34,7 @@ export function datasetFromCsv(text: string, name: string, options: CsvOptions =
   if (classes < 2)
     throw new KasminaError("invalid_data", `${name}: the label is ${table.classNames} in every row`);
   const inputShape = [table.features.length];
-  const all = checkedRows(table, inputShape, classes, name);
+  const all = checkedRows(table, { inputShape, classes }, name);
   const { kept, taken } = stratifiedSplit(all.labels, options.testFraction ?? 0.2, seed);
   const first = takeRows(all, kept);
   const dataset = datasetFromArrays({

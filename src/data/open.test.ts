@@ -204,7 +204,9 @@ test.each([
 ])("the unknown name %j is refused with the known ones", async (name) => {
   const error = await failure(name);
   expect(error.code).toBe("invalid_argument");
-  expect(error.message).toContain("use one of mnist, idx:<dir>, csv:<file>?label=<column>, spirals");
+  expect(error.message).toContain(
+    "use one of mnist, idx:<dir>, csv:<file>?label=<column>, text:<file>, spirals",
+  );
 });
 
 test("an unknown option of a data name is refused", async () => {

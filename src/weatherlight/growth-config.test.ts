@@ -17,7 +17,9 @@ test("nothing asked for is a run on the spirals", () => {
   });
 });
 
-test("epochs and batch follow the data, and what is asked for stands", () => {
+test("host, epochs and batch follow the data, and what is asked for stands", () => {
+  expect(parseGrowthConfig({ data: "text:a.txt" })).toMatchObject({ host: "charlm", epochs: 1, batch: 16 });
+  expect(parseGrowthConfig({ data: "text:a.txt", host: "resmlp" })).toMatchObject({ host: "resmlp" });
   expect(parseGrowthConfig({ data: "mnist" })).toMatchObject({ epochs: 6, batch: 128 });
   expect(parseGrowthConfig({ data: "csv:a.csv?label=x" })).toMatchObject({ epochs: 20, batch: 32 });
   expect(parseGrowthConfig({ data: "constructor" })).toMatchObject({ epochs: 20, batch: 32 });
@@ -34,11 +36,11 @@ describe("each problem is one line naming the key", () => {
     [{ lr: Number.NaN }, "lr must be a number greater than 0, got NaN"],
     [{ lr: Number.POSITIVE_INFINITY }, "lr must be a number greater than 0, got Infinity"],
     [{ optimizer: "lbfgs" }, 'optimizer must be one of sgd, adam, adamw, got "lbfgs"'],
-    [{ host: "vgg" }, 'host must be one of resmlp, resconv, got "vgg"'],
+    [{ host: "vgg" }, 'host must be one of resmlp, resconv, charlm, got "vgg"'],
     [{ engine: "cuda" }, 'engine must be one of auto, native, wasm, got "cuda"'],
     [
       { blueprint: "x" },
-      'blueprint must be one of auto, mlp-residual, low-rank, conv-residual, squeeze-excite, got "x"',
+      'blueprint must be one of auto, mlp-residual, low-rank, conv-residual, squeeze-excite, attention-residual, got "x"',
     ],
     [{ seed: -1 }, "seed must be a whole number in 0..4294967295, got -1"],
     [{ policy: "epoch:0" }, 'policy must be plateau or epoch:<n>, got "epoch:0"'],

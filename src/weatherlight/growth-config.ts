@@ -3,12 +3,19 @@ import { z } from "zod";
 import { KasminaError } from "../base/index.js";
 import { builtinBlueprints, HOST_IDS } from "../nn/index.js";
 
-/** Of a run, where nothing else is asked for. Epochs and batch depend on the data: see {@link DATA_DEFAULTS}. */
-const DATA_DEFAULTS: Readonly<Record<string, { readonly epochs: number; readonly batch: number }>> = {
-  mnist: { epochs: 6, batch: 128 },
-  spirals: { epochs: 16, batch: 50 },
+interface DataDefaults {
+  readonly host: string;
+  readonly epochs: number;
+  readonly batch: number;
+}
+
+/** Of a run, where nothing else is asked for, by the kind of data. */
+const DATA_DEFAULTS: Readonly<Record<string, DataDefaults>> = {
+  mnist: { host: "resmlp", epochs: 6, batch: 128 },
+  spirals: { host: "resmlp", epochs: 16, batch: 50 },
+  text: { host: "charlm", epochs: 1, batch: 16 },
 };
-const OTHER_DATA = { epochs: 20, batch: 32 };
+const OTHER_DATA: DataDefaults = { host: "resmlp", epochs: 20, batch: 32 };
 
 const EPOCHS_MAX = 100_000;
 const BATCH_MAX = 1_000_000;
@@ -28,9 +35,10 @@ const [firstHost = "", ...otherHosts] = HOST_IDS as readonly string[];
 const schema = z.strictObject({
   /** Names the run in telemetry and files; default: made by the caller's clock, see `runGrowth`. */
   runId: text.optional(),
-  /** `mnist`, `idx:<dir>`, `csv:<file>?label=<column>`, `spirals`; default `spirals`. */
+  /** `mnist`, `idx:<dir>`, `csv:<file>?label=<column>`, `text:<file>`, `spirals`; default `spirals`. */
   data: text.default("spirals"),
-  host: oneOf([firstHost, ...otherHosts]).default("resmlp"),
+  /** Default: `charlm` for text, else `resmlp`. */
+  host: oneOf([firstHost, ...otherHosts]).optional(),
   /** `auto` takes native where it loads and else wasm. */
   engine: oneOf(["auto", "native", "wasm"]).default("auto"),
   /** Threads of the native engine; default: one a physical core. */
@@ -69,7 +77,7 @@ const schema = z.strictObject({
 export type GrowthOptions = z.input<typeof schema>;
 
 /** With every default filled in. */
-export type GrowthConfig = z.output<typeof schema> & { readonly epochs: number; readonly batch: number };
+export type GrowthConfig = z.output<typeof schema> & DataDefaults;
 
 /**
  * Checks options and fills in the defaults.
@@ -80,11 +88,12 @@ export function parseGrowthConfig(options: unknown): GrowthConfig {
   const result = schema.safeParse(options);
   if (!result.success) throw firstProblem(result.error.issues[0], options);
   const kind = result.data.data.split(/[:?]/)[0] ?? "";
-  const { epochs, batch } = Object.hasOwn(DATA_DEFAULTS, kind)
+  const { host, epochs, batch } = Object.hasOwn(DATA_DEFAULTS, kind)
     ? (DATA_DEFAULTS[kind] ?? OTHER_DATA)
     : OTHER_DATA;
   return {
     ...result.data,
+    host: result.data.host ?? host,
     epochs: result.data.epochs ?? epochs,
     batch: result.data.batch ?? batch,
   };

@@ -69,12 +69,12 @@ export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {
 /** The host's module, by its URL: a thread of its own makes the same host and traces its topologies. */
 function traceBeside(
   { host }: GrowthConfig,
-  { inputShape, classes }: Dataset,
+  { inputShape, inputDType, classes }: Dataset,
   tell: (line: GrowthLine) => void,
 ): WorkerTracer {
   const module = new URL("../nn/index.js", import.meta.url).href;
   return new WorkerTracer({
-    host: { module, name: "createHost", args: [host, { inputShape, classes }] },
+    host: { module, name: "createHost", args: [host, { inputShape, inputDType, classes }] },
     onFallback: (problem) =>
       tell({ type: "notice", text: `a topology was traced on the training thread: ${problem}` }),
   });

@@ -1,12 +1,13 @@
 /** The blueprints that come with Kasmina, and the registry that a run looks its blueprints up in. */
 import { KasminaError } from "../../base/index.js";
 import type { Blueprint } from "../blueprint.js";
+import { attentionResidual } from "./attention-residual.js";
 import { convResidual } from "./conv-residual.js";
 import { lowRank } from "./low-rank.js";
 import { mlpResidual } from "./mlp-residual.js";
 import { squeezeExcite } from "./squeeze-excite.js";
 
-export { convResidual, lowRank, mlpResidual, squeezeExcite };
+export { attentionResidual, convResidual, lowRank, mlpResidual, squeezeExcite };
 
 /** Blueprints by id. */
 export class BlueprintRegistry {
@@ -37,4 +38,10 @@ export class BlueprintRegistry {
   }
 }
 
-export const builtinBlueprints = new BlueprintRegistry([mlpResidual, lowRank, convResidual, squeezeExcite]);
+export const builtinBlueprints = new BlueprintRegistry([
+  mlpResidual,
+  lowRank,
+  convResidual,
+  squeezeExcite,
+  attentionResidual,
+]);

@@ -1,16 +1,19 @@
 /** The hosts that come with Kasmina, by id. */
 import { KasminaError } from "../../base/index.js";
 import type { Host } from "../host.js";
+import { charlm } from "./charlm.js";
 import { resconv } from "./resconv.js";
 import { resmlp } from "./resmlp.js";
 
 /** What a host is made for. */
 export interface HostTask {
   readonly inputShape: readonly number[];
+  /** Default float32. */
+  readonly inputDType?: Host["inputDType"];
   readonly classes: number;
 }
 
-const HOSTS = { resmlp, resconv } satisfies Record<string, (task: HostTask) => Host>;
+const HOSTS = { resmlp, resconv, charlm } satisfies Record<string, (task: HostTask) => Host>;
 
 export type HostId = keyof typeof HOSTS;
 
@@ -21,5 +24,9 @@ export function createHost(id: string, task: HostTask): Host {
   const create = Object.hasOwn(HOSTS, id) ? HOSTS[id as HostId] : undefined;
   if (!create)
     throw new KasminaError("invalid_argument", `unknown host ${id}; known: ${HOST_IDS.join(", ")}`);
-  return create(task);
+  const { inputShape, classes, inputDType = "float32" } = task;
+  const host = create({ inputShape, classes });
+  if (host.inputDType === inputDType) return host;
+  const [wants, gets] = inputDType === "int32" ? ["measurements", "tokens"] : ["tokens", "measurements"];
+  throw new KasminaError("invalid_argument", `host ${id} takes ${wants}, but the data holds ${gets}`);
 }
