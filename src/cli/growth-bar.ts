@@ -7,17 +7,26 @@ import type { GrowthView } from "./growth-view.js";
 import { type Io, wantsColor } from "./io.js";
 import { type Paint, painter, stageStyle } from "./paint.js";
 
-const BAR_COLUMNS = 24;
+/** Of the bar itself; a narrow terminal gets a short one, so that the text beside it has room. */
+const BAR_COLUMNS = { min: 6, max: 24 };
+const TEXT_COLUMNS = 74;
 const FRAMES_PER_SECOND = 10;
 
-/** Stages that only a graveyard needs: they are in the report, not in the bar. */
-const GONE: ReadonlySet<string> = new Set(["DORMANT", "CULLED", "EMBARGOED", "RESETTING", "TERMINATED"]);
+/** Stages in which something happens to a seed; the others are told above the bar and in the report. */
+const ON_THE_WAY: ReadonlySet<string> = new Set([
+  "GERMINATED",
+  "TRAINING",
+  "BLENDING",
+  "SHADOWING",
+  "PROBATIONARY",
+]);
 
 export function barView(io: Io): GrowthView {
   const paint = painter(wantsColor(io, io.stderr));
   const bars = new MultiBar({
     stream: io.stderr as NodeJS.WritableStream,
-    format: (options, params, payload: { line: StepLine }) => formatBar(options, params, payload.line, paint),
+    format: (_: Options, params: Params, payload: { line: StepLine }) =>
+      formatBar(params, payload.line, barColumns(io), paint),
     clearOnComplete: true,
     hideCursor: true,
     fps: FRAMES_PER_SECOND,
@@ -52,9 +61,14 @@ export function barView(io: Io): GrowthView {
   };
 }
 
-function formatBar(_: Options, params: Params, line: StepLine, paint: Paint): string {
-  const filled = Math.round(params.progress * BAR_COLUMNS);
-  const bar = paint("cyan", "━".repeat(filled)) + paint("dim", "─".repeat(BAR_COLUMNS - filled));
+function barColumns(io: Io): number {
+  const room = (io.stderr.columns ?? 80) - TEXT_COLUMNS;
+  return Math.min(BAR_COLUMNS.max, Math.max(BAR_COLUMNS.min, room));
+}
+
+function formatBar(params: Params, line: StepLine, columns: number, paint: Paint): string {
+  const filled = Math.round(params.progress * columns);
+  const bar = paint("cyan", "━".repeat(filled)) + paint("dim", "─".repeat(columns - filled));
   const percent = `${Math.floor(100 * params.progress)}%`.padStart(4);
   const eta = Number.isFinite(params.eta) ? `  ETA ${formatDuration(params.eta)}` : "";
   const facts = `${percent}  epoch ${line.epoch}  loss ${line.loss.toFixed(4)}`;
@@ -63,7 +77,7 @@ function formatBar(_: Options, params: Params, line: StepLine, paint: Paint): st
 
 function formatSeeds(seeds: readonly SeedProgress[], paint: Paint): string {
   return seeds
-    .filter((seed) => !GONE.has(seed.stage))
+    .filter((seed) => ON_THE_WAY.has(seed.stage))
     .map((seed) => `  ${seed.id} ${paint(stageStyle(seed.stage), seed.stage)} α ${seed.alpha.toFixed(2)}`)
     .join("");
 }
