@@ -81,6 +81,7 @@ export class Kasmina {
   readonly #door: CommandDoor;
   readonly #watch: ResetWatch;
   readonly #ledger: NonceLedger;
+  readonly #verifier: CommandVerifier;
   readonly #journal: CommandJournal;
   /** For events and gauges of the trainer's own about this run and its seeds. */
   readonly telemetry: TelemetryHub;
@@ -96,14 +97,14 @@ export class Kasmina {
     });
     this.#state = new RunState({ ...options, config, telemetry: this.telemetry });
     this.#ledger = createLedger(config, clock, this.telemetry);
-    const verifier = new CommandVerifier({
+    this.#verifier = new CommandVerifier({
       trainingRunId,
       keys: options.keys,
       ledger: this.#ledger,
       clock,
       limits: config.command,
     });
-    this.#door = new CommandDoor({ state: this.#state, verifier, journal, clock });
+    this.#door = new CommandDoor({ state: this.#state, verifier: this.#verifier, journal, clock });
     this.#watch = new ResetWatch(this.#state);
     this.#journal = journal;
     this.#ledger.start();
@@ -250,6 +251,11 @@ export class Kasmina {
     this.telemetry.at(step, epoch);
     for (const seed of living) gaugeSeed(this.#state, seed, step);
     this.telemetry.gauge(undefined, "kasmina.seeds.active", living.length);
+    this.telemetry.gauge(
+      undefined,
+      "kasmina.command_verifier.validation_latency_ms",
+      this.#verifier.latencyMs,
+    );
     this.telemetry.gauge(undefined, "kasmina.nonce_ledger.size", this.#ledger.size);
     this.telemetry.gauge(undefined, "kasmina.nonce_ledger.evictions_total", this.#ledger.evictions);
     this.telemetry.gauge(

@@ -86,22 +86,21 @@ export class CommandDoor {
   }
 
   #handle(delivery: CommandDelivery, now: Boundary): CommandOutcome {
-    const { verifier, journal, clock, state } = this.#options;
-    const startMs = clock.monotonicMs();
+    const { verifier, journal } = this.#options;
     const authentication = verifier.authenticate(delivery.envelope);
     if ("reason" in authentication) return this.#reject(delivery, authentication.reason);
     const { authentic } = authentication;
     const earlier = journal.find(delivery.busEntry);
     if (earlier && earlier.nonce === toHex(authentic.command.nonce))
       return this.#duplicate(delivery, earlier);
-    const reason = verifier.admit(authentic.command);
-    state.telemetry.gauge(
-      undefined,
-      "kasmina.command_verifier.validation_latency_ms",
-      clock.monotonicMs() - startMs,
-    );
-    if (reason) return this.#reject(delivery, reason, authentic.command);
-    const done = this.#sameOrder(authentic.command);
+    return this.#admit(delivery, authentic, now);
+  }
+
+  #admit(delivery: CommandDelivery, authentic: AuthenticCommand, now: Boundary): CommandOutcome {
+    const { command } = authentic;
+    const reason = this.#options.verifier.admit(command);
+    if (reason) return this.#reject(delivery, reason, command);
+    const done = this.#sameOrder(command);
     return done ? this.#duplicate(delivery, done) : this.#accept(delivery, authentic, now);
   }
 

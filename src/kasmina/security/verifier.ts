@@ -57,6 +57,7 @@ export type Authentication =
 
 export class CommandVerifier {
   readonly #options: CommandVerifierOptions;
+  #latencyMs = 0;
 
   constructor(options: CommandVerifierOptions) {
     this.#options = options;
@@ -66,8 +67,20 @@ export class CommandVerifier {
     return this.#options.ledger;
   }
 
+  /** How long the last authentication took. */
+  get latencyMs(): number {
+    return this.#latencyMs;
+  }
+
   /** Size, signature over the bytes as they came, then decoding. Never throws. */
   authenticate(bytes: Uint8Array): Authentication {
+    const startMs = this.#options.clock.monotonicMs();
+    const authentication = this.#authenticate(bytes);
+    this.#latencyMs = this.#options.clock.monotonicMs() - startMs;
+    return authentication;
+  }
+
+  #authenticate(bytes: Uint8Array): Authentication {
     if (bytes.length > this.#options.limits.maxBytes) return { reason: "malformed_command" };
     const envelope = decodeEnvelope(bytes);
     if (!envelope) return { reason: "malformed_command" };
