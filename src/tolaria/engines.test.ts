@@ -1,0 +1,164 @@
+/** Whole training steps on both engines: every host, blueprint and optimizer. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Random } from "../base/index.js";
+import {
+  DEFAULT_BLEND,
+  float32,
+  int32,
+  scalar,
+  sizeOf,
+  type Tensor,
+  type Tensors,
+} from "../contracts/index.js";
+import { type Backend, createWasmBackend, trace } from "../engine/index.js";
+import { createNativeBackend } from "../engine/native/index.js";
+import {
+  blendWeights,
+  type SeedPart,
+  type SeedSite,
+  seedPath,
+  slotShape,
+  type Topology,
+} from "../kasmina/index.js";
+import { builtinBlueprints, createHost, HOST_IDS, initHost, initKernel, slotsOf } from "../nn/index.js";
+import { OPTIMIZERS, type OptimizerId } from "./optimizers.js";
+import { optimizerSpecs, trainStepProgram } from "./train-step.js";
+
+const BATCH = 8;
+const TASK = { inputShape: [8, 8, 1], classes: 3 };
+
+let wasm: Backend;
+let native: Backend;
+beforeAll(async () => {
+  wasm = await createWasmBackend();
+  native = await createNativeBackend({ threads: 2 });
+});
+afterAll(async () => {
+  await wasm.dispose();
+  await native.dispose();
+});
+
+function hostAlone(id: string): Topology {
+  return { host: createHost(id, TASK), sites: [], hostGradient: "detach" };
+}
+
+function withSeed(id: string, blueprintId: string, part: SeedPart): Topology {
+  const topology = hostAlone(id);
+  const slotId = slotsOf(topology.host)[0]?.id ?? "";
+  const blueprint = builtinBlueprints.get(blueprintId);
+  const defaults = Object.entries(blueprint.bounds).map(([name, bounds]) => [name, bounds.min] as const);
+  const site = { seedId: "s1", slotId, blueprint, parameters: Object.fromEntries(defaults), part };
+  return { ...topology, sites: [site] };
+}
+
+function blueprintsOf(id: string): string[] {
+  const shape = slotsOf(createHost(id, TASK))[0]?.shape ?? [];
+  return builtinBlueprints.ids.filter((blueprint) => builtinBlueprints.get(blueprint).supports(shape));
+}
+
+/** Weights off their zero start, so that a seed has an effect. */
+function kernelOf(topology: Topology, site: SeedSite): Tensors {
+  const random = new Random(5);
+  const kernel = initKernel(site.blueprint, slotShape(topology, site), site.parameters, 3);
+  return Object.fromEntries(
+    Object.entries(kernel).map(([name, { shape, data }]) => {
+      const values = Float32Array.from(data, (value) => value + 0.1 * random.normal());
+      return [seedPath(site, name), float32(shape, values)];
+    }),
+  );
+}
+
+function batchOf(seed: number): Tensors {
+  const random = new Random(seed);
+  const x = Float32Array.from({ length: BATCH * sizeOf(TASK.inputShape) }, () => random.normal());
+  const y = Int32Array.from({ length: BATCH }, (_, row) => ((x[row * 64] ?? 0) > 0 ? 1 : row % 3));
+  return { x: float32([BATCH, ...TASK.inputShape], x), y: int32([BATCH], y) };
+}
+
+function controlsOf(topology: Topology): Tensors {
+  const controls: Record<string, Tensor> = {};
+  for (const site of topology.sites) {
+    const { seedWeight, hostWeight } = blendWeights(
+      DEFAULT_BLEND,
+      0.5,
+      slotShape(topology, site).at(-1) ?? 1,
+    );
+    controls[`blend/${site.seedId}/seed_weight`] = float32([seedWeight.length], seedWeight);
+    controls[`blend/${site.seedId}/host_weight`] = float32([hostWeight.length], hostWeight);
+  }
+  for (const group of ["host", ...topology.sites.map(({ seedId }) => seedId)]) {
+    controls[`optimizer/${group}/lr`] = scalar(0.01);
+    controls[`optimizer/${group}/momentum`] = scalar(0.9);
+    controls[`optimizer/${group}/weight_decay`] = scalar(0.01);
+  }
+  return controls;
+}
+
+/** Losses and parameters after `steps` steps. */
+async function run(backend: Backend, topology: Topology, optimizer: OptimizerId, steps: number) {
+  const program = await backend.compile(trace(trainStepProgram(topology, OPTIMIZERS[optimizer], BATCH)));
+  const parameters = Object.assign(
+    {},
+    initHost(topology.host, 1),
+    ...topology.sites.map((site) => kernelOf(topology, site)),
+  );
+  const slots = optimizerSpecs(OPTIMIZERS[optimizer], parameters);
+  const state = backend.createState();
+  state.write(parameters);
+  state.write(Object.fromEntries(Object.entries(slots).map(([path, { shape }]) => [path, float32(shape)])));
+  const losses: number[] = [];
+  for (let step = 0; step < steps; step++) {
+    const { loss } = await program.run(state, batchOf(step % 10), controlsOf(topology));
+    losses.push(loss?.data[0] ?? Number.NaN);
+  }
+  const tensors = await state.read(Object.keys(parameters));
+  program.dispose();
+  state.dispose();
+  return { losses, tensors };
+}
+
+/** The largest difference of any parameter, relative to the largest value in its tensor. */
+function worstDifference(actual: Tensors, expected: Tensors): number {
+  const differences = Object.entries(expected).map(([path, { data }]) => {
+    const wanted = Array.from(data);
+    const other = actual[path]?.data ?? [];
+    const size = Math.max(1e-3, ...wanted.map(Math.abs));
+    return Math.max(...wanted.map((value, i) => Math.abs(value - (other[i] ?? Number.NaN)))) / size;
+  });
+  return Math.max(...differences);
+}
+
+describe.each(HOST_IDS)("%s on both engines", (id) => {
+  test("agrees within 1e-4 after 100 steps", async () => {
+    const expected = await run(wasm, hostAlone(id), "sgd", 100);
+    const actual = await run(native, hostAlone(id), "sgd", 100);
+    expect(expected.losses.at(-1)).toBeLessThan(expected.losses[0] ?? 0);
+    expect(worstDifference(actual.tensors, expected.tensors)).toBeLessThan(1e-4);
+    const relative = actual.losses.map((loss, i) => Math.abs(loss / (expected.losses[i] ?? 0) - 1));
+    expect(Math.max(...relative)).toBeLessThan(1e-4);
+  });
+
+  test.each(["adam", "adamw"] as const)("agrees on %s", async (optimizer) => {
+    const expected = await run(wasm, hostAlone(id), optimizer, 5);
+    const actual = await run(native, hostAlone(id), optimizer, 5);
+    const relative = actual.losses.map((loss, i) => Math.abs(loss / (expected.losses[i] ?? 0) - 1));
+    expect(Math.max(...relative)).toBeLessThan(1e-3);
+  });
+
+  test.each(blueprintsOf(id))("agrees with a seed of %s", async (blueprint) => {
+    for (const part of ["shadow", "blending", "probationary"] as const) {
+      const topology = withSeed(id, blueprint, part);
+      const expected = await run(wasm, topology, "sgd", 6);
+      const actual = await run(native, topology, "sgd", 6);
+      expect(worstDifference(actual.tensors, expected.tensors)).toBeLessThan(1e-4);
+    }
+  });
+
+  test("native is bit for bit itself, run after run, and compiles nothing for another alpha", async () => {
+    const topology = withSeed(id, blueprintsOf(id)[0] ?? "", "blending");
+    const first = await run(native, topology, "adam", 30);
+    const before = native.stats.compiled;
+    expect(await run(native, topology, "adam", 30)).toEqual(first);
+    expect(native.stats.compiled).toBe(before);
+  });
+});
