@@ -29,7 +29,7 @@ export function seedWeightControl(site: Pick<SeedSite, "seedId">): string {
   return `blend/${site.seedId}/seed_weight`;
 }
 
-/** Control of a `replacement` site: how much of h stays in the output, per channel [channels]. */
+/** Control of a site with two branches to weigh: how much of h stays in the output, per channel [channels]. */
 export function hostWeightControl(site: Pick<SeedSite, "seedId">): string {
   return `blend/${site.seedId}/host_weight`;
 }
@@ -38,13 +38,17 @@ export function hostWeightControl(site: Pick<SeedSite, "seedId">): string {
 export function blendControlSpecs(topology: Topology): TensorSpecs {
   const specs = topology.sites.flatMap((site) => {
     const spec = { shape: [slotShape(topology, site).at(-1) ?? 1], dtype: "float32" as const };
-    const names =
-      site.blueprint.form === "delta"
-        ? [seedWeightControl(site)]
-        : [seedWeightControl(site), hostWeightControl(site)];
+    const names = weighsHost(topology, site)
+      ? [seedWeightControl(site), hostWeightControl(site)]
+      : [seedWeightControl(site)];
     return names.map((name) => [name, spec]);
   });
   return Object.fromEntries(specs);
+}
+
+/** Whether h has a weight of its own: beside a `replacement` kernel, and where it keeps its gradient beside a detached delta. */
+function weighsHost(topology: Topology, site: SeedSite): boolean {
+  return site.blueprint.form === "replacement" || (site.part === "blending" && !isDetached(site, topology));
 }
 
 /**
@@ -64,9 +68,9 @@ export function blendSeed(inputs: ForwardInputs, site: SeedSite, h: JaxArray): J
   if (site.part !== "blending" || detached) {
     return host.add(applySeed(inputs, site, seedInput).mul(weight));
   }
-  // hostGradient "flow": (1 − w)·h + w·(sg(h) + k(sg(h))), whose value is h + w·k and whose host gradient is 1 − w.
-  const difference = seedInput.ref.sub(host.ref).add(applySeed(inputs, site, seedInput));
-  return host.add(difference.mul(weight));
+  // hostGradient "flow": sg(h) + v·(h − sg(h)) + w·k, whose value is h + w·k and whose host gradient is v.
+  const moving = host.sub(seedInput.ref).mul(inputs.control(hostWeightControl(site)));
+  return seedInput.ref.add(moving).add(applySeed(inputs, site, seedInput).mul(weight));
 }
 
 /** k(h) of a seed; consumes h. */
