@@ -35,19 +35,21 @@ test("a run's folder holds what was asked, what happened, the checkpoint and the
 });
 
 describe("a folder that cannot be used is refused and left as it was", () => {
-  test.each(["run.json", "summary.json", "events.ndjson", "checkpoint"])(
-    "with %s of a run in it",
-    async (name) => {
-      const path = await fresh();
-      await writeFile(join(path, name), "mine");
-      await expect(RunFolder.create(path, {})).rejects.toMatchObject({
-        code: "invalid_argument",
-        message: `run folder ${path} already holds a run (${name})`,
-      });
-      expect(await readFile(join(path, name), "utf8")).toBe("mine");
-      expect(await readdir(path)).toEqual([name]);
-    },
-  );
+  test.each([
+    "run.json",
+    "summary.json",
+    "events.ndjson",
+    "checkpoint",
+  ])("with %s of a run in it", async (name) => {
+    const path = await fresh();
+    await writeFile(join(path, name), "mine");
+    await expect(RunFolder.create(path, {})).rejects.toMatchObject({
+      code: "invalid_argument",
+      message: `run folder ${path} already holds a run (${name})`,
+    });
+    expect(await readFile(join(path, name), "utf8")).toBe("mine");
+    expect(await readdir(path)).toEqual([name]);
+  });
 
   test("below a file", async () => {
     const path = await fresh();

@@ -157,16 +157,17 @@ describe.each(cases)("a step of $host.id on $engine", ({ engine, host, blueprint
     sites: [siteOf(blueprint, parameters, part, slotId)],
   });
 
-  test.each(["sgd", "adam", "adamw"] as const)(
-    "%s: a TRAINING seed leaves the host as if alone, bit for bit",
-    async (optimizer) => {
-      const expected = await run({ topology: alone, optimizer }, 25);
-      const actual = await run({ topology: withSeed("shadow"), optimizer }, 25);
-      expect(actual.losses).toEqual(expected.losses);
-      expect(hostPart(actual.state)).toEqual(hostPart(expected.state));
-      expect(actual.outputs["gradient_norm/s1"]?.data[0]).toBeGreaterThan(0);
-    },
-  );
+  test.each([
+    "sgd",
+    "adam",
+    "adamw",
+  ] as const)("%s: a TRAINING seed leaves the host as if alone, bit for bit", async (optimizer) => {
+    const expected = await run({ topology: alone, optimizer }, 25);
+    const actual = await run({ topology: withSeed("shadow"), optimizer }, 25);
+    expect(actual.losses).toEqual(expected.losses);
+    expect(hostPart(actual.state)).toEqual(hostPart(expected.state));
+    expect(actual.outputs["gradient_norm/s1"]?.data[0]).toBeGreaterThan(0);
+  });
 
   test("a TRAINING seed of NaN leaves the host as if alone, bit for bit", async () => {
     const expected = await run({ topology: alone }, 10);
@@ -176,14 +177,16 @@ describe.each(cases)("a step of $host.id on $engine", ({ engine, host, blueprint
     expect(hostPart(actual.state)).toEqual(hostPart(expected.state));
   });
 
-  test.each(["blending", "shadowing", "probationary", "grown"] as const)(
-    "%s at alpha 0 computes the host's loss exactly",
-    async (part) => {
-      const expected = await run({ topology: alone }, 1);
-      const actual = await run({ topology: withSeed(part), alpha: 0 }, 1);
-      expect(actual.losses).toEqual(expected.losses);
-    },
-  );
+  test.each([
+    "blending",
+    "shadowing",
+    "probationary",
+    "grown",
+  ] as const)("%s at alpha 0 computes the host's loss exactly", async (part) => {
+    const expected = await run({ topology: alone }, 1);
+    const actual = await run({ topology: withSeed(part), alpha: 0 }, 1);
+    expect(actual.losses).toEqual(expected.losses);
+  });
 
   test("a TRAINING seed's shadow loss is the loss it has when blended at its target", async () => {
     const shadow = await run({ topology: withSeed("shadow"), alpha: 0.7 }, 1);

@@ -38,26 +38,27 @@ test("every primitive has a program", () => {
 });
 
 describe("native and wasm agree", () => {
-  test.each(cases.filter(({ primitive }) => !UNSUPPORTED.has(primitive)))(
-    "$name",
-    async ({ primitive, inputs, run, tolerance = 1e-5 }) => {
-      expect(primitivesOf(inputs, run)).toContain(primitive);
-      const expected = await evaluate(wasm, inputs, run);
-      const actual = await evaluate(native, inputs, run);
-      expect(actual.length).toBe(expected.length);
-      for (const [i, tensor] of actual.entries()) expectClose(tensor, expected[i] as Tensor, tolerance);
-    },
-  );
+  test.each(cases.filter(({ primitive }) => !UNSUPPORTED.has(primitive)))("$name", async ({
+    primitive,
+    inputs,
+    run,
+    tolerance = 1e-5,
+  }) => {
+    expect(primitivesOf(inputs, run)).toContain(primitive);
+    const expected = await evaluate(wasm, inputs, run);
+    const actual = await evaluate(native, inputs, run);
+    expect(actual.length).toBe(expected.length);
+    for (const [i, tensor] of actual.entries()) expectClose(tensor, expected[i] as Tensor, tolerance);
+  });
 
-  test.each(cases.filter(({ primitive }) => UNSUPPORTED.has(primitive)))(
-    "$name is one error that names function, primitive and shapes",
-    async ({ primitive, inputs, run }) => {
-      expect(primitivesOf(inputs, run)).toContain(primitive);
-      await expect(evaluate(native, inputs, run, "my step")).rejects.toThrow(
-        new RegExp(`lowering my step: the native engine has no ${primitive}\\(float32\\[[\\d,]+\\]`),
-      );
-    },
-  );
+  test.each(
+    cases.filter(({ primitive }) => UNSUPPORTED.has(primitive)),
+  )("$name is one error that names function, primitive and shapes", async ({ primitive, inputs, run }) => {
+    expect(primitivesOf(inputs, run)).toContain(primitive);
+    await expect(evaluate(native, inputs, run, "my step")).rejects.toThrow(
+      new RegExp(`lowering my step: the native engine has no ${primitive}\\(float32\\[[\\d,]+\\]`),
+    );
+  });
 });
 
 function primitivesOf(inputs: readonly Tensor[], run: PrimitiveCase["run"]): Primitive[] {

@@ -544,38 +544,35 @@ describe("limits and closing", () => {
     ["lets go", async () => {}],
     ["never lets go", never],
     ["fails to", () => Promise.reject(new Error("connection lost"))],
-  ])(
-    "closing with 1,000 outstanding, on a bus that %s: all are canceled within a second",
-    async (_, closing) => {
-      const { messages, fetch, events, prefetch, clock, expectIdle } = await setup({ maxRunning: 600 });
-      messages.closing = closing;
-      const kernels = Array.from({ length: 1000 }, (_, i) =>
-        fetch(requestOf({ seedId: `seed-${i}`, trainingRunId: `run-${i}` })),
-      );
+  ])("closing with 1,000 outstanding, on a bus that %s: all are canceled within a second", async (_, closing) => {
+    const { messages, fetch, events, prefetch, clock, expectIdle } = await setup({ maxRunning: 600 });
+    messages.closing = closing;
+    const kernels = Array.from({ length: 1000 }, (_, i) =>
+      fetch(requestOf({ seedId: `seed-${i}`, trainingRunId: `run-${i}` })),
+    );
+    await settle();
+    expect(messages.sent).toHaveLength(600);
+    expect(prefetch.stats.inflight).toBe(1000);
+    let closed = false;
+    const closedPromise = prefetch.close().then(() => {
+      closed = true;
+    });
+    for (let passed = 0; passed < 1000 && !closed; passed += 10) {
       await settle();
-      expect(messages.sent).toHaveLength(600);
-      expect(prefetch.stats.inflight).toBe(1000);
-      let closed = false;
-      const closedPromise = prefetch.close().then(() => {
-        closed = true;
-      });
-      for (let passed = 0; passed < 1000 && !closed; passed += 10) {
-        await settle();
-        clock.advance(10);
-      }
-      expect(closed).toBe(true);
-      await closedPromise;
-      const outcomes = await Promise.allSettled(kernels);
-      expect(outcomes.filter(({ status }) => status === "rejected")).toHaveLength(1000);
-      const canceled = events.filter(({ name }) => name === "prefetch_canceled");
-      expect(new Set(canceled.map(({ trainingRunId }) => trainingRunId)).size).toBe(1000);
-      expect(prefetch.stats.requests).toEqual({ ready: 0, error: 0, timeout: 0, canceled: 1000, refused: 0 });
-      expect(prefetch.stats.worker.canceled).toBe(1000);
-      expectIdle();
-      const late = fetch(requestOf());
-      await expect(late).rejects.toMatchObject({ code: "canceled" });
-    },
-  );
+      clock.advance(10);
+    }
+    expect(closed).toBe(true);
+    await closedPromise;
+    const outcomes = await Promise.allSettled(kernels);
+    expect(outcomes.filter(({ status }) => status === "rejected")).toHaveLength(1000);
+    const canceled = events.filter(({ name }) => name === "prefetch_canceled");
+    expect(new Set(canceled.map(({ trainingRunId }) => trainingRunId)).size).toBe(1000);
+    expect(prefetch.stats.requests).toEqual({ ready: 0, error: 0, timeout: 0, canceled: 1000, refused: 0 });
+    expect(prefetch.stats.worker.canceled).toBe(1000);
+    expectIdle();
+    const late = fetch(requestOf());
+    await expect(late).rejects.toMatchObject({ code: "canceled" });
+  });
 
   test("the statistics keep the last latencies", async () => {
     const { messages, fetch, prefetch, clock } = await setup();
