@@ -21,7 +21,7 @@ import {
   type Seed,
 } from "../kasmina/index.js";
 import { type BlueprintRegistry, builtinBlueprints, type Host, slotsOf } from "../nn/index.js";
-import { PlateauPolicy, type Policy, Tamiyo } from "../tamiyo/index.js";
+import { type Decision, PlateauPolicy, type Policy, Tamiyo } from "../tamiyo/index.js";
 import {
   type EpochReport,
   type HyperParameters,
@@ -86,6 +86,10 @@ export interface GrowOptions {
   /** Goes on from a checkpoint of the same run, which then ends as if it had never stopped. */
   readonly resume?: GrowCheckpoint;
   readonly onPacket?: (packet: TelemetryPacket) => void;
+  /** Every observation, before the policy sees it. */
+  readonly onObservation?: (state: SystemState) => void;
+  /** Every decision of the policy, with what it saw. */
+  readonly onDecision?: (decision: Decision, state: SystemState) => void;
 }
 
 /** Everything a run needs to go on, or to be looked at. */
@@ -221,7 +225,13 @@ function assemble(
   const policy = options.policy === undefined ? defaultPolicy(host, blueprints) : options.policy;
   const signer = new CommandSigner({ keys, clock });
   const tamiyo = policy
-    ? new Tamiyo({ policy, signer, trainingRunId: runId, send: (envelope) => commands.send(envelope) })
+    ? new Tamiyo({
+        policy,
+        signer,
+        trainingRunId: runId,
+        send: (envelope) => commands.send(envelope),
+        ...(options.onDecision && { onDecision: options.onDecision }),
+      })
     : undefined;
   const gains: AssembledRun["gains"] = new Map();
   if (options.resume) restorePolicy(options.resume, tamiyo, gains);
@@ -247,6 +257,7 @@ function assemble(
     clock,
     onState: (state) => {
       rememberGains(gains, state);
+      options.onObservation?.(state);
       tamiyo?.observe(state);
     },
     ...(options.tracer && { tracer: options.tracer }),

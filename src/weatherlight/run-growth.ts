@@ -13,6 +13,7 @@ import { type GrowthConfig, parseGrowthConfig } from "./growth-config.js";
 import type { GrowthCallbacks, GrowthLine, Phase, Summary } from "./growth-lines.js";
 import type { NetworkMeta } from "./inspect-run.js";
 import { RunAccess } from "./run-access.js";
+import { AlphaChanges, decisionRecord, observationRecord, type RunRecordLine } from "./run-records.js";
 
 /** What a configuration comes to, once its data and engine are open. */
 interface OpenRun {
@@ -27,6 +28,8 @@ interface OpenRun {
   readonly access: RunAccess | undefined;
   readonly signal: AbortSignal | undefined;
   readonly tell: (line: GrowthLine) => void;
+  /** Into the run folder alone. */
+  readonly record: (line: RunRecordLine) => void;
 }
 
 /** As {@link GrowthRunner} says. */
@@ -49,13 +52,26 @@ export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {
     if (line.type !== "step") folder?.append(line);
     callbacks.onLine?.(line);
   };
+  const record = (line: RunRecordLine): void => folder?.append(line);
   const tracer = backend.name === "native" ? traceBeside(config, dataset, tell) : undefined;
   let access: RunAccess | undefined;
   try {
     access = folder && new RunAccess(folder.path, runId, (text) => tell({ type: "notice", text }));
     tell({ type: "notice", text: `engine ${reason}` });
     return await train(
-      { runId, config, dataset, host, backend, tracer, policy, access, signal: callbacks.signal, tell },
+      {
+        runId,
+        config,
+        dataset,
+        host,
+        backend,
+        tracer,
+        policy,
+        access,
+        signal: callbacks.signal,
+        tell,
+        record,
+      },
       folder,
     );
   } finally {
@@ -110,9 +126,10 @@ function stopped(when: string, folder: RunFolder | undefined): KasminaError {
 }
 
 function growOptions(
-  { runId, config, dataset, host, backend, tracer, policy, signal, tell }: OpenRun,
+  { runId, config, dataset, host, backend, tracer, policy, signal, tell, record }: OpenRun,
   phase: Phase,
 ): GrowOptions {
+  const alphas = new AlphaChanges();
   return {
     runId,
     host,
@@ -146,6 +163,12 @@ function growOptions(
         val_accuracy: heldOut.accuracy,
       }),
     onEvent: (event, packet) => tell(eventLine(event, packet)),
+    onPacket: (packet) => {
+      const change = alphas.in(packet);
+      if (change) record(change);
+    },
+    onObservation: (state) => record(observationRecord(state, phase)),
+    onDecision: (decision, state) => record(decisionRecord(decision, state)),
   };
 }
 
