@@ -11,5 +11,6 @@ export { concatBytes, sha256Hex, toHex, u32be, utf8 } from "./bytes.js";
 export { type Clock, ManualClock, systemClock, type Timer } from "./clock.js";
 export { type Deferred, deferred } from "./deferred.js";
 export { DependencyViolationError, ERROR_CODES, type ErrorCode, KasminaError, messageOf } from "./errors.js";
+export { fromJsonText, toJsonText } from "./json-text.js";
 export { Random } from "./random.js";
 export { parseStrictJson } from "./strict-json.js";

@@ -56,7 +56,7 @@ export { type CommandJournal, type JournalRecord, MemoryJournal } from "./securi
 export { NonceLedger } from "./security/nonce-ledger.js";
 export { CommandVerifier, REJECTION_REASONS, type RejectionReason } from "./security/verifier.js";
 export { alphaSteps, type KernelFacts, type PerformanceStatus, type Seed, type SeedStats } from "./seed.js";
-export { type KasminaSnapshot, snapshotFromJson, snapshotToJson } from "./snapshot.js";
+export type { KasminaSnapshot } from "./snapshot.js";
 export { type EvaluationResult, EvaluationSums, evaluationProgram } from "./step/evaluation.js";
 export { blendControlSpecs, forward, hostWeightControl, seedWeightControl } from "./step/forward.js";
 export { forwardProgram } from "./step/forward-program.js";

@@ -56,7 +56,7 @@ import { type CommandJournal, MemoryJournal } from "./security/journal.js";
 import { NonceLedger } from "./security/nonce-ledger.js";
 import { CommandVerifier } from "./security/verifier.js";
 import type { PerformanceStatus, Seed } from "./seed.js";
-import { type KasminaSnapshot, restoreSnapshot, takeSnapshot } from "./snapshot.js";
+import { type KasminaSnapshot, restoreSnapshot, shiftSnapshot, takeSnapshot } from "./snapshot.js";
 import type { Teacher, UpdateProblem } from "./teacher.js";
 import { TelemetryHub } from "./telemetry/hub.js";
 
@@ -280,9 +280,12 @@ export class Kasmina {
     this.#door.replayAfter(snapshot.journalSequence);
   }
 
-  /** Returns to an earlier state of the same run without doing any command again. */
-  rollBack(snapshot: KasminaSnapshot): void {
-    restoreSnapshot(this.#state, snapshot);
+  /**
+   * Returns to a state of the same run from `stepsAgo` steps ago, without doing any command again. What was under way
+   * then has as long to go as it had: ramps, planned changes, embargoes.
+   */
+  rollBack(snapshot: KasminaSnapshot, stepsAgo: number): void {
+    restoreSnapshot(this.#state, shiftSnapshot(snapshot, stepsAgo));
   }
 
   /** Gives up kernels on their way, stops timers and closes the journal. */

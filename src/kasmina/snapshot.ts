@@ -57,16 +57,28 @@ export function restoreSnapshot(state: RunState, snapshot: KasminaSnapshot): voi
   for (const { intent } of state.plan.all) if (intent.kind === "attach") state.fetches.start(intent.request);
 }
 
-/** JSON that keeps NaN and infinities, which gate windows may hold. */
-export function snapshotToJson(snapshot: KasminaSnapshot): string {
-  return JSON.stringify(snapshot, (_, value: unknown) =>
-    typeof value === "number" && !Number.isFinite(value) ? { $number: String(value) } : value,
-  );
-}
-
-/** @throws SyntaxError for text that is no JSON; the checkpoint's digest vouches for the rest */
-export function snapshotFromJson(text: string): KasminaSnapshot {
-  return JSON.parse(text, (_, value: unknown) =>
-    typeof value === "object" && value !== null && "$number" in value ? Number(value.$number) : value,
-  ) as KasminaSnapshot;
+/** The snapshot as if it had been taken `steps` later: ramps, plans and embargoes have as long to go as they had. */
+export function shiftSnapshot(snapshot: KasminaSnapshot, steps: number): KasminaSnapshot {
+  const later = (step: number | undefined): number | undefined =>
+    step === undefined ? undefined : step + steps;
+  return {
+    ...snapshot,
+    seeds: snapshot.seeds.map((seed) => {
+      const moved = {
+        rampStartStep: later(seed.rampStartStep),
+        rampHeldAtStep: later(seed.rampHeldAtStep),
+        embargoUntilStep: later(seed.embargoUntilStep),
+      };
+      const known = Object.entries(moved).filter(([, step]) => step !== undefined);
+      return { ...seed, ...Object.fromEntries(known) };
+    }),
+    plan: {
+      ...snapshot.plan,
+      changes: snapshot.plan.changes.map((change) => ({
+        ...change,
+        effectiveStep: change.effectiveStep + steps,
+      })),
+    },
+    closures: snapshot.closures.map((closure) => ({ ...closure, untilStep: closure.untilStep + steps })),
+  };
 }

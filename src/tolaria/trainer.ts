@@ -3,16 +3,14 @@
  * takes effect; then one compiled step runs. What it computes depends on the seed, the data and the journal alone,
  * never on how long anything took.
  */
-import { type Clock, KasminaError } from "../base/index.js";
+import type { Clock } from "../base/index.js";
 import type {
   BatchSource,
   CommandSource,
   EvaluationSource,
-  RollbackSource,
   SeedState,
   SystemState,
   Tensor,
-  Tensors,
 } from "../contracts/index.js";
 import type { Backend } from "../engine/index.js";
 import {
@@ -23,7 +21,6 @@ import {
   isBlended,
   isShadow,
   type Kasmina,
-  type KasminaSnapshot,
   monitoredRows,
   parameterSpecs,
   type SeedEvaluation,
@@ -38,9 +35,11 @@ import { carryOut } from "./changes.js";
 import { evaluateRows } from "./evaluate.js";
 import { HyperControls, type HyperParameters } from "./hyper.js";
 import { IsolationGuard } from "./isolation-guard.js";
+import { type LossProblem, LossWatch } from "./loss-watch.js";
 import { ModelState } from "./model-state.js";
 import type { Optimizer } from "./optimizers.js";
 import { Programs, type TopologyPrograms } from "./programs.js";
+import { type GoodState, Rollback } from "./rollback.js";
 import type { ScheduleId } from "./schedules.js";
 import type { TopologyTracer } from "./tracer.js";
 import { countScalars } from "./train-step.js";
@@ -77,6 +76,8 @@ export interface TrainerOptions {
   readonly onEpoch?: (report: EpochReport) => void | Promise<void>;
   /** Called at the first step boundary of an epoch, and at the boundary where training ends early. */
   readonly onCheckpoint?: (checkpoint: TrainerCheckpoint) => Promise<void>;
+  /** What a rollback to the checkpoint returns to: the last one that verifies. */
+  readonly readCheckpoint?: () => Promise<TrainerCheckpoint | undefined>;
   /** Goes on from here instead of starting anew. */
   readonly resume?: TrainerCheckpoint;
 }
@@ -112,30 +113,22 @@ export interface TrainingResult {
   readonly flopsTotal: number;
 }
 
-export interface TrainerCheckpoint {
-  readonly tensors: Tensors;
-  /** Steps done. */
-  readonly step: number;
+export interface TrainerCheckpoint extends GoodState {
   /** From 0. */
   readonly epoch: number;
   readonly flopsTotal: number;
-  readonly hyper: Readonly<Record<string, HyperParameters>>;
   /** Of the epoch under way. */
   readonly epochLosses: readonly number[];
   /** Since the last observation. */
   readonly recentLosses: readonly number[];
-  readonly kasmina: KasminaSnapshot;
+  /** What the watch for spikes remembers. */
+  readonly watchedLosses: readonly number[];
+  /** The state that a rollback would return to; undefined before the first observation. */
+  readonly good: GoodState | undefined;
 }
 
 /** Milliseconds of uninterrupted steps after which waiting messages and timers get their turn. */
 const YIELD_EVERY_MS = 25;
-
-interface LastGood {
-  readonly step: number;
-  readonly tensors: Tensors;
-  readonly kasmina: KasminaSnapshot;
-  readonly hyper: Readonly<Record<string, HyperParameters>>;
-}
 
 export class Trainer {
   readonly #options: TrainerOptions;
@@ -145,6 +138,8 @@ export class Trainer {
   readonly #hyper: HyperControls;
   readonly #programs: Programs;
   readonly #guard: IsolationGuard;
+  readonly #rollback: Rollback;
+  readonly #lossWatch = new LossWatch();
   #installed: TopologyPrograms | undefined;
   #step = 0;
   #flops = 0;
@@ -153,7 +148,6 @@ export class Trainer {
   #plannedSequence = 0;
   #epochLosses: number[] = [];
   #recentLosses: number[] = [];
-  #lastGood: LastGood | undefined;
   #lastYieldMs = 0;
 
   constructor(options: TrainerOptions) {
@@ -176,6 +170,13 @@ export class Trainer {
     });
     this.#guard = new IsolationGuard(options.kasmina);
     this.model = new ModelState(backend, optimizer);
+    this.#rollback = new Rollback({
+      model: this.model,
+      hyper: this.#hyper,
+      kasmina: options.kasmina,
+      clock: options.clock,
+      ...(options.readCheckpoint && { readCheckpoint: options.readCheckpoint }),
+    });
     if (options.resume) this.#resume(options.resume);
     else this.model.add(initHost(host, options.seed));
   }
@@ -207,6 +208,8 @@ export class Trainer {
       hyper: this.#hyper.snapshot(),
       epochLosses: [...this.#epochLosses],
       recentLosses: [...this.#recentLosses],
+      watchedLosses: this.#lossWatch.losses,
+      good: this.#rollback.good,
       kasmina: this.#options.kasmina.snapshot(),
     };
   }
@@ -219,6 +222,8 @@ export class Trainer {
     this.#flops = checkpoint.flopsTotal;
     this.#epochLosses = [...checkpoint.epochLosses];
     this.#recentLosses = [...checkpoint.recentLosses];
+    this.#lossWatch.restart(checkpoint.watchedLosses);
+    this.#rollback.resume(checkpoint.good);
     this.#frozen = this.#options.kasmina.emergency === "FREEZE_SEEDS";
   }
 
@@ -249,7 +254,7 @@ export class Trainer {
         {
           model: this.model,
           hyper: this.#hyper,
-          rollBack: (source, reason) => this.#rollBack(source, reason),
+          rollBack: async (source, reason) => void (await this.#rollback.restore(source, reason, this.#step)),
           emergency: (level) => {
             this.#halted ||= level === "HALT";
             this.#frozen = level === "FREEZE_SEEDS";
@@ -306,17 +311,23 @@ export class Trainer {
     this.#flops += program.traced.flops;
     const loss = numberOf(outputs.loss);
     this.#record(topology, outputs, loss, blend.weights);
-    if (!Number.isFinite(loss)) {
-      throw new KasminaError(
-        "loss_not_finite",
-        `the loss is ${loss} at step ${this.#step}; a lower learning rate may help`,
-      );
+    const problem = this.#lossWatch.see(loss);
+    if (problem) await this.#recover(problem, loss);
+    else {
+      this.#epochLosses.push(loss);
+      this.#recentLosses.push(loss);
     }
     this.#step++;
-    this.#epochLosses.push(loss);
-    this.#recentLosses.push(loss);
     const { onStep, reportEverySteps = 1 } = this.#options;
     if (onStep && this.#step % reportEverySteps === 0) onStep(this.#stepReport(loss));
+  }
+
+  /** Training went wrong: back to the last good state. The step is lost, the next one sees new data. */
+  async #recover(problem: LossProblem, loss: number): Promise<void> {
+    const reason =
+      problem === "loss_spike" ? `the loss rose to ${loss.toPrecision(4)} and stayed` : `the loss is ${loss}`;
+    await this.#rollback.recover(reason, this.#step);
+    this.#lossWatch.restart();
   }
 
   #record(
@@ -351,8 +362,8 @@ export class Trainer {
     this.#recordEvaluation(heldOut);
     onState?.(this.#systemState(heldOut));
     this.#recentLosses = [];
+    if (Number.isFinite(heldOut.loss.value)) await this.#rollback.keep(this.#step);
     if (!epochEnds) return;
-    await this.#keepLastGood();
     const trainLoss = mean(this.#epochLosses);
     this.#epochLosses = [];
     await onEpoch?.({ epoch: this.#step / train.stepsPerEpoch, trainLoss, heldOut });
@@ -384,39 +395,6 @@ export class Trainer {
       flopsPerStep: this.#installed?.train.traced.flops ?? 0,
       flopsTotal: this.#flops,
     };
-  }
-
-  async #keepLastGood(): Promise<void> {
-    this.#lastGood = {
-      step: this.#step,
-      tensors: await this.model.snapshot(),
-      kasmina: this.#options.kasmina.snapshot(),
-      hyper: this.#hyper.snapshot(),
-    };
-  }
-
-  /** Puts back the last good state, parameters, optimizer and seeds; the run goes on from the present step. */
-  #rollBack(source: RollbackSource, reason: string): void {
-    const { kasmina, clock } = this.#options;
-    const good = source === "memory" ? this.#lastGood : undefined;
-    if (!good) {
-      kasmina.telemetry.event(undefined, "rollback_restored", "ERROR", { source, reason, restored: false });
-      return;
-    }
-    const startMs = clock.monotonicMs();
-    this.model.restore(good.tensors);
-    this.#hyper.restore(good.hyper);
-    kasmina.rollBack(good.kasmina);
-    const latencyMs = clock.monotonicMs() - startMs;
-    kasmina.telemetry.gauge(undefined, "kasmina.rollback.latency_ms", latencyMs);
-    kasmina.telemetry.event(undefined, "rollback_restored", "WARNING", {
-      source,
-      reason,
-      restored: true,
-      restored_step: good.step,
-      step: this.#step,
-      latency_ms: latencyMs,
-    });
   }
 
   #stepReport(loss: number): StepReport {

@@ -1,31 +1,34 @@
 /** The network that a run has grown, for use elsewhere: as an ONNX model, or its weights as safetensors. */
 import { z } from "zod";
-import { KasminaError, messageOf } from "../base/index.js";
+import { KasminaError } from "../base/index.js";
 import { encodeSafetensors, type Tensors } from "../contracts/index.js";
 import { exportOnnx } from "../engine/export-onnx.js";
 import {
   blendControls,
   forwardProgram,
   isBlended,
-  type KasminaSnapshot,
   parameterSpecs,
-  snapshotFromJson,
   type Topology,
   topologyOf,
 } from "../kasmina/index.js";
 import { builtinBlueprints, createHost } from "../nn/index.js";
 import { readCheckpoint } from "../tolaria/checkpoint.node.js";
 import { readRunFolder } from "../tolaria/run-folder.node.js";
+import { fromSaved } from "./saved-checkpoint.js";
 
 /** The part of a checkpoint's meta that a network can be built from. */
 const metaSchema = z.object({
   run_id: z.string(),
   network: z.object({
     step: z.number(),
-    host: z.object({ id: z.string(), input_shape: z.array(z.number()), classes: z.number() }),
+    host: z.object({
+      id: z.string(),
+      input_shape: z.array(z.number()),
+      input_dtype: z.enum(["float32", "int32"]),
+      classes: z.number(),
+    }),
     seeds: z.array(z.object({ id: z.string(), blueprint: z.string(), slot: z.string(), stage: z.string() })),
   }),
-  kasmina: z.string(),
 });
 
 export interface GrownNetwork {
@@ -45,16 +48,18 @@ export interface GrownNetwork {
  */
 export async function readGrownNetwork(path: string): Promise<GrownNetwork> {
   const { checkpointPath } = await readRunFolder(path);
-  const { tensors, meta, sha256 } = await readCheckpoint(checkpointPath);
-  const parsed = metaSchema.safeParse(meta);
+  const checkpoint = await readCheckpoint(checkpointPath);
+  const { tensors, sha256 } = checkpoint;
+  const parsed = metaSchema.safeParse(checkpoint.meta);
   if (!parsed.success) {
     const where = parsed.error.issues[0]?.path.join(".") ?? "";
     throw new KasminaError("corrupt", `the checkpoint does not describe its network: ${where} does not fit`);
   }
   const { network, run_id: runId } = parsed.data;
-  const { seeds } = snapshotOf(parsed.data.kasmina);
+  const { seeds } = fromSaved(checkpoint).kasmina;
   const host = createHost(network.host.id, {
     inputShape: network.host.input_shape,
+    inputDType: network.host.input_dtype,
     classes: network.host.classes,
   });
   const all = topologyOf({ host, blueprints: builtinBlueprints, hostGradient: "detach" }, seeds);
@@ -88,16 +93,6 @@ export function networkToOnnx({ topology, parameters, blendWeights, metadata }: 
 /** Parameters and blend weights, without optimizer state. */
 export function networkToSafetensors({ parameters, blendWeights, metadata }: GrownNetwork): Uint8Array {
   return encodeSafetensors({ ...parameters, ...blendWeights }, metadata);
-}
-
-function snapshotOf(text: string): KasminaSnapshot {
-  try {
-    return snapshotFromJson(text);
-  } catch (error) {
-    throw new KasminaError("corrupt", `the checkpoint's seeds are not JSON: ${messageOf(error)}`, {
-      cause: error,
-    });
-  }
 }
 
 function pick(tensors: Tensors, paths: readonly string[]): Tensors {

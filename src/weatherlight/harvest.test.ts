@@ -44,7 +44,7 @@ async function runWith(changes: Record<string, unknown> = {}): Promise<string> {
   const meta = {
     run_id: "r1",
     network: { host: { id: "resmlp", blocks: [{ name: "block1", output_shape: [4], slot: true }] } },
-    kasmina: JSON.stringify({ seeds }),
+    state: JSON.stringify({ kasmina: { seeds } }),
     ...changes,
   };
   await folder.writeCheckpoint({ tensors, meta });

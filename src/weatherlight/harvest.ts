@@ -2,26 +2,19 @@
 import { z } from "zod";
 import { KasminaError } from "../base/index.js";
 import type { CatalogEntry, KernelBuilder } from "../catalog/index.js";
-import { STAGES, type Tensors } from "../contracts/index.js";
-import { snapshotFromJson } from "../kasmina/index.js";
+import type { Tensors } from "../contracts/index.js";
+import type { Seed } from "../kasmina/index.js";
 import { type BlueprintRegistry, builtinBlueprints } from "../nn/index.js";
 import { readCheckpoint } from "../tolaria/checkpoint.node.js";
 import { readRunFolder } from "../tolaria/run-folder.node.js";
+import type { GrowCheckpoint } from "./grow.js";
+import { fromSaved } from "./saved-checkpoint.js";
 
 const metaSchema = z.object({
   run_id: z.string(),
   network: z.object({
     host: z.object({ blocks: z.array(z.object({ name: z.string(), output_shape: z.array(z.number()) })) }),
   }),
-  kasmina: z.string(),
-});
-
-const seedSchema = z.object({
-  id: z.string(),
-  slotId: z.string(),
-  blueprintId: z.string(),
-  parameters: z.record(z.string(), z.number()),
-  stage: z.enum(STAGES),
 });
 
 export interface HarvestOptions {
@@ -43,11 +36,11 @@ export interface HarvestOptions {
 export async function harvestSeed(options: HarvestOptions): Promise<CatalogEntry> {
   const { runDir, seedId, builder, blueprints = builtinBlueprints } = options;
   const record = await readRunFolder(runDir);
-  const { tensors, meta } = await readCheckpoint(record.checkpointPath);
-  const about = metaSchema.safeParse(meta);
+  const checkpoint = await readCheckpoint(record.checkpointPath);
+  const about = metaSchema.safeParse(checkpoint.meta);
   if (!about.success)
     throw new KasminaError("corrupt", `${runDir}: the checkpoint does not describe its run`);
-  const seed = seedFrom(about.data.kasmina, seedId, runDir);
+  const seed = seedFrom(fromSaved(checkpoint), seedId, runDir);
   const block = about.data.network.host.blocks.find(({ name }) => name === seed.slotId);
   if (!block) throw new KasminaError("corrupt", `${runDir}: the host has no slot ${seed.slotId}`);
   return builder.publish(
@@ -55,15 +48,15 @@ export async function harvestSeed(options: HarvestOptions): Promise<CatalogEntry
       blueprint: blueprints.get(seed.blueprintId),
       parameters: seed.parameters,
       slotShape: block.output_shape,
-      tensors: weightsOf(tensors, seedId),
+      tensors: weightsOf(checkpoint.tensors, seedId),
       startsAtZero: false,
     },
     { kind: "harvested", trainingRunId: about.data.run_id, seedId },
   );
 }
 
-function seedFrom(kasmina: string, seedId: string, runDir: string): z.infer<typeof seedSchema> {
-  const seeds = snapshotFromJson(kasmina).seeds.map((seed) => seedSchema.parse(seed));
+function seedFrom({ kasmina }: GrowCheckpoint, seedId: string, runDir: string): Seed {
+  const { seeds } = kasmina;
   const seed = seeds.find(({ id }) => id === seedId);
   const known = seeds.map(({ id, stage }) => `${id} (${stage})`).join(", ") || "none";
   if (!seed) throw new KasminaError("invalid_argument", `${runDir} has no seed ${seedId}; it has ${known}`);

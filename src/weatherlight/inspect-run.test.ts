@@ -18,6 +18,7 @@ const network: NetworkMeta = {
   host: {
     id: "resmlp",
     input_shape: [2],
+    input_dtype: "float32",
     classes: 3,
     blocks: [
       { name: "stem", output_shape: [4], slot: false },

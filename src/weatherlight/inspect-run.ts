@@ -13,6 +13,7 @@ const networkSchema = z.object({
   host: z.object({
     id: z.string(),
     input_shape: z.array(z.number()),
+    input_dtype: z.enum(["float32", "int32"]),
     classes: z.number(),
     blocks: z.array(z.object({ name: z.string(), output_shape: z.array(z.number()), slot: z.boolean() })),
   }),

@@ -3,17 +3,16 @@ import { KasminaError } from "../base/index.js";
 import type { Dataset, TelemetryEvent, TelemetryPacket } from "../contracts/index.js";
 import { openDataset } from "../data/index.js";
 import { type Backend, openBackend } from "../engine/index.js";
-import { snapshotToJson } from "../kasmina/index.js";
 import { builtinBlueprints, createHost, type Host, slotsOf } from "../nn/index.js";
 import { PlateauPolicy, type Policy } from "../tamiyo/index.js";
 import { RunFolder } from "../tolaria/run-folder.node.js";
 import { WorkerTracer } from "../tolaria/worker-tracer.node.js";
-import { defaultPolicy, type GrowCheckpoint, type GrowOptions, type GrowResult, grow } from "./grow.js";
+import { defaultPolicy, type GrowOptions, type GrowResult, grow } from "./grow.js";
 import { type GrowthConfig, parseGrowthConfig } from "./growth-config.js";
 import type { GrowthCallbacks, GrowthLine, Phase, Summary } from "./growth-lines.js";
-import type { NetworkMeta } from "./inspect-run.js";
 import { RunAccess } from "./run-access.js";
 import { AlphaChanges, decisionRecord, observationRecord, type RunRecordLine } from "./run-records.js";
+import { jsonOf, reportSeed, type SavedRun, toSaved } from "./saved-checkpoint.js";
 
 /** What a configuration comes to, once its data and engine are open. */
 interface OpenRun {
@@ -103,7 +102,7 @@ async function train(run: OpenRun, folder: RunFolder | undefined): Promise<Summa
     ...growOptions(run, "grow"),
     ...(run.access && { keys: run.access.keys, journal: run.access.journal, onControl: run.access.listen }),
     onCheckpoint: async (checkpoint) => {
-      await folder?.writeCheckpoint({ tensors: checkpoint.tensors, meta: checkpointMeta(run, checkpoint) });
+      await folder?.writeCheckpoint(toSaved(savedRun(run), checkpoint));
     },
   });
   if (result.end === "aborted") throw stopped(`after ${result.steps} steps`, folder);
@@ -222,53 +221,22 @@ function checkBatch(config: GrowthConfig, dataset: Dataset): void {
   );
 }
 
-function checkpointMeta(run: OpenRun, checkpoint: GrowCheckpoint) {
-  const { step, epoch, flopsTotal, hyper, epochLosses, recentLosses, kasmina, policy, commandsSent, seeds } =
-    checkpoint;
-  const network: NetworkMeta = {
-    step,
-    epoch,
+function savedRun({ runId, config, host }: OpenRun): SavedRun {
+  const blocks = host.blocks.map(({ name, outputShape, slot = false }) => ({
+    name,
+    output_shape: [...outputShape],
+    slot,
+  }));
+  return {
+    runId,
+    config: jsonOf(config),
     host: {
-      id: run.host.id,
-      input_shape: [...run.host.inputShape],
-      classes: run.host.classes,
-      blocks: run.host.blocks.map(({ name, outputShape, slot = false }) => ({
-        name,
-        output_shape: [...outputShape],
-        slot,
-      })),
+      id: host.id,
+      input_shape: [...host.inputShape],
+      input_dtype: host.inputDType,
+      classes: host.classes,
+      blocks,
     },
-    seeds: seeds.map(reportSeed),
-  };
-  return {
-    run_id: run.runId,
-    config: jsonOf(run.config),
-    network: jsonOf(network),
-    trainer: jsonOf({ step, flopsTotal, hyper, epochLosses, recentLosses }),
-    kasmina: snapshotToJson(kasmina),
-    tamiyo: jsonOf({ policy, commandsSent }),
-  };
-}
-
-/** The value as JSON holds it: what is undefined is left out. */
-function jsonOf<T>(value: T) {
-  return JSON.parse(JSON.stringify(value));
-}
-
-function reportSeed({
-  seed,
-  alpha,
-  shadowGain,
-  contribution,
-}: GrowResult["seeds"][number]): Summary["seeds"][number] {
-  return {
-    id: seed.id,
-    blueprint: seed.blueprintId,
-    slot: seed.slotId,
-    stage: seed.stage,
-    alpha,
-    shadow_gain: shadowGain,
-    contribution,
   };
 }
 

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
+import { fromJsonText, toJsonText } from "../../base/index.js";
 import type { Kernel, KernelRequest } from "../../contracts/index.js";
 import { float32 } from "../../contracts/index.js";
 import { ControlRun, kernelFor, RUN_ID } from "../control-run.fixture.js";
-import { snapshotFromJson, snapshotToJson } from "../snapshot.js";
+import type { KasminaSnapshot } from "../snapshot.js";
 
 function seedOf(run: ControlRun, id = "s1") {
   const seed = run.kasmina.seed(id);
@@ -420,9 +421,9 @@ describe("rollback", () => {
     await run.runTo(run.step + 3);
     expect(run.order({ kind: "ROLLBACK", source: "memory", reason: "spike" }).status).toBe("applied");
     expect(await run.runTo(run.step)).toEqual([{ kind: "rollback", source: "memory", reason: "spike" }]);
-    run.kasmina.rollBack(good);
+    run.kasmina.rollBack(good, 0);
     expect(seedOf(run).stage).toBe("TRAINING");
-    run.kasmina.rollBack(good);
+    run.kasmina.rollBack(good, 0);
     expect(run.kasmina.snapshot()).toEqual({
       ...good,
       journalSequence: run.kasmina.snapshot().journalSequence,
@@ -439,7 +440,7 @@ describe("a snapshot", () => {
       seeds: { s1: { gradientNorm: Number.NaN, loss: Number.POSITIVE_INFINITY } },
     });
     const snapshot = run.kasmina.snapshot();
-    expect(snapshotFromJson(snapshotToJson(snapshot))).toEqual(snapshot);
+    expect(fromJsonText(toJsonText(snapshot))).toEqual(snapshot);
   });
 
   test("taken while a kernel is on its way asks for it again", async () => {
@@ -451,7 +452,7 @@ describe("a snapshot", () => {
     const run = new ControlRun({ kernels: { fetch } });
     run.germinate();
     const resumed = new ControlRun({ kernels: { fetch } });
-    resumed.kasmina.resume(snapshotFromJson(snapshotToJson(run.kasmina.snapshot())));
+    resumed.kasmina.resume(fromJsonText(toJsonText(run.kasmina.snapshot())) as KasminaSnapshot);
     expect((await resumed.runTo(2)).map(({ kind }) => kind)).toEqual(["attach"]);
     expect(asked).toEqual([`${RUN_ID}/s1/0`, `${RUN_ID}/s1/0`]);
   });

@@ -1,0 +1,78 @@
+/** A run's checkpoint as it is saved: tensors by path, and everything else as one JSON text. */
+import { fromJsonText, KasminaError, toJsonText } from "../base/index.js";
+import type { Tensors } from "../contracts/index.js";
+import type { Checkpoint, JsonObject } from "../tolaria/checkpoint.node.js";
+import type { GrowCheckpoint, GrownSeed } from "./grow.js";
+import type { SeedReport } from "./growth-lines.js";
+import type { NetworkMeta } from "./inspect-run.js";
+
+/** Tensors of the state that a rollback would return to stand under this root. */
+const GOOD_ROOT = "good/";
+
+/** What the checkpoint is of. */
+export interface SavedRun {
+  readonly runId: string;
+  readonly config: JsonObject;
+  readonly host: NetworkMeta["host"];
+}
+
+/** All of a checkpoint but its tensors. */
+type Remainder = Omit<GrowCheckpoint, "tensors" | "good"> & {
+  readonly good?: Omit<NonNullable<GrowCheckpoint["good"]>, "tensors">;
+};
+
+export function toSaved(run: SavedRun, checkpoint: GrowCheckpoint): Checkpoint {
+  const { tensors, good, ...rest } = checkpoint;
+  const { tensors: goodTensors = {}, ...goodRest } = good ?? {};
+  const remainder = { ...rest, ...(good && { good: goodRest }) };
+  const network: NetworkMeta = {
+    step: checkpoint.step,
+    epoch: checkpoint.epoch,
+    host: run.host,
+    seeds: checkpoint.seeds.map(reportSeed),
+  };
+  return {
+    tensors: { ...tensors, ...underRoot(goodTensors) },
+    meta: {
+      run_id: run.runId,
+      config: run.config,
+      network: jsonOf(network),
+      state: toJsonText(remainder),
+    },
+  };
+}
+
+/** @throws KasminaError `corrupt` for a checkpoint that no run wrote */
+export function fromSaved({ tensors, meta }: Checkpoint): GrowCheckpoint {
+  if (typeof meta.state !== "string")
+    throw new KasminaError("corrupt", "the checkpoint holds no state to resume from");
+  const { good, ...rest } = fromJsonText(meta.state) as Remainder;
+  const own = Object.entries(tensors).filter(([path]) => !path.startsWith(GOOD_ROOT));
+  const kept = Object.entries(tensors).filter(([path]) => path.startsWith(GOOD_ROOT));
+  const goodTensors = Object.fromEntries(
+    kept.map(([path, tensor]) => [path.slice(GOOD_ROOT.length), tensor]),
+  );
+  return { ...rest, tensors: Object.fromEntries(own), good: good && { ...good, tensors: goodTensors } };
+}
+
+function underRoot(tensors: Tensors): Tensors {
+  return Object.fromEntries(Object.entries(tensors).map(([path, tensor]) => [`${GOOD_ROOT}${path}`, tensor]));
+}
+
+/** The value as JSON holds it: what is undefined is left out. */
+export function jsonOf(value: object): JsonObject {
+  return JSON.parse(JSON.stringify(value)) as JsonObject;
+}
+
+/** A seed as the lines of a run tell of it. */
+export function reportSeed({ seed, alpha, shadowGain, contribution }: GrownSeed): SeedReport {
+  return {
+    id: seed.id,
+    blueprint: seed.blueprintId,
+    slot: seed.slotId,
+    stage: seed.stage,
+    alpha,
+    shadow_gain: shadowGain,
+    contribution,
+  };
+}
