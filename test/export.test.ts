@@ -20,7 +20,7 @@ beforeAll(async () => {
     data: "spirals",
     engine: "native",
     threads: 1,
-    epochs: 12,
+    epochs: 6,
     policy: "epoch:1",
     runDir: join(folder, "run"),
   });
