@@ -41,10 +41,18 @@ export function addGrow(
     .option("--no-growth", "train the host alone")
     .option("--compare", "also train the host alone, and show both")
     .option("--run-dir <path>", "folder for the run's files (default: runs/<run id>)")
+    .option("--resume <run-dir>", "go on with a run that stopped, from its last checkpoint")
     .option("--json", "print one JSON object a line")
     .option("--quiet", "print the report only")
     .action(async ({ json, quiet, ...options }: GrowFlags & Record<string, unknown>) => {
-      done(await runGrow(withRunFolder(options), { json: json ?? false, quiet: quiet ?? false }, io, grow));
+      done(
+        await runGrow(
+          options.resume === undefined ? withRunFolder(options) : withoutDefaults(options),
+          { json: json ?? false, quiet: quiet ?? false },
+          io,
+          grow,
+        ),
+      );
     });
 }
 
@@ -60,7 +68,9 @@ async function runGrow(
     const summary = await grow(options, { signal: stop.signal, onLine: (line) => view.show(line) });
     view.end();
     if (!flags.json) {
-      io.stdout.write(formatReport(summary, String(options.runDir), wantsColor(io, io.stdout)));
+      io.stdout.write(
+        formatReport(summary, String(options.runDir ?? options.resume), wantsColor(io, io.stdout)),
+      );
     }
     return stop.exitCode() ?? EXIT.done;
   } catch (error) {
@@ -96,6 +106,11 @@ function withRunFolder(options: Readonly<Record<string, unknown>>): Record<strin
   const time = new Date(systemClock.nowMs()).toISOString().replace(/[-:]|\..*/g, "");
   const runId = `${time}-${randomBytes(3).toString("hex")}`;
   return { runId, runDir: join("runs", runId), ...options };
+}
+
+/** What was typed: `--no-growth` has a default of its own, which a resumed run does not need. */
+function withoutDefaults({ growth, ...options }: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return growth === false ? { growth, ...options } : options;
 }
 
 /** What is no number stays a text, so that the one validator can say what was typed. */

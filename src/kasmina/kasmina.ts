@@ -119,6 +119,11 @@ export class Kasmina {
     return this.#state.emergency;
   }
 
+  /** Whether a resumed run is still doing its journaled commands again; what its policy decides until then is among them. */
+  get isReplaying(): boolean {
+    return this.#door.isReplaying;
+  }
+
   /**
    * Handles everything the source holds, in order, with one commit of the journal. A resumed run first does its
    * journaled commands again; until they are through, new ones stay in the source.

@@ -51,6 +51,21 @@ export class RunFolder {
     }
   }
 
+  /**
+   * Opens the folder of a run that stopped before its end, to go on with it.
+   *
+   * @throws KasminaError `invalid_argument` where there is no run, or one that has ended
+   */
+  static async reopen(path: string): Promise<RunFolder> {
+    const { path: folder, summary } = await readRunFolder(path);
+    if (summary !== undefined) throw new KasminaError("invalid_argument", `the run in ${folder} has ended`);
+    try {
+      return new RunFolder(folder, openSync(join(folder, EVENTS), "a"));
+    } catch (error) {
+      throw usageError(folder, error);
+    }
+  }
+
   get checkpointPath(): string {
     return join(this.path, CHECKPOINT);
   }

@@ -74,7 +74,7 @@ export interface TrainerOptions {
   readonly reportEverySteps?: number;
   readonly onStep?: (report: StepReport) => void;
   readonly onEpoch?: (report: EpochReport) => void | Promise<void>;
-  /** Called at the first step boundary of an epoch, and at the boundary where training ends early. */
+  /** Called at the first step boundary of each epoch, and at the boundary where training ends. */
   readonly onCheckpoint?: (checkpoint: TrainerCheckpoint) => Promise<void>;
   /** What a rollback to the checkpoint returns to: the last one that verifies. */
   readonly readCheckpoint?: () => Promise<TrainerCheckpoint | undefined>;
@@ -187,8 +187,7 @@ export class Trainer {
     while (this.#step < this.#stepsTotal) {
       await this.#boundary();
       const end = this.#halted ? "halted" : signal?.aborted ? "aborted" : undefined;
-      if (end || (this.#step > 0 && this.#step % train.stepsPerEpoch === 0))
-        await onCheckpoint?.(await this.checkpoint());
+      if (end || this.#step % train.stepsPerEpoch === 0) await onCheckpoint?.(await this.checkpoint());
       if (end) return this.#result(end);
       await this.#trainStep();
       await this.#observe();

@@ -98,6 +98,7 @@ export interface GrowCheckpoint extends TrainerCheckpoint {
   readonly policy: unknown;
   /** Commands that the policy has sent. */
   readonly commandsSent: number;
+  readonly commands: { readonly accepted: number; readonly rejected: number };
   readonly seeds: readonly GrownSeed[];
 }
 
@@ -174,6 +175,7 @@ function checkpointOf(run: AssembledRun, checkpoint: TrainerCheckpoint): GrowChe
     ...checkpoint,
     policy: tamiyo?.policy.snapshot() ?? null,
     commandsSent: tamiyo?.sent ?? 0,
+    commands: { ...run.counts },
     seeds: kasmina.seeds().map((seed) => describeSeed(run, seed, checkpoint.step)),
   };
 }
@@ -205,7 +207,7 @@ function assemble(
   } = options;
   const turns = new Turns();
   const keys = options.keys ?? ownKeys();
-  const counts = { accepted: 0, rejected: 0 };
+  const counts = { ...(options.resume?.commands ?? { accepted: 0, rejected: 0 }) };
   const commands = new CommandQueue(({ status }) => {
     if (status === "applied") counts.accepted++;
     else counts.rejected++;
@@ -224,15 +226,7 @@ function assemble(
   });
   const policy = options.policy === undefined ? defaultPolicy(host, blueprints) : options.policy;
   const signer = new CommandSigner({ keys, clock });
-  const tamiyo = policy
-    ? new Tamiyo({
-        policy,
-        signer,
-        trainingRunId: runId,
-        send: (envelope) => commands.send(envelope),
-        ...(options.onDecision && { onDecision: options.onDecision }),
-      })
-    : undefined;
+  const tamiyo = policy ? tamiyoFor(policy, { options, kasmina, commands, signer }) : undefined;
   const gains: AssembledRun["gains"] = new Map();
   if (options.resume) restorePolicy(options.resume, tamiyo, gains);
   const train = new ShuffledBatches(dataset, { batch, seed });
@@ -297,6 +291,23 @@ function controlOf(
       ...kasmina.describe(trainer.position.step),
     }),
   };
+}
+
+function tamiyoFor(
+  policy: Policy,
+  run: { options: GrowOptions; kasmina: Kasmina; commands: CommandQueue; signer: CommandSigner },
+): Tamiyo {
+  const { options, kasmina, commands, signer } = run;
+  return new Tamiyo({
+    policy,
+    signer,
+    trainingRunId: options.runId,
+    // What a resumed run's policy decides once more is in the journal already.
+    send: (envelope) => {
+      if (!kasmina.isReplaying) commands.send(envelope);
+    },
+    ...(options.onDecision && { onDecision: options.onDecision }),
+  });
 }
 
 function restorePolicy(

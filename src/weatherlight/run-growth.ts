@@ -7,9 +7,10 @@ import { builtinBlueprints, createHost, type Host, slotsOf } from "../nn/index.j
 import { PlateauPolicy, type Policy } from "../tamiyo/index.js";
 import { RunFolder } from "../tolaria/run-folder.node.js";
 import { WorkerTracer } from "../tolaria/worker-tracer.node.js";
-import { defaultPolicy, type GrowOptions, type GrowResult, grow } from "./grow.js";
+import { defaultPolicy, type GrowCheckpoint, type GrowOptions, type GrowResult, grow } from "./grow.js";
 import { type GrowthConfig, parseGrowthConfig } from "./growth-config.js";
 import type { GrowthCallbacks, GrowthLine, Phase, Summary } from "./growth-lines.js";
+import { isResume, readStoppedRun } from "./resume.js";
 import { RunAccess } from "./run-access.js";
 import { AlphaChanges, decisionRecord, observationRecord, type RunRecordLine } from "./run-records.js";
 import { jsonOf, reportSeed, type SavedRun, toSaved } from "./saved-checkpoint.js";
@@ -25,6 +26,8 @@ interface OpenRun {
   readonly policy: Policy | null;
   /** Undefined where the run has no folder. */
   readonly access: RunAccess | undefined;
+  /** Where a stopped run goes on. */
+  readonly resume: GrowCheckpoint | undefined;
   readonly signal: AbortSignal | undefined;
   readonly tell: (line: GrowthLine) => void;
   /** Into the run folder alone. */
@@ -33,7 +36,8 @@ interface OpenRun {
 
 /** As {@link GrowthRunner} says. */
 export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {}): Promise<Summary> {
-  const config = parseGrowthConfig(options);
+  const resumed = isResume(options) ? await readStoppedRun(options) : undefined;
+  const config = resumed?.config ?? parseGrowthConfig(options);
   const runId = config.runId ?? `run-${globalThis.crypto.randomUUID()}`;
   const dataset = await openDataset(config.data);
   const host = createHost(config.host, dataset);
@@ -43,10 +47,9 @@ export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {
     config.engine,
     config.threads === undefined ? {} : { threads: config.threads },
   );
-  const folder =
-    config.runDir === undefined
-      ? undefined
-      : await RunFolder.create(config.runDir, { run_id: runId, config: jsonOf(config) });
+  const folder = resumed
+    ? await RunFolder.reopen(resumed.path)
+    : await newFolder({ ...config, runId, engine: backend.name });
   const tell = (line: GrowthLine): void => {
     if (line.type !== "step") folder?.append(line);
     callbacks.onLine?.(line);
@@ -57,6 +60,7 @@ export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {
   try {
     access = folder && new RunAccess(folder.path, runId, (text) => tell({ type: "notice", text }));
     tell({ type: "notice", text: `engine ${reason}` });
+    if (resumed) tell({ type: "notice", text: `resumed ${runId} at step ${resumed.checkpoint.step}` });
     return await train(
       {
         runId,
@@ -67,6 +71,7 @@ export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {
         tracer,
         policy,
         access,
+        resume: resumed?.checkpoint,
         signal: callbacks.signal,
         tell,
         record,
@@ -79,6 +84,11 @@ export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {
     folder?.close();
     await backend.dispose();
   }
+}
+
+async function newFolder(config: GrowthConfig): Promise<RunFolder | undefined> {
+  if (config.runDir === undefined) return undefined;
+  return RunFolder.create(config.runDir, { run_id: config.runId ?? "", config: jsonOf(config) });
 }
 
 /** The host's module, by its URL: a thread of its own makes the same host and traces its topologies. */
@@ -101,6 +111,7 @@ async function train(run: OpenRun, folder: RunFolder | undefined): Promise<Summa
   const result = await grow({
     ...growOptions(run, "grow"),
     ...(run.access && { keys: run.access.keys, journal: run.access.journal, onControl: run.access.listen }),
+    ...(run.resume && { resume: run.resume }),
     onCheckpoint: async (checkpoint) => {
       await folder?.writeCheckpoint(toSaved(savedRun(run), checkpoint));
     },

@@ -1,0 +1,43 @@
+/** Starts the command line on a small run, kills it, and goes on with it: for tests of what a crash leaves behind. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+const MAIN = new URL("../dist/cli/main.js", import.meta.url).pathname;
+const RUN = ["--data", "spirals", "--engine", "wasm", "--epochs", "8", "--policy", "epoch:2"];
+
+export function startRun(runDir: string): ChildProcess {
+  return start("--run-dir", runDir, ...RUN);
+}
+
+export function resumeRun(runDir: string): ChildProcess {
+  return start("--resume", runDir);
+}
+
+function start(...args: readonly string[]): ChildProcess {
+  return spawn(process.execPath, [MAIN, "grow", "--quiet", ...args], { stdio: ["ignore", "ignore", "pipe"] });
+}
+
+/** The exit code, or the signal that ended it, with what it said on stderr. */
+export async function ended(
+  child: ChildProcess,
+): Promise<{ readonly code: number | string | null; readonly stderr: string }> {
+  let stderr = "";
+  child.stderr?.on("data", (chunk) => {
+    stderr += String(chunk);
+  });
+  return new Promise((resolve) =>
+    child.on("close", (code, signal) => resolve({ code: code ?? signal, stderr })),
+  );
+}
+
+export function hasCheckpoint(runDir: string): boolean {
+  return existsSync(join(runDir, "checkpoint", "checkpoint.json"));
+}
+
+/** Digest of the parameters and optimizer state in a run's checkpoint. */
+export function tensorsDigest(runDir: string): string {
+  const text = readFileSync(join(runDir, "checkpoint", "checkpoint.json"), "utf8");
+  const { content } = JSON.parse(text) as { content: { tensors: { sha256: string } } };
+  return content.tensors.sha256;
+}

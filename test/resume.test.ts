@@ -1,0 +1,30 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { ended, hasCheckpoint, resumeRun, startRun, tensorsDigest } from "./resume.fixture.js";
+
+let root = "";
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), "kasmina-resume-"));
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+test("a run that is killed and resumed ends like one that never stopped, and is not resumed twice", async () => {
+  const whole = join(root, "whole");
+  expect(await ended(startRun(whole))).toMatchObject({ code: 0 });
+
+  const cut = join(root, "cut");
+  const child = startRun(cut);
+  const end = ended(child);
+  while (!hasCheckpoint(cut)) await new Promise((resolve) => setTimeout(resolve, 20));
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  child.kill("SIGKILL");
+  await end;
+
+  expect(await ended(resumeRun(cut))).toMatchObject({ code: 0 });
+  expect(tensorsDigest(cut)).toBe(tensorsDigest(whole));
+  const again = await ended(resumeRun(cut));
+  expect(again.code).toBe(2);
+  expect(again.stderr).toContain("has ended");
+});
