@@ -81,9 +81,16 @@ export function takeRows(rows: Rows, indices: Int32Array): Rows {
 }
 
 function takeFrom<A extends Rows["inputs"]>(source: A, perRow: number, indices: Int32Array): A {
-  const taken = new (source.constructor as new (length: number) => A)(indices.length * perRow);
+  const taken = emptyLike(source, indices.length * perRow);
   indices.forEach((from, to) => {
     taken.set(source.subarray(from * perRow, (from + 1) * perRow), to * perRow);
   });
   return taken;
+}
+
+/** A typed array of the same kind; for a Buffer, a plain Uint8Array. */
+function emptyLike<A extends Rows["inputs"]>(source: A, length: number): A {
+  const kinds = [Uint8Array, Int32Array, Float32Array] as const;
+  const Kind = kinds.find((kind) => source instanceof kind) ?? Float32Array;
+  return new Kind(length) as unknown as A;
 }
