@@ -33,6 +33,16 @@ export function topologyKey(topology: Topology): string {
   return [topology.host.id, topology.hostGradient, ...sites].join(" ");
 }
 
+/** The present topology, and the one asked for in advance. */
+const KEPT = 2;
+
+function dispose(prepared: PreparedTopology): void {
+  if ("failure" in prepared) return;
+  prepared.train.dispose();
+  prepared.evaluate.dispose();
+  prepared.monitor?.dispose();
+}
+
 export class Programs {
   readonly #options: ProgramsOptions;
   #prepared: { readonly key: string; readonly programs: Promise<PreparedTopology> }[] = [];
@@ -49,7 +59,9 @@ export class Programs {
     const key = topologyKey(topology);
     const known = this.#prepared.find((entry) => entry.key === key);
     const entry = known ?? { key, programs: this.#compile(topology) };
-    this.#prepared = [entry, ...this.#prepared.filter((other) => other !== entry)].slice(0, 2);
+    const byUse = [entry, ...this.#prepared.filter((other) => other !== entry)];
+    this.#prepared = byUse.slice(0, KEPT);
+    for (const { programs } of byUse.slice(KEPT)) programs.then(dispose, () => undefined);
     return entry.programs;
   }
 

@@ -19,6 +19,7 @@ import {
   type KasminaConfig,
   parseConfig,
   type Seed,
+  type Topology,
 } from "../kasmina/index.js";
 import { type BlueprintRegistry, builtinBlueprints, type Host, slotsOf } from "../nn/index.js";
 import { type Decision, PlateauPolicy, type Policy, Tamiyo } from "../tamiyo/index.js";
@@ -61,6 +62,8 @@ export interface GrowOptions {
   /** What is left out is the optimizer's default. */
   readonly hyper?: Partial<HyperParameters>;
   readonly schedule?: ScheduleId;
+  /** Whether the host below a BLENDING seed waits (`detach`, the default) or goes on learning (`flow`). */
+  readonly hostGradient?: Topology["hostGradient"];
   /** Everything random follows from it. Default 0. */
   readonly seed?: number;
   /** Default: {@link PlateauPolicy} over every blueprint that fits; null trains the host alone. */
@@ -255,6 +258,7 @@ function assemble(
       tamiyo?.observe(state);
     },
     ...(options.tracer && { tracer: options.tracer }),
+    ...(options.hostGradient && { hostGradient: options.hostGradient }),
     onCheckpoint,
     ...(options.resume && { resume: options.resume }),
     ...(options.signal && { signal: options.signal }),

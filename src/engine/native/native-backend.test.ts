@@ -66,4 +66,18 @@ describe("native back end", () => {
     program.dispose();
     await expect(program.run(state, { x0: float32([2]) }, {})).rejects.toThrow(/double is disposed/);
   });
+
+  test("programs in use outlive any number of others", async () => {
+    const programs = [];
+    for (let factor = 1; factor <= 40; factor++) {
+      programs.push(
+        await backend.compile(trace(definitionOf("scale", [float32([2])], (x) => x.mul(factor + 0.5)))),
+      );
+    }
+    for (const [i, program] of programs.entries()) {
+      const { y0 } = await program.run(backend.createState(), { x0: float32([2], [1, 2]) }, {});
+      expect([...(y0?.data ?? [])]).toEqual([i + 1.5, 2 * (i + 1.5)]);
+    }
+    for (const program of programs) program.dispose();
+  });
 });

@@ -64,6 +64,7 @@ class NativeBackend implements Backend {
     const lowered = traced.lowered ?? lowerProgram(name, traced.ir);
     const entry = this.#entryFor(name, lowered);
     entry.users++;
+    this.#evict(); // only now: an entry without a user would be closed under the program that is to use it
     try {
       const session = await entry.session;
       return new NativeProgram(this.#ort, traced, entry.lowered, session, () => {
@@ -98,7 +99,6 @@ class NativeBackend implements Backend {
     const session = createSession(this.#ort, name, lowered, this.#options);
     const entry = { lowered, session, users: 0 };
     this.#entries.set(lowered.digest, entry);
-    this.#evict();
     return entry;
   }
 

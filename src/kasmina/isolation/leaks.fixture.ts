@@ -3,9 +3,15 @@
  * the runtime's back. No honest blueprint can do this; tests show that isolation does not depend on honesty.
  */
 import type { JaxArray } from "../../engine/index.js";
-import { type Blueprint, defineBlueprint, type Host, linear, normal, resmlp } from "../../nn/index.js";
-
-export const WIDTH = 5;
+import {
+  type Blueprint,
+  defineBlueprint,
+  type Host,
+  linear,
+  normal,
+  type ResMlpOptions,
+  resmlp,
+} from "../../nn/index.js";
 
 export interface Hole {
   readonly host: Host;
@@ -18,22 +24,21 @@ export interface Hole {
 }
 
 /** A fresh host, with a hole of its own. */
-export function openHole(): Hole {
-  const plain = resmlp({ inputShape: [6], classes: 3, width: WIDTH });
-  const seen: { activation?: JaxArray; weight?: JaxArray } = {};
-  const blocks = plain.blocks.map((block) =>
-    block.name === "block1"
-      ? {
-          ...block,
-          apply: (parameters: Readonly<Record<string, JaxArray>>, x: JaxArray) => {
-            seen.weight = parameters.up?.ref as JaxArray;
-            const h = block.apply(parameters, x);
-            seen.activation = h.ref;
-            return h;
-          },
-        }
-      : block,
-  );
+export function openHole(options: ResMlpOptions = { inputShape: [6], classes: 3, width: 5 }): Hole {
+  const plain = resmlp(options);
+  const last = plain.blocks.at(-1)?.name;
+  let seen: { readonly activation: JaxArray; readonly weight: JaxArray } | undefined;
+  const blocks = plain.blocks.map((block) => ({
+    ...block,
+    apply: (parameters: Readonly<Record<string, JaxArray>>, x: JaxArray) => {
+      const weight = parameters.up?.ref;
+      const h = block.apply(parameters, x);
+      if (block.name === "block1" && weight) seen = { activation: h.ref, weight };
+      // A pass ends here: the hole is open to seeds in the network alone, not to passes that start above block1.
+      if (block.name === last) seen = undefined;
+      return h;
+    },
+  }));
   const scaled = (id: string, k: (h: JaxArray) => JaxArray) =>
     defineBlueprint({
       id,
@@ -47,9 +52,10 @@ export function openHole(): Hole {
     host: { ...plain, blocks },
     honest: scaled("honest", (h) => h),
     undetached: scaled("undetached", (h) => {
+      if (!seen) return h;
       h.dispose();
-      return (seen.activation as JaxArray).ref;
+      return seen.activation.ref;
     }),
-    sharing: scaled("sharing", (h) => linear(h, (seen.weight as JaxArray).ref)),
+    sharing: scaled("sharing", (h) => (seen ? linear(h, seen.weight.ref) : h)),
   };
 }
