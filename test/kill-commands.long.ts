@@ -1,0 +1,50 @@
+/**
+ * `kill -9` while commands are handled: a child process takes signed commands from a spool folder, journals them and
+ * deletes what it acknowledged. It is killed at random moments and started again until the spool is empty. In the end
+ * every command has exactly one effect.
+ */
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { Random, systemClock } from "../src/base/index.js";
+import { CommandSigner, KeyRing } from "../src/contracts/index.js";
+import { openJournal } from "../src/kasmina/index.node.js";
+
+const CHILD = new URL("./kill-commands.child.mjs", import.meta.url).pathname;
+const COMMANDS = 300;
+const SECRET = new Uint8Array(32).fill(5);
+
+const folder = mkdtempSync(join(tmpdir(), "kasmina-kill-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test("each command has exactly one effect, whenever the process is killed", async () => {
+  const spool = join(folder, "spool");
+  const journal = join(folder, "commands.journal");
+  mkdirSync(spool);
+  const signer = new CommandSigner({ keys: new KeyRing([{ id: "k1", secret: SECRET }]), clock: systemClock });
+  for (let at = 0; at < COMMANDS; at++) {
+    const order = { kind: "OPTIMIZER" as const, learningRate: (at + 1) / COMMANDS };
+    const draft = { commandId: `c${at}`, trainingRunId: "run-1", issuedBy: "test", order };
+    writeFileSync(join(spool, String(at).padStart(4, "0")), signer.sign(draft));
+  }
+  const random = new Random(3);
+  let kills = 0;
+  while (readdirSync(spool).length > 0) {
+    const child = spawn(process.execPath, [CHILD, spool, journal], { stdio: ["ignore", "pipe", "inherit"] });
+    const exited = new Promise<void>((resolve) => child.on("exit", () => resolve()));
+    child.stdout.once("data", () => setTimeout(() => child.kill("SIGKILL"), random.below(120)));
+    await exited;
+    kills += child.signalCode === "SIGKILL" ? 1 : 0;
+  }
+  const records = openJournal(journal).records;
+  expect(records.map(({ commandId }) => commandId).sort()).toEqual(
+    Array.from({ length: COMMANDS }, (_, at) => `c${at}`).sort(),
+  );
+  expect(records.every(({ outcome }) => outcome.status === "applied")).toBe(true);
+  const effects = readFileSync(join(folder, "effects.json"), "utf8");
+  expect(JSON.parse(effects)).toHaveLength(COMMANDS);
+  expect(new Set(JSON.parse(effects)).size).toBe(COMMANDS);
+  expect(kills).toBeGreaterThan(3);
+});

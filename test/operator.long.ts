@@ -1,0 +1,83 @@
+/** An operator in a second terminal: two real processes, one training, the other commanding it (issue: signed commands). */
+import { execFile, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+const CLI = new URL("../dist/cli/main.js", import.meta.url).pathname;
+const run = promisify(execFile);
+
+let folder = "";
+beforeAll(() => {
+  folder = join(mkdtempSync(join(tmpdir(), "kasmina-operator-")), "run");
+});
+afterAll(() => rmSync(join(folder, ".."), { recursive: true, force: true }));
+
+interface Answer {
+  readonly code: number;
+  readonly line: Record<string, unknown>;
+}
+
+async function kasmina(...args: string[]): Promise<Answer> {
+  try {
+    const { stdout } = await run(process.execPath, [CLI, ...args, "--run-dir", folder, "--json"]);
+    return { code: 0, line: JSON.parse(stdout) };
+  } catch (error) {
+    const { code, stdout } = error as { code: number; stdout: string };
+    return { code, line: stdout ? JSON.parse(stdout) : {} };
+  }
+}
+
+test("culls a live seed while the run goes on, and sees the outcome", async () => {
+  const epochs = "200";
+  const args = [
+    "grow",
+    "--data",
+    "spirals",
+    "--epochs",
+    epochs,
+    "--policy",
+    "epoch:199",
+    "--run-dir",
+    folder,
+    "--json",
+  ];
+  const trainer = spawn(process.execPath, [CLI, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  let output = "";
+  trainer.stdout.on("data", (chunk) => {
+    output += chunk;
+  });
+  const ended = new Promise<number | null>((resolve) => trainer.on("exit", resolve));
+
+  let status = await kasmina("status");
+  for (let tries = 0; status.code !== 0 && tries < 50; tries++) status = await kasmina("status");
+  expect(status.line).toMatchObject({ type: "status", seeds: [], emergency: null });
+
+  const germination = await kasmina(
+    "seed",
+    "germinate",
+    "op1",
+    "--slot",
+    "block1",
+    "--blueprint",
+    "mlp-residual",
+  );
+  expect(germination).toMatchObject({ code: 0, line: { status: "applied", seed_id: "op1" } });
+  const cull = await kasmina("seed", "cull", "op1");
+  expect(cull).toMatchObject({ code: 0, line: { type: "outcome", status: "applied", seed_id: "op1" } });
+  const again = await kasmina("seed", "cull", "nobody");
+  expect(again).toMatchObject({ code: 1, line: { status: "refused", reason: "unknown_seed" } });
+  const optimizer = await kasmina("optimizer", "--lr", "0.001");
+  expect(optimizer.line).toMatchObject({ status: "applied", effective_step: expect.any(Number) });
+  const after = await kasmina("status");
+  expect(after.line.step).toBeGreaterThan(Number(status.line.step));
+
+  expect(await ended).toBe(0);
+  const summary = JSON.parse(output.trim().split("\n").at(-1) ?? "{}");
+  expect(summary).toMatchObject({ type: "summary", epochs: Number(epochs) });
+  const events = readFileSync(join(folder, "events.ndjson"), "utf8");
+  expect(events).toMatch(/"name":"seed_stage".*"seed_id":"op1".*"to":"CULLED"/);
+  await expect(kasmina("status")).resolves.toMatchObject({ code: 2 });
+});
