@@ -1,12 +1,15 @@
 /** Builds kernels of blueprints: initial weights, prewarmed, published. What was built before is found, not built again. */
 import { KasminaError } from "../base/index.js";
-import { type BlueprintRegistry, initKernel, resolveParameters } from "../nn/index.js";
+import {
+  type Blueprint,
+  type BlueprintParameters,
+  type BlueprintRegistry,
+  initKernel,
+  resolveParameters,
+} from "../nn/index.js";
 import { type Origin, type Prewarm, packArtifact } from "./artifact.js";
 import type { KernelCandidate, Prewarmer } from "./prewarm.js";
 import type { ArtifactQuery, Catalog, CatalogEntry } from "./store.js";
-
-/** Latencies remembered, by artifact. */
-const REMEMBERED_LATENCIES = 256;
 
 /** An artifact, and how long it takes on this machine. */
 export interface ProvidedKernel extends CatalogEntry {
@@ -25,8 +28,6 @@ export class KernelBuilder {
   readonly #options: KernelBuilderOptions;
   /** Under way, by what they are of. */
   readonly #building = new Map<string, Promise<ProvidedKernel>>();
-  /** What was measured here, by artifact id. */
-  readonly #measured = new Map<string, Prewarm>();
   #built = 0;
 
   constructor(options: KernelBuilderOptions) {
@@ -58,6 +59,17 @@ export class KernelBuilder {
     return this.#measure(await this.#options.catalog.get(blueprintId, sha256));
   }
 
+  /** Times kernels of a kind before anyone waits for one; publishes nothing. A slot that does not fit is passed over. */
+  async prewarm(
+    blueprintId: string,
+    slotShape: readonly number[],
+    parameters: BlueprintParameters,
+  ): Promise<void> {
+    const blueprint = this.#options.blueprints.get(blueprintId);
+    if (blueprint.supports(slotShape))
+      await this.#options.prewarm(freshCandidate(blueprint, slotShape, parameters, 0));
+  }
+
   /** Tries given weights and publishes them. */
   async publish(candidate: KernelCandidate, origin: Origin): Promise<ProvidedKernel> {
     const { blueprint, parameters, slotShape, tensors } = candidate;
@@ -73,7 +85,6 @@ export class KernelBuilder {
       origin,
     });
     const entry = await this.#options.catalog.publish(artifact);
-    this.#remember(entry.sha256, prewarm);
     return { ...entry, prewarm };
   }
 
@@ -97,9 +108,7 @@ export class KernelBuilder {
       initSeed,
     });
     if (found) return this.#measure(found);
-    const tensors = initKernel(blueprint, slotShape, resolved, initSeed);
-    const startsAtZero = blueprint.form === "delta";
-    const candidate = { blueprint, parameters: resolved, slotShape, tensors, startsAtZero };
+    const candidate = freshCandidate(blueprint, slotShape, resolved, initSeed);
     const entry = await this.publish(candidate, { kind: "built", initSeed });
     this.#built++;
     return entry;
@@ -108,20 +117,21 @@ export class KernelBuilder {
   /** The manifest's figures are those of the machine that built it; the gates want this one's. */
   async #measure(entry: CatalogEntry): Promise<ProvidedKernel> {
     const { catalog, blueprints, prewarm } = this.#options;
-    const known = this.#measured.get(entry.sha256);
-    if (known) return { ...entry, prewarm: known };
     const { tensors } = await catalog.read(entry.ref, entry.sha256);
     const { blueprint: id, parameters, slotShape, origin } = entry.manifest;
     const blueprint = blueprints.get(id);
     const startsAtZero = origin.kind === "built" && blueprint.form === "delta";
-    const measured = await prewarm({ blueprint, parameters, slotShape, tensors, startsAtZero });
-    this.#remember(entry.sha256, measured);
-    return { ...entry, prewarm: measured };
+    return { ...entry, prewarm: await prewarm({ blueprint, parameters, slotShape, tensors, startsAtZero }) };
   }
+}
 
-  #remember(sha256: string, prewarm: Prewarm): void {
-    this.#measured.set(sha256, prewarm);
-    const [oldest = ""] = this.#measured.keys();
-    if (this.#measured.size > REMEMBERED_LATENCIES) this.#measured.delete(oldest);
-  }
+function freshCandidate(
+  blueprint: Blueprint,
+  slotShape: readonly number[],
+  values: BlueprintParameters,
+  initSeed: number,
+): KernelCandidate {
+  const parameters = resolveParameters(blueprint, values);
+  const tensors = initKernel(blueprint, slotShape, parameters, initSeed);
+  return { blueprint, parameters, slotShape, tensors, startsAtZero: blueprint.form === "delta" };
 }

@@ -3,7 +3,7 @@
  * long does a forward pass take. What it measures goes into the manifest, and gate G2 reads it.
  */
 import { type Clock, KasminaError, Random, systemClock } from "../base/index.js";
-import { float32, type Tensors } from "../contracts/index.js";
+import { float32, sizeOf, type Tensor, type Tensors } from "../contracts/index.js";
 import { type Backend, type ProgramDefinition, trace } from "../engine/index.js";
 import type { Blueprint, BlueprintParameters } from "../nn/index.js";
 import type { Prewarm } from "./artifact.js";
@@ -25,48 +25,83 @@ export type Prewarmer = (candidate: KernelCandidate) => Promise<Prewarm>;
 export interface PrewarmOptions {
   /** Examples in a forward pass. Default 32. */
   readonly batch?: number;
-  /** Timed passes, after two that are not. Default 40. */
+  /** Timed passes in a round. Default 20. */
   readonly runs?: number;
-  /** Time after which no further pass is begun, though at least five are timed. Default 250. */
+  /** Time after which a round begins no further pass, though at least five are timed. Default 125. */
   readonly budgetMs?: number;
   readonly clock?: Clock;
 }
 
-const WARM_UP_RUNS = 2;
-const MIN_RUNS = 5;
+type Latencies = Pick<Prewarm, "p50Ms" | "p95Ms">;
 
-/** Prewarms on a back end. */
+const MIN_RUNS = 5;
+/** Rounds, of which the quietest counts: what another process took from the processor is not the kernel's. */
+const ROUNDS = 2;
+/** Kinds of kernels whose latencies are remembered. */
+const REMEMBERED_KINDS = 1024;
+
+/**
+ * Prewarms on a back end. Every kernel is run and checked; latencies are measured once for each blueprint, slot shape and
+ * parameters, since the weights make no difference to them.
+ */
 export function enginePrewarmer(backend: Backend, options: PrewarmOptions = {}): Prewarmer {
-  const { batch = 32, runs = 40, budgetMs = 250, clock = systemClock } = options;
+  const { batch = 32, runs = 20, budgetMs = 125, clock = systemClock } = options;
+  const known = new Map<string, Latencies>();
   return async (candidate) => {
     const program = await backend.compile(trace(forwardPass(candidate, batch)));
     const state = backend.createState();
     try {
       state.write(candidate.tensors);
-      const shape = [batch, ...candidate.slotShape];
-      const random = new Random(1);
-      const h = float32(
-        shape,
-        Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => random.normal()),
-      );
+      const h = noise([batch, ...candidate.slotShape]);
       const pass = async (): Promise<ArrayLike<number>> =>
         (await program.run(state, { h }, {})).k?.data ?? [];
-      for (let run = 0; run < WARM_UP_RUNS; run++) checkOutput(candidate, await pass());
-      const latenciesMs: number[] = [];
-      const firstMs = clock.monotonicMs();
-      const mayGoOn = (): boolean =>
-        latenciesMs.length < MIN_RUNS || clock.monotonicMs() - firstMs < budgetMs;
-      while (latenciesMs.length < runs && mayGoOn()) {
-        const startMs = clock.monotonicMs();
-        await pass();
-        latenciesMs.push(clock.monotonicMs() - startMs);
-      }
-      return { ...percentiles(latenciesMs), batch, engine: backend.name };
+      checkOutput(candidate, await pass());
+      const key = kindOf(candidate);
+      const latencies = known.get(key) ?? (await quietestRound(pass, { runs, budgetMs, clock }));
+      if (known.size < REMEMBERED_KINDS) known.set(key, latencies);
+      return { ...latencies, batch, engine: backend.name };
     } finally {
       state.dispose();
       program.dispose();
     }
   };
+}
+
+function noise(shape: readonly number[]): Tensor {
+  const random = new Random(1);
+  return float32(
+    shape,
+    Float32Array.from({ length: sizeOf(shape) }, () => random.normal()),
+  );
+}
+
+function kindOf({ blueprint, slotShape, parameters }: KernelCandidate): string {
+  const sorted = Object.entries(parameters).sort(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify([blueprint.id, slotShape, sorted]);
+}
+
+async function quietestRound(
+  pass: () => Promise<unknown>,
+  options: Required<Pick<PrewarmOptions, "runs" | "budgetMs" | "clock">>,
+): Promise<Latencies> {
+  const rounds: Latencies[] = [];
+  for (let i = 0; i < ROUNDS; i++) rounds.push(percentiles(await timedRound(pass, options)));
+  return rounds.reduce((quietest, other) => (other.p95Ms < quietest.p95Ms ? other : quietest));
+}
+
+async function timedRound(
+  pass: () => Promise<unknown>,
+  { runs, budgetMs, clock }: Required<Pick<PrewarmOptions, "runs" | "budgetMs" | "clock">>,
+): Promise<number[]> {
+  const latenciesMs: number[] = [];
+  const firstMs = clock.monotonicMs();
+  const mayGoOn = (): boolean => latenciesMs.length < MIN_RUNS || clock.monotonicMs() - firstMs < budgetMs;
+  while (latenciesMs.length < runs && mayGoOn()) {
+    const startMs = clock.monotonicMs();
+    await pass();
+    latenciesMs.push(clock.monotonicMs() - startMs);
+  }
+  return latenciesMs;
 }
 
 function forwardPass(
@@ -99,7 +134,7 @@ function checkOutput({ blueprint, startsAtZero }: KernelCandidate, k: ArrayLike<
 }
 
 /** Nearest rank. */
-function percentiles(latenciesMs: number[]): Pick<Prewarm, "p50Ms" | "p95Ms"> {
+function percentiles(latenciesMs: number[]): Latencies {
   const sorted = latenciesMs.sort((a, b) => a - b);
   const rank = (share: number): number => sorted[Math.ceil(sorted.length * share) - 1] ?? 0;
   return { p50Ms: rank(0.5), p95Ms: rank(0.95) };

@@ -89,7 +89,7 @@ describe("a catalog", () => {
       expect(await catalog.find({ ...wanted, ...change })).toBeUndefined();
   });
 
-  test("an artifact that went bad is not found, not read, named by verify, and not put right in silence", async () => {
+  test("an artifact that went bad is not found, not read, named by verify, and set aside for a sound one", async () => {
     const catalog = await Catalog.open(root);
     const artifact = artifactOf(2);
     const { ref, sha256 } = await catalog.publish(artifact);
@@ -102,8 +102,11 @@ describe("a catalog", () => {
     expect(await catalog.find(wanted)).toBeUndefined();
     await expect(catalog.read(ref, sha256)).rejects.toMatchObject({ code: "corrupt" });
     await expect(catalog.get("low-rank", sha256)).rejects.toMatchObject({ code: "corrupt" });
-    await expect(catalog.publish(artifact)).rejects.toMatchObject({ code: "corrupt" });
     expect(await catalog.verify()).toEqual([{ ref, problem: expect.stringContaining("SHA-256") }]);
+    await catalog.publish(artifact);
+    expect(await catalog.verify()).toEqual([{ ref }]);
+    expect((await catalog.find(wanted))?.sha256).toBe(sha256);
+    expect(await readdir(join(root, ".damaged"))).toEqual([expect.stringContaining(sha256)]);
   });
 
   test.each([

@@ -3,6 +3,7 @@
  *
  *     <blueprint>/<sha256>/manifest.json, weights.safetensors
  *     .staging/                               what is being published; may hold the remains of a crash
+ *     .damaged/                               what was found damaged when a sound one took its place
  *
  * An artifact is written and forced to the disk in `.staging`; renaming its folder into place is the one instant at
  * which it comes to be. Whatever stops the program, an artifact is there whole or not at all.
@@ -26,6 +27,7 @@ import { checkNames, MANIFEST_FILE, type OpenedFolder, openFolder, WEIGHTS_FILE 
 import { readBounded } from "./bounded-read.js";
 
 const STAGING = ".staging";
+const DAMAGED = ".damaged";
 const DIGEST = /^[0-9a-f]{64}$/;
 /** Remains of a crash older than this are removed; younger ones may be a publication under way. */
 const STAGING_MAX_AGE_MS = 60 * 60 * 1000;
@@ -99,7 +101,10 @@ export class Catalog {
     return this.#root;
   }
 
-  /** Puts an artifact in place, whole or not at all. One that is there already is left as it is, if it is sound. */
+  /**
+   * Puts an artifact in place, whole or not at all. One that is there already is left as it is if it is sound, and else
+   * moved to `.damaged`.
+   */
   async publish(artifact: Artifact): Promise<CatalogEntry> {
     const { sha256, manifest } = artifact;
     const ref = artifactRef(manifest.blueprint, sha256);
@@ -181,12 +186,18 @@ export class Catalog {
   }
 
   async #rename(staged: string, ref: string, sha256: string): Promise<void> {
+    const place = join(this.#root, ref);
     try {
-      await this.#files.rename(staged, join(this.#root, ref));
+      await this.#files.rename(staged, place);
     } catch (error) {
       if (!isOccupied(error)) throw error;
-      await this.read(ref, sha256);
-      await rm(staged, { recursive: true, force: true });
+      if (await this.#isSound(ref)) {
+        await rm(staged, { recursive: true, force: true });
+        return;
+      }
+      await mkdir(join(this.#root, DAMAGED), { recursive: true });
+      await this.#files.rename(place, join(this.#root, DAMAGED, `${sha256}-${randomUUID()}`));
+      await this.#files.rename(staged, place);
     }
   }
 
@@ -222,7 +233,7 @@ export class Catalog {
   async #names(): Promise<readonly string[]> {
     const names: string[] = [];
     for (const entry of await readdir(this.#root, { withFileTypes: true })) {
-      if (entry.name === STAGING) continue;
+      if (entry.name === STAGING || entry.name === DAMAGED) continue;
       if (!entry.isDirectory()) names.push(entry.name);
       else
         names.push(...(await readdir(join(this.#root, entry.name))).map((name) => `${entry.name}/${name}`));

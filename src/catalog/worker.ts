@@ -1,5 +1,5 @@
 /** The catalog's worker: takes kernel requests off the bus, builds or finds what is wanted, and answers (DESIGN §12). */
-import { AsyncWorker, type Clock, KasminaError, messageOf, systemClock } from "../base/index.js";
+import { AsyncWorker, type Clock, deferred, KasminaError, messageOf, systemClock } from "../base/index.js";
 import {
   decodeKernelRequest,
   encodeKernelError,
@@ -12,6 +12,9 @@ import {
 } from "../contracts/index.js";
 import type { KernelBuilder, ProvidedKernel } from "./builder.js";
 
+/** How long closing waits for builds to end; what goes on regardless publishes nothing half. */
+const CLOSE_MS = 500;
+
 export interface KernelWorkerOptions {
   readonly messages: MessagePort;
   readonly builder: KernelBuilder;
@@ -22,6 +25,8 @@ export interface KernelWorkerOptions {
   readonly maxRunning?: number;
   /** After this a request is answered with an error. Default 30,000. */
   readonly deadlineMs?: number;
+  /** For measurements: how long every kernel is held back. Default 0. */
+  readonly holdMs?: number;
 }
 
 export interface KernelWorkerStats {
@@ -33,6 +38,7 @@ export interface KernelWorkerStats {
 export class KernelWorker {
   readonly #options: KernelWorkerOptions;
   readonly #jobs: AsyncWorker;
+  readonly #clock: Clock;
   readonly #counts = { received: 0, ready: 0, errors: 0 };
   #subscription: Subscription | undefined;
 
@@ -49,9 +55,11 @@ export class KernelWorker {
 
   private constructor(options: KernelWorkerOptions) {
     this.#options = options;
+    this.#clock = options.clock ?? systemClock;
     this.#jobs = new AsyncWorker({
       maxRunning: options.maxRunning ?? 2,
-      clock: options.clock ?? systemClock,
+      shutdownMs: CLOSE_MS,
+      clock: this.#clock,
     });
   }
 
@@ -69,7 +77,7 @@ export class KernelWorker {
   async #handle(message: Message): Promise<void> {
     const request = decodeKernelRequest(message.payload);
     this.#counts.received++;
-    const outcome = await this.#jobs.submit(() => this.#supply(request), {
+    const outcome = await this.#jobs.submit((signal) => this.#hold(this.#supply(request), signal), {
       deadlineMs: this.#options.deadlineMs ?? 30_000,
     });
     switch (outcome.status) {
@@ -85,6 +93,20 @@ export class KernelWorker {
       default:
         return outcome satisfies never;
     }
+  }
+
+  async #hold<T>(supplied: Promise<T>, signal: AbortSignal): Promise<T> {
+    const { holdMs = 0 } = this.#options;
+    if (holdMs > 0) {
+      const held = deferred<void>();
+      const timer = this.#clock.setTimer(() => held.resolve(), holdMs);
+      signal.addEventListener("abort", () => {
+        timer.cancel();
+        held.resolve();
+      });
+      await held.promise;
+    }
+    return supplied;
   }
 
   async #supply(request: KernelRequest): Promise<ProvidedKernel> {

@@ -40,6 +40,7 @@ export function addGrow(
     .option("--policy <name>", "when to germinate: plateau, epoch:<n> (default: plateau)")
     .option("--no-growth", "train the host alone")
     .option("--compare", "also train the host alone, and show both")
+    .option("--catalog <path>", "folder of the kernel catalog (default: catalog in the run's folder)")
     .option("--run-dir <path>", "folder for the run's files (default: runs/<run id>)")
     .option("--resume <run-dir>", "go on with a run that stopped, from its last checkpoint")
     .option("--json", "print one JSON object a line")

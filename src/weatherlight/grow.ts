@@ -35,9 +35,10 @@ import {
   type TrainerCheckpoint,
   type TrainingEnd,
 } from "../tolaria/index.js";
-import { BuiltKernels } from "./built-kernels.js";
+import { BuiltKernels, type BuiltKernelsOptions } from "./built-kernels.js";
 import { CommandQueue } from "./command-queue.js";
 import type { RunControl } from "./control-server.js";
+import type { RunKernels } from "./kernel-service.js";
 import { Turns, takingTurns } from "./turns.js";
 
 /** Rows of an evaluation batch; the last one is padded. */
@@ -70,6 +71,8 @@ export interface GrowOptions {
   readonly policy?: Policy | null;
   readonly blueprints?: BlueprintRegistry;
   readonly config?: KasminaConfig;
+  /** Where kernels come from. Default: built in this thread, without a catalog. */
+  readonly kernels?: RunKernels;
   readonly clock?: Clock;
   readonly signal?: AbortSignal;
   /** Commands are signed and verified with these. Default: one key of the run's own, known to nobody else. */
@@ -215,7 +218,7 @@ function assemble(
     if (status === "applied") counts.accepted++;
     else counts.rejected++;
   });
-  const kernels = new BuiltKernels({ blueprints, backend, turns, batch, seed });
+  const kernels = kernelsFor(options, { blueprints, backend, turns, batch, seed });
   const kasmina = new Kasmina({
     trainingRunId: runId,
     slots: slotsOf(host),
@@ -227,9 +230,10 @@ function assemble(
     kernels,
     ...(options.journal && { journal: options.journal }),
   });
+  tellOfKernels(kernels, kasmina);
   const policy = options.policy === undefined ? defaultPolicy(host, blueprints) : options.policy;
   const signer = new CommandSigner({ keys, clock });
-  const tamiyo = policy ? tamiyoFor(policy, { options, kasmina, commands, signer }) : undefined;
+  const tamiyo = tamiyoFor(policy, { options, kasmina, commands, signer });
   const gains: AssembledRun["gains"] = new Map();
   if (options.resume) restorePolicy(options.resume, tamiyo, gains);
   const train = new ShuffledBatches(dataset, { batch, seed });
@@ -298,9 +302,10 @@ function controlOf(
 }
 
 function tamiyoFor(
-  policy: Policy,
+  policy: Policy | null,
   run: { options: GrowOptions; kasmina: Kasmina; commands: CommandQueue; signer: CommandSigner },
-): Tamiyo {
+): Tamiyo | undefined {
+  if (!policy) return undefined;
   const { options, kasmina, commands, signer } = run;
   return new Tamiyo({
     policy,
@@ -311,6 +316,21 @@ function tamiyoFor(
       if (!kasmina.isReplaying) commands.send(envelope);
     },
     ...(options.onDecision && { onDecision: options.onDecision }),
+  });
+}
+
+function kernelsFor({ kernels }: GrowOptions, own: BuiltKernelsOptions): RunKernels {
+  return kernels ?? new BuiltKernels(own);
+}
+
+/** What happens to a seed's request is told of the seed, as long as there is one. */
+function tellOfKernels(kernels: RunKernels, kasmina: Kasmina): void {
+  kernels.listen?.(({ seedId, name, level, attributes }, metrics) => {
+    const seed = seedId === undefined ? undefined : kasmina.seed(seedId);
+    const subject = seed && seed.stage !== "DORMANT" ? seed.id : undefined;
+    kasmina.telemetry.event(subject, name, level, attributes);
+    for (const metric of metrics)
+      kasmina.telemetry.gauge(undefined, metric.name, metric.value, metric.labels);
   });
 }
 

@@ -69,6 +69,8 @@ const schema = z.strictObject({
   growth: flag.default(true),
   /** Also trains the same host alone, for the same number of epochs, and reports both. */
   compare: flag.default(false),
+  /** Folder of the kernel catalog; default: `catalog` in the run's folder, or a passing one where there is none. */
+  catalog: text.optional(),
   /** Folder for the run's files; left out: no files. */
   runDir: text.optional(),
 });

@@ -1,5 +1,5 @@
 /** What the thread of the trainer and the thread that started it say to each other. */
-import { ERROR_CODES, type ErrorCode, KasminaError } from "../base/index.js";
+import { DependencyViolationError, ERROR_CODES, type ErrorCode, KasminaError } from "../base/index.js";
 import type { GrowthLine, Summary } from "./growth-lines.js";
 
 /** To the trainer. */
@@ -42,11 +42,14 @@ export function postableError(error: unknown): PostedError {
 
 /** The posted error as one that can be thrown; its stack is that of the trainer. */
 export function errorFromPosted(posted: PostedError): Error {
-  const known = posted.code !== undefined && ERROR_CODES.includes(posted.code);
-  const error =
-    known && posted.code
-      ? new KasminaError(posted.code, posted.message, { details: posted.details })
-      : new Error(posted.message);
+  const error = newErrorFrom(posted);
   if (posted.stack !== undefined) error.stack = posted.stack;
   return error;
+}
+
+function newErrorFrom({ code, message, details }: PostedError): Error {
+  if (code === undefined || !ERROR_CODES.includes(code)) return new Error(message);
+  return code === "dependency_violation"
+    ? new DependencyViolationError(message, { details })
+    : new KasminaError(code, message, { details });
 }

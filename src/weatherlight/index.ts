@@ -16,4 +16,12 @@ export type {
   Summary,
 } from "./growth-lines.js";
 export { type Inspection, inspectRun, type NetworkMeta } from "./inspect-run.js";
+export {
+  type KernelListener,
+  KernelService,
+  type KernelServiceOptions,
+  type RunKernels,
+} from "./kernel-service.js";
+export type { KernelThreadStart } from "./kernel-thread-protocol.js";
 export { runGrowth } from "./run-growth.js";
+export { ThreadKernels } from "./thread-kernels.js";

@@ -1,8 +1,10 @@
 /** A growth run from its configuration: opens data, engine and run folder, trains, compares, reports. */
+import { join } from "node:path";
 import { KasminaError } from "../base/index.js";
 import type { Dataset, TelemetryEvent, TelemetryPacket } from "../contracts/index.js";
 import { openDataset } from "../data/index.js";
 import { type Backend, openBackend } from "../engine/index.js";
+import { parseConfig } from "../kasmina/index.js";
 import { builtinBlueprints, createHost, type Host, slotsOf } from "../nn/index.js";
 import { PlateauPolicy, type Policy } from "../tamiyo/index.js";
 import { RunFolder } from "../tolaria/run-folder.node.js";
@@ -14,6 +16,7 @@ import { isResume, readStoppedRun } from "./resume.js";
 import { RunAccess } from "./run-access.js";
 import { AlphaChanges, decisionRecord, observationRecord, type RunRecordLine } from "./run-records.js";
 import { jsonOf, reportSeed, type SavedRun, toSaved } from "./saved-checkpoint.js";
+import { ThreadKernels } from "./thread-kernels.js";
 
 /** What a configuration comes to, once its data and engine are open. */
 interface OpenRun {
@@ -24,6 +27,7 @@ interface OpenRun {
   readonly backend: Backend;
   readonly tracer: WorkerTracer | undefined;
   readonly policy: Policy | null;
+  readonly kernels: ThreadKernels | undefined;
   /** Undefined where the run has no folder. */
   readonly access: RunAccess | undefined;
   /** Where a stopped run goes on. */
@@ -57,10 +61,13 @@ export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {
   const record = (line: RunRecordLine): void => folder?.append(line);
   const tracer = backend.name === "native" ? traceBeside(config, dataset, tell) : undefined;
   let access: RunAccess | undefined;
+  let kernels: ThreadKernels | undefined;
   try {
     access = folder && new RunAccess(folder.path, runId, (text) => tell({ type: "notice", text }));
     tell({ type: "notice", text: `engine ${reason}` });
     if (resumed) tell({ type: "notice", text: `resumed ${runId} at step ${resumed.checkpoint.step}` });
+    // A run that nobody can germinate in needs no kernels.
+    if (policy || access) kernels = await openKernels(config, runId, folder);
     return await train(
       {
         runId,
@@ -69,6 +76,7 @@ export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {
         host,
         backend,
         tracer,
+        kernels,
         policy,
         access,
         resume: resumed?.checkpoint,
@@ -79,6 +87,7 @@ export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {
       folder,
     );
   } finally {
+    await kernels?.close();
     await access?.close();
     await tracer?.close();
     folder?.close();
@@ -89,6 +98,24 @@ export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {
 async function newFolder(config: GrowthConfig): Promise<RunFolder | undefined> {
   if (config.runDir === undefined) return undefined;
   return RunFolder.create(config.runDir, { run_id: config.runId ?? "", config: jsonOf(config) });
+}
+
+/** Kernels are built, prewarmed and fetched beside training; the catalog is the run folder's own unless one is named. */
+function openKernels(
+  { catalog, engine, threads, batch, seed }: GrowthConfig,
+  trainingRunId: string,
+  folder: RunFolder | undefined,
+): Promise<ThreadKernels> {
+  const catalogDir = catalog ?? (folder && join(folder.path, "catalog"));
+  return ThreadKernels.open({
+    trainingRunId,
+    seed,
+    engine,
+    batch,
+    config: parseConfig(),
+    ...(threads !== undefined && { threads }),
+    ...(catalogDir !== undefined && { catalogDir }),
+  });
 }
 
 /** The host's module, by its URL: a thread of its own makes the same host and traces its topologies. */
@@ -136,7 +163,7 @@ function stopped(when: string, folder: RunFolder | undefined): KasminaError {
 }
 
 function growOptions(
-  { runId, config, dataset, host, backend, tracer, policy, signal, tell, record }: OpenRun,
+  { runId, config, dataset, host, backend, tracer, kernels, policy, signal, tell, record }: OpenRun,
   phase: Phase,
 ): GrowOptions {
   const alphas = new AlphaChanges();
@@ -152,6 +179,7 @@ function growOptions(
     seed: config.seed,
     policy,
     ...(tracer && { tracer }),
+    ...(kernels && { kernels }),
     ...(signal && { signal }),
     onStep: ({ step, stepsTotal, epoch, loss, seeds }) =>
       tell({
