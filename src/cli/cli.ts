@@ -30,6 +30,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "write the grown network as ONNX or safetensors",
     load: async () => (await import("./export.js")).addExport,
   },
+  report: {
+    summary: "draw the course of a run as one HTML page",
+    load: async () => (await import("./report.js")).addReport,
+  },
   status: {
     summary: "show what a running trainer is doing",
     load: async () => (await import("./status.js")).addStatus,

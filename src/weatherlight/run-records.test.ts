@@ -56,6 +56,8 @@ test("an observation is what the policy saw; what was not measured is null", () 
       },
     ],
   });
+  const earlier = state.seeds.map((seed) => ({ ...seed, stage: "SHADOWING" as const }));
+  expect(observationRecord({ ...state, seeds: earlier }, "grow").seeds[0]?.shadow_gain).toBeNull();
   const { heldOutLoss: _, ...blind } = state;
   expect(observationRecord(blind, "host_alone")).toMatchObject({ phase: "host_alone", val_loss: null });
 });

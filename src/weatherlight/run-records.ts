@@ -55,6 +55,9 @@ export interface DecisionRecord {
 
 export type RunRecordLine = ObservationRecord | AlphaRecord | DecisionRecord;
 
+const IN_SHADOW: readonly Stage[] = ["GERMINATED", "TRAINING"];
+const IN_OUTPUT: readonly Stage[] = ["BLENDING", "SHADOWING", "PROBATIONARY", "FOSSILIZED"];
+
 export function observationRecord(state: SystemState, phase: Phase): ObservationRecord {
   const [val_loss, val_loss_std_err] = numbersOf(state.heldOutLoss);
   return {
@@ -68,8 +71,11 @@ export function observationRecord(state: SystemState, phase: Phase): Observation
     params_total: state.paramsTotal,
     flops_total: state.flopsTotal,
     seeds: state.seeds.map((seed) => {
-      const [shadow_gain, shadow_gain_std_err] = numbersOf(seed.shadowGain);
-      const [contribution, contribution_std_err] = numbersOf(seed.contribution);
+      // What was measured in an earlier stage stays in the state; it says nothing about this step.
+      const shadow = IN_SHADOW.includes(seed.stage);
+      const blended = IN_OUTPUT.includes(seed.stage);
+      const [shadow_gain, shadow_gain_std_err] = numbersOf(shadow ? seed.shadowGain : undefined);
+      const [contribution, contribution_std_err] = numbersOf(blended ? seed.contribution : undefined);
       return {
         id: seed.id,
         slot: seed.slotId,

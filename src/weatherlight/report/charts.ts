@@ -1,0 +1,193 @@
+/** The line charts of a report, from the history of a run. */
+import type { Observation, RunHistory, Sample, SeedTrack } from "./history.js";
+import type { LineChart, Mark, Series } from "./line-chart.js";
+import { stageColor } from "./stage-chart.js";
+
+/** Colours of the page for seeds, in turn. */
+const SEED_COLORS = 8;
+/** More seeds than this would be a thicket; the last ones are drawn. */
+const SEEDS_DRAWN = 16;
+/** Of a chart that shares its row with another one. */
+const HALF_WIDTH = 460;
+/** The stages whose beginning is worth a line in the charts of the whole network. */
+const MARKED: ReadonlySet<string> = new Set(["BLENDING", "FOSSILIZED", "CULLED"]);
+
+export function seedsDrawn(history: RunHistory): readonly SeedTrack[] {
+  return history.seeds.slice(-SEEDS_DRAWN);
+}
+
+export function seedColor(index: number): string {
+  return `var(--seed-${index % SEED_COLORS})`;
+}
+
+/** Loss, accuracy, alpha, effect of each seed, parameters, FLOPs; those that have something to show. */
+export function chartsOf(history: RunHistory): readonly LineChart[] {
+  return [
+    lossChart(history),
+    accuracyChart(history),
+    alphaChart(history),
+    effectChart(history),
+    ...costCharts(history),
+  ].filter(({ series }) => series.length > 0);
+}
+
+function lossChart({ observations, alone, ...history }: RunHistory): LineChart {
+  return {
+    id: "loss",
+    title: "Loss",
+    caption: "cross-entropy in nats; band: two standard errors; dotted: a seed is blended in, kept or culled",
+    series: present([
+      { name: "training", color: "var(--soft)", faint: true, samples: samplesOf(observations, "train_loss") },
+      {
+        name: "host alone, held out",
+        color: "var(--alone)",
+        dashed: true,
+        samples: samplesOf(alone, "val_loss"),
+      },
+      {
+        name: "held out",
+        color: "var(--accent)",
+        samples: samplesOf(observations, "val_loss", "val_loss_std_err"),
+      },
+    ]),
+    format: (value) => value.toFixed(4),
+    marks: marksOf(seedsDrawn({ observations, alone, ...history })),
+    mayBeLog: true,
+    height: 250,
+  };
+}
+
+function accuracyChart(history: RunHistory): LineChart {
+  return {
+    id: "accuracy",
+    title: "Accuracy",
+    caption: "right predictions, held out",
+    series: present([
+      {
+        name: "host alone",
+        color: "var(--alone)",
+        dashed: true,
+        samples: samplesOf(history.alone, "val_accuracy"),
+      },
+      { name: "grown", color: "var(--accent)", samples: samplesOf(history.observations, "val_accuracy") },
+    ]),
+    format: (value) => `${(100 * value).toFixed(1)} %`,
+    tickFormat: (value) => `${Math.round(100 * value)} %`,
+    marks: marksOf(seedsDrawn(history)),
+  };
+}
+
+function alphaChart(history: RunHistory): LineChart {
+  const series = seedsDrawn(history).map((seed, i): Series => {
+    const known = seed.alpha.at(-1);
+    const end = known && seed.stages.at(-1)?.stage !== "CULLED" ? [{ ...known, step: history.lastStep }] : [];
+    const start = seed.alpha[0] ? [{ step: Math.max(0, seed.alpha[0].step - 1), value: 0 }] : [];
+    return {
+      name: seed.id,
+      color: seedColor(i),
+      stepped: true,
+      samples: known ? [...start, ...seed.alpha, ...end] : [],
+    };
+  });
+  return {
+    id: "alpha",
+    title: "Alpha",
+    caption: "how much of each seed is in the network's output",
+    series: present(series),
+    format: (value) => value.toFixed(2),
+    include: [0, 1],
+    height: 150,
+  };
+}
+
+function effectChart(history: RunHistory): LineChart {
+  const series = seedsDrawn(history).flatMap((seed, i): Series[] => [
+    { name: `${seed.id} in the shadow`, color: seedColor(i), dashed: true, samples: seed.shadowGain },
+    { name: `${seed.id} contributes`, color: seedColor(i), samples: seed.contribution },
+  ]);
+  return {
+    id: "effect",
+    title: "What each seed brings",
+    caption:
+      "held-out loss without it less the loss with it, in nats: dashed while it trains in the shadow, then in the output; the band is two standard errors",
+    series: present(series),
+    format: (value) => value.toFixed(4),
+    include: [0],
+    height: 210,
+  };
+}
+
+function costCharts({ observations, alone }: RunHistory): LineChart[] {
+  const parameters = {
+    name: "with seeds",
+    color: "var(--accent)",
+    stepped: true,
+    samples: samplesOf(observations, "params_total"),
+  };
+  return [
+    {
+      id: "parameters",
+      title: "Parameters",
+      caption: "of the network and the seeds beside it",
+      series: present([parameters]),
+      format: compact,
+      tickFormat: compact,
+      include: [0],
+      width: HALF_WIDTH,
+      height: 170,
+    },
+    {
+      id: "flops",
+      title: "FLOPs",
+      caption: "all that was computed: steps, shadow passes, evaluations, seeds that were culled",
+      series: present([
+        {
+          name: "host alone",
+          color: "var(--alone)",
+          dashed: true,
+          samples: samplesOf(alone, "flops_total"),
+        },
+        { name: "grown", color: "var(--accent)", samples: samplesOf(observations, "flops_total") },
+      ]),
+      format: compact,
+      tickFormat: compact,
+      include: [0],
+      width: HALF_WIDTH,
+      height: 170,
+    },
+  ];
+}
+
+/** 147,666 as 148k, 1.8e12 as 1.8T. */
+export function compact(value: number): string {
+  return value
+    .toLocaleString("en-US", { notation: "compact", maximumSignificantDigits: 3 })
+    .replace("K", "k");
+}
+
+type Field = "train_loss" | "val_loss" | "val_loss_std_err" | "val_accuracy" | "params_total" | "flops_total";
+
+function samplesOf(observations: readonly Observation[], field: Field, stdErrField?: Field): Sample[] {
+  return observations.flatMap((observation) => {
+    const value = observation[field];
+    if (typeof value !== "number") return [];
+    const stdErr = stdErrField ? observation[stdErrField] : undefined;
+    return [{ step: observation.step, value, ...(typeof stdErr === "number" && { stdErr }) }];
+  });
+}
+
+function present(series: readonly Series[]): Series[] {
+  return series.filter(({ samples }) => samples.length > 0);
+}
+
+function marksOf(seeds: readonly SeedTrack[]): Mark[] {
+  return seeds.flatMap(({ id, stages }) =>
+    stages
+      .filter(({ stage }) => MARKED.has(stage))
+      .map(({ stage, from }) => ({
+        step: from,
+        color: stageColor(stage),
+        title: `${id}: ${stage}, step ${from}`,
+      })),
+  );
+}

@@ -1,0 +1,11 @@
+/** The report of a run folder as one HTML page. */
+import { readRunHistory } from "./history.js";
+import { reportPage } from "./page.js";
+
+/**
+ * @returns the page: it fetches nothing, and follows the reader's choice of light or dark
+ * @throws KasminaError `invalid_argument` where `runDir` holds no run
+ */
+export async function reportOf(runDir: string): Promise<string> {
+  return reportPage(await readRunHistory(runDir));
+}

@@ -1,0 +1,197 @@
+/** Lines over steps, with bands of uncertainty, as SVG. */
+import { type ScaleContinuousNumeric, scaleLinear, scaleLog } from "d3-scale";
+import { area, curveStepAfter, line } from "d3-shape";
+import type { Sample } from "./history.js";
+import { element, escapeText } from "./svg.js";
+
+/** One line of a chart. */
+export interface Series {
+  readonly name: string;
+  /** A CSS colour, of the page's variables. */
+  readonly color: string;
+  readonly samples: readonly Sample[];
+  readonly dashed?: boolean;
+  readonly faint?: boolean;
+  /** Holds its value until the next sample. */
+  readonly stepped?: boolean;
+}
+
+/** A vertical line at a step. */
+export interface Mark {
+  readonly step: number;
+  readonly color: string;
+  readonly title: string;
+}
+
+export interface LineChart {
+  /** Unique in the page. */
+  readonly id: string;
+  readonly title: string;
+  /** What the values are, in words. */
+  readonly caption: string;
+  readonly series: readonly Series[];
+  readonly format: (value: number) => string;
+  /** Of the values along the axis; default: as many decimals as they need. */
+  readonly tickFormat?: (value: number) => string;
+  readonly marks?: readonly Mark[];
+  /** Values that the y axis must hold. */
+  readonly include?: readonly number[];
+  /** A logarithmic y axis, where all values are above 0 and far apart. */
+  readonly mayBeLog?: boolean;
+  /** In the units of the view box; defaults {@link WIDTH} and 190. */
+  readonly width?: number;
+  readonly height?: number;
+}
+
+/** Width of a chart that has its row to itself, in the units of the view box. */
+export const WIDTH = 960;
+/** Room around a plot: the same in all charts, so that the same steps stand below each other. */
+export const MARGIN = { left: 58, right: 14, top: 12, bottom: 24 } as const;
+
+const LOG_FROM_RATIO = 20;
+/** More points than this are not to be told apart on a screen. */
+const POINTS_MAX = 480;
+const Y_TICKS = 4;
+/** Between two steps that are named, in the units of the view box. */
+const X_TICK_EVERY = 105;
+/** Of the band around a value, in standard errors: about 95 %. */
+const BAND = 2;
+
+type Scale = ScaleContinuousNumeric<number, number>;
+
+export function stepScale(lastStep: number, width: number = WIDTH): Scale {
+  return scaleLinear([0, lastStep], [MARGIN.left, width - MARGIN.right]);
+}
+
+/** The chart as SVG. `data-x-domain`, `data-y-domain`, `data-y-scale` and `data-box` (left, right, top, bottom) say how values became places. */
+export function drawLineChart(chart: LineChart, lastStep: number): string {
+  const { width = WIDTH, height = 190 } = chart;
+  const x = stepScale(lastStep, width);
+  const y = valueScale(chart, [height - MARGIN.bottom, MARGIN.top]);
+  const series = chart.series.map((drawn) => ({ ...drawn, samples: thinned(drawn.samples) }));
+  const parts = [
+    stepAxis(x, height),
+    valueAxis(y, x, chart),
+    ...(chart.marks ?? []).map((mark) => drawMark(mark, x, height)),
+    ...series.map((drawn) => drawBand(drawn, x, y)),
+    ...series.map((drawn) => drawSeries(drawn, x, y)),
+  ];
+  const attributes = {
+    class: "chart",
+    id: chart.id,
+    viewBox: `0 0 ${width} ${height}`,
+    role: "img",
+    "aria-label": `${chart.title}: ${chart.caption}`,
+    "data-x-domain": x.domain().join(" "),
+    "data-y-domain": y.domain().join(" "),
+    "data-y-scale": isLog(chart) ? "log" : "linear",
+    "data-box": [...x.range(), MARGIN.top, height - MARGIN.bottom].join(" "),
+  };
+  return element("svg", attributes, parts.join(""));
+}
+
+/** Every k-th sample, and the last one. */
+export function thinned(samples: readonly Sample[]): Sample[] {
+  const every = Math.ceil(samples.length / POINTS_MAX);
+  return samples.filter((_, i) => i % every === 0 || i === samples.length - 1);
+}
+
+function valuesOf({ series, include = [] }: LineChart): number[] {
+  const values = series.flatMap(({ samples }) =>
+    samples.flatMap(({ value, stdErr = 0 }) => [value - BAND * stdErr, value + BAND * stdErr]),
+  );
+  return [...values, ...include].filter(Number.isFinite);
+}
+
+function isLog(chart: LineChart): boolean {
+  const values = valuesOf(chart);
+  const least = values.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
+  const largest = values.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  return chart.mayBeLog === true && least > 0 && largest / least > LOG_FROM_RATIO;
+}
+
+function valueScale(chart: LineChart, range: readonly [number, number]): Scale {
+  const values = valuesOf(chart);
+  const least = values.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
+  const largest = values.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  if (values.length === 0) return scaleLinear([0, 1], range);
+  if (isLog(chart)) return scaleLog([least, largest], range).nice();
+  const room = least === largest ? Math.abs(least) || 1 : 0;
+  return scaleLinear([least, largest + room], range).nice(Y_TICKS);
+}
+
+/** The axis of steps at the foot of a chart. */
+export function stepAxis(x: Scale, height: number): string {
+  const foot = height - MARGIN.bottom;
+  const [x1, x2] = x.range();
+  const ticks = x.ticks(((x2 ?? 0) - (x1 ?? 0)) / X_TICK_EVERY).map((step) => {
+    const at = { x: x(step), y: foot + 16, "text-anchor": "middle" };
+    return element("text", { class: "tick", ...at }, step.toLocaleString("en-US"));
+  });
+  return element("line", { class: "axis", x1, x2, y1: foot, y2: foot }) + ticks.join("");
+}
+
+function valueAxis(y: Scale, x: Scale, { tickFormat }: LineChart): string {
+  const [x1, x2] = x.range();
+  const format = tickFormat ?? y.tickFormat(Y_TICKS);
+  return axisTicks(y)
+    .map((value) => {
+      const at = y(value);
+      const label = { class: "tick", x: (x1 ?? 0) - 8, y: at + 4, "text-anchor": "end" };
+      const grid = { class: value === 0 ? "zero" : "grid", x1, x2, y1: at, y2: at };
+      return element("line", grid) + element("text", label, escapeText(format(value)));
+    })
+    .join("");
+}
+
+/** A logarithmic scale gives ticks by the dozen: of those, 1, 2 and 5 of each decade. */
+function axisTicks(y: Scale): number[] {
+  const ticks = y.ticks(Y_TICKS);
+  if (ticks.length <= 2 * Y_TICKS) return ticks;
+  return ticks.filter((tick) => ["1", "2", "5"].includes(tick.toExponential()[0] ?? ""));
+}
+
+function drawMark({ step, color, title }: Mark, x: Scale, height: number): string {
+  const at = { class: "mark", x1: x(step), x2: x(step), y1: MARGIN.top, y2: height - MARGIN.bottom };
+  return element("line", { ...at, style: `stroke:${color}` }, element("title", {}, escapeText(title)));
+}
+
+function drawSeries({ name, color, samples, dashed, faint, stepped }: Series, x: Scale, y: Scale): string {
+  const path = line<Sample>(
+    ({ step }) => x(step),
+    ({ value }) => y(value),
+  )
+    .defined(({ value }) => Number.isFinite(value))
+    .digits(2);
+  if (stepped) path.curve(curveStepAfter);
+  const className = ["line", ...(dashed ? ["dashed"] : []), ...(faint ? ["faint"] : [])].join(" ");
+  const drawn = path(samples);
+  return drawn
+    ? element("path", { class: className, d: drawn, style: `stroke:${color}`, "data-series": name })
+    : "";
+}
+
+function drawBand({ color, samples }: Series, x: Scale, y: Scale): string {
+  if (!samples.some(({ stdErr = 0 }) => stdErr > 0)) return "";
+  const [floor] = y.domain();
+  const band = area<Sample>()
+    .x(({ step }) => x(step))
+    .y0(({ value, stdErr = 0 }) => y(Math.max(value - BAND * stdErr, floor ?? 0)))
+    .y1(({ value, stdErr = 0 }) => y(value + BAND * stdErr))
+    .defined(({ value }) => Number.isFinite(value))
+    .digits(2);
+  return element("path", { class: "band", d: band(samples) ?? "", style: `fill:${color}` });
+}
+
+/** The values of a chart by step, in words, for the page's crosshair. */
+export function readings({ id, series, format }: LineChart) {
+  return {
+    id,
+    series: series.map(({ name, samples }) => ({
+      name,
+      points: thinned(samples)
+        .filter(({ value }) => Number.isFinite(value))
+        .map(({ step, value }) => [step, format(value)] as const),
+    })),
+  };
+}

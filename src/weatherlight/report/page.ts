@@ -1,0 +1,172 @@
+/** The report of a run as one HTML page that needs nothing but itself. */
+import { STAGES } from "../../contracts/index.js";
+import { chartsOf, seedsDrawn } from "./charts.js";
+import { crosshair } from "./crosshair.js";
+import type { RunHistory } from "./history.js";
+import { drawLineChart, type LineChart, readings } from "./line-chart.js";
+import { drawStageChart, stageColor, stagesSeen } from "./stage-chart.js";
+import { STYLE } from "./style.js";
+import { element, escapeText } from "./svg.js";
+import { fateOf, quantity, seedTable, trailTable } from "./tables.js";
+
+/** Nothing is fetched, whatever a run's texts may hold. */
+const POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+
+export function reportPage(history: RunHistory): string {
+  const charts = chartsOf(history);
+  const chart = (id: string): string => {
+    const found = charts.find((one) => one.id === id);
+    return found ? chartCard(found, history) : "";
+  };
+  const body = [
+    header(history),
+    tiles(history),
+    section("Learning", chart("loss") + chart("accuracy")),
+    section("Seeds", stageCard(history) + chart("alpha") + chart("effect") + seedsPart(history)),
+    section("Cost", element("div", { class: "pair" }, chart("parameters") + chart("flops"))),
+    section("What happened, and why", trailTable(history)),
+    section("What was asked for", configCard(history)),
+  ];
+  const data = JSON.stringify(charts.map(readings)).replaceAll("<", "\\u003c");
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="${POLICY}">
+<title>${escapeText(titleOf(history))}</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<main>${body.join("\n")}</main>
+<script type="application/json" id="readings">${data}</script>
+<script>(${crosshair.toString()})()</script>
+</body>
+</html>
+`;
+}
+
+function titleOf({ config }: RunHistory): string {
+  return `${config.host ?? "host"} on ${config.data ?? "data"}`;
+}
+
+function header({ runId, summary, config, lastStep, ...history }: RunHistory): string {
+  const title = element("h1", {}, escapeText(titleOf({ runId, config, lastStep, ...history })));
+  const facts = [
+    `run ${runId}`,
+    `seed ${config.seed ?? 0}`,
+    `${quantity(lastStep)} steps`,
+    ...(summary
+      ? [`engine ${summary.engine}`, `${summary.wall_s.toFixed(1)} s`]
+      : ["no report of its end yet"]),
+  ];
+  return title + element("div", { class: "quiet" }, escapeText(facts.join(" · ")));
+}
+
+function tiles(history: RunHistory): string {
+  const { summary, observations, seeds } = history;
+  const last = observations.at(-1);
+  const fates = seeds.map(({ stages }) => fateOf(stages.map(({ stage }) => stage)));
+  const count = (stage: string): number => fates.filter((fate) => fate === stage).length;
+  const shown = [
+    ...(summary ? [accuracyTile(summary)] : []),
+    ...(!summary && typeof last?.val_accuracy === "number"
+      ? [tile(percent(last.val_accuracy), "accuracy, held out, so far")]
+      : []),
+    ...(last ? [parametersTile(history, last.params_total)] : []),
+    ...(last ? [tile(quantity(summary?.flops_total ?? last.flops_total), "floating point operations")] : []),
+    tile(String(seeds.length), `seeds: ${count("FOSSILIZED")} kept, ${count("CULLED")} culled`),
+    ...(summary ? [commandsTile(summary), isolationTile(summary)] : []),
+  ];
+  return element("div", { class: "tiles" }, shown.join(""));
+}
+
+type Summary = NonNullable<RunHistory["summary"]>;
+
+/** The value is markup. */
+function tile(value: string, about: string): string {
+  return element("div", { class: "tile" }, `<b>${value}</b><span>${escapeText(about)}</span>`);
+}
+
+function accuracyTile({ accuracy, accuracy_host_alone: alone }: Summary): string {
+  if (alone === null) return tile(percent(accuracy), "test accuracy");
+  const points = 100 * (accuracy - alone);
+  const sign = points >= 0 ? "+" : "−";
+  const gain = element(
+    "small",
+    { class: points >= 0 ? "good" : "bad" },
+    `${sign}${Math.abs(points).toFixed(2)}`,
+  );
+  return tile(`${percent(accuracy)} ${gain}`, `test accuracy; host alone ${percent(alone)}`);
+}
+
+function parametersTile({ summary, observations }: RunHistory, now: number): string {
+  const host = summary?.params_host ?? observations[0]?.params_total ?? now;
+  return tile(quantity(summary?.params_total ?? now), `parameters; ${quantity(host)} before it grew`);
+}
+
+function commandsTile({ commands }: Summary): string {
+  return tile(String(commands.accepted), `commands applied, ${commands.rejected} rejected`);
+}
+
+function isolationTile({ isolation }: Summary): string {
+  const value = element(
+    "span",
+    { class: isolation.violations > 0 ? "bad" : "good" },
+    String(isolation.violations),
+  );
+  return tile(value, `isolation violations; leak ratio at most ${isolation.max_leak_ratio.toPrecision(2)}`);
+}
+
+function percent(fraction: number): string {
+  return `${(100 * fraction).toFixed(2)} %`;
+}
+
+function section(title: string, content: string): string {
+  return content === "" ? "" : element("section", {}, element("h2", {}, escapeText(title)) + content);
+}
+
+function chartCard(chart: LineChart, { lastStep }: RunHistory): string {
+  const legend = chart.series.map(({ name, color, dashed, samples }) => {
+    const value = escapeText(chart.format(samples.at(-1)?.value ?? Number.NaN));
+    const line = element("i", { class: dashed ? "dashed" : undefined, style: `border-color:${color}` });
+    const cell = element("span", { class: "quiet", "data-value": `${chart.id}/${name}` }, value);
+    return element("li", {}, `${line}${escapeText(name)} ${cell}`);
+  });
+  return card(chart.title, chart.caption, legend, drawLineChart(chart, lastStep));
+}
+
+function card(title: string, caption: string, legend: readonly string[], drawing: string): string {
+  const head = element("h3", {}, escapeText(title)) + element("p", {}, escapeText(caption));
+  const list = element("ul", { class: "legend" }, legend.join(""));
+  return element("div", { class: "card" }, element("div", { class: "head" }, head) + list + drawing);
+}
+
+function stageCard(history: RunHistory): string {
+  const seeds = seedsDrawn(history);
+  if (seeds.length === 0) return "";
+  const gates = history.events.filter(({ name }) => name === "gate_event" || name === "gate_failure");
+  const legend = stagesSeen(seeds, STAGES).map((stage) =>
+    element("li", {}, `${element("i", { class: "box", style: `background:${stageColor(stage)}` })}${stage}`),
+  );
+  const left = history.seeds.length - seeds.length;
+  const caption = `stages over steps; ▾ a gate that was passed, ✕ one that was not${left > 0 ? `; ${left} earlier seeds are not drawn` : ""}`;
+  return card("Stages", caption, legend, drawStageChart(seeds, gates, history.lastStep));
+}
+
+function seedsPart(history: RunHistory): string {
+  return history.seeds.length > 0
+    ? seedTable(history)
+    : element("div", { class: "card quiet" }, "No seed was germinated.");
+}
+
+function configCard({ config }: RunHistory): string {
+  const rows = Object.entries(config).map(
+    ([key, value]) => element("dt", {}, escapeText(key)) + element("dd", {}, escapeText(asText(value))),
+  );
+  return element("div", { class: "card" }, element("dl", {}, rows.join("")));
+}
+
+function asText(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
