@@ -4,6 +4,7 @@ import type { Figures, Measurement } from "./measurement.js";
 /** One file a measurement, loaded when it is asked for. */
 const MEASUREMENTS: Readonly<Record<string, () => Promise<Measurement>>> = {
   commands: async () => (await import("./commands.js")).commands,
+  engine: async () => (await import("./engine.js")).engine,
   isolation: async () => (await import("./isolation.js")).isolation,
   "kernel-delay": async () => (await import("./kernel-delay.js")).kernelDelay,
   prefetch: async () => (await import("./prefetch.js")).prefetch,

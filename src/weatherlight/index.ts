@@ -1,3 +1,4 @@
+export { WorkerTracer, type WorkerTracerOptions } from "../tolaria/worker-tracer.node.js";
 export { type GrownNetwork, networkToOnnx, networkToSafetensors, readGrownNetwork } from "./export-run.js";
 export { defaultPolicy, type GrownSeed, type GrowOptions, type GrowResult, grow } from "./grow.js";
 export { growInWorker } from "./grow-in-worker.js";

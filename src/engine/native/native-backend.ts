@@ -4,7 +4,7 @@ import type { InferenceSession } from "onnxruntime-node";
 import { KasminaError } from "../../base/errors.js";
 import { formatSpec, sameSpec, type Tensor, type TensorSpec, type Tensors } from "../../contracts/tensor.js";
 import type { Backend, BackendStats, Program, State } from "../backend.js";
-import type { LoweredProgram, ProgramInput, TracedProgram } from "../trace.js";
+import type { LoweredProgram, ProgramInput, ProgramOutput, TracedProgram } from "../trace.js";
 import { lowerProgram } from "./lower.js";
 import { loadOrt, type Ort } from "./ort.js";
 import { createSession, runError, type SessionOptions } from "./session.js";
@@ -121,7 +121,14 @@ class NativeProgram implements Program {
   readonly traced: TracedProgram;
   readonly #ort: Ort;
   readonly #session: InferenceSession;
-  readonly #outputShapes: readonly (readonly number[])[];
+  /** What the model calls each input and output, by place. */
+  readonly #inputs: readonly { readonly id: string; readonly input: ProgramInput }[];
+  readonly #outputs: readonly {
+    readonly id: string;
+    readonly output: ProgramOutput;
+    readonly innerShape: readonly number[];
+  }[];
+  readonly #replaced: readonly string[];
   readonly #onDispose: () => void;
   #isDisposed = false;
 
@@ -134,7 +141,13 @@ class NativeProgram implements Program {
   ) {
     this.#ort = ort;
     this.traced = traced;
-    this.#outputShapes = lowered.outputShapes;
+    this.#inputs = traced.inputs.map((input, i) => ({ id: `i${i}`, input }));
+    this.#outputs = traced.outputs.map((output, i) => ({
+      id: `o${i}`,
+      output,
+      innerShape: lowered.outputShapes[i] ?? output.shape,
+    }));
+    this.#replaced = traced.outputs.filter(({ role }) => role === "state").map(({ name }) => name);
     this.#session = session;
     this.#onDispose = onDispose;
   }
@@ -156,26 +169,24 @@ class NativeProgram implements Program {
 
   async #run(state: NativeState, batch: Tensors, controls: Tensors): Promise<Record<string, Tensor>> {
     const feeds: Record<string, InstanceType<Ort["Tensor"]>> = {};
-    for (const [i, input] of this.traced.inputs.entries()) {
+    for (const { id, input } of this.#inputs) {
       if (input.role === "state") {
         this.#check(input, state.spec(input.name));
-        feeds[`i${i}`] = state.source(input.name);
+        feeds[id] = state.source(input.name);
       } else {
         const tensor = (input.role === "batch" ? batch : controls)[input.name];
-        feeds[`i${i}`] = ortTensor(this.#ort, this.#check(input, tensor));
+        feeds[id] = ortTensor(this.#ort, this.#check(input, tensor));
       }
     }
     const fetches: Record<string, InstanceType<Ort["Tensor"]>> = {};
     const read: Record<string, Tensor> = {};
-    const replaced: string[] = [];
-    for (const [i, { role, name, shape, dtype }] of this.traced.outputs.entries()) {
-      const inner = this.#outputShapes[i] ?? shape;
+    for (const { id, output, innerShape } of this.#outputs) {
+      const { role, name, shape, dtype } = output;
       if (role === "state") {
-        fetches[`o${i}`] = state.target(name, inner);
-        replaced.push(name);
+        fetches[id] = state.target(name, innerShape);
       } else {
-        const tensor = { shape, dtype, data: newData({ shape, dtype }) };
-        fetches[`o${i}`] = ortTensor(this.#ort, tensor, inner);
+        const tensor = { shape, dtype, data: newData(output) };
+        fetches[id] = ortTensor(this.#ort, tensor, innerShape);
         read[name] = tensor;
       }
     }
@@ -184,14 +195,14 @@ class NativeProgram implements Program {
     } catch (error) {
       throw runError(this.traced, error);
     }
-    state.swap(replaced);
+    state.swap(this.#replaced);
     return read;
   }
 
   #check<T extends TensorSpec>(input: ProgramInput, given: T | undefined): T {
+    if (given && sameSpec(input, given)) return given;
     const needs = `${this.traced.definition.name} needs ${input.role} ${input.name} ${formatSpec(input)}`;
-    if (!given) throw new KasminaError("engine", `${needs}, which is missing`);
-    if (!sameSpec(input, given)) throw new KasminaError("engine", `${needs}, got ${formatSpec(given)}`);
-    return given;
+    const found = given ? `got ${formatSpec(given)}` : "which is missing";
+    throw new KasminaError("engine", `${needs}, ${found}`);
   }
 }

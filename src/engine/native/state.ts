@@ -23,7 +23,7 @@ export function ortTensor(ort: Ort, tensor: Tensor, shape: readonly number[] = t
 /** Memory with its ONNX Runtime tensors by shape: a model may know the same elements under another shape. */
 class Buffer {
   readonly tensor: Tensor;
-  readonly #views = new Map<string, OrtTensor>();
+  readonly #views: { readonly shape: readonly number[]; readonly view: OrtTensor }[] = [];
   readonly #ort: Ort;
 
   constructor(ort: Ort, tensor: Tensor) {
@@ -31,14 +31,23 @@ class Buffer {
     this.tensor = tensor;
   }
 
+  /** Shapes are told apart by identity: each program keeps its own, and asks for the same at every step. */
   as(shape: readonly number[]): OrtTensor {
-    const key = shape.join();
-    const known = this.#views.get(key);
-    if (known) return known;
-    const view = ortTensor(this.#ort, this.tensor, shape);
-    this.#views.set(key, view);
+    const known = this.#views.find((entry) => entry.shape === shape);
+    if (known) return known.view;
+    const equal = this.#views.find((entry) => sameShape(entry.shape, shape));
+    const view = equal?.view ?? ortTensor(this.#ort, this.tensor, shape);
+    if (this.#views.length >= MAX_VIEWS) this.#views.shift();
+    this.#views.push({ shape, view });
     return view;
   }
+}
+
+/** Programs come and go; each brings shapes of its own. */
+const MAX_VIEWS = 8;
+
+function sameShape(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((size, i) => size === b[i]);
 }
 
 interface Slot {

@@ -1,0 +1,128 @@
+"""The architectures of engine-nets.ts in PyTorch: eager, float32, Adam. Prints milliseconds a step by net as JSON."""
+
+import json
+import statistics
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+ROUNDS = 5
+TURN_S = 0.25
+
+
+class ResMlp(nn.Module):
+    def __init__(self, inputs, width, depth, classes):
+        super().__init__()
+        self.stem = nn.Linear(inputs, width)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
+            for _ in range(depth)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, x):
+        h = F.relu(self.stem(x.flatten(1)))
+        for block in self.blocks:
+            h = h + block(h)
+        return self.head(self.norm(h))
+
+
+class ResConv(nn.Module):
+    def __init__(self, channels, depth, classes):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.blocks = nn.ModuleList(
+            nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2)) for _ in range(depth)
+        )
+        self.head = nn.Linear(channels, classes)
+
+    def forward(self, x):
+        h = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        h = F.max_pool2d(F.relu(self.conv2(h)), 2)
+        for first, second in self.blocks:
+            h = h + second(F.relu(first(F.relu(h))))
+        return self.head(F.relu(h).mean((2, 3)))
+
+
+class CharLm(nn.Module):
+    def __init__(self, length, classes, d, layers, heads):
+        super().__init__()
+        self.heads = heads
+        self.tokens = nn.Embedding(classes, d)
+        self.positions = nn.Parameter(torch.zeros(length, d))
+        self.blocks = nn.ModuleList(
+            nn.ModuleDict(
+                {
+                    "norm1": nn.LayerNorm(d),
+                    "qkv": nn.Linear(d, 3 * d, bias=False),
+                    "out": nn.Linear(d, d, bias=False),
+                    "norm2": nn.LayerNorm(d),
+                    "up": nn.Linear(d, 4 * d),
+                    "down": nn.Linear(4 * d, d),
+                }
+            )
+            for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(d)
+        self.head = nn.Linear(d, classes)
+        self.register_buffer("mask", torch.triu(torch.full((length, length), -1e9), 1))
+
+    def attend(self, block, h):
+        batch, length, d = h.shape
+        parts = block["qkv"](h).reshape(batch, length, 3, self.heads, d // self.heads)
+        q, k, v = parts.permute(2, 0, 3, 1, 4)
+        weights = F.softmax(q @ k.transpose(-1, -2) / (d // self.heads) ** 0.5 + self.mask, -1)
+        return block["out"]((weights @ v).transpose(1, 2).reshape(batch, length, d))
+
+    def forward(self, x):
+        h = self.tokens(x) + self.positions
+        for block in self.blocks:
+            h = h + self.attend(block, block["norm1"](h))
+            raised = block["up"](block["norm2"](h))
+            h = h + block["down"](raised * torch.sigmoid(1.702 * raised))
+        return self.head(self.norm(h))
+
+
+def step_ms(net, x, y):
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.001)
+
+    def step():
+        optimizer.zero_grad()
+        logits = net(x)
+        loss = F.cross_entropy(logits.reshape(-1, logits.shape[-1]), y.reshape(-1))
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    for _ in range(5):
+        step()
+    rounds = []
+    for _ in range(ROUNDS):
+        times = []
+        end = time.perf_counter() + TURN_S
+        while time.perf_counter() < end or len(times) < 3:
+            start = time.perf_counter()
+            step()
+            times.append(1000 * (time.perf_counter() - start))
+        rounds.append(statistics.median(times))
+    return statistics.median(rounds)
+
+
+torch.manual_seed(0)
+torch.set_num_threads(int(sys.argv[1]))
+images, digits = torch.rand(64, 1, 28, 28), torch.randint(10, (64,))
+text, following = torch.randint(65, (16, 64)), torch.randint(65, (16, 64))
+print(
+    json.dumps(
+        {
+            "resmlp": step_ms(ResMlp(784, 16, 2, 10), images, digits),
+            "resconv": step_ms(ResConv(8, 2, 10), images, digits),
+            "charlm": step_ms(CharLm(64, 65, 64, 2, 4), text, following),
+        }
+    )
+)
