@@ -14,6 +14,11 @@ export function resumeRun(runDir: string): ChildProcess {
   return start("--resume", runDir);
 }
 
+/** Does a run again from its journal; exits with 0 where it came out the same. */
+export function replayRun(runDir: string): ChildProcess {
+  return spawn(process.execPath, [MAIN, "replay", runDir], { stdio: ["ignore", "ignore", "pipe"] });
+}
+
 function start(...args: readonly string[]): ChildProcess {
   return spawn(process.execPath, [MAIN, "grow", "--quiet", ...args], { stdio: ["ignore", "ignore", "pipe"] });
 }

@@ -1,8 +1,8 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { ended, hasCheckpoint, resumeRun, startRun, tensorsDigest } from "./resume.fixture.js";
+import { ended, hasCheckpoint, replayRun, resumeRun, startRun, tensorsDigest } from "./resume.fixture.js";
 
 let root = "";
 beforeAll(async () => {
@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-test("a run that is killed and resumed ends like one that never stopped, and is not resumed twice", async () => {
+test("a run that is killed and resumed ends like one that never stopped, and so does its replay", async () => {
   const whole = join(root, "whole");
   expect(await ended(startRun(whole))).toMatchObject({ code: 0 });
 
@@ -24,7 +24,14 @@ test("a run that is killed and resumed ends like one that never stopped, and is 
 
   expect(await ended(resumeRun(cut))).toMatchObject({ code: 0 });
   expect(tensorsDigest(cut)).toBe(tensorsDigest(whole));
+  expect(await ended(replayRun(cut))).toMatchObject({ code: 0 });
+
   const again = await ended(resumeRun(cut));
   expect(again.code).toBe(2);
   expect(again.stderr).toContain("has ended");
-});
+
+  const losses = await readFile(join(cut, "losses.f32"));
+  losses.writeFloatLE(0.5, 4 * 100);
+  await writeFile(join(cut, "losses.f32"), losses);
+  expect(await ended(replayRun(cut))).toMatchObject({ code: 1 });
+}, 300_000);

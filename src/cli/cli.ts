@@ -26,6 +26,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "show what a run folder holds, and check it",
     load: async () => (await import("./inspect.js")).addInspect,
   },
+  replay: {
+    summary: "do a run again from its journal, and say whether it came out the same",
+    load: async () => (await import("./replay.js")).addReplay,
+  },
   export: {
     summary: "write the grown network as ONNX or safetensors",
     load: async () => (await import("./export.js")).addExport,

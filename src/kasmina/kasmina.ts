@@ -73,6 +73,8 @@ export interface KasminaOptions {
   readonly keys: KeyRing;
   /** Default: one in memory, which ends with the process. */
   readonly journal?: CommandJournal;
+  /** Does every command of the journal again, from the run's first step on. Default false. */
+  readonly replay?: boolean;
   readonly kernels: KernelSource;
 }
 
@@ -108,6 +110,7 @@ export class Kasmina {
     this.#watch = new ResetWatch(this.#state);
     this.#journal = journal;
     this.#ledger.start();
+    if (options.replay) this.#door.replayAfter(0);
   }
 
   get config(): KasminaConfig {

@@ -3,10 +3,11 @@
  *
  *     run.json        what was asked for; it claims the folder, so that no two runs share one
  *     events.ndjson   one JSON object a line, as it happened
+ *     losses.f32      the training loss of every step, a little-endian float32 each: what a replay is held against
  *     checkpoint/     the last checkpoint and the one before it
  *     summary.json    the report; there once the run has ended
  */
-import { closeSync, fsyncSync, openSync, writeSync } from "node:fs";
+import { closeSync, constants, fsyncSync, openSync, writeSync } from "node:fs";
 import { mkdir, open, readdir, readFile, rmdir, stat, unlink } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { diskFiles, writeFileAtomically } from "../base/files.node.js";
@@ -16,6 +17,7 @@ import { type Checkpoint, type CheckpointInfo, type JsonObject, writeCheckpoint 
 const RUN = "run.json";
 const EVENTS = "events.ndjson";
 const SUMMARY = "summary.json";
+const LOSSES = "losses.f32";
 const CHECKPOINT = "checkpoint";
 /** Whatever of these is in a folder, a run was there. */
 const TRACES = [RUN, EVENTS, SUMMARY, CHECKPOINT];
@@ -24,11 +26,13 @@ const TRACES = [RUN, EVENTS, SUMMARY, CHECKPOINT];
 export class RunFolder {
   readonly path: string;
   readonly #events: number;
+  readonly #losses: number;
   #open = true;
 
-  private constructor(path: string, events: number) {
+  private constructor(path: string) {
     this.path = path;
-    this.#events = events;
+    this.#events = openSync(join(path, EVENTS), "a");
+    this.#losses = openSync(join(path, LOSSES), constants.O_RDWR | constants.O_CREAT, 0o644);
   }
 
   /**
@@ -44,7 +48,7 @@ export class RunFolder {
     try {
       await refuseRun(folder);
       await claim(folder, about);
-      return new RunFolder(folder, openSync(join(folder, EVENTS), "a"));
+      return new RunFolder(folder);
     } catch (error) {
       if (made) await removeEmpty(folder, made);
       throw usageError(folder, error);
@@ -60,7 +64,7 @@ export class RunFolder {
     const { path: folder, summary } = await readRunFolder(path);
     if (summary !== undefined) throw new KasminaError("invalid_argument", `the run in ${folder} has ended`);
     try {
-      return new RunFolder(folder, openSync(join(folder, EVENTS), "a"));
+      return new RunFolder(folder);
     } catch (error) {
       throw usageError(folder, error);
     }
@@ -73,6 +77,11 @@ export class RunFolder {
   /** Appends one line to events.ndjson. */
   append(record: object): void {
     if (this.#open) writeSync(this.#events, `${JSON.stringify(record)}\n`);
+  }
+
+  /** Writes the loss of one step (from 0) at its place; a step done again replaces what was there. */
+  recordLoss(step: number, loss: number): void {
+    if (this.#open) writeSync(this.#losses, new Uint8Array(Float32Array.of(loss).buffer), 0, 4, 4 * step);
   }
 
   /** Replaces the last checkpoint, whole or not at all; the one before it is kept. */
@@ -93,8 +102,10 @@ export class RunFolder {
   close(): void {
     if (!this.#open) return;
     this.#open = false;
-    fsyncSync(this.#events);
-    closeSync(this.#events);
+    for (const file of [this.#events, this.#losses]) {
+      fsyncSync(file);
+      closeSync(file);
+    }
   }
 }
 
@@ -119,6 +130,14 @@ export async function readRunFolder(path: string): Promise<RunRecord> {
   const summary = await readJson(join(folder, SUMMARY));
   const record = { path: folder, checkpointPath: join(folder, CHECKPOINT), about };
   return summary === undefined ? record : { ...record, summary };
+}
+
+/** The training loss of every step that the run did, NaN for those that were lost in a crash. */
+export async function readLosses(path: string): Promise<Float32Array> {
+  const bytes = await readFile(join(resolve(path), LOSSES)).catch(() => new Uint8Array());
+  return new Float32Array(
+    bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + 4 * Math.floor(bytes.length / 4)),
+  );
 }
 
 async function readJson(path: string): Promise<unknown> {

@@ -31,7 +31,13 @@ test("a run's folder holds what was asked, what happened, the checkpoint and the
     { type: "epoch", epoch: 2 },
   ]);
   expect((await readCheckpoint(folder.checkpointPath)).meta).toEqual({ step: 5 });
-  expect((await readdir(path)).sort()).toEqual(["checkpoint", "events.ndjson", "run.json", "summary.json"]);
+  expect((await readdir(path)).sort()).toEqual([
+    "checkpoint",
+    "events.ndjson",
+    "losses.f32",
+    "run.json",
+    "summary.json",
+  ]);
 });
 
 describe("a folder that cannot be used is refused and left as it was", () => {

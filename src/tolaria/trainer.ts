@@ -50,7 +50,7 @@ export interface TrainerOptions {
   readonly blueprints: BlueprintRegistry;
   readonly backend: Backend;
   /** Traces new topologies; default: on this thread, between two steps. */
-  readonly tracer?: TopologyTracer;
+  readonly tracer?: TopologyTracer | undefined;
   readonly kasmina: Kasmina;
   /** Drained at every step boundary. */
   readonly commands: CommandSource;
@@ -68,18 +68,20 @@ export interface TrainerOptions {
   readonly hostGradient?: Topology["hostGradient"];
   readonly clock: Clock;
   /** Ends the run at the next step boundary. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   readonly onState?: (state: SystemState) => void;
+  /** Hears the loss of every step, by the step's number from 0. */
+  readonly onLoss?: ((step: number, loss: number) => void) | undefined;
   /** Steps between reports. */
   readonly reportEverySteps?: number;
-  readonly onStep?: (report: StepReport) => void;
-  readonly onEpoch?: (report: EpochReport) => void | Promise<void>;
+  readonly onStep?: ((report: StepReport) => void) | undefined;
+  readonly onEpoch?: ((report: EpochReport) => void | Promise<void>) | undefined;
   /** Called at the first step boundary of each epoch, and at the boundary where training ends. */
   readonly onCheckpoint?: (checkpoint: TrainerCheckpoint) => Promise<void>;
   /** What a rollback to the checkpoint returns to: the last one that verifies. */
   readonly readCheckpoint?: () => Promise<TrainerCheckpoint | undefined>;
   /** Goes on from here instead of starting anew. */
-  readonly resume?: TrainerCheckpoint;
+  readonly resume?: TrainerCheckpoint | undefined;
 }
 
 export interface StepReport {
@@ -310,6 +312,7 @@ export class Trainer {
     this.#flops += program.traced.flops;
     const loss = numberOf(outputs.loss);
     this.#record(topology, outputs, loss, blend.weights);
+    this.#options.onLoss?.(this.#step, loss);
     const problem = this.#lossWatch.see(loss);
     if (problem) await this.#recover(problem, loss);
     else {

@@ -79,8 +79,12 @@ export interface GrowOptions {
   readonly keys?: KeyRing;
   /** Default: in memory. */
   readonly journal?: CommandJournal;
+  /** Does every command of `journal` again, at the steps at which it was accepted. Default false. */
+  readonly replay?: boolean;
   /** Hears, before the first step, how others than the policy reach this run. */
   readonly onControl?: (control: RunControl) => void;
+  /** Hears the loss of every step, by the step's number from 0. */
+  readonly onLoss?: (step: number, loss: number) => void;
   /** Steps between reports. Default: 20 an epoch. */
   readonly reportEverySteps?: number;
   readonly onStep?: (report: StepReport) => void;
@@ -228,6 +232,7 @@ function assemble(
     keys,
     telemetry: { emit: (packet) => forward(packet, options) },
     kernels,
+    replay: options.replay ?? false,
     ...(options.journal && { journal: options.journal }),
   });
   tellOfKernels(kernels, kasmina);
@@ -261,13 +266,14 @@ function assemble(
       options.onObservation?.(state);
       tamiyo?.observe(state);
     },
-    ...(options.tracer && { tracer: options.tracer }),
+    tracer: options.tracer,
     ...(options.hostGradient && { hostGradient: options.hostGradient }),
     onCheckpoint,
-    ...(options.resume && { resume: options.resume }),
-    ...(options.signal && { signal: options.signal }),
-    ...(options.onStep && { onStep: options.onStep }),
-    ...(options.onEpoch && { onEpoch: options.onEpoch }),
+    resume: options.resume,
+    signal: options.signal,
+    onLoss: options.onLoss,
+    onStep: options.onStep,
+    onEpoch: options.onEpoch,
   });
   options.onControl?.(controlOf(options, kasmina, commands, trainer));
   const prewarm = (): Promise<void> =>

@@ -7,7 +7,8 @@ import { openJournal } from "../kasmina/index.node.js";
 import { ControlServer, type RunControl } from "./control-server.js";
 import { openRunKeys } from "./run-keys.js";
 
-const JOURNAL_FILE = "commands.journal";
+/** In the run folder. */
+export const JOURNAL_FILE = "commands.journal";
 
 export class RunAccess {
   readonly keys: KeyRing;

@@ -139,6 +139,7 @@ async function train(run: OpenRun, folder: RunFolder | undefined): Promise<Summa
     ...growOptions(run, "grow"),
     ...(run.access && { keys: run.access.keys, journal: run.access.journal, onControl: run.access.listen }),
     ...(run.resume && { resume: run.resume }),
+    onLoss: (step, loss) => folder?.recordLoss(step, loss),
     onCheckpoint: async (checkpoint) => {
       await folder?.writeCheckpoint(toSaved(savedRun(run), checkpoint));
     },

@@ -1,0 +1,108 @@
+/**
+ * A run again, from its configuration and its command journal alone: the policy is switched off, every command is done
+ * at the step at which it was accepted, and the loss of every step is held against the recorded one, bit for bit.
+ */
+import { join } from "node:path";
+import { z } from "zod";
+import { KasminaError } from "../base/index.js";
+import { openDataset } from "../data/index.js";
+import { openBackend } from "../engine/index.js";
+import { MemoryJournal } from "../kasmina/index.js";
+import { openJournal } from "../kasmina/index.node.js";
+import { createHost } from "../nn/index.js";
+import { readCheckpoint } from "../tolaria/checkpoint.node.js";
+import { readLosses, readRunFolder } from "../tolaria/run-folder.node.js";
+import { grow } from "./grow.js";
+import { parseGrowthConfig } from "./growth-config.js";
+import { JOURNAL_FILE } from "./run-access.js";
+import { fromSaved } from "./saved-checkpoint.js";
+
+export interface Replay {
+  /** Steps that the run had done at its last checkpoint; so many were done again. */
+  readonly steps: number;
+  /** Commands done again. */
+  readonly commands: number;
+  /** The first step (from 0) whose loss differs; null where none does. */
+  readonly firstDifference: number | null;
+  /** Whether parameters and optimizer state ended the same, to the last bit. */
+  readonly sameTensors: boolean;
+}
+
+export interface ReplayOptions {
+  readonly threads?: number;
+  readonly signal?: AbortSignal;
+  readonly onEpoch?: (epoch: number, trainLoss: number) => void;
+}
+
+/**
+ * @throws KasminaError `invalid_argument` where `path` holds no run, `corrupt` where its checkpoint does not verify,
+ * `canceled` after the signal
+ */
+export async function replayRun(path: string, options: ReplayOptions = {}): Promise<Replay> {
+  const { path: folder, about, checkpointPath } = await readRunFolder(path);
+  const asked = z.object({ run_id: z.string(), config: z.record(z.string(), z.unknown()) }).safeParse(about);
+  if (!asked.success)
+    throw new KasminaError("corrupt", `${folder}: run.json does not say what was asked for`);
+  const config = parseGrowthConfig(asked.data.config);
+  const recorded = await readLosses(folder);
+  const end = fromSaved(await readCheckpoint(checkpointPath));
+  const journal = journalOf(folder);
+  const dataset = await openDataset(config.data);
+  const threads = options.threads ?? config.threads;
+  const { backend } = await openBackend(config.engine, threads === undefined ? {} : { threads });
+  const stop = new AbortController();
+  let firstDifference: number | null = null;
+  try {
+    const result = await grow({
+      runId: asked.data.run_id,
+      host: createHost(config.host, dataset),
+      dataset,
+      backend,
+      epochs: config.epochs,
+      batch: config.batch,
+      optimizer: config.optimizer,
+      ...(config.lr !== undefined && { hyper: { learningRate: config.lr } }),
+      seed: config.seed,
+      policy: null,
+      journal,
+      replay: true,
+      signal: options.signal ? AbortSignal.any([stop.signal, options.signal]) : stop.signal,
+      onLoss: (step, loss) => {
+        if (!Object.is(Math.fround(loss), recorded[step])) firstDifference ??= step;
+        if (step + 1 >= end.step) stop.abort();
+      },
+      onEpoch: ({ epoch, trainLoss }) => options.onEpoch?.(epoch, trainLoss),
+    });
+    if (options.signal?.aborted)
+      throw new KasminaError("canceled", `stopped after ${result.steps} steps of the replay`);
+    const sameTensors = sameBits(end.tensors, result.checkpoint.tensors);
+    return { steps: result.steps, commands: journal.records.length, firstDifference, sameTensors };
+  } finally {
+    await backend.dispose();
+  }
+}
+
+/** Every command of the run, those that a compaction moved away included. */
+function journalOf(folder: string): MemoryJournal {
+  const disk = openJournal(join(folder, JOURNAL_FILE));
+  const journal = new MemoryJournal();
+  for (const record of disk.history()) journal.append(record);
+  disk.close();
+  return journal;
+}
+
+type Checkpointed = ReturnType<typeof fromSaved>["tensors"];
+
+function sameBits(a: Checkpointed, b: Checkpointed): boolean {
+  const paths = Object.keys(a);
+  if (paths.length !== Object.keys(b).length) return false;
+  return paths.every((path) => {
+    const [one, other] = [a[path]?.data, b[path]?.data];
+    return (
+      one !== undefined &&
+      other !== undefined &&
+      one.length === other.length &&
+      one.every((value, i) => Object.is(value, other[i]))
+    );
+  });
+}
