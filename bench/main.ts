@@ -5,6 +5,7 @@ import type { Figures, Measurement } from "./measurement.js";
 const MEASUREMENTS: Readonly<Record<string, () => Promise<Measurement>>> = {
   commands: async () => (await import("./commands.js")).commands,
   engine: async () => (await import("./engine.js")).engine,
+  "host-gradient": async () => (await import("./host-gradient.js")).hostGradient,
   isolation: async () => (await import("./isolation.js")).isolation,
   "kernel-delay": async () => (await import("./kernel-delay.js")).kernelDelay,
   prefetch: async () => (await import("./prefetch.js")).prefetch,
