@@ -1,0 +1,39 @@
+// Leaves 1,000 kernel requests outstanding on a bus with no worker, closes, and says what became of them. Nothing is
+// left that keeps the process alive: it ends by itself.
+import { BlueprintLocks, KernelCache, KernelPrefetch } from "../dist/kasmina/index.js";
+import { MemoryBus } from "../dist/oona/index.js";
+
+const names = {};
+const prefetch = await KernelPrefetch.open({
+  messages: new MemoryBus(),
+  reader: { read: () => new Promise(() => {}) },
+  cache: new KernelCache(new BlueprintLocks()),
+  observer: ({ name }) => {
+    names[name] = (names[name] ?? 0) + 1;
+  },
+  group: "run",
+  deadlineMs: 600_000,
+});
+const waiting = Array.from({ length: 1000 }, (_, i) =>
+  prefetch.fetch(
+    {
+      requestId: `request-${i}`,
+      blueprintId: "low-rank",
+      parameters: {},
+      trainingRunId: "run",
+      seedId: `seed-${i}`,
+      slot: { id: "block1", shape: [4], depth: 1 },
+      issuedAtMs: 0,
+      initSeed: i,
+    },
+    new AbortController().signal,
+  ),
+);
+const outcomes = Promise.allSettled(waiting);
+await new Promise((resolve) => setTimeout(resolve, 50));
+const startMs = performance.now();
+if (process.argv[2] === "close") await prefetch.close();
+const closeMs = performance.now() - startMs;
+const { inflight, outstanding, worker } = prefetch.stats;
+const settled = process.argv[2] === "close" ? (await outcomes).length : 0;
+console.log(JSON.stringify({ closeMs, names, inflight, outstanding, settled, canceled: worker.canceled }));
