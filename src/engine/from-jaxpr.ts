@@ -42,9 +42,6 @@ export function irFromJaxpr(closed: ClosedJaxpr): Ir {
 
   const numConstants = closed.consts.length;
   const binders = jaxpr.inBinders.map((binder) => variable(binder, binder.aval));
-  const constants = binders
-    .slice(0, numConstants)
-    .map((binder, i) => ({ variable: binder, tensor: tensorFrom(closed.consts[i], binder) }));
   const equations = jaxpr.eqns.map((eqn): Equation => {
     const inputs = eqn.inputs.map(atom);
     if (!KNOWN.has(eqn.primitive)) {
@@ -61,7 +58,17 @@ export function irFromJaxpr(closed: ClosedJaxpr): Ir {
       outputs: eqn.outBinders.map((binder) => variable(binder, binder.aval)),
     };
   });
-  return { inputs: binders.slice(numConstants), constants, equations, outputs: jaxpr.outs.map(atom) };
+  const outputs = jaxpr.outs.map(atom);
+  // Tracing a gradient leaves whole tensors of zeros behind that nothing reads.
+  const read = new Set([...equations.flatMap(({ inputs }) => inputs), ...outputs].map(idOf));
+  const constants = binders.slice(0, numConstants).flatMap((binder, i) => {
+    return read.has(binder.id) ? [{ variable: binder, tensor: tensorFrom(closed.consts[i], binder) }] : [];
+  });
+  return { inputs: binders.slice(numConstants), constants, equations, outputs };
+}
+
+function idOf(atom: Atom): number | undefined {
+  return atom.kind === "variable" ? atom.id : undefined;
 }
 
 function specFrom(aval: { shape: number[]; dtype: string }): TensorSpec {

@@ -67,6 +67,7 @@ export {
   blendControls,
   installedTopology,
   type TopologyOptions,
+  topologiesAhead,
   topologyAfter,
   topologyOf,
 } from "./step/sites.js";

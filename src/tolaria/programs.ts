@@ -65,6 +65,11 @@ export class Programs {
     return entry.programs;
   }
 
+  /** Says which topologies may come next. */
+  anticipate(topologies: readonly Topology[]): void {
+    for (const topology of topologies) this.#options.tracer?.anticipate?.(topology, this.#options);
+  }
+
   async #compile(topology: Topology): Promise<PreparedTopology> {
     const { backend, tracer = localTracer, monitor: options } = this.#options;
     const traced = await tracer.trace(topology, this.#options);

@@ -34,6 +34,8 @@ export interface TracingOptions {
 
 export interface TopologyTracer {
   trace(topology: Topology, options: TracingOptions): Promise<TracedTopology>;
+  /** Says that a topology may be asked for soon. What costs the caller no time may be done now. */
+  anticipate?(topology: Topology, options: TracingOptions): void;
 }
 
 export function definitionsOf(topology: Topology, options: TracingOptions): OfTopology<ProgramDefinition> {

@@ -27,6 +27,7 @@ import {
   type SeedStepMeasurement,
   type Topology,
   type TopologyOptions,
+  topologiesAhead,
   topologyAfter,
   topologyOf,
 } from "../kasmina/index.js";
@@ -288,6 +289,7 @@ export class Trainer {
     if (programs !== this.#installed) {
       this.#installed = programs;
       kasmina.recordTopology(installedTopology(programs.topology));
+      this.#programs.anticipate(topologiesAhead(this.#topologyOptions, this.#guard.admitted()));
     }
     return programs;
   }

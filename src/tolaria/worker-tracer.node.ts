@@ -27,6 +27,9 @@ export interface WorkerTracerOptions {
   readonly onFallback?: (problem: string) => void;
 }
 
+/** Answers kept: the present topologies, and those that may be asked for next. */
+const MAX_ANSWERS = 12;
+
 type Settle = (answer: TracingAnswer) => void;
 
 const BUILTIN_BLUEPRINTS: ModuleSource = {
@@ -41,6 +44,8 @@ const BUILTIN_BLUEPRINTS: ModuleSource = {
 export class WorkerTracer implements TopologyTracer {
   readonly #worker: Worker;
   readonly #pending = new Map<number, Settle>();
+  /** By question, the one asked last at the end. */
+  readonly #answers = new Map<string, Promise<TracingAnswer>>();
   readonly #onFallback: (problem: string) => void;
   #count = 0;
   #failure: string | undefined;
@@ -57,7 +62,7 @@ export class WorkerTracer implements TopologyTracer {
   }
 
   async trace(topology: Topology, options: TracingOptions): Promise<TracedTopology> {
-    const answer = await this.#ask(topology, options);
+    const answer = await this.#answerFor(topology, options);
     if ("problem" in answer) {
       this.#onFallback(answer.problem);
       return localTracer.trace(topology, options);
@@ -72,25 +77,41 @@ export class WorkerTracer implements TopologyTracer {
     };
   }
 
+  /** The thread traces it when it has nothing else to do. */
+  anticipate(topology: Topology, options: TracingOptions): void {
+    void this.#answerFor(topology, options);
+  }
+
   async close(): Promise<void> {
     await this.#worker.terminate();
   }
 
-  #ask({ sites, hostGradient }: Topology, options: TracingOptions): Promise<TracingAnswer> {
+  /** The answer to an equal question, or to this one. */
+  #answerFor({ sites, hostGradient }: Topology, options: TracingOptions): Promise<TracingAnswer> {
+    const { optimizer, trainBatch, evaluationBatch, monitor } = options;
+    const question = {
+      sites: sites.map(plainSite),
+      hostGradient,
+      optimizer: optimizer.id,
+      trainBatch,
+      evaluationBatch,
+      monitor,
+    };
+    const key = JSON.stringify(question);
+    const answer = this.#answers.get(key) ?? this.#ask(question);
+    this.#answers.delete(key);
+    this.#answers.set(key, answer);
+    const [oldest] = this.#answers.keys();
+    if (this.#answers.size > MAX_ANSWERS && oldest !== undefined) this.#answers.delete(oldest);
+    return answer;
+  }
+
+  #ask(question: Omit<TracingRequest, "id">): Promise<TracingAnswer> {
     const id = this.#count++;
     if (this.#failure !== undefined) return Promise.resolve({ id, problem: this.#failure });
     return new Promise((resolve) => {
       this.#pending.set(id, resolve);
-      const { optimizer, trainBatch, evaluationBatch, monitor } = options;
-      this.#worker.postMessage({
-        id,
-        sites: sites.map(plainSite),
-        hostGradient,
-        optimizer: optimizer.id,
-        trainBatch,
-        evaluationBatch,
-        monitor,
-      } satisfies TracingRequest);
+      this.#worker.postMessage({ id, ...question } satisfies TracingRequest);
     });
   }
 

@@ -56,6 +56,31 @@ export function topologyAfter(
   );
 }
 
+/** What comes after each stage, where all goes well. */
+const NEXT_STAGE: { readonly [S in Stage]?: Stage } = {
+  GERMINATED: "TRAINING",
+  TRAINING: "BLENDING",
+  BLENDING: "SHADOWING",
+  SHADOWING: "PROBATIONARY",
+  PROBATIONARY: "FOSSILIZED",
+};
+
+/** The topologies that the next change of a seed leads to: every seed a stage further, every seed gone. */
+export function topologiesAhead(options: TopologyOptions, seeds: readonly Seed[]): Topology[] {
+  const changed = seeds.filter(({ kernel, pausedFrom }) => kernel !== undefined && pausedFrom === undefined);
+  const after = (changing: Seed, stage: Stage): Topology =>
+    topologyWith(options, seeds, (seed) => ({
+      ...standingOf(seed),
+      ...(seed === changing && { stage }),
+    }));
+  return (["next", "CULLED"] as const).flatMap((change) =>
+    changed.flatMap((seed) => {
+      const next = NEXT_STAGE[seed.stage];
+      return next ? [after(seed, change === "next" ? next : change)] : [];
+    }),
+  );
+}
+
 type StandingEffect = (standing: Standing, change: PlannedChange) => Standing;
 
 const STANDING_AFTER: { readonly [K in PlannedChange["intent"]["kind"]]?: StandingEffect } = {
