@@ -12,6 +12,13 @@ export interface IsolationTally {
   maxCosine: number;
 }
 
+/** A run that resumes goes on with its tally; one that rolls back does not forget what it saw since. */
+export function keepWorst(tally: IsolationTally, other: Readonly<IsolationTally>): void {
+  tally.violations = Math.max(tally.violations, other.violations);
+  tally.maxLeakRatio = Math.max(tally.maxLeakRatio, other.maxLeakRatio);
+  tally.maxCosine = Math.max(tally.maxCosine, other.maxCosine);
+}
+
 /** Takes in what the monitor read. Returns the seeds that broke a limit, by id. */
 export function recordReadings(
   state: RunState,

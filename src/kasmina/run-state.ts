@@ -40,7 +40,6 @@ export class RunState {
   readonly teacher: TeacherRegistry;
   readonly fetchBreaker: Breaker;
   readonly #isolationBreakers = new Map<string, Breaker>();
-  /** Of this run since it was started or resumed. */
   readonly isolation: IsolationTally = { violations: 0, maxLeakRatio: 0, maxCosine: 0 };
   emergency: StandingEmergency;
   topology: InstalledTopology | undefined;

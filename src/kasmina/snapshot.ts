@@ -3,6 +3,7 @@ import type { Breaker, BreakerSnapshot } from "./breaker.js";
 import type { PlanSnapshot } from "./change-plan.js";
 import type { Closure } from "./closures.js";
 import type { InstalledTopology } from "./gates/index.js";
+import { type IsolationTally, keepWorst } from "./isolation-watch.js";
 import type { RunState, StandingEmergency } from "./run-state.js";
 import type { Seed } from "./seed.js";
 
@@ -15,6 +16,7 @@ export interface KasminaSnapshot {
   readonly emergency?: Exclude<StandingEmergency, undefined>;
   readonly fetchBreaker: BreakerSnapshot;
   readonly isolationBreakers: Readonly<Record<string, BreakerSnapshot>>;
+  readonly isolation: IsolationTally;
   readonly topology?: InstalledTopology;
   /** Journaled commands up to this one are in the snapshot. */
   readonly journalSequence: number;
@@ -34,6 +36,7 @@ export function takeSnapshot(state: RunState, journalSequence: number): KasminaS
     ...(state.emergency !== undefined && { emergency: state.emergency }),
     fetchBreaker: state.fetchBreaker.snapshot(),
     isolationBreakers: Object.fromEntries(breakers),
+    isolation: state.isolation,
     ...(state.topology && { topology: state.topology }),
     journalSequence,
   });
@@ -54,6 +57,7 @@ export function restoreSnapshot(state: RunState, snapshot: KasminaSnapshot): voi
   for (const id of [...state.isolationBreakers.keys()]) state.forgetSeed(id);
   for (const [id, breaker] of Object.entries(copy.isolationBreakers))
     state.isolationBreaker(id).restore(breaker);
+  keepWorst(state.isolation, copy.isolation);
   for (const { intent } of state.plan.all) if (intent.kind === "attach") state.fetches.start(intent.request);
 }
 
