@@ -1,6 +1,6 @@
 /** How a run with a folder is reached from outside: its keys, its command journal, its local socket. */
 import { join } from "node:path";
-import { messageOf } from "../base/index.js";
+import { messageOf, systemClock } from "../base/index.js";
 import type { KeyRing } from "../contracts/index.js";
 import type { CommandJournal } from "../kasmina/index.js";
 import { openJournal } from "../kasmina/index.node.js";
@@ -9,6 +9,8 @@ import { openRunKeys } from "./run-keys.js";
 
 /** In the run folder. */
 export const JOURNAL_FILE = "commands.journal";
+/** Fewer records than this are not worth rewriting the journal for. */
+const COMPACT_OVER = 1_024;
 
 export class RunAccess {
   readonly keys: KeyRing;
@@ -16,6 +18,8 @@ export class RunAccess {
   readonly #folder: string;
   readonly #runId: string;
   readonly #onProblem: (problem: string) => void;
+  /** Of the checkpoint before the last, from which a run may still have to resume. */
+  #previousSequence = 0;
   #server: Promise<ControlServer | undefined> = Promise.resolve(undefined);
 
   /**
@@ -37,6 +41,18 @@ export class RunAccess {
       return undefined;
     });
   };
+
+  /**
+   * After a checkpoint: moves commands that both it and the one before it hold, and whose nonces have expired, out of
+   * the journal into its history.
+   *
+   * @param sequence the last command in the checkpoint
+   */
+  checkpointed(sequence: number, nonceTtlMs: number): void {
+    if (this.journal.records.length > COMPACT_OVER)
+      this.journal.compact(this.#previousSequence + 1, systemClock.nowMs() - nonceTtlMs);
+    this.#previousSequence = sequence;
+  }
 
   /** Closes the socket; whoever still waits for an outcome hears that the run has ended. */
   async close(): Promise<void> {

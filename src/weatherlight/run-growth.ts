@@ -142,6 +142,7 @@ async function train(run: OpenRun, folder: RunFolder | undefined): Promise<Summa
     onLoss: (step, loss) => folder?.recordLoss(step, loss),
     onCheckpoint: async (checkpoint) => {
       await folder?.writeCheckpoint(toSaved(savedRun(run), checkpoint));
+      run.access?.checkpointed(checkpoint.kasmina.journalSequence, parseConfig().nonceLedger.ttlMs);
     },
   });
   if (result.end === "aborted") throw stopped(`after ${result.steps} steps`, folder);
