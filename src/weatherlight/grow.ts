@@ -148,13 +148,12 @@ export interface GrowResult {
 export async function grow(options: GrowOptions): Promise<GrowResult> {
   const { dataset, clock = systemClock } = options;
   let checkpoint: GrowCheckpoint | undefined;
-  const run = assemble(options, async (taken) => {
+  const startMs = clock.monotonicMs();
+  const run = await assemble(options, async (taken) => {
     checkpoint = checkpointOf(run, taken);
     await options.onCheckpoint?.(checkpoint);
   });
-  const startMs = clock.monotonicMs();
   try {
-    await run.prewarm();
     const result = await run.trainer.run();
     const wallSeconds = (clock.monotonicMs() - startMs) / 1_000;
     const test = await run.trainer.evaluate(
@@ -191,8 +190,6 @@ function checkpointOf(run: AssembledRun, checkpoint: TrainerCheckpoint): GrowChe
 }
 
 interface AssembledRun {
-  /** To be waited for before the run begins, so that no gate of it hangs on how busy the machine is. */
-  readonly prewarm: () => Promise<void>;
   readonly trainer: Trainer;
   readonly kasmina: Kasmina;
   readonly tamiyo: Tamiyo | undefined;
@@ -201,10 +198,10 @@ interface AssembledRun {
   readonly gains: Map<string, { shadowGain: number | null; contribution: number | null }>;
 }
 
-function assemble(
+async function assemble(
   options: GrowOptions,
   onCheckpoint: (checkpoint: TrainerCheckpoint) => Promise<void>,
-): AssembledRun {
+): Promise<AssembledRun> {
   const {
     runId,
     host,
@@ -239,6 +236,10 @@ function assemble(
   const policy = options.policy === undefined ? defaultPolicy(host, blueprints) : options.policy;
   const signer = new CommandSigner({ keys, clock });
   const tamiyo = tamiyoFor(policy, { options, kasmina, commands, signer });
+  await prewarm(kernels, policy, host).catch((error: unknown) => {
+    kasmina.close();
+    throw error;
+  });
   const gains: AssembledRun["gains"] = new Map();
   if (options.resume) restorePolicy(options.resume, tamiyo, gains);
   const train = new ShuffledBatches(dataset, { batch, seed });
@@ -276,12 +277,16 @@ function assemble(
     onEpoch: options.onEpoch,
   });
   options.onControl?.(controlOf(options, kasmina, commands, trainer));
-  const prewarm = (): Promise<void> =>
-    kernels.prewarm(
-      policy?.candidates ?? [],
-      slotsOf(host).map(({ shape }) => shape),
-    );
-  return { prewarm, trainer, kasmina, tamiyo, counts, gains };
+  return { trainer, kasmina, tamiyo, counts, gains };
+}
+
+/**
+ * Before the first step, and before a resumed run asks again for kernels that were on their way: so that no deadline
+ * and no gate of a run hangs on how long it takes to get going.
+ */
+async function prewarm(kernels: RunKernels, policy: Policy | null, host: Host): Promise<void> {
+  const shapes = slotsOf(host).map(({ shape }) => shape);
+  await kernels.prewarm(policy?.candidates ?? [], shapes);
 }
 
 /** A key that nobody else has. */
