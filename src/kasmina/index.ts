@@ -57,6 +57,13 @@ export { NonceLedger } from "./security/nonce-ledger.js";
 export { CommandVerifier, REJECTION_REASONS, type RejectionReason } from "./security/verifier.js";
 export { alphaSteps, type KernelFacts, type PerformanceStatus, type Seed, type SeedStats } from "./seed.js";
 export type { KasminaSnapshot } from "./snapshot.js";
+export {
+  checkTeacher,
+  DISTILLATION_TEMPERATURE,
+  DISTILLATION_WEIGHT,
+  distillationControlSpecs,
+  teacherSpecs,
+} from "./step/distillation.js";
 export { type EvaluationResult, EvaluationSums, evaluationProgram } from "./step/evaluation.js";
 export { blendControlSpecs, forward, hostWeightControl, seedWeightControl } from "./step/forward.js";
 export { forwardProgram } from "./step/forward-program.js";
@@ -84,7 +91,8 @@ export {
   siteSpecs,
   sitesInOrder,
   slotShape,
+  type TeacherNetwork,
   type Topology,
 } from "./step/topology.js";
-export type { Teacher } from "./teacher.js";
+export { TEACHER_ROOT, type Teacher } from "./teacher.js";
 export { TelemetryHub } from "./telemetry/hub.js";

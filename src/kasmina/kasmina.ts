@@ -244,6 +244,11 @@ export class Kasmina {
     return teacher;
   }
 
+  /** The registered teacher; undefined where there is none. */
+  get teacher(): Teacher | undefined {
+    return this.#state.teacher.teacher;
+  }
+
   deregisterTeacher(): void {
     deregisterTeacher(this.#state);
   }

@@ -34,7 +34,8 @@ const CARRY: { readonly [K in StructuralChange["kind"]]: Carry<K> } = {
   optimizer: ({ hyper }, { target, settings }) => hyper.adjust(target, settings),
   emergency: ({ emergency }, { level }) => emergency(level),
   rollback: ({ rollBack }, { source, reason }) => rollBack(source, reason),
-  reset: ({ model, hyper }, { seedIds }) => {
+  reset: ({ model, hyper }, { scope, seedIds }) => {
+    if (scope === "teacher") model.removeTeacher();
     for (const id of seedIds) {
       model.removeSeed(id);
       hyper.remove(id);

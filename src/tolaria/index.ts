@@ -1,3 +1,4 @@
+export type { TeacherOptions } from "./distillation.js";
 export { evaluateRows } from "./evaluate.js";
 export { HyperControls, type HyperParameters } from "./hyper.js";
 export { ModelState } from "./model-state.js";

@@ -5,6 +5,7 @@
 import { KasminaError } from "../base/index.js";
 import { float32, type Tensor, type Tensors } from "../contracts/index.js";
 import type { Backend, State } from "../engine/index.js";
+import { TEACHER_ROOT } from "../kasmina/index.js";
 import type { Optimizer } from "./optimizers.js";
 import { countPath, optimizerSpecs, slotPath } from "./train-step.js";
 
@@ -57,14 +58,23 @@ export class ModelState {
     return [...this.pathsOf(seedId), ...(this.state.has(count) ? [count] : [])];
   }
 
-  /** Copies of all tensors, for a checkpoint. */
-  snapshot(): Promise<Tensors> {
-    return this.state.read();
+  /** Adds a teacher's tensors, their paths under `teacher/`: they have no optimizer state and never change. */
+  addTeacher(tensors: Tensors): void {
+    this.state.write(tensors);
   }
 
-  /** Makes the state exactly what a snapshot holds. */
+  removeTeacher(): void {
+    this.state.remove(this.state.paths.filter(isTeachers));
+  }
+
+  /** Copies of all tensors but the teacher's, which has its own source, for a checkpoint. */
+  snapshot(): Promise<Tensors> {
+    return this.state.read(this.state.paths.filter((path) => !isTeachers(path)));
+  }
+
+  /** Makes the state exactly what a snapshot holds; the teacher stays what it is. */
   restore(snapshot: Tensors): void {
-    const gone = this.state.paths.filter((path) => !Object.hasOwn(snapshot, path));
+    const gone = this.state.paths.filter((path) => !isTeachers(path) && !Object.hasOwn(snapshot, path));
     this.state.remove(gone);
     this.state.write(snapshot);
   }
@@ -81,4 +91,8 @@ export class ModelState {
     ];
     return this.state.paths.filter((path) => prefixes.some((prefix) => path.startsWith(prefix)));
   }
+}
+
+function isTeachers(path: string): boolean {
+  return path.startsWith(TEACHER_ROOT);
 }

@@ -30,7 +30,7 @@ export function topologyKey(topology: Topology): string {
   const sites = topology.sites.map(({ seedId, slotId, blueprint, parameters, part }) =>
     [seedId, slotId, blueprint.id, part, JSON.stringify(Object.entries(parameters).sort())].join(":"),
   );
-  return [topology.host.id, topology.hostGradient, ...sites].join(" ");
+  return [topology.host.id, topology.hostGradient, topology.teacher?.id ?? "", ...sites].join(" ");
 }
 
 /** The present topology, and the one asked for in advance. */

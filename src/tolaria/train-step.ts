@@ -4,6 +4,7 @@ import type { Arrays, JaxArray, ProgramDefinition } from "../engine/index.js";
 import {
   batchSpecs,
   blendControlSpecs,
+  distillationControlSpecs,
   globalNorm,
   learningPlan,
   lookupIn,
@@ -12,6 +13,7 @@ import {
   type SeedSite,
   stepGradients,
   type Topology,
+  teacherSpecs,
 } from "../kasmina/index.js";
 import type { HyperArrays, Optimizer } from "./optimizers.js";
 
@@ -60,9 +62,17 @@ export function trainStepProgram(topology: Topology, optimizer: Optimizer, batch
   );
   return {
     name: "training step",
-    state: { ...specs, ...optimizerSpecs(optimizer, learningSpecs) },
+    state: {
+      ...specs,
+      ...(topology.teacher && teacherSpecs(topology.teacher)),
+      ...optimizerSpecs(optimizer, learningSpecs),
+    },
     batch: { ...batchSpecs(topology.host, batch) },
-    controls: { ...blendControlSpecs(topology), ...Object.fromEntries(hyper) },
+    controls: {
+      ...blendControlSpecs(topology),
+      ...distillationControlSpecs(topology),
+      ...Object.fromEntries(hyper),
+    },
     run(state, arrays, controls) {
       const { x, y } = arrays as Record<"x" | "y", JaxArray>;
       const step = stepGradients(topology, state, controls, x, y);

@@ -33,6 +33,7 @@ import {
 } from "../kasmina/index.js";
 import { type BlueprintRegistry, countHostParameters, type Host, initHost } from "../nn/index.js";
 import { carryOut } from "./changes.js";
+import { distillationControls, registerTeacher, type TeacherOptions } from "./distillation.js";
 import { evaluateRows } from "./evaluate.js";
 import { HyperControls, type HyperParameters } from "./hyper.js";
 import { IsolationGuard } from "./isolation-guard.js";
@@ -67,6 +68,8 @@ export interface TrainerOptions {
   /** Steps between observations; each evaluates the held-out rows. The end of an epoch is one too. */
   readonly observeEverySteps: number;
   readonly hostGradient?: Topology["hostGradient"];
+  /** Left out where the labels alone are learnt from. */
+  readonly teacher?: TeacherOptions | undefined;
   readonly clock: Clock;
   /** Ends the run at the next step boundary. */
   readonly signal?: AbortSignal | undefined;
@@ -135,7 +138,6 @@ const YIELD_EVERY_MS = 25;
 
 export class Trainer {
   readonly #options: TrainerOptions;
-  readonly #topologyOptions: TopologyOptions;
   readonly #stepsTotal: number;
   readonly model: ModelState;
   readonly #hyper: HyperControls;
@@ -154,9 +156,8 @@ export class Trainer {
   #lastYieldMs = 0;
 
   constructor(options: TrainerOptions) {
-    const { host, blueprints, hostGradient = "detach", backend, optimizer, train, heldOut, epochs } = options;
+    const { host, backend, optimizer, train, heldOut, epochs, teacher } = options;
     this.#options = options;
-    this.#topologyOptions = { host, blueprints, hostGradient };
     this.#stepsTotal = epochs * train.stepsPerEpoch;
     this.#hyper = new HyperControls(options.hyper, options.schedule, this.#stepsTotal);
     this.#programs = new Programs({
@@ -180,6 +181,7 @@ export class Trainer {
       clock: options.clock,
       ...(options.readCheckpoint && { readCheckpoint: options.readCheckpoint }),
     });
+    if (teacher) registerTeacher(teacher, host, options.kasmina, this.model);
     if (options.resume) this.#resume(options.resume);
     else this.model.add(initHost(host, options.seed));
   }
@@ -294,6 +296,12 @@ export class Trainer {
     return programs;
   }
 
+  /** The teacher is part of it until it is deregistered. */
+  get #topologyOptions(): TopologyOptions {
+    const { host, blueprints, hostGradient = "detach", teacher, kasmina } = this.#options;
+    return { host, blueprints, hostGradient, ...(teacher && kasmina.teacher && { teacher }) };
+  }
+
   #residueOf(seedId: string): string[] {
     const sites = this.#installed?.topology.sites ?? [];
     const inputs = sites.some((site) => site.seedId === seedId) ? [`program/${seedId}`] : [];
@@ -308,7 +316,11 @@ export class Trainer {
     const batch = { x: inputs, y: labels };
     const blend = blendControls(topology, kasmina.seeds(), this.#step);
     const groups = ["host", ...topology.sites.map(({ seedId }) => seedId)];
-    const controls = { ...blend.tensors, ...this.#hyper.at(this.#step, groups, this.#frozen) };
+    const controls = {
+      ...blend.tensors,
+      ...distillationControls(topology, this.#options.teacher),
+      ...this.#hyper.at(this.#step, groups, this.#frozen),
+    };
     this.#flops += await this.#guard.look(programs, this.model.state, batch, controls, this.#now);
     const outputs = await program.run(this.model.state, batch, controls);
     this.#flops += program.traced.flops;

@@ -30,6 +30,7 @@ import {
   type OptimizerId,
   type ScheduleId,
   type StepReport,
+  type TeacherOptions,
   type TopologyTracer,
   Trainer,
   type TrainerCheckpoint,
@@ -65,6 +66,8 @@ export interface GrowOptions {
   readonly schedule?: ScheduleId;
   /** Whether the host below a BLENDING seed waits (`detach`, the default) or goes on learning (`flow`). */
   readonly hostGradient?: Topology["hostGradient"];
+  /** A frozen network to learn from, beside the labels. Default: none. */
+  readonly teacher?: TeacherOptions;
   /** Everything random follows from it. Default 0. */
   readonly seed?: number;
   /** Default: {@link PlateauPolicy} over every blueprint that fits; null trains the host alone. */
@@ -271,6 +274,7 @@ async function assemble(
     ...(options.hostGradient && { hostGradient: options.hostGradient }),
     onCheckpoint,
     resume: options.resume,
+    teacher: options.teacher,
     signal: options.signal,
     onLoss: options.onLoss,
     onStep: options.onStep,

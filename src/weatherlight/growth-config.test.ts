@@ -12,6 +12,8 @@ test("nothing asked for is a run on the spirals", () => {
     seed: 0,
     blueprint: "auto",
     policy: "plateau",
+    distillWeight: 0.3,
+    distillTemperature: 4,
     growth: true,
     compare: false,
   });
@@ -35,6 +37,8 @@ describe("each problem is one line naming the key", () => {
     [{ lr: 0 }, "lr must be a number greater than 0, got 0"],
     [{ lr: Number.NaN }, "lr must be a number greater than 0, got NaN"],
     [{ lr: Number.POSITIVE_INFINITY }, "lr must be a number greater than 0, got Infinity"],
+    [{ distillWeight: 1.5 }, "distillWeight must be a number in 0..1, got 1.5"],
+    [{ distillTemperature: 0 }, "distillTemperature must be a number in 0.1..100, got 0"],
     [{ optimizer: "lbfgs" }, 'optimizer must be one of sgd, adam, adamw, got "lbfgs"'],
     [{ host: "vgg" }, 'host must be one of resmlp, resconv, charlm, got "vgg"'],
     [{ engine: "cuda" }, 'engine must be one of auto, native, wasm, got "cuda"'],

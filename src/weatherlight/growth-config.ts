@@ -65,6 +65,20 @@ const schema = z.strictObject({
     .string()
     .regex(/^(plateau|epoch:[1-9]\d{0,5})$/, { error: "must be plateau or epoch:<n>" })
     .default("plateau"),
+  /** Folder of a run whose network is learnt from, beside the labels. */
+  teacher: text.optional(),
+  /** Part of the teacher in the loss; the labels have the rest. */
+  distillWeight: z
+    .number({ error: "must be a number in 0..1" })
+    .min(0, { error: "must be a number in 0..1" })
+    .max(1, { error: "must be a number in 0..1" })
+    .default(0.3),
+  /** Softmax temperature at which teacher and learner are compared. */
+  distillTemperature: z
+    .number({ error: "must be a number in 0.1..100" })
+    .min(0.1, { error: "must be a number in 0.1..100" })
+    .max(100, { error: "must be a number in 0.1..100" })
+    .default(4),
   /** false: the host alone, without a seed. */
   growth: flag.default(true),
   /** Also trains the same host alone, for the same number of epochs, and reports both. */

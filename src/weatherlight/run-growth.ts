@@ -4,11 +4,13 @@ import { KasminaError } from "../base/index.js";
 import type { Dataset, TelemetryEvent, TelemetryPacket } from "../contracts/index.js";
 import { openDataset } from "../data/index.js";
 import { type Backend, openBackend } from "../engine/index.js";
-import { parseConfig } from "../kasmina/index.js";
+import { checkTeacher, parseConfig } from "../kasmina/index.js";
 import { builtinBlueprints, createHost, type Host, slotsOf } from "../nn/index.js";
 import { PlateauPolicy, type Policy } from "../tamiyo/index.js";
+import type { TeacherOptions } from "../tolaria/index.js";
 import { RunFolder } from "../tolaria/run-folder.node.js";
 import { WorkerTracer } from "../tolaria/worker-tracer.node.js";
+import { readGrownNetwork } from "./export-run.js";
 import { defaultPolicy, type GrowCheckpoint, type GrowOptions, type GrowResult, grow } from "./grow.js";
 import { type GrowthConfig, parseGrowthConfig } from "./growth-config.js";
 import type { GrowthCallbacks, GrowthLine, Phase, Summary } from "./growth-lines.js";
@@ -27,6 +29,7 @@ interface OpenRun {
   readonly backend: Backend;
   readonly tracer: WorkerTracer | undefined;
   readonly policy: Policy | null;
+  readonly teacher: TeacherOptions | undefined;
   readonly kernels: ThreadKernels | undefined;
   /** Undefined where the run has no folder. */
   readonly access: RunAccess | undefined;
@@ -46,6 +49,7 @@ export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {
   const dataset = await openDataset(config.data);
   const host = createHost(config.host, dataset);
   const policy = config.growth ? policyFor(config, host) : null;
+  const teacher = config.teacher === undefined ? undefined : await readTeacher(config.teacher, config, host);
   checkBatch(config, dataset);
   const { backend, reason } = await openBackend(
     config.engine,
@@ -59,7 +63,8 @@ export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {
     callbacks.onLine?.(line);
   };
   const record = (line: RunRecordLine): void => folder?.append(line);
-  const tracer = backend.name === "native" ? traceBeside(config, dataset, tell) : undefined;
+  // The tracing thread is told of no teacher: with one, topologies are traced on this thread.
+  const tracer = backend.name === "native" && !teacher ? traceBeside(config, dataset, tell) : undefined;
   let access: RunAccess | undefined;
   let kernels: ThreadKernels | undefined;
   try {
@@ -78,6 +83,7 @@ export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {
         tracer,
         kernels,
         policy,
+        teacher,
         access,
         resume: resumed?.checkpoint,
         signal: callbacks.signal,
@@ -93,6 +99,19 @@ export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {
     folder?.close();
     await backend.dispose();
   }
+}
+
+/** The grown network of another run, frozen. */
+async function readTeacher(
+  path: string,
+  { distillTemperature, distillWeight }: GrowthConfig,
+  host: Host,
+): Promise<TeacherOptions> {
+  const { topology, parameters, blendWeights, metadata } = await readGrownNetwork(path);
+  const teacher = { id: metadata.training_run_id ?? path, topology };
+  checkTeacher(teacher, host);
+  const tensors = { ...parameters, ...blendWeights };
+  return { ...teacher, tensors, temperature: distillTemperature, weight: distillWeight };
 }
 
 async function newFolder(config: GrowthConfig): Promise<RunFolder | undefined> {
@@ -165,7 +184,7 @@ function stopped(when: string, folder: RunFolder | undefined): KasminaError {
 }
 
 function growOptions(
-  { runId, config, dataset, host, backend, tracer, kernels, policy, signal, tell, record }: OpenRun,
+  { runId, config, dataset, host, backend, tracer, kernels, policy, teacher, signal, tell, record }: OpenRun,
   phase: Phase,
 ): GrowOptions {
   const alphas = new AlphaChanges();
@@ -180,6 +199,7 @@ function growOptions(
     ...(config.lr !== undefined && { hyper: { learningRate: config.lr } }),
     seed: config.seed,
     policy,
+    ...(teacher && { teacher }),
     ...(tracer && { tracer }),
     ...(kernels && { kernels }),
     ...(signal && { signal }),

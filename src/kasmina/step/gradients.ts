@@ -2,6 +2,7 @@
 import { numpy as np, valueAndGrad } from "@jax-js/jax";
 import type { Arrays, JaxArray } from "../../engine/index.js";
 import { correct, crossEntropy } from "../../nn/index.js";
+import { type Objective, objectiveOf } from "./distillation.js";
 import { type ForwardInputs, forward, forwardFrom, type Lookup } from "./forward.js";
 import { isShadow, learningPlan, type SeedSite, type Topology } from "./topology.js";
 
@@ -31,10 +32,11 @@ export function stepGradients(
   const plan = learningPlan(topology);
   const control = lookupIn(controls);
   const sites = [...plan.shadows.keys()];
+  const objective = objectiveOf(topology, parameters, control, x);
 
   const [[loss, [accuracy, ...activations]], gradients] = networkGradients(
     { topology, control },
-    { parameters, paths: plan.main, x, y, keepAt: isShadow },
+    { parameters, paths: plan.main, x, y, keepAt: isShadow, objective },
   );
 
   const shadowLosses = new Map<SeedSite, JaxArray>();
@@ -46,8 +48,9 @@ export function stepGradients(
       plan.shadows.get(site) ?? [],
       (parameter) => {
         const logits = forwardFrom({ topology, parameter, control }, site, h.ref);
-        return [crossEntropy(logits, y.ref).mean(), []];
+        return [crossEntropy(logits.ref, y.ref).mean(), logits, []];
       },
+      objective,
     );
     shadowLosses.set(site, shadowLoss);
     Object.assign(gradients, shadowGradients);
@@ -66,20 +69,28 @@ export interface NetworkPass {
   readonly y: JaxArray;
   /** Sites whose activation is wanted. Default none. */
   readonly keepAt?: (site: SeedSite) => boolean;
+  /** What the gradients are of. Default: the cross-entropy. */
+  readonly objective?: Objective;
 }
 
 /** The network's own loss [] with its accuracy [] and the activations asked for, and its gradients by path. */
 export function networkGradients(
   inputs: Omit<ForwardInputs, "parameter">,
-  { parameters, paths, x, y, keepAt }: NetworkPass,
+  { parameters, paths, x, y, keepAt, objective }: NetworkPass,
 ): [[loss: JaxArray, aux: [accuracy: JaxArray, ...activations: JaxArray[]]], Arrays] {
-  const result = gradientOf(parameters, paths, (parameter) => {
-    const activations: JaxArray[] = [];
-    const logits = forward({ ...inputs, parameter }, x.ref, {
-      onSite: (site, h) => void (keepAt?.(site) && activations.push(h)),
-    });
-    return [crossEntropy(logits.ref, y.ref).mean(), [correct(logits, y.ref).mean(), ...activations]];
-  });
+  const result = gradientOf(
+    parameters,
+    paths,
+    (parameter) => {
+      const activations: JaxArray[] = [];
+      const logits = forward({ ...inputs, parameter }, x.ref, {
+        onSite: (site, h) => void (keepAt?.(site) && activations.push(h)),
+      });
+      const accuracy = correct(logits.ref, y.ref).mean();
+      return [crossEntropy(logits.ref, y.ref).mean(), logits, [accuracy, ...activations]];
+    },
+    objective,
+  );
   return result as ReturnType<typeof networkGradients>;
 }
 
@@ -99,18 +110,33 @@ export function lookupIn(arrays: Arrays): Lookup {
 }
 
 type LossWithAux = [loss: JaxArray, aux: JaxArray[]];
+/** Mean cross-entropy [], the logits that it is of, and what else is wanted. */
+type Pass = (parameter: Lookup) => [loss: JaxArray, logits: JaxArray, aux: JaxArray[]];
 
-/** Value, auxiliary values and gradients of `loss` by the parameters at `paths`; all others are constants. */
+/**
+ * Cross-entropy and auxiliary values of a pass, and the gradients of its objective by the parameters at `paths`; all
+ * others are constants.
+ */
 function gradientOf(
   parameters: Arrays,
   paths: readonly string[],
-  loss: (parameter: Lookup) => LossWithAux,
+  pass: Pass,
+  objective?: Objective,
 ): [LossWithAux, Arrays] {
   const constant = lookupIn(parameters);
   const learning: Arrays = Object.fromEntries(paths.map((path) => [path, constant(path)]));
   const differentiate = valueAndGrad(
-    (variables: Arrays) => loss((path) => variables[path]?.ref ?? constant(path)),
+    (variables: Arrays): LossWithAux => {
+      const [loss, logits, aux] = pass((path) => variables[path]?.ref ?? constant(path));
+      if (objective) return [objective(loss.ref, logits), [loss, ...aux]];
+      logits.dispose();
+      return [loss.ref, [loss, ...aux]];
+    },
     { hasAux: true },
   );
-  return differentiate(learning) as unknown as [LossWithAux, Arrays];
+  const [[, [loss, ...aux]], gradients] = differentiate(learning) as unknown as [
+    [JaxArray, [JaxArray, ...JaxArray[]]],
+    Arrays,
+  ];
+  return [[loss, aux], gradients];
 }

@@ -7,7 +7,14 @@ import type { InstalledTopology } from "../gates/index.js";
 import { alphaOf } from "../measurements.js";
 import type { Seed } from "../seed.js";
 import { hostWeightControl, seedWeightControl } from "./forward.js";
-import { isShadow, type SeedPart, type SeedSite, slotShape, type Topology } from "./topology.js";
+import {
+  isShadow,
+  type SeedPart,
+  type SeedSite,
+  slotShape,
+  type TeacherNetwork,
+  type Topology,
+} from "./topology.js";
 
 /** The part a seed of each stage takes in the step; undefined: none. */
 const PART_OF: { readonly [S in Stage]: SeedPart | undefined } = {
@@ -29,6 +36,7 @@ export interface TopologyOptions {
   readonly host: Host;
   readonly blueprints: BlueprintRegistry;
   readonly hostGradient: Topology["hostGradient"];
+  readonly teacher?: TeacherNetwork;
 }
 
 /** Whether a seed is in the program: its kernel is attached, it is not paused, and its stage takes part. */
@@ -96,7 +104,7 @@ function standingOf(seed: Seed): Standing {
 }
 
 function topologyWith(
-  { host, blueprints, hostGradient }: TopologyOptions,
+  { host, blueprints, hostGradient, teacher }: TopologyOptions,
   seeds: readonly Seed[],
   standing: (seed: Seed) => Standing,
 ): Topology {
@@ -107,7 +115,7 @@ function topologyWith(
     const { id: seedId, slotId, parameters, blueprintId } = seed;
     return [{ seedId, slotId, parameters, part, blueprint: blueprints.get(blueprintId) }];
   });
-  return { host, sites, hostGradient };
+  return { host, sites, hostGradient, ...(teacher && { teacher }) };
 }
 
 /** The blend controls of a topology at a step, with the weights they were made of, by seed id. */

@@ -25,12 +25,21 @@ export interface SeedSite {
   readonly part: SeedPart;
 }
 
+/** A frozen network that what learns is to answer like. */
+export interface TeacherNetwork {
+  readonly id: string;
+  /** Its host and the seeds in its output; of the same inputs and labels as the network that learns. */
+  readonly topology: Topology;
+}
+
 export interface Topology {
   readonly host: Host;
   /** In slot order, then in germination order. */
   readonly sites: readonly SeedSite[];
   /** Whether the host below a BLENDING seed goes on learning (`flow`) or waits (`detach`). */
   readonly hostGradient: "detach" | "flow";
+  /** Left out where nothing is distilled. */
+  readonly teacher?: TeacherNetwork;
 }
 
 /** Whether the seed's output is in the network's. */
