@@ -9,21 +9,27 @@ import { openDataset } from "../src/data/index.js";
 import { trace } from "../src/engine/index.js";
 import { createNativeBackend } from "../src/engine/native/index.js";
 import { forwardProgram } from "../src/kasmina/index.js";
-import { networkToOnnx, readGrownNetwork, runGrowth, type Summary } from "../src/weatherlight/index.js";
+import { networkToOnnx, readGrownNetwork, type Summary } from "../src/weatherlight/index.js";
 import { kasmina } from "./kasmina.js";
 
 let folder: string;
 let summary: Summary;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kasmina-export-"));
-  summary = await runGrowth({
-    data: "spirals",
-    engine: "native",
-    threads: 1,
-    epochs: 6,
-    policy: "epoch:1",
-    runDir: join(folder, "run"),
-  });
+  const options = [
+    "--data",
+    "spirals",
+    "--engine",
+    "native",
+    "--threads",
+    "1",
+    "--epochs",
+    "6",
+    "--policy",
+    "epoch:1",
+  ];
+  await kasmina(["grow", "--quiet", "--run-dir", "run", ...options], folder);
+  summary = JSON.parse(await readFile(join(folder, "run", "summary.json"), "utf8")) as Summary;
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
