@@ -4,7 +4,7 @@
  */
 import { type Clock, KasminaError, Random, systemClock } from "../base/index.js";
 import { float32, sizeOf, type Tensor, type Tensors } from "../contracts/index.js";
-import { type Backend, type ProgramDefinition, trace } from "../engine/index.js";
+import { type Backend, type ProgramDefinition, type TracedProgram, trace } from "../engine/index.js";
 import type { Blueprint, BlueprintParameters } from "../nn/index.js";
 import type { Prewarm } from "./artifact.js";
 
@@ -27,28 +27,36 @@ export interface PrewarmOptions {
   readonly batch?: number;
   /** Timed passes in a round. Default 20. */
   readonly runs?: number;
-  /** Time after which a round begins no further pass, though at least five are timed. Default 125. */
+  /** Time after which no further round begins, though there are at least two. Default 250. */
   readonly budgetMs?: number;
   readonly clock?: Clock;
 }
 
+type Timing = Required<Pick<PrewarmOptions, "runs" | "budgetMs" | "clock">>;
 type Latencies = Pick<Prewarm, "p50Ms" | "p95Ms">;
 
 const MIN_RUNS = 5;
-/** Rounds, of which the quietest counts: what another process took from the processor is not the kernel's. */
-const ROUNDS = 2;
+/** Rounds, of which the quietest counts: what other programs took from the processor is not the kernel's. */
+const MIN_ROUNDS = 2;
+const MAX_ROUNDS = 16;
 /** Kinds of kernels whose latencies are remembered. */
 const REMEMBERED_KINDS = 1024;
+/** Traced programs that are kept, so that the second kernel of a kind is not traced again. */
+const REMEMBERED_PROGRAMS = 32;
 
 /**
  * Prewarms on a back end. Every kernel is run and checked; latencies are measured once for each blueprint, slot shape and
  * parameters, since the weights make no difference to them.
  */
 export function enginePrewarmer(backend: Backend, options: PrewarmOptions = {}): Prewarmer {
-  const { batch = 32, runs = 20, budgetMs = 125, clock = systemClock } = options;
+  const { batch = 32, runs = 20, budgetMs = 250, clock = systemClock } = options;
   const known = new Map<string, Latencies>();
+  const programs = new Map<string, TracedProgram>();
   return async (candidate) => {
-    const program = await backend.compile(trace(forwardPass(candidate, batch)));
+    const key = kindOf(candidate);
+    const traced = programs.get(key) ?? trace(forwardPass(candidate, batch));
+    if (programs.size < REMEMBERED_PROGRAMS) programs.set(key, traced);
+    const program = await backend.compile(traced);
     const state = backend.createState();
     try {
       state.write(candidate.tensors);
@@ -56,7 +64,6 @@ export function enginePrewarmer(backend: Backend, options: PrewarmOptions = {}):
       const pass = async (): Promise<ArrayLike<number>> =>
         (await program.run(state, { h }, {})).k?.data ?? [];
       checkOutput(candidate, await pass());
-      const key = kindOf(candidate);
       const latencies = known.get(key) ?? (await quietestRound(pass, { runs, budgetMs, clock }));
       if (known.size < REMEMBERED_KINDS) known.set(key, latencies);
       return { ...latencies, batch, engine: backend.name };
@@ -80,22 +87,24 @@ function kindOf({ blueprint, slotShape, parameters }: KernelCandidate): string {
   return JSON.stringify([blueprint.id, slotShape, sorted]);
 }
 
-async function quietestRound(
-  pass: () => Promise<unknown>,
-  options: Required<Pick<PrewarmOptions, "runs" | "budgetMs" | "clock">>,
-): Promise<Latencies> {
+async function quietestRound(pass: () => Promise<unknown>, timing: Timing): Promise<Latencies> {
+  const { budgetMs, clock } = timing;
   const rounds: Latencies[] = [];
-  for (let i = 0; i < ROUNDS; i++) rounds.push(percentiles(await timedRound(pass, options)));
+  const firstMs = clock.monotonicMs();
+  const mayGoOn = (): boolean => rounds.length < MIN_ROUNDS || clock.monotonicMs() - firstMs < budgetMs;
+  while (rounds.length < MAX_ROUNDS && mayGoOn()) rounds.push(percentiles(await timedRound(pass, timing)));
   return rounds.reduce((quietest, other) => (other.p95Ms < quietest.p95Ms ? other : quietest));
 }
 
+/** A kernel so slow that a round would outlast the budget is timed fewer times. */
 async function timedRound(
   pass: () => Promise<unknown>,
-  { runs, budgetMs, clock }: Required<Pick<PrewarmOptions, "runs" | "budgetMs" | "clock">>,
+  { runs, budgetMs, clock }: Timing,
 ): Promise<number[]> {
   const latenciesMs: number[] = [];
   const firstMs = clock.monotonicMs();
-  const mayGoOn = (): boolean => latenciesMs.length < MIN_RUNS || clock.monotonicMs() - firstMs < budgetMs;
+  const mayGoOn = (): boolean =>
+    latenciesMs.length < MIN_RUNS || clock.monotonicMs() - firstMs < budgetMs / MIN_ROUNDS;
   while (latenciesMs.length < runs && mayGoOn()) {
     const startMs = clock.monotonicMs();
     await pass();
