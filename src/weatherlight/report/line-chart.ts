@@ -49,6 +49,7 @@ export const WIDTH = 960;
 export const MARGIN = { left: 58, right: 14, top: 12, bottom: 24 } as const;
 
 const LOG_FROM_RATIO = 20;
+const LOG_ROOM = 1.1;
 /** More points than this are not to be told apart on a screen. */
 const POINTS_MAX = 480;
 const Y_TICKS = 4;
@@ -115,7 +116,8 @@ function valueScale(chart: LineChart, range: readonly [number, number]): Scale {
   const least = values.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
   const largest = values.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
   if (values.length === 0) return scaleLinear([0, 1], range);
-  if (isLog(chart)) return scaleLog([least, largest], range).nice();
+  // Rounded to whole decades, half of the chart could be empty.
+  if (isLog(chart)) return scaleLog([least / LOG_ROOM, largest * LOG_ROOM], range);
   const room = least === largest ? Math.abs(least) || 1 : 0;
   return scaleLinear([least, largest + room], range).nice(Y_TICKS);
 }
@@ -131,9 +133,15 @@ export function stepAxis(x: Scale, height: number): string {
   return element("line", { class: "axis", x1, x2, y1: foot, y2: foot }) + ticks.join("");
 }
 
-function valueAxis(y: Scale, x: Scale, { tickFormat }: LineChart): string {
+/** 0.02, not 0.0200 and not 20m. */
+function shortest(value: number): string {
+  return String(Number(value.toPrecision(3)));
+}
+
+function valueAxis(y: Scale, x: Scale, chart: LineChart): string {
+  const { tickFormat } = chart;
   const [x1, x2] = x.range();
-  const format = tickFormat ?? y.tickFormat(Y_TICKS);
+  const format = tickFormat ?? (isLog(chart) ? shortest : y.tickFormat(Y_TICKS));
   return axisTicks(y)
     .map((value) => {
       const at = y(value);

@@ -95,7 +95,7 @@ function accuracyTile({ accuracy, accuracy_host_alone: alone }: Summary): string
   const gain = element(
     "small",
     { class: points >= 0 ? "good" : "bad" },
-    `${sign}${Math.abs(points).toFixed(2)}`,
+    `${sign}${Math.abs(points).toFixed(1)}`,
   );
   return tile(`${percent(accuracy)} ${gain}`, `test accuracy; host alone ${percent(alone)}`);
 }
@@ -115,7 +115,10 @@ function isolationTile({ isolation }: Summary): string {
     { class: isolation.violations > 0 ? "bad" : "good" },
     String(isolation.violations),
   );
-  return tile(value, `isolation violations; leak ratio at most ${isolation.max_leak_ratio.toPrecision(2)}`);
+  return tile(
+    value,
+    `isolation violations; leak ratio at most ${Number(isolation.max_leak_ratio.toPrecision(2))}`,
+  );
 }
 
 function percent(fraction: number): string {

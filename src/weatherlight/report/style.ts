@@ -73,9 +73,9 @@ h3{font-size:15px;margin:0}
 .card{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:14px 18px;margin-bottom:14px}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin-top:22px}
 .tile{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:12px 16px}
-.tile b{display:block;font-size:25px;line-height:1.25;letter-spacing:-.02em;font-variant-numeric:tabular-nums}
+.tile b{display:block;font-size:22px;line-height:1.25;letter-spacing:-.02em;font-variant-numeric:tabular-nums;white-space:nowrap}
 .tile>span{font-size:13px;color:var(--quiet)}
-.tile small{font-size:14px}
+.tile small{font-size:13px}
 .good{color:var(--good)}.bad{color:var(--bad)}.warn{color:var(--warn)}
 .head{display:flex;flex-wrap:wrap;gap:2px 14px;align-items:baseline;margin-bottom:6px}
 .head p{margin:0;font-size:13px;color:var(--quiet);flex:1 1 300px}
