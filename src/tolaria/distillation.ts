@@ -36,6 +36,12 @@ export function registerTeacher(
   model.addTeacher(Object.fromEntries(tensors));
 }
 
+/** A run that was resumed after its teacher had been reset goes on without. */
+export function releaseTeacher(kasmina: Kasmina, model: ModelState): void {
+  kasmina.deregisterTeacher();
+  model.removeTeacher();
+}
+
 /** What a step of this topology is fed for its teacher. */
 export function distillationControls({ teacher }: Topology, options: TeacherOptions | undefined): Tensors {
   if (!teacher || !options) return {};

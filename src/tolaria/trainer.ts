@@ -33,7 +33,12 @@ import {
 } from "../kasmina/index.js";
 import { type BlueprintRegistry, countHostParameters, type Host, initHost } from "../nn/index.js";
 import { carryOut } from "./changes.js";
-import { distillationControls, registerTeacher, type TeacherOptions } from "./distillation.js";
+import {
+  distillationControls,
+  registerTeacher,
+  releaseTeacher,
+  type TeacherOptions,
+} from "./distillation.js";
 import { evaluateRows } from "./evaluate.js";
 import { HyperControls, type HyperParameters } from "./hyper.js";
 import { IsolationGuard } from "./isolation-guard.js";
@@ -129,6 +134,8 @@ export interface TrainerCheckpoint extends GoodState {
   readonly recentLosses: readonly number[];
   /** What the watch for spikes remembers. */
   readonly watchedLosses: readonly number[];
+  /** Whether there is a teacher still. */
+  readonly taught: boolean;
   /** The state that a rollback would return to; undefined before the first observation. */
   readonly good: GoodState | undefined;
 }
@@ -213,6 +220,7 @@ export class Trainer {
       epochLosses: [...this.#epochLosses],
       recentLosses: [...this.#recentLosses],
       watchedLosses: this.#lossWatch.losses,
+      taught: this.#options.kasmina.teacher !== undefined,
       good: this.#rollback.good,
       kasmina: this.#options.kasmina.snapshot(),
     };
@@ -227,6 +235,7 @@ export class Trainer {
     this.#epochLosses = [...checkpoint.epochLosses];
     this.#recentLosses = [...checkpoint.recentLosses];
     this.#lossWatch.restart(checkpoint.watchedLosses);
+    if (!checkpoint.taught) releaseTeacher(this.#options.kasmina, this.model);
     this.#rollback.resume(checkpoint.good);
     this.#frozen = this.#options.kasmina.emergency === "FREEZE_SEEDS";
   }

@@ -62,26 +62,39 @@ test("a student without labels learns what its teacher knows", async () => {
   expect(Object.keys(taught.checkpoint.tensors).filter((path) => path.includes("teacher"))).toEqual([]);
 });
 
-test("a teacher that is reset is gone from the next step on", async () => {
+/** Training under a teacher that is reset after the first epoch, and stopped after epoch `stopAt`. */
+async function trainUnderReset(stopAt?: number) {
   const keys = new KeyRing([{ id: "k", secret: new Uint8Array(32).fill(7) }]);
   const signer = new CommandSigner({ keys, clock: systemClock });
   const order = { kind: "RESET", scope: "teacher" } as const;
+  const stop = new AbortController();
   const names: string[] = [];
   let control: RunControl | undefined;
-  const { accuracy, end } = await grow({
+  const result = await grow({
     ...options(unlabelled),
     teacher,
     keys,
+    signal: stop.signal,
     onControl: (own) => {
       control = own;
     },
     onEpoch: ({ epoch }) => {
       const id = { commandId: "reset-1", trainingRunId: "student", issuedBy: "operator" };
       if (epoch === 1) control?.send(signer.sign({ ...id, order }), () => undefined);
+      if (epoch === stopAt) stop.abort();
     },
     onEvent: ({ name }) => void names.push(name),
   });
-  expect(names).toContain("teacher_deregistered");
-  expect(end).toBe("finished");
-  expect(accuracy).toBeLessThan(0.6);
+  return { ...result, names };
+}
+
+test("a teacher that is reset is gone from the next step on, and stays gone when the run is resumed", async () => {
+  const whole = await trainUnderReset();
+  expect(whole.names).toContain("teacher_deregistered");
+  expect(whole.end).toBe("finished");
+  expect(whole.accuracy).toBeLessThan(0.6);
+  const { end, checkpoint } = await trainUnderReset(3);
+  expect(end).toBe("aborted");
+  const resumed = await grow({ ...options(unlabelled), teacher, resume: checkpoint });
+  expect(resumed.checkpoint.tensors).toEqual(whole.checkpoint.tensors);
 });
