@@ -72,9 +72,11 @@ export { prewarmBatch, prewarmProgram } from "./step/prewarm.js";
 export {
   type BlendControls,
   blendControls,
+  type GraftCandidate,
   installedTopology,
   type TopologyOptions,
   topologiesAhead,
+  topologiesOfCandidates,
   topologyAfter,
   topologyOf,
 } from "./step/sites.js";

@@ -65,9 +65,11 @@ export class Programs {
     return entry.programs;
   }
 
-  /** Says which topologies may come next. */
-  anticipate(topologies: readonly Topology[]): void {
-    for (const topology of topologies) this.#options.tracer?.anticipate?.(topology, this.#options);
+  /** Says which topologies may come next; resolves when the first `wait` of them can be had without waiting. */
+  async anticipate(topologies: readonly Topology[], wait = 0): Promise<void> {
+    const { tracer } = this.#options;
+    const asked = topologies.map((topology) => tracer?.anticipate?.(topology, this.#options));
+    await Promise.all(asked.slice(0, wait));
   }
 
   async #compile(topology: Topology): Promise<PreparedTopology> {

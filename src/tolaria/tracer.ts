@@ -34,8 +34,10 @@ export interface TracingOptions {
 
 export interface TopologyTracer {
   trace(topology: Topology, options: TracingOptions): Promise<TracedTopology>;
-  /** Says that a topology may be asked for soon. What costs the caller no time may be done now. */
-  anticipate?(topology: Topology, options: TracingOptions): void;
+  /**
+   * Says that a topology may be asked for soon. What costs the caller no time may be done now; resolves when it is.
+   */
+  anticipate?(topology: Topology, options: TracingOptions): Promise<void>;
 }
 
 export function definitionsOf(topology: Topology, options: TracingOptions): OfTopology<ProgramDefinition> {

@@ -39,6 +39,7 @@ export type TracingAnswer =
   | { readonly id: number; readonly programs: TracedTopology<PlainProgram> }
   | { readonly id: number; readonly problem: string };
 
-export function plainSite({ blueprint, ...site }: SeedSite): PlainSite {
-  return { ...site, blueprintId: blueprint.id };
+/** Its fields always in the same order: equal sites are equal as JSON. */
+export function plainSite({ seedId, slotId, blueprint, parameters, part }: SeedSite): PlainSite {
+  return { seedId, slotId, blueprintId: blueprint.id, parameters, part };
 }

@@ -17,6 +17,7 @@ import {
   type BlendWeights,
   blendControls,
   type EvaluationResult,
+  type GraftCandidate,
   installedTopology,
   isBlended,
   isShadow,
@@ -28,10 +29,11 @@ import {
   type Topology,
   type TopologyOptions,
   topologiesAhead,
+  topologiesOfCandidates,
   topologyAfter,
   topologyOf,
 } from "../kasmina/index.js";
-import { type BlueprintRegistry, countHostParameters, type Host, initHost } from "../nn/index.js";
+import { type BlueprintRegistry, countHostParameters, type Host, initHost, slotsOf } from "../nn/index.js";
 import { carryOut } from "./changes.js";
 import {
   distillationControls,
@@ -59,6 +61,8 @@ export interface TrainerOptions {
   /** Traces new topologies; default: on this thread, between two steps. */
   readonly tracer?: TopologyTracer | undefined;
   readonly kasmina: Kasmina;
+  /** What may well be germinated: what that takes is traced beforehand. */
+  readonly candidates?: readonly GraftCandidate[];
   /** Drained at every step boundary. */
   readonly commands: CommandSource;
   readonly train: BatchSource;
@@ -196,6 +200,7 @@ export class Trainer {
   /** Trains until the last epoch, an abort, or an emergency halt. */
   async run(): Promise<TrainingResult> {
     const { signal, onCheckpoint, train } = this.#options;
+    await this.#foreseeGrafts();
     while (this.#step < this.#stepsTotal) {
       await this.#boundary();
       const end = this.#halted ? "halted" : signal?.aborted ? "aborted" : undefined;
@@ -207,6 +212,24 @@ export class Trainer {
     }
     await onCheckpoint?.(await this.checkpoint());
     return this.#result("finished");
+  }
+
+  /** A graft waits for no trace: those of the candidates are there before the first step, the stages after follow. */
+  async #foreseeGrafts(): Promise<void> {
+    const { topology } = await this.#install();
+    const grafts = this.#graftsOn(topology);
+    await this.#programs.anticipate(
+      grafts,
+      slotsOf(this.#options.host).length * (this.#options.candidates?.length ?? 0),
+    );
+  }
+
+  /** What may be grafted next, while nothing else is growing. */
+  #graftsOn(topology: Topology): Topology[] {
+    const grows = topology.sites.some(({ part }) => part !== "grown");
+    return grows
+      ? []
+      : topologiesOfCandidates(topology, this.#topologyOptions, this.#options.candidates ?? []);
   }
 
   /** Everything a run needs to go on from here, or to be looked at. */
@@ -300,7 +323,8 @@ export class Trainer {
     if (programs !== this.#installed) {
       this.#installed = programs;
       kasmina.recordTopology(installedTopology(programs.topology));
-      this.#programs.anticipate(topologiesAhead(this.#topologyOptions, this.#guard.admitted()));
+      const ahead = topologiesAhead(this.#topologyOptions, this.#guard.admitted());
+      void this.#programs.anticipate([...ahead, ...this.#graftsOn(programs.topology)]);
     }
     return programs;
   }

@@ -1,7 +1,7 @@
 /** Traces in a thread of its own, so that the trainer goes on with the old program until the new one is there. */
 import { Worker } from "node:worker_threads";
 import type { ProgramDefinition, TracedProgram } from "../engine/index.js";
-import type { Topology } from "../kasmina/index.js";
+import type { IsolationProof, Topology } from "../kasmina/index.js";
 import {
   definitionsOf,
   localTracer,
@@ -28,7 +28,7 @@ export interface WorkerTracerOptions {
 }
 
 /** Answers kept: the present topologies, and those that may be asked for next. */
-const MAX_ANSWERS = 12;
+const MAX_ANSWERS = 48;
 
 type Settle = (answer: TracingAnswer) => void;
 
@@ -62,6 +62,7 @@ export class WorkerTracer implements TopologyTracer {
   }
 
   async trace(topology: Topology, options: TracingOptions): Promise<TracedTopology> {
+    if (topology.teacher) return localTracer.trace(topology, options); // its network is no module's
     const answer = await this.#answerFor(topology, options);
     if ("problem" in answer) {
       this.#onFallback(answer.problem);
@@ -69,17 +70,19 @@ export class WorkerTracer implements TopologyTracer {
     }
     const { train, evaluate, probe, proof } = answer.programs;
     const definitions = definitionsOf(topology, options);
+    const ids = topology.sites.map(({ seedId }) => seedId);
     return {
-      train: withDefinition(train, definitions.train),
-      evaluate: withDefinition(evaluate, definitions.evaluate),
-      probe: probe && definitions.probe && withDefinition(probe, definitions.probe),
-      proof,
+      train: withDefinition(train, definitions.train, ids),
+      evaluate: withDefinition(evaluate, definitions.evaluate, ids),
+      probe: probe && definitions.probe && withDefinition(probe, definitions.probe, ids),
+      proof: withIds(proof, ids),
     };
   }
 
   /** The thread traces it when it has nothing else to do. */
-  anticipate(topology: Topology, options: TracingOptions): void {
-    void this.#answerFor(topology, options);
+  async anticipate(topology: Topology, options: TracingOptions): Promise<void> {
+    if (topology.teacher) return;
+    await this.#answerFor(topology, options);
   }
 
   async close(): Promise<void> {
@@ -90,7 +93,7 @@ export class WorkerTracer implements TopologyTracer {
   #answerFor({ sites, hostGradient }: Topology, options: TracingOptions): Promise<TracingAnswer> {
     const { optimizer, trainBatch, evaluationBatch, monitor } = options;
     const question = {
-      sites: sites.map(plainSite),
+      sites: sites.map((site, place) => ({ ...plainSite(site), seedId: stand(place) })),
       hostGradient,
       optimizer: optimizer.id,
       trainBatch,
@@ -126,6 +129,32 @@ export class WorkerTracer implements TopologyTracer {
   }
 }
 
-function withDefinition(plain: PlainProgram, definition: ProgramDefinition): TracedProgram {
-  return { ...plain, definition };
+/**
+ * What a seed is called in a question: by its place, so that any seed of the same kind at the same place gets the same
+ * answer. No block and no seed can have such a name.
+ */
+function stand(place: number): string {
+  return `@${place}`;
+}
+
+/** A path or message with the seeds' own ids. */
+function named(text: string, ids: readonly string[]): string {
+  return text.replace(/@(\d+)/g, (known, place: string) => ids[Number(place)] ?? known);
+}
+
+function withDefinition(
+  plain: PlainProgram,
+  definition: ProgramDefinition,
+  ids: readonly string[],
+): TracedProgram {
+  return {
+    ...plain,
+    inputs: plain.inputs.map((input) => ({ ...input, name: named(input.name, ids) })),
+    outputs: plain.outputs.map((output) => ({ ...output, name: named(output.name, ids) })),
+    definition,
+  };
+}
+
+function withIds(proof: IsolationProof, ids: readonly string[]): IsolationProof {
+  return JSON.parse(named(JSON.stringify(proof), ids)) as IsolationProof;
 }

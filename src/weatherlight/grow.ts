@@ -271,6 +271,7 @@ async function assemble(
       tamiyo?.observe(state);
     },
     tracer: options.tracer,
+    candidates: policy?.candidates ?? [],
     ...(options.hostGradient && { hostGradient: options.hostGradient }),
     onCheckpoint,
     resume: options.resume,

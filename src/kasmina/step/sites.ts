@@ -1,6 +1,12 @@
 /** From the seeds of a run to the topology that its programs are built from, and to what those programs are fed. */
 import { float32, type Stage, type Tensor, type Tensors } from "../../contracts/index.js";
-import { type BlueprintRegistry, type Host, slotsOf } from "../../nn/index.js";
+import {
+  type BlueprintParameters,
+  type BlueprintRegistry,
+  type Host,
+  resolveParameters,
+  slotsOf,
+} from "../../nn/index.js";
 import { type BlendWeights, blendWeights } from "../blending.js";
 import type { PlannedChange } from "../change-plan.js";
 import type { InstalledTopology } from "../gates/index.js";
@@ -11,6 +17,7 @@ import {
   isShadow,
   type SeedPart,
   type SeedSite,
+  sitesInOrder,
   slotShape,
   type TeacherNetwork,
   type Topology,
@@ -89,6 +96,42 @@ export function topologiesAhead(options: TopologyOptions, seeds: readonly Seed[]
   );
 }
 
+/** What may be grafted. */
+export interface GraftCandidate {
+  /** Of the blueprint. */
+  readonly id: string;
+  readonly parameters: BlueprintParameters;
+}
+
+/** The parts that a seed takes one after another. */
+const PARTS_OF_A_LIFE = [
+  "germinated",
+  "shadow",
+  "blending",
+  "shadowing",
+  "probationary",
+  "grown",
+] as const satisfies readonly SeedPart[];
+
+/** The topologies that one more seed of each candidate would lead to, in every slot it fits: grafts first. */
+export function topologiesOfCandidates(
+  present: Topology,
+  options: TopologyOptions,
+  candidates: readonly GraftCandidate[],
+): Topology[] {
+  return PARTS_OF_A_LIFE.flatMap((part) =>
+    candidates.flatMap(({ id, parameters }) => {
+      const blueprint = options.blueprints.get(id);
+      const slots = slotsOf(options.host).filter(({ shape }) => blueprint.supports(shape));
+      return slots.map((slot): Topology => {
+        const site = { seedId: "candidate", slotId: slot.id, blueprint, part };
+        const grafted = { ...site, parameters: resolveParameters(blueprint, parameters) };
+        return { ...present, sites: sitesInOrder({ ...present, sites: [...present.sites, grafted] }) };
+      });
+    }),
+  );
+}
+
 type StandingEffect = (standing: Standing, change: PlannedChange) => Standing;
 
 const STANDING_AFTER: { readonly [K in PlannedChange["intent"]["kind"]]?: StandingEffect } = {
@@ -103,8 +146,15 @@ function standingOf(seed: Seed): Standing {
   return { stage: seed.stage, attached: seed.kernel !== undefined, paused: seed.pausedFrom !== undefined };
 }
 
+function topologyOfSites(
+  { host, hostGradient, teacher }: TopologyOptions,
+  sites: readonly SeedSite[],
+): Topology {
+  return { host, sites, hostGradient, ...(teacher && { teacher }) };
+}
+
 function topologyWith(
-  { host, blueprints, hostGradient, teacher }: TopologyOptions,
+  options: TopologyOptions,
   seeds: readonly Seed[],
   standing: (seed: Seed) => Standing,
 ): Topology {
@@ -113,9 +163,9 @@ function topologyWith(
     const part = PART_OF[stage];
     if (!part || !attached || paused) return [];
     const { id: seedId, slotId, parameters, blueprintId } = seed;
-    return [{ seedId, slotId, parameters, part, blueprint: blueprints.get(blueprintId) }];
+    return [{ seedId, slotId, parameters, part, blueprint: options.blueprints.get(blueprintId) }];
   });
-  return { host, sites, hostGradient, ...(teacher && { teacher }) };
+  return topologyOfSites(options, sites);
 }
 
 /** The blend controls of a topology at a step, with the weights they were made of, by seed id. */
