@@ -37,6 +37,7 @@ async function measure(backend: Backend): Promise<Figures> {
   await train(backend, 0, COVERING_LEAD); // warms up
   const ratios: number[] = [];
   const rates: number[] = [];
+  const cpuRatios: number[] = [];
   let covered: Trained | undefined;
   for (let round = 0; round < ROUNDS; round++) {
     // Each comes first in turn: what the machine does beside them drifts.
@@ -45,6 +46,7 @@ async function measure(backend: Backend): Promise<Figures> {
     covered = slowFirst ?? (await train(backend, DELAY_MS, COVERING_LEAD));
     ratios.push(covered.stepsPerSecond / quick.stepsPerSecond);
     rates.push(quick.stepsPerSecond);
+    cpuRatios.push(covered.cpuSeconds / quick.cpuSeconds);
   }
   const quick = await train(backend, 0, DEFAULT_LEAD);
   const waited = await train(backend, DELAY_MS, DEFAULT_LEAD);
@@ -52,6 +54,8 @@ async function measure(backend: Backend): Promise<Figures> {
     engine: backend.name,
     steps_per_s: Number(median(rates).toFixed(1)),
     covered_rate_ratio: Number(median(ratios).toFixed(4)),
+    covered_rate_ratios: ratios.map((ratio) => ratio.toFixed(3)).join(" "),
+    covered_cpu_ratio: Number(median(cpuRatios).toFixed(4)),
     covered_stall_ms: covered?.stallMs ?? null,
     uncovered_stall_ms: Number(waited.stallMs.toFixed(1)),
     uncovered_identical: identical(quick.result, waited.result),
@@ -61,6 +65,8 @@ async function measure(backend: Backend): Promise<Figures> {
 interface Trained {
   readonly result: GrowResult;
   readonly stepsPerSecond: number;
+  /** Of the whole process during the run: what other programs take from the machine is not in it. */
+  readonly cpuSeconds: number;
   readonly stallMs: number;
 }
 
@@ -71,6 +77,7 @@ async function train(backend: Backend, delayMs: number, leadSteps: number): Prom
   const kernels = await ThreadKernels.open({ ...shared, engine: backend.name, holdMs: delayMs });
   let stallMs = 0;
   let lastMs = performance.now();
+  const cpuAtStart = process.cpuUsage();
   const stepMs: number[] = [];
   try {
     const result = await grow({
@@ -97,7 +104,13 @@ async function train(backend: Backend, delayMs: number, leadSteps: number): Prom
         for (const { name, value } of metrics) if (name === "kasmina.graft.stall_ms") stallMs += value;
       },
     });
-    return { result, stepsPerSecond: 1000 / median(stepMs), stallMs };
+    const { user, system } = process.cpuUsage(cpuAtStart);
+    return {
+      result,
+      stepsPerSecond: 1000 / median(stepMs),
+      cpuSeconds: (user + system) / 1e6,
+      stallMs,
+    };
   } finally {
     await kernels.close();
   }
