@@ -3,7 +3,7 @@
  * takes effect; then one compiled step runs. What it computes depends on the seed, the data and the journal alone,
  * never on how long anything took.
  */
-import type { Clock } from "../base/index.js";
+import { type Clock, KasminaError } from "../base/index.js";
 import type {
   BatchSource,
   CommandSource,
@@ -321,12 +321,24 @@ export class Trainer {
       programs = this.#guard.admit(await this.#programs.prepare(topology), this.#step);
     }
     if (programs !== this.#installed) {
+      this.#refuseTeacherUpdates(programs);
       this.#installed = programs;
       kasmina.recordTopology(installedTopology(programs.topology));
       const ahead = topologiesAhead(this.#topologyOptions, this.#guard.admitted());
       void this.#programs.anticipate([...ahead, ...this.#graftsOn(programs.topology)]);
     }
     return programs;
+  }
+
+  /** No program that would change a parameter of the teacher ever runs. */
+  #refuseTeacherUpdates({ train }: TopologyPrograms): void {
+    const changed = train.traced.outputs.filter(({ role }) => role === "state").map(({ name }) => name);
+    const problem = this.#options.kasmina.updateProblem(changed);
+    if (!problem) return;
+    throw new KasminaError(
+      "illegal_state",
+      `the training step would update ${problem.path}: ${problem.reason}`,
+    );
   }
 
   /** The teacher is part of it until it is deregistered. */
