@@ -49,9 +49,13 @@ export class CommandDoor {
     restoreLedger(options);
   }
 
-  /** The last command handled. */
+  /**
+   * The last command that the run's state holds the effect of. Journaled ones that a resumed run has still to do again
+   * are not among them: a checkpoint taken meanwhile must not skip them.
+   */
   get lastSequence(): number {
-    return this.#lastSequence;
+    const [next] = this.#replays;
+    return next ? next.sequence - 1 : this.#lastSequence;
   }
 
   /** Whether journaled commands wait for their step. New ones should not be drained until they are through. */
