@@ -1,12 +1,13 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { concatBytes, u32be, utf8 } from "../../base/index.js";
 import { buildCommand, type CommandDraft } from "../../contracts/commands.js";
 import { COMMAND_CONTEXT, decodeEnvelope, KERNEL_CONTEXT, signEnvelope } from "../../contracts/envelope.js";
 import { AdaptationCommandSchema } from "../../contracts/gen/kasmina/v1/command_pb.js";
 import { SignedEnvelopeSchema } from "../../contracts/gen/kasmina/v1/envelope_pb.js";
 import { KeyRing } from "../../contracts/key-ring.js";
-import { ControlRun, countingNonces, RUN_ID, ring } from "../control-run.fixture.js";
+import type { KernelRequest } from "../../contracts/ports.js";
+import { ControlRun, countingNonces, kernelFor, RUN_ID, ring } from "../control-run.fixture.js";
 import { REJECTION_REASONS, type RejectionReason } from "../security/verifier.js";
 
 const DRAFT: CommandDraft = {
@@ -258,13 +259,16 @@ describe("what a command leaves behind", () => {
   ];
 
   test.each(refusals)("%s: a refused command leaves no trace but telemetry (%#)", async (reason, act) => {
-    const run = new ControlRun();
+    const fetch = vi.fn((request: KernelRequest) => Promise.resolve(kernelFor(request)));
+    const run = new ControlRun({ kernels: { fetch } });
     await run.grow("TRAINING");
     if (reason === "blend_invalid") run.evaluate();
     const { journalSequence: _, ...before } = run.kasmina.snapshot();
+    const fetches = fetch.mock.calls.length;
     expect(act(run)).toMatchObject({ status: "refused", reason });
     const { journalSequence: __, ...after } = run.kasmina.snapshot();
     expect(after).toEqual(before);
+    expect(fetch, "a kernel was asked for, which the cache would hold").toHaveBeenCalledTimes(fetches);
   });
 
   test("a command whose type does not fit its order is refused", () => {
