@@ -18,7 +18,7 @@ test(`kill -9 at ${KILLS} random moments of steady publication leaves a catalog 
     const child = spawn(process.execPath, [script, root, `${kill}`], {
       stdio: ["ignore", "pipe", "inherit"],
     });
-    await once(child.stdout, "data");
+    await once(child.stdout, "data"); // the first artifact is there
     await new Promise((resolve) => setTimeout(resolve, random.below(60)));
     child.kill("SIGKILL");
     await once(child, "exit");
@@ -28,6 +28,6 @@ test(`kill -9 at ${KILLS} random moments of steady publication leaves a catalog 
     published = verdicts.length;
   }
   console.log(JSON.stringify({ kills: KILLS, published }));
-  expect(published).toBeGreaterThan(KILLS);
+  expect(published).toBeGreaterThanOrEqual(KILLS);
   await rm(root, { recursive: true, force: true });
 });

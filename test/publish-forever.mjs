@@ -1,10 +1,9 @@
-// Publishes one artifact after another until it is killed. Usage: node publish-forever.mjs CATALOG LABEL
+// Publishes one artifact after another until it is killed, and says so after each. Usage: node publish-forever.mjs CATALOG LABEL
 import { Catalog, packArtifact } from "../dist/catalog/index.js";
 import { builtinBlueprints, initKernel } from "../dist/nn/index.js";
 
 const [root, label] = process.argv.slice(2);
 const catalog = await Catalog.open(root);
-console.log("ready");
 for (let initSeed = 0; ; initSeed++) {
   await catalog.publish(
     packArtifact({
@@ -18,4 +17,5 @@ for (let initSeed = 0; ; initSeed++) {
       origin: { kind: "built", initSeed },
     }),
   );
+  console.log(initSeed);
 }
