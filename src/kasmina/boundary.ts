@@ -9,14 +9,22 @@ import { planCull } from "./culling.js";
 import { tellGate } from "./gate-runner.js";
 import { type GateResult, g0Sanity } from "./gates/index.js";
 import type { FetchResult } from "./kernel-fetches.js";
+import { dueKernel } from "./kernel-verdicts.js";
 import type { RunState } from "./run-state.js";
 import { holdRamp, type MutableSeed, releaseRamp, startStage } from "./seed.js";
+
+interface Due {
+  readonly change: PlannedChange;
+  readonly step: number;
+  /** What became of the kernel of a change that attaches one. */
+  readonly fetched?: FetchResult | undefined;
+}
 
 type Effect<K extends Intent["kind"]> = (
   state: RunState,
   intent: Extract<Intent, { kind: K }>,
-  due: { readonly change: PlannedChange; readonly step: number },
-) => StructuralChange | undefined | Promise<StructuralChange | undefined>;
+  due: Due,
+) => StructuralChange | undefined;
 
 const EFFECTS: { readonly [K in Intent["kind"]]: Effect<K> } = {
   attach,
@@ -65,14 +73,22 @@ const EFFECTS: { readonly [K in Intent["kind"]]: Effect<K> } = {
   reset,
 };
 
-/** Carries out everything due at `step`, in order. */
-export async function takeDueEffects(state: RunState, step: number): Promise<StructuralChange[]> {
+/** Carries out everything due at `step`, in order; from a kernel that `signal` keeps from being waited for on, nothing. */
+export async function takeDueEffects(
+  state: RunState,
+  step: number,
+  signal?: AbortSignal,
+): Promise<StructuralChange[]> {
   const changes: StructuralChange[] = [];
-  for (let due = state.plan.takeDue(step); due; due = state.plan.takeDue(step)) {
-    const effect = EFFECTS[due.intent.kind] as Effect<Intent["kind"]>;
-    const result = effect(state, due.intent, { change: due, step });
-    const change = result instanceof Promise ? await result : result;
-    if (change) changes.push(change);
+  for (let change = state.plan.due(step); change; change = state.plan.due(step)) {
+    const { intent } = change;
+    const fetched =
+      intent.kind === "attach" ? await dueKernel(state, intent.request, step, signal) : undefined;
+    if (intent.kind === "attach" && !fetched) break;
+    state.plan.take(change);
+    const effect = EFFECTS[intent.kind] as Effect<Intent["kind"]>;
+    const structural = effect(state, intent, { change, step, fetched });
+    if (structural) changes.push(structural);
   }
   return changes;
 }
@@ -95,13 +111,13 @@ function startRamp(seed: MutableSeed, blend: MutableSeed["blend"], step: number)
   delete seed.rampHeldAtStep;
 }
 
-async function attach(
+function attach(
   state: RunState,
   { request }: Extract<Intent, { kind: "attach" }>,
-  { change, step }: { readonly change: PlannedChange; readonly step: number },
-): Promise<StructuralChange | undefined> {
+  { change, step, fetched: result }: Due,
+): StructuralChange | undefined {
   const seed = seedOf(state, change);
-  const result = await awaitKernel(state, seed);
+  if (!result) return undefined;
   const gate = admitKernel(state, seed, result, request.artifactSha256);
   tellGate(gate, { state, seed });
   tellFetchBreaker(state, seed, gate, step);
@@ -113,15 +129,6 @@ async function attach(
   seed.kernel = facts;
   state.telemetry.gauge(seed.id, "kasmina.prewarm.latency_ms", facts.prewarmP50Ms);
   return { kind: "attach", seed, kernel: result.kernel };
-}
-
-async function awaitKernel(state: RunState, seed: MutableSeed): Promise<FetchResult> {
-  const { clock, fetches, telemetry } = state;
-  const startMs = clock.monotonicMs();
-  const wasThere = fetches.isSettled(seed.id);
-  const result = await fetches.take(seed.id);
-  telemetry.gauge(undefined, "kasmina.graft.stall_ms", wasThere ? 0 : clock.monotonicMs() - startMs);
-  return result;
 }
 
 /** G0 once more, now with the artifact; a fetch that failed fails the gate that wants a kernel. */
@@ -175,7 +182,7 @@ function tellFetchBreaker(state: RunState, seed: MutableSeed, gate: GateResult, 
 function remove(
   state: RunState,
   { cause }: Extract<Intent, { kind: "remove" }>,
-  { change, step }: { readonly change: PlannedChange; readonly step: number },
+  { change, step }: Due,
 ): StructuralChange | undefined {
   const seed = seedOf(state, change);
   moveSeed(state, seed, "CULLED", step);
@@ -193,7 +200,7 @@ function embargo(state: RunState, seed: MutableSeed, untilStep: number, step: nu
 function reset(
   state: RunState,
   { scope }: Extract<Intent, { kind: "reset" }>,
-  { step }: { readonly step: number },
+  { step }: Due,
 ): StructuralChange {
   const seeds = state.registry.livingSeeds().filter((seed) => seed.stage !== "FOSSILIZED");
   for (const seed of seeds) {

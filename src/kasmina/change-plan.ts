@@ -88,10 +88,15 @@ export class ChangePlan {
     this.#changes = [];
   }
 
-  /** Takes out the next change that is due at `step`. */
-  takeDue(step: number): PlannedChange | undefined {
+  /** The next change that is due at `step`. */
+  due(step: number): PlannedChange | undefined {
     const [first] = this.#changes;
-    return first && first.effectiveStep <= step ? this.#changes.shift() : undefined;
+    return first && first.effectiveStep <= step ? first : undefined;
+  }
+
+  /** Takes out a change that is now in effect. */
+  take(change: PlannedChange): void {
+    this.#changes = this.#changes.filter((other) => other !== change);
   }
 
   snapshot(): PlanSnapshot {

@@ -52,7 +52,12 @@ export type {
 } from "./measurements.js";
 export type { SlotSpec } from "./registry.js";
 export type { ResidueProbe } from "./reset-watch.js";
-export { type CommandJournal, type JournalRecord, MemoryJournal } from "./security/journal.js";
+export {
+  type CommandJournal,
+  type JournalRecord,
+  type KernelVerdict,
+  MemoryJournal,
+} from "./security/journal.js";
 export { NonceLedger } from "./security/nonce-ledger.js";
 export { CommandVerifier, REJECTION_REASONS, type RejectionReason } from "./security/verifier.js";
 export { alphaSteps, type KernelFacts, type PerformanceStatus, type Seed, type SeedStats } from "./seed.js";

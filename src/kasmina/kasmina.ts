@@ -97,7 +97,7 @@ export class Kasmina {
       clock,
       pendingEvents: config.telemetry.pendingEvents,
     });
-    this.#state = new RunState({ ...options, config, telemetry: this.telemetry });
+    this.#state = new RunState({ ...options, config, journal, telemetry: this.telemetry });
     this.#ledger = createLedger(config, clock, this.telemetry);
     this.#verifier = new CommandVerifier({
       trainingRunId,
@@ -152,10 +152,14 @@ export class Kasmina {
 
   /**
    * What changes at this step boundary, in order. Waits for a kernel that is due and not there; the wait is
-   * `kasmina.graft.stall_ms`. A kernel that cannot be had fails its gate, and its seed is culled.
+   * `kasmina.graft.stall_ms`. A kernel that cannot be had fails its gate, and its seed is culled. What became of it is
+   * journaled before anything follows from it.
+   *
+   * @param signal ends the wait: what is due then stays planned, for the run that goes on from here
+   * @throws KasminaError `io` where the journal cannot be written: the run must stop
    */
-  takeEffect(step: number): Promise<StructuralChange[]> {
-    return takeDueEffects(this.#state, step);
+  takeEffect(step: number, signal?: AbortSignal): Promise<StructuralChange[]> {
+    return takeDueEffects(this.#state, step, signal);
   }
 
   /** Every seed on record, slot by slot, then in germination order; DORMANT ones hold nothing. */

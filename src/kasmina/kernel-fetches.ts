@@ -1,4 +1,5 @@
 /** Kernels on their way, by seed. A fetch starts when a germination is accepted and is awaited when it is due. */
+import { abortable } from "../base/abortable.js";
 import type { Clock, Timer } from "../base/clock.js";
 import { DependencyViolationError, KasminaError } from "../base/errors.js";
 import type { Kernel, KernelRequest, KernelSource } from "../contracts/ports.js";
@@ -54,13 +55,13 @@ export class KernelFetches {
     return this.#fetches.get(seedId)?.settled ?? false;
   }
 
-  /** Waits for a seed's kernel and forgets the fetch. Never rejects. */
-  async take(seedId: string): Promise<FetchResult> {
+  /** Waits for a seed's kernel and forgets the fetch; undefined where `signal` came first. Never rejects. */
+  async take(seedId: string, signal?: AbortSignal): Promise<FetchResult | undefined> {
     const fetch = this.#fetches.get(seedId);
     if (!fetch)
       return { error: new KasminaError("illegal_state", `no kernel was asked for on behalf of ${seedId}`) };
-    const result = await fetch.result;
-    this.#fetches.delete(seedId);
+    const result = await abortable(fetch.result, signal).catch(() => undefined);
+    if (result) this.#fetches.delete(seedId);
     return result;
   }
 
@@ -94,7 +95,9 @@ export class KernelFetches {
     const expire = (): void => {
       const message = `no kernel of ${request.blueprintId} for ${request.seedId} within ${deadlineMs} ms`;
       resolve({
-        error: new DependencyViolationError(message, { details: { requestId: request.requestId } }),
+        error: new DependencyViolationError(message, {
+          details: { reason: "timeout", requestId: request.requestId },
+        }),
       });
       // So that the source tells a timeout, not a cancellation.
       abort.abort(new KasminaError("timeout", message));

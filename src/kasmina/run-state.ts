@@ -11,6 +11,7 @@ import type { InstalledTopology } from "./gates/index.js";
 import type { IsolationTally } from "./isolation-watch.js";
 import { KernelFetches } from "./kernel-fetches.js";
 import { SeedRegistry, type SlotSpec } from "./registry.js";
+import type { VerdictJournal } from "./security/journal.js";
 import { TeacherRegistry } from "./teacher.js";
 import type { TelemetryHub } from "./telemetry/hub.js";
 
@@ -22,6 +23,7 @@ export interface RunStateOptions {
   readonly clock: Clock;
   readonly kernels: KernelSource;
   readonly telemetry: TelemetryHub;
+  readonly journal: VerdictJournal;
 }
 
 /** Emergency levels that stay on until they are cleared. */
@@ -33,6 +35,8 @@ export class RunState {
   readonly clock: Clock;
   readonly telemetry: TelemetryHub;
   readonly blueprints: BlueprintCatalog;
+  /** What was measured of kernels that were due. */
+  readonly journal: VerdictJournal;
   readonly registry: SeedRegistry;
   readonly closures = new Closures();
   readonly plan = new ChangePlan();
@@ -51,6 +55,7 @@ export class RunState {
     this.clock = clock;
     this.telemetry = options.telemetry;
     this.blueprints = options.blueprints;
+    this.journal = options.journal;
     this.registry = new SeedRegistry(options.slots);
     this.fetches = new KernelFetches({
       source: options.kernels,

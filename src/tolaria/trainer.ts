@@ -82,6 +82,8 @@ export interface TrainerOptions {
   readonly clock: Clock;
   /** Ends the run at the next step boundary. */
   readonly signal?: AbortSignal | undefined;
+  /** Ends the run as a signal would at the boundary before this step (from 0), once what is due there has happened. */
+  readonly untilStep?: number | undefined;
   readonly onState?: (state: SystemState) => void;
   /** Hears the loss of every step, by the step's number from 0. */
   readonly onLoss?: ((step: number, loss: number) => void) | undefined;
@@ -199,11 +201,11 @@ export class Trainer {
 
   /** Trains until the last epoch, an abort, or an emergency halt. */
   async run(): Promise<TrainingResult> {
-    const { signal, onCheckpoint, train } = this.#options;
+    const { onCheckpoint, train } = this.#options;
     await this.#foreseeGrafts();
     while (this.#step < this.#stepsTotal) {
       await this.#boundary();
-      const end = this.#halted ? "halted" : signal?.aborted ? "aborted" : undefined;
+      const end = this.#end;
       if (end || this.#step % train.stepsPerEpoch === 0) await onCheckpoint?.(await this.checkpoint());
       if (end) return this.#result(end);
       await this.#trainStep();
@@ -212,6 +214,12 @@ export class Trainer {
     }
     await onCheckpoint?.(await this.checkpoint());
     return this.#result("finished");
+  }
+
+  get #end(): TrainingEnd | undefined {
+    const { signal, untilStep } = this.#options;
+    if (this.#halted) return "halted";
+    return signal?.aborted || this.#step === untilStep ? "aborted" : undefined;
   }
 
   /** A graft waits for no trace: those of the candidates are there before the first step, the stages after follow. */
@@ -282,10 +290,10 @@ export class Trainer {
   }
 
   async #boundary(): Promise<void> {
-    const { kasmina, commands } = this.#options;
+    const { kasmina, commands, signal } = this.#options;
     kasmina.receive(commands, this.#now);
     this.#prepareAhead();
-    for (const change of await kasmina.takeEffect(this.#step)) {
+    for (const change of await kasmina.takeEffect(this.#step, signal)) {
       await carryOut(
         {
           model: this.model,
@@ -299,6 +307,8 @@ export class Trainer {
         change,
       );
     }
+    // What a stop kept from happening happens when the run is resumed, at this same boundary.
+    if (signal?.aborted) return;
     await this.#install();
     kasmina.finishEmbargoes(this.#step, { residue: (seedId) => this.#residueOf(seedId) });
   }

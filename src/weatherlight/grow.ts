@@ -78,6 +78,8 @@ export interface GrowOptions {
   readonly kernels?: RunKernels;
   readonly clock?: Clock;
   readonly signal?: AbortSignal;
+  /** Ends the run as the signal would at the boundary before this step (from 0), once what is due there has happened. */
+  readonly untilStep?: number | undefined;
   /** Commands are signed and verified with these. Default: one key of the run's own, known to nobody else. */
   readonly keys?: KeyRing;
   /** Default: in memory. */
@@ -277,6 +279,7 @@ async function assemble(
     resume: options.resume,
     teacher: options.teacher,
     signal: options.signal,
+    untilStep: options.untilStep,
     onLoss: options.onLoss,
     onStep: options.onStep,
     onEpoch: options.onEpoch,

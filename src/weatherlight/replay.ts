@@ -12,9 +12,10 @@ import { openJournal } from "../kasmina/index.node.js";
 import { createHost } from "../nn/index.js";
 import { readCheckpoint } from "../tolaria/checkpoint.node.js";
 import { readLosses, readRunFolder } from "../tolaria/run-folder.node.js";
-import { grow } from "./grow.js";
+import { type GrowCheckpoint, grow } from "./grow.js";
 import { parseGrowthConfig } from "./growth-config.js";
 import { JOURNAL_FILE } from "./run-access.js";
+import { openRunKernels } from "./run-kernels.js";
 import { fromSaved } from "./saved-checkpoint.js";
 
 export interface Replay {
@@ -50,6 +51,8 @@ export async function replayRun(path: string, options: ReplayOptions = {}): Prom
   const dataset = await openDataset(config.data);
   const threads = options.threads ?? config.threads;
   const { backend } = await openBackend(config.engine, threads === undefined ? {} : { threads });
+  const kernels = await openRunKernels(config, asked.data.run_id, folder);
+  const cut = wasCutShort(end);
   const stop = new AbortController();
   let firstDifference: number | null = null;
   try {
@@ -65,11 +68,13 @@ export async function replayRun(path: string, options: ReplayOptions = {}): Prom
       seed: config.seed,
       policy: null,
       journal,
+      kernels,
       replay: true,
       signal: options.signal ? AbortSignal.any([stop.signal, options.signal]) : stop.signal,
+      untilStep: end.step,
       onLoss: (step, loss) => {
         if (!Object.is(Math.fround(loss), recorded[step])) firstDifference ??= step;
-        if (step + 1 >= end.step) stop.abort();
+        if (cut && step + 1 === end.step) stop.abort();
       },
       onEpoch: ({ epoch, trainLoss }) => options.onEpoch?.(epoch, trainLoss),
     });
@@ -78,15 +83,24 @@ export async function replayRun(path: string, options: ReplayOptions = {}): Prom
     const sameTensors = sameBits(end.tensors, result.checkpoint.tensors);
     return { steps: result.steps, commands: journal.records.length, firstDifference, sameTensors };
   } finally {
+    await kernels.close();
     await backend.dispose();
   }
 }
 
-/** Every command of the run, those that a compaction moved away included. */
+/** Whether the run was stopped while it waited for a kernel: what was due at its last boundary did not happen then. */
+function wasCutShort({ kasmina, step }: GrowCheckpoint): boolean {
+  return kasmina.plan.changes.some(
+    ({ intent, effectiveStep }) => intent.kind === "attach" && effectiveStep <= step,
+  );
+}
+
+/** Every command of the run, those that a compaction moved away included, and what was found of each kernel. */
 function journalOf(folder: string): MemoryJournal {
   const disk = openJournal(join(folder, JOURNAL_FILE));
   const journal = new MemoryJournal();
   for (const record of disk.history()) journal.append(record);
+  for (const verdict of disk.verdicts) journal.appendVerdict(verdict);
   disk.close();
   return journal;
 }

@@ -1,5 +1,4 @@
 /** A growth run from its configuration: opens data, engine and run folder, trains, compares, reports. */
-import { join } from "node:path";
 import { KasminaError } from "../base/index.js";
 import type { Dataset, TelemetryEvent, TelemetryPacket } from "../contracts/index.js";
 import { openDataset } from "../data/index.js";
@@ -16,9 +15,10 @@ import { type GrowthConfig, parseGrowthConfig } from "./growth-config.js";
 import type { GrowthCallbacks, GrowthLine, Phase, Summary } from "./growth-lines.js";
 import { isResume, readStoppedRun } from "./resume.js";
 import { RunAccess } from "./run-access.js";
+import { openRunKernels } from "./run-kernels.js";
 import { AlphaChanges, decisionRecord, observationRecord, type RunRecordLine } from "./run-records.js";
 import { jsonOf, reportSeed, type SavedRun, toSaved } from "./saved-checkpoint.js";
-import { ThreadKernels } from "./thread-kernels.js";
+import type { ThreadKernels } from "./thread-kernels.js";
 
 /** What a configuration comes to, once its data and engine are open. */
 interface OpenRun {
@@ -72,7 +72,7 @@ export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {
     tell({ type: "notice", text: `engine ${reason}` });
     if (resumed) tell({ type: "notice", text: `resumed ${runId} at step ${resumed.checkpoint.step}` });
     // A run that nobody can germinate in needs no kernels.
-    if (policy || access) kernels = await openKernels(config, runId, folder);
+    if (policy || access) kernels = await openRunKernels(config, runId, folder?.path);
     return await train(
       {
         runId,
@@ -117,24 +117,6 @@ async function readTeacher(
 async function newFolder(config: GrowthConfig): Promise<RunFolder | undefined> {
   if (config.runDir === undefined) return undefined;
   return RunFolder.create(config.runDir, { run_id: config.runId ?? "", config: jsonOf(config) });
-}
-
-/** Kernels are built, prewarmed and fetched beside training; the catalog is the run folder's own unless one is named. */
-function openKernels(
-  { catalog, engine, threads, batch, seed }: GrowthConfig,
-  trainingRunId: string,
-  folder: RunFolder | undefined,
-): Promise<ThreadKernels> {
-  const catalogDir = catalog ?? (folder && join(folder.path, "catalog"));
-  return ThreadKernels.open({
-    trainingRunId,
-    seed,
-    engine,
-    batch,
-    config: parseConfig(),
-    ...(threads !== undefined && { threads }),
-    ...(catalogDir !== undefined && { catalogDir }),
-  });
 }
 
 /** The host's module, by its URL: a thread of its own makes the same host and traces its topologies. */

@@ -9,7 +9,8 @@
 import { base64Decode, base64Encode } from "@bufbuild/protobuf/wire";
 import { sha256Hex, utf8 } from "../../base/bytes.js";
 import { KasminaError, messageOf } from "../../base/errors.js";
-import { type CommandJournal, JournalIndex, type JournalRecord } from "./journal.js";
+import { fromJsonText, toJsonText } from "../../base/json-text.js";
+import { type CommandJournal, JournalIndex, type JournalRecord, type KernelVerdict } from "./journal.js";
 
 /** Where the bytes are. Every method is done when it returns; `sync` makes what was appended durable. */
 export interface JournalStorage {
@@ -28,6 +29,8 @@ export interface JournalStorage {
 /** One line of the file. */
 interface Frame {
   readonly records: readonly JournalRecord[];
+  /** Left out where there are none. */
+  readonly verdicts?: readonly KernelVerdict[];
   /** Of records that were compacted away. */
   readonly floorMs?: number;
   readonly lastSequence?: number;
@@ -37,6 +40,7 @@ export class DurableJournal implements CommandJournal {
   readonly #storage: JournalStorage;
   readonly #index = new JournalIndex();
   #pending: JournalRecord[] = [];
+  #pendingVerdicts: KernelVerdict[] = [];
   #failed = false;
 
   /**
@@ -71,21 +75,35 @@ export class DurableJournal implements CommandJournal {
     return this.#index.findCommand(commandId);
   }
 
+  get verdicts(): readonly KernelVerdict[] {
+    return this.#index.verdicts;
+  }
+
+  verdictOf(requestId: string, step: number): KernelVerdict | undefined {
+    return this.#index.verdictOf(requestId, step);
+  }
+
   append(record: JournalRecord): void {
     this.#index.add(record);
     this.#pending.push(record);
   }
 
+  appendVerdict(verdict: KernelVerdict): void {
+    this.#index.addVerdict(verdict);
+    this.#pendingVerdicts.push(verdict);
+  }
+
   commit(): void {
-    if (this.#pending.length === 0) return;
+    if (this.#pending.length === 0 && this.#pendingVerdicts.length === 0) return;
     if (this.#failed)
       throw new KasminaError("io", "the command journal failed before; the run must be resumed");
     this.#failed = true;
     guarded(() => {
-      this.#storage.append(encodeFrame({ records: this.#pending }));
+      this.#storage.append(encodeFrame({ records: this.#pending, verdicts: this.#pendingVerdicts }));
       this.#storage.sync();
     });
     this.#pending = [];
+    this.#pendingVerdicts = [];
     this.#failed = false;
   }
 
@@ -96,7 +114,7 @@ export class DurableJournal implements CommandJournal {
     const head = { lastSequence: this.lastSequence, ...(this.floorMs > 0 && { floorMs: this.floorMs }) };
     guarded(() => {
       this.#storage.appendHistory(encodeFrame({ records: dropped }));
-      this.#storage.replace(encodeFrame({ ...head, records: this.records }));
+      this.#storage.replace(encodeFrame({ ...head, records: this.records, verdicts: this.verdicts }));
     });
   }
 
@@ -117,6 +135,7 @@ export class DurableJournal implements CommandJournal {
     this.#index.startAfter(frame.lastSequence ?? 0);
     this.#index.raiseFloor(frame.floorMs ?? Number.NEGATIVE_INFINITY);
     for (const record of frame.records) this.#index.add(record);
+    for (const verdict of frame.verdicts ?? []) this.#index.addVerdict(verdict);
   }
 }
 
@@ -136,10 +155,12 @@ function digestOf(json: string): string {
   return sha256Hex(json).slice(0, DIGEST_CHARS);
 }
 
-function encodeFrame(frame: Frame): Uint8Array {
-  const json = JSON.stringify(frame, (_, value: unknown) =>
-    value instanceof Uint8Array ? base64Encode(value) : value,
-  );
+function encodeFrame({ records, verdicts = [], ...head }: Frame): Uint8Array {
+  const json = toJsonText({
+    ...head,
+    records: records.map((record) => ({ ...record, payload: base64Encode(record.payload) })),
+    ...(verdicts.length > 0 && { verdicts }),
+  });
   return utf8(`${digestOf(json)} ${json}\n`);
 }
 
@@ -164,7 +185,7 @@ function decodeFrame(line: Uint8Array): Frame | undefined {
   const text = new TextDecoder().decode(line);
   const json = text.slice(DIGEST_CHARS + 1);
   if (text.slice(0, DIGEST_CHARS) !== digestOf(json)) return undefined;
-  const frame = JSON.parse(json) as Omit<Frame, "records"> & {
+  const frame = fromJsonText(json) as Omit<Frame, "records"> & {
     records: (JournalRecord & { payload: string })[];
   };
   return {

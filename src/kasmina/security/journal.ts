@@ -1,7 +1,9 @@
 /**
- * The run's journal of handled commands (DESIGN §11): what was ordered, at which step it was accepted, and what the
- * outcome was. It answers redeliveries, feeds the nonce ledger after a restart, and lets a run be replayed.
+ * The run's journal (DESIGN §5, §11). Of each handled command: what was ordered, at which step it was accepted, and what
+ * the outcome was. It answers redeliveries, feeds the nonce ledger after a restart, and lets a run be replayed. Of each
+ * kernel that was due: whether it was there, and how fast it is, which nobody could measure again.
  */
+import type { ErrorCode } from "../../base/errors.js";
 import type { OutcomeStatus } from "../../contracts/names.js";
 import type { CommandOutcome } from "../../contracts/ports.js";
 
@@ -33,7 +35,37 @@ export interface JournaledOutcome {
   readonly message?: string;
 }
 
-export interface CommandJournal {
+/** What was found at the step at which a kernel was due; kept for as long as the run, one for each germination. */
+export interface KernelVerdict {
+  readonly requestId: string;
+  readonly step: number;
+  readonly found: KernelFound | KernelMissing;
+}
+
+export interface KernelFound {
+  readonly status: "attached";
+  readonly sha256: string;
+  readonly prewarmP50Ms: number;
+  readonly prewarmP95Ms: number;
+  readonly fallbackUsed: boolean;
+}
+
+export interface KernelMissing {
+  readonly status: "missing";
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** The part of the journal that remembers kernels. */
+export interface VerdictJournal {
+  readonly verdicts: readonly KernelVerdict[];
+  verdictOf(requestId: string, step: number): KernelVerdict | undefined;
+  /** Takes a verdict in; it is durable after the next {@link CommandJournal.commit}. */
+  appendVerdict(verdict: KernelVerdict): void;
+  commit(): void;
+}
+
+export interface CommandJournal extends VerdictJournal {
   /** The last record's; 0 where there is none. */
   readonly lastSequence: number;
   /** The highest floor ever journaled; −Infinity where there is none. */
@@ -63,6 +95,7 @@ export interface CommandJournal {
 export class JournalIndex {
   readonly #byEntry = new Map<string, JournalRecord>();
   readonly #byCommand = new Map<string, JournalRecord>();
+  readonly #verdicts = new Map<string, KernelVerdict>();
   #records: JournalRecord[] = [];
   #lastSequence = 0;
   #floorMs = Number.NEGATIVE_INFINITY;
@@ -85,6 +118,18 @@ export class JournalIndex {
 
   findCommand(commandId: string): JournalRecord | undefined {
     return this.#byCommand.get(commandId);
+  }
+
+  get verdicts(): readonly KernelVerdict[] {
+    return [...this.#verdicts.values()];
+  }
+
+  verdictOf(requestId: string, step: number): KernelVerdict | undefined {
+    return this.#verdicts.get(verdictKey(requestId, step));
+  }
+
+  addVerdict(verdict: KernelVerdict): void {
+    this.#verdicts.set(verdictKey(verdict.requestId, verdict.step), verdict);
   }
 
   add(record: JournalRecord): void {
@@ -119,6 +164,10 @@ export class JournalIndex {
   }
 }
 
+function verdictKey(requestId: string, step: number): string {
+  return `${step} ${requestId}`;
+}
+
 /** A journal that ends with the process, for browsers and for runs without a folder. */
 export class MemoryJournal implements CommandJournal {
   readonly #index = new JournalIndex();
@@ -143,8 +192,20 @@ export class MemoryJournal implements CommandJournal {
     return this.#index.findCommand(commandId);
   }
 
+  get verdicts(): readonly KernelVerdict[] {
+    return this.#index.verdicts;
+  }
+
+  verdictOf(requestId: string, step: number): KernelVerdict | undefined {
+    return this.#index.verdictOf(requestId, step);
+  }
+
   append(record: JournalRecord): void {
     this.#index.add(record);
+  }
+
+  appendVerdict(verdict: KernelVerdict): void {
+    this.#index.addVerdict(verdict);
   }
 
   commit(): void {
