@@ -12,12 +12,12 @@ export {
   type TracingOptions,
 } from "./tracer.js";
 export { countScalars, optimizerSpecs, trainStepProgram } from "./train-step.js";
-export {
-  type EpochReport,
-  type StepReport,
-  Trainer,
-  type TrainerCheckpoint,
-  type TrainerOptions,
-  type TrainingEnd,
-  type TrainingResult,
-} from "./trainer.js";
+export { Trainer } from "./trainer.js";
+export type { TrainerCheckpoint } from "./trainer-checkpoint.js";
+export type {
+  EpochReport,
+  StepReport,
+  TrainerOptions,
+  TrainingEnd,
+  TrainingResult,
+} from "./trainer-options.js";

@@ -1,0 +1,161 @@
+/**
+ * The network of a run as it stands: its parameters, its topology of the moment, and the programs that train and
+ * evaluate it. A topology is installed at a step boundary; those that may come next are prepared beside training.
+ */
+import { KasminaError } from "../base/index.js";
+import type { EvaluationSource } from "../contracts/index.js";
+import {
+  blendControls,
+  type EvaluationResult,
+  installedTopology,
+  type Kasmina,
+  monitoredRows,
+  parameterSpecs,
+  type Topology,
+  type TopologyOptions,
+  topologiesAhead,
+  topologiesOfCandidates,
+  topologyAfter,
+  topologyOf,
+} from "../kasmina/index.js";
+import { countHostParameters, slotsOf } from "../nn/index.js";
+import { evaluateRows } from "./evaluate.js";
+import { IsolationGuard } from "./isolation-guard.js";
+import { ModelState } from "./model-state.js";
+import { Programs, type TopologyPrograms } from "./programs.js";
+import { countScalars } from "./train-step.js";
+import type { TrainerOptions } from "./trainer-options.js";
+
+type NetworkOptions = Pick<
+  TrainerOptions,
+  | "host"
+  | "blueprints"
+  | "backend"
+  | "optimizer"
+  | "kasmina"
+  | "train"
+  | "heldOut"
+  | "hostGradient"
+  | "teacher"
+  | "tracer"
+  | "candidates"
+>;
+
+export class GrowingNetwork {
+  readonly model: ModelState;
+  readonly guard: IsolationGuard;
+  readonly #options: NetworkOptions;
+  readonly #kasmina: Kasmina;
+  readonly #programs: Programs;
+  #installed: TopologyPrograms | undefined;
+  #preparedSequence = 0;
+
+  constructor(options: NetworkOptions) {
+    const { backend, optimizer, train, heldOut, kasmina, tracer } = options;
+    this.#options = options;
+    this.#kasmina = kasmina;
+    this.model = new ModelState(backend, optimizer);
+    this.guard = new IsolationGuard(kasmina);
+    this.#programs = new Programs({
+      backend,
+      optimizer,
+      trainBatch: train.batch,
+      evaluationBatch: heldOut.batch,
+      monitor: {
+        batch: train.batch,
+        rows: monitoredRows(train.batch),
+        coordinates: kasmina.config.isolation.sampleCoordinates,
+      },
+      ...(tracer && { tracer }),
+    });
+  }
+
+  /** What runs now; undefined before the first {@link install}. */
+  get installed(): TopologyPrograms | undefined {
+    return this.#installed;
+  }
+
+  get paramsHost(): number {
+    return countHostParameters(this.#options.host);
+  }
+
+  get paramsTotal(): number {
+    return this.#installed ? countScalars(parameterSpecs(this.#installed.topology)) : this.paramsHost;
+  }
+
+  /** Makes the programs of the present topology the ones that run, without the seeds that isolation refuses. */
+  async install(step: number): Promise<TopologyPrograms> {
+    let programs: TopologyPrograms | undefined;
+    while (!programs) {
+      const topology = topologyOf(this.#topologyOptions, this.guard.admitted());
+      programs = this.guard.admit(await this.#programs.prepare(topology), step);
+    }
+    if (programs !== this.#installed) {
+      this.#refuseTeacherUpdates(programs);
+      this.#installed = programs;
+      this.#kasmina.recordTopology(installedTopology(programs.topology));
+      const ahead = topologiesAhead(this.#topologyOptions, this.guard.admitted());
+      void this.#programs.anticipate([...ahead, ...this.#graftsOn(programs.topology)]);
+    }
+    return programs;
+  }
+
+  /** Starts on the programs of a change as soon as it is accepted, so that they are there when it takes effect. */
+  prepareAhead(): void {
+    const next = this.#kasmina.planned.find((change) => change.sequence > this.#preparedSequence);
+    if (!next) return;
+    this.#preparedSequence = next.sequence;
+    const topology = topologyAfter(this.#topologyOptions, this.guard.admitted(), next);
+    if (topology) this.#programs.prepare(topology).catch(() => undefined); // told when it is installed
+  }
+
+  /** A graft waits for no trace: those of the candidates are there before the first step, the stages after follow. */
+  async foreseeGrafts(step: number): Promise<void> {
+    const { topology } = await this.install(step);
+    const grafts = this.#graftsOn(topology);
+    const { host, candidates = [] } = this.#options;
+    await this.#programs.anticipate(grafts, slotsOf(host).length * candidates.length);
+  }
+
+  /** Evaluates the network as it stands; a seed in TRAINING is measured beside it. */
+  async evaluate(
+    source: EvaluationSource,
+    step: number,
+  ): Promise<EvaluationResult & { readonly flops: number }> {
+    const { evaluate, topology } = await this.install(step);
+    const controls = blendControls(topology, this.#kasmina.seeds(), step).tensors;
+    return evaluateRows(evaluate, topology, this.model.state, source, controls);
+  }
+
+  /** What is left of a seed, in the state and in the program. */
+  residueOf(seedId: string): string[] {
+    const sites = this.#installed?.topology.sites ?? [];
+    const inputs = sites.some((site) => site.seedId === seedId) ? [`program/${seedId}`] : [];
+    return [...this.model.residueOf(seedId), ...inputs];
+  }
+
+  /** What may be grafted next, while nothing else is growing. */
+  #graftsOn(topology: Topology): Topology[] {
+    const grows = topology.sites.some(({ part }) => part !== "grown");
+    return grows
+      ? []
+      : topologiesOfCandidates(topology, this.#topologyOptions, this.#options.candidates ?? []);
+  }
+
+  /** No program that would change a parameter of the teacher ever runs. */
+  #refuseTeacherUpdates({ train }: TopologyPrograms): void {
+    const changed = train.traced.outputs.filter(({ role }) => role === "state").map(({ name }) => name);
+    const problem = this.#kasmina.updateProblem(changed);
+    if (!problem) return;
+    throw new KasminaError(
+      "illegal_state",
+      `the training step would update ${problem.path}: ${problem.reason}`,
+    );
+  }
+
+  /** The teacher is part of it until it is deregistered. */
+  get #topologyOptions(): TopologyOptions {
+    const { host, blueprints, hostGradient = "detach", teacher } = this.#options;
+    return { host, blueprints, hostGradient, ...(teacher && this.#kasmina.teacher && { teacher }) };
+  }
+}

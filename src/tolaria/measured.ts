@@ -1,0 +1,87 @@
+/** What was measured, in the words of the execution layer and of the policy. */
+import type { SystemState, Tensor } from "../contracts/index.js";
+import {
+  type BlendWeights,
+  type EvaluationMeasurement,
+  type EvaluationResult,
+  isBlended,
+  isShadow,
+  type Kasmina,
+  type SeedEvaluation,
+  type SeedStepMeasurement,
+  type StepMeasurement,
+  type Topology,
+} from "../kasmina/index.js";
+import type { GrowingNetwork } from "./growing-network.js";
+import type { Progress } from "./progress.js";
+
+/** The loss of a step's outputs. */
+export function lossOf(outputs: Readonly<Record<string, Tensor>>): number {
+  return numberOf(outputs.loss);
+}
+
+/** One step's outputs, seed by seed. */
+export function stepMeasurement(
+  topology: Topology,
+  outputs: Readonly<Record<string, Tensor>>,
+  weights: ReadonlyMap<string, BlendWeights>,
+): StepMeasurement {
+  const seeds = topology.sites
+    .filter(({ part }) => part !== "grown")
+    .map((site): [string, SeedStepMeasurement] => {
+      const { seedId } = site;
+      const norm = outputs[`gradient_norm/${seedId}`];
+      const blend = isBlended(site) ? weights.get(seedId) : undefined;
+      const measured = {
+        loss: numberOf(outputs[`loss/${seedId}`] ?? outputs.loss),
+        ...(norm && { gradientNorm: numberOf(norm) }),
+        ...(blend && { blend }),
+      };
+      return [seedId, measured];
+    });
+  return { loss: lossOf(outputs), seeds: Object.fromEntries(seeds) };
+}
+
+/** One evaluation, seed by seed. */
+export function evaluationMeasurement(
+  topology: Topology | undefined,
+  heldOut: EvaluationResult,
+): EvaluationMeasurement {
+  const seeds = (topology?.sites ?? []).flatMap((site): [string, SeedEvaluation][] => {
+    const gain = heldOut.gains.get(site.seedId);
+    if (!gain) return [];
+    return [[site.seedId, isShadow(site) ? { shadowGain: gain } : { contribution: gain }]];
+  });
+  return { loss: heldOut.loss, seeds: Object.fromEntries(seeds) };
+}
+
+export interface Observed {
+  readonly trainingRunId: string;
+  readonly epochs: number;
+  readonly kasmina: Kasmina;
+  readonly network: GrowingNetwork;
+  readonly progress: Progress;
+  readonly heldOut: EvaluationResult;
+}
+
+/** The run as the policy sees it. */
+export function systemState(observed: Observed): SystemState {
+  const { trainingRunId, epochs, kasmina, network, progress, heldOut } = observed;
+  return {
+    trainingRunId,
+    ...progress.now,
+    epochs,
+    trainLoss: progress.recentLoss,
+    heldOutLoss: heldOut.loss,
+    heldOutAccuracy: heldOut.accuracy,
+    ...kasmina.describe(progress.step),
+    paramsHost: network.paramsHost,
+    paramsTotal: network.paramsTotal,
+    flopsPerStep: network.installed?.train.traced.flops ?? 0,
+    flopsTotal: progress.flops,
+  };
+}
+
+function numberOf(tensor: Tensor | undefined): number {
+  return tensor?.data[0] ?? Number.NaN;
+}

@@ -1,0 +1,76 @@
+/** How far a run is, what it has cost, and the losses that its reports average. */
+
+export interface ProgressSnapshot {
+  /** Steps done, over all epochs. */
+  readonly step: number;
+  readonly flopsTotal: number;
+  /** Of the epoch under way. */
+  readonly epochLosses: readonly number[];
+  /** Since the last observation. */
+  readonly recentLosses: readonly number[];
+}
+
+export class Progress {
+  readonly #stepsPerEpoch: number;
+  /** Steps done, over all epochs. */
+  step = 0;
+  flops = 0;
+  #epochLosses: number[] = [];
+  #recentLosses: number[] = [];
+
+  constructor(stepsPerEpoch: number) {
+    this.#stepsPerEpoch = stepsPerEpoch;
+  }
+
+  /** Steps done, and the epoch under way, from 0. */
+  get now(): { readonly step: number; readonly epoch: number } {
+    return { step: this.step, epoch: Math.floor(this.step / this.#stepsPerEpoch) };
+  }
+
+  /** Whether the next step is the first of an epoch; so it is where the last epoch has just ended. */
+  get atEpochStart(): boolean {
+    return this.step % this.#stepsPerEpoch === 0;
+  }
+
+  /** Takes in the loss of a step that counts. */
+  addLoss(loss: number): void {
+    this.#epochLosses.push(loss);
+    this.#recentLosses.push(loss);
+  }
+
+  /** Mean of the losses since the last observation. */
+  get recentLoss(): number {
+    return mean(this.#recentLosses);
+  }
+
+  endObservation(): void {
+    this.#recentLosses = [];
+  }
+
+  /** Mean of the epoch's losses, which are forgotten with it. */
+  endEpoch(): number {
+    const loss = mean(this.#epochLosses);
+    this.#epochLosses = [];
+    return loss;
+  }
+
+  snapshot(): ProgressSnapshot {
+    return {
+      step: this.step,
+      flopsTotal: this.flops,
+      epochLosses: [...this.#epochLosses],
+      recentLosses: [...this.#recentLosses],
+    };
+  }
+
+  restore({ step, flopsTotal, epochLosses, recentLosses }: ProgressSnapshot): void {
+    this.step = step;
+    this.flops = flopsTotal;
+    this.#epochLosses = [...epochLosses];
+    this.#recentLosses = [...recentLosses];
+  }
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

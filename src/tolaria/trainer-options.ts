@@ -1,0 +1,95 @@
+/** What a trainer is given, and what it reports. */
+import type { Clock } from "../base/index.js";
+import type {
+  BatchSource,
+  CommandSource,
+  EvaluationSource,
+  SeedState,
+  SystemState,
+} from "../contracts/index.js";
+import type { Backend } from "../engine/index.js";
+import type { EvaluationResult, GraftCandidate, Kasmina, Topology } from "../kasmina/index.js";
+import type { BlueprintRegistry, Host } from "../nn/index.js";
+import type { TeacherOptions } from "./distillation.js";
+import type { HyperParameters } from "./hyper.js";
+import type { Optimizer } from "./optimizers.js";
+import type { ScheduleId } from "./schedules.js";
+import type { TopologyTracer } from "./tracer.js";
+import type { TrainerCheckpoint } from "./trainer-checkpoint.js";
+
+export interface TrainerOptions {
+  readonly trainingRunId: string;
+  readonly host: Host;
+  readonly blueprints: BlueprintRegistry;
+  readonly backend: Backend;
+  /** Traces new topologies; default: on this thread, between two steps. */
+  readonly tracer?: TopologyTracer | undefined;
+  readonly kasmina: Kasmina;
+  /** What may well be germinated: what that takes is traced beforehand. */
+  readonly candidates?: readonly GraftCandidate[];
+  /** Drained at every step boundary. */
+  readonly commands: CommandSource;
+  readonly train: BatchSource;
+  /** Rows that nothing learns from; they serve gates and policy. */
+  readonly heldOut: EvaluationSource;
+  readonly epochs: number;
+  readonly optimizer: Optimizer;
+  readonly hyper: HyperParameters;
+  readonly schedule: ScheduleId;
+  /** Initial parameters follow from it. */
+  readonly seed: number;
+  /** Steps between observations; each evaluates the held-out rows. The end of an epoch is one too. */
+  readonly observeEverySteps: number;
+  readonly hostGradient?: Topology["hostGradient"];
+  /** Left out where the labels alone are learnt from. */
+  readonly teacher?: TeacherOptions | undefined;
+  readonly clock: Clock;
+  /** Ends the run at the next step boundary. */
+  readonly signal?: AbortSignal | undefined;
+  /** Ends the run as a signal would at the boundary before this step (from 0), once what is due there has happened. */
+  readonly untilStep?: number | undefined;
+  readonly onState?: (state: SystemState) => void;
+  /** Hears the loss of every step, by the step's number from 0. */
+  readonly onLoss?: ((step: number, loss: number) => void) | undefined;
+  /** Steps between reports. */
+  readonly reportEverySteps?: number;
+  readonly onStep?: ((report: StepReport) => void) | undefined;
+  readonly onEpoch?: ((report: EpochReport) => void | Promise<void>) | undefined;
+  /** Called at the first step boundary of each epoch, and at the boundary where training ends. */
+  readonly onCheckpoint?: (checkpoint: TrainerCheckpoint) => Promise<void>;
+  /** What a rollback to the checkpoint returns to: the last one that verifies. */
+  readonly readCheckpoint?: () => Promise<TrainerCheckpoint | undefined>;
+  /** Goes on from here instead of starting anew. */
+  readonly resume?: TrainerCheckpoint | undefined;
+}
+
+export interface StepReport {
+  /** Steps done, over all epochs. */
+  readonly step: number;
+  readonly stepsTotal: number;
+  /** From 1. */
+  readonly epoch: number;
+  readonly loss: number;
+  readonly seeds: readonly SeedState[];
+}
+
+export interface EpochReport {
+  /** From 1. */
+  readonly epoch: number;
+  /** Mean over the epoch's steps. */
+  readonly trainLoss: number;
+  readonly heldOut: EvaluationResult;
+}
+
+/** How training came to its end. */
+export type TrainingEnd = "finished" | "aborted" | "halted";
+
+export interface TrainingResult {
+  readonly end: TrainingEnd;
+  /** Steps done. */
+  readonly steps: number;
+  readonly paramsHost: number;
+  readonly paramsTotal: number;
+  /** Everything that was computed: steps, shadow passes, evaluations, culled seeds included. */
+  readonly flopsTotal: number;
+}
