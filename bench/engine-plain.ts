@@ -37,36 +37,49 @@ interface Side {
   readFrom(other: Side): void;
 }
 
-function bind({ inputs, outputs }: TracedProgram, { outputShapes }: LoweredProgram, net: BenchNet): Side {
+function bind(traced: TracedProgram, lowered: LoweredProgram, net: BenchNet): Side {
   const own = { ...net.state, ...net.batch, ...net.controls };
-  const written = new Map<string, Tensor["data"]>();
-  const feeds: Record<string, OrtTensor> = {};
-  const fetches: Record<string, OrtTensor> = {};
-  for (const [i, output] of outputs.entries()) {
-    const data = emptyData(output);
-    if (output.role === "state") {
-      data.set((own[output.name]?.data ?? []) as Float32Array);
-      written.set(output.name, data);
+  /** What lies in one tensor of the model, end to end. */
+  const dataOf = (specs: readonly NamedSpec[], places: readonly number[]) => {
+    const parts = places.flatMap((place) => specs[place] ?? []);
+    const data = emptyData(parts);
+    let offset = 0;
+    for (const part of parts) {
+      data.set((own[part.name]?.data ?? []) as Float32Array, offset);
+      offset += sizeOf(part.shape);
     }
-    fetches[`o${i}`] = ortTensor(output, data, outputShapes[i] ?? output.shape);
+    return { data, dtype: parts[0]?.dtype ?? "float32", key: parts.map(({ name }) => name).join() };
+  };
+  const written = new Map<string, Tensor["data"]>();
+  const fetches: Record<string, OrtTensor> = {};
+  for (const [i, { shape, places }] of lowered.outputs.entries()) {
+    const { data, dtype, key } = dataOf(traced.outputs, places);
+    written.set(key, data);
+    fetches[`o${i}`] = ortTensor(dtype, data, shape);
   }
+  const feeds: Record<string, OrtTensor> = {};
   return {
     feeds,
     fetches,
     written,
     readFrom(other) {
-      for (const [i, input] of inputs.entries()) {
-        const data = other.written.get(input.name) ?? own[input.name]?.data ?? emptyData(input);
-        feeds[`i${i}`] = ortTensor(input, data, input.shape);
+      for (const [i, { shape, places }] of lowered.inputs.entries()) {
+        const { data, dtype, key } = dataOf(traced.inputs, places);
+        feeds[`i${i}`] = ortTensor(dtype, other.written.get(key) ?? data, shape);
       }
     },
   };
 }
 
-function emptyData(spec: TensorSpec): Float32Array | Int32Array {
-  return spec.dtype === "int32" ? new Int32Array(sizeOf(spec.shape)) : new Float32Array(sizeOf(spec.shape));
+interface NamedSpec extends TensorSpec {
+  readonly name: string;
 }
 
-function ortTensor(spec: TensorSpec, data: Tensor["data"], shape: readonly number[]): OrtTensor {
-  return new OrtTensor(spec.dtype as "float32", data as Float32Array, shape);
+function emptyData(specs: readonly TensorSpec[]): Float32Array | Int32Array {
+  const size = specs.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  return specs[0]?.dtype === "int32" ? new Int32Array(size) : new Float32Array(size);
+}
+
+function ortTensor(dtype: TensorSpec["dtype"], data: Tensor["data"], shape: readonly number[]): OrtTensor {
+  return new OrtTensor(dtype as "float32", data as Float32Array, shape);
 }

@@ -76,7 +76,7 @@ async function compare(net: BenchNet, threads: number, rounds: number): Promise<
   const startMs = performance.now();
   const traced = trace(net.definition);
   const tracedMs = performance.now();
-  const lowered = lowerProgram(net.name, traced.ir);
+  const lowered = lowerProgram(net.name, traced);
   const loweredMs = performance.now();
   const native = await createNativeBackend({ threads });
   const wasm = await createWasmBackend();

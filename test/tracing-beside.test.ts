@@ -56,7 +56,7 @@ describe("a topology traced in another thread", () => {
       if (!theirs || !ours) throw new Error(`no ${which} program`);
       expect(theirs.digest).toBe(ours.digest);
       expect(theirs.inputs).toEqual(ours.inputs);
-      expect(theirs.lowered?.digest).toBe(lowerProgram("x", ours.ir).digest);
+      expect(theirs.lowered?.digest).toBe(lowerProgram("x", ours).digest);
     }
     expect(beside.proof).toEqual(here.proof);
     expect(here.proof.proven).toBe(true);

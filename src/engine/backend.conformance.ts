@@ -3,6 +3,7 @@ import { numpy as np, valueAndGrad } from "@jax-js/jax";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { float32, int32, scalar, type Tensor } from "../contracts/tensor.js";
 import type { Backend, State } from "./backend.js";
+import { checkTurns } from "./state-turns.conformance.js";
 import { type Arrays, type JaxArray, type ProgramDefinition, trace } from "./trace.js";
 
 const SCALAR = { shape: [], dtype: "float32" } as const;
@@ -215,6 +216,10 @@ export function describeBackend(name: string, open: () => Promise<Backend>): voi
         [3, 4],
         [1, 2],
       ]);
+    });
+
+    test("programs that replace different parts of the state, in any order, between any edits of it", async () => {
+      await checkTurns(backend);
     });
 
     test("a program of the same structure is compiled once, whatever its paths are called", async () => {

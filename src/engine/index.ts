@@ -21,6 +21,7 @@ export {
   type Arrays,
   type JaxArray,
   type LoweredProgram,
+  type LoweredTensor,
   type ProgramDefinition,
   type ProgramInput,
   type ProgramOutput,

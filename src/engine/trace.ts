@@ -50,10 +50,19 @@ export interface ProgramOutput extends TensorSpec {
 export interface LoweredProgram {
   /** An ONNX model. */
   readonly model: Uint8Array;
-  /** SHA-256 of the model. */
+  /** SHA-256 of the model and of where the program's tensors lie in the model's. */
   readonly digest: string;
-  /** The shape of each output inside the model: the elements of the program's own shape, row-major. */
-  readonly outputShapes: readonly (readonly number[])[];
+  /** The model's inputs `i0`, `i1`, …; together they hold every input of the program once. */
+  readonly inputs: readonly LoweredTensor[];
+  /** The model's outputs `o0`, `o1`, …; together they hold every output of the program once. */
+  readonly outputs: readonly LoweredTensor[];
+}
+
+/** One tensor of a model: a tensor of the program, or several of its state end to end, each row-major. */
+export interface LoweredTensor {
+  readonly shape: readonly number[];
+  /** What lies in it, by place in the program's `inputs` or `outputs`. */
+  readonly places: readonly number[];
 }
 
 /** A definition with the program it performed. Everything but `definition` is plain data. */

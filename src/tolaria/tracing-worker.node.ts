@@ -36,7 +36,7 @@ loading.catch(() => undefined);
 
 function prepare(definition: ProgramDefinition): PlainProgram {
   const { definition: _, ...plain } = trace(definition);
-  return { ...plain, lowered: lowerProgram(definition.name, plain.ir) };
+  return { ...plain, lowered: lowerProgram(definition.name, plain) };
 }
 
 async function answer({ id, sites, hostGradient, ...options }: TracingRequest): Promise<TracingAnswer> {

@@ -6,9 +6,10 @@ import { sha256Hex } from "../../base/bytes.js";
 import { KasminaError, messageOf } from "../../base/errors.js";
 import { formatSpec } from "../../contracts/tensor.js";
 import type { Atom, Equation, Ir, Primitive } from "../ir.js";
-import type { LoweredProgram } from "../trace.js";
+import type { LoweredProgram, LoweredTensor, TracedProgram } from "../trace.js";
 import { GraphBuilder, type Value } from "./graph.js";
 import { bytesOf } from "./onnx-type.js";
+import { type Carried, type Part, pack } from "./pack.js";
 import type { Context, Lowered, Rule } from "./rule.js";
 import { RULES } from "./rules.js";
 import { contiguous, isReal, type View, viewOf } from "./view.js";
@@ -22,14 +23,32 @@ export interface LoweredGraph {
 }
 
 /** @throws KasminaError `engine` with the program's name, the primitive and the shapes it cannot lower */
-export function lowerProgram(name: string, ir: Ir): LoweredProgram {
-  const { graph, inputs, outputs } = lowerGraph(name, ir, { contrib: true });
+export function lowerProgram(
+  name: string,
+  program: Pick<TracedProgram, "ir" | "inputs" | "outputs">,
+): LoweredProgram {
+  const lowered = lowerGraph(name, program.ir, { contrib: true });
+  const { graph, inputs, outputs } = pack(lowered, carriedState(program));
   const model = writeOnnx({
     nodes: graph.nodes,
-    inputs: inputs.map((value, i) => ({ name: `i${i}`, value })),
-    outputs: outputs.map((value, i) => ({ name: `o${i}`, value })),
+    inputs: inputs.map(({ value }, i) => ({ name: `i${i}`, value })),
+    outputs: outputs.map(({ value }, i) => ({ name: `o${i}`, value })),
   });
-  return { model, digest: sha256Hex(model), outputShapes: outputs.map((value) => value.shape) };
+  const layout = { inputs: inputs.map(tensorOf), outputs: outputs.map(tensorOf) };
+  return { model, digest: sha256Hex(`${sha256Hex(model)} ${JSON.stringify(layout)}`), ...layout };
+}
+
+function tensorOf({ value: { shape }, places }: Part): LoweredTensor {
+  return { shape, places };
+}
+
+/** The state that the program replaces. */
+function carriedState({ inputs, outputs }: Pick<TracedProgram, "inputs" | "outputs">): Carried[] {
+  return outputs.flatMap(({ role, name }, output) => {
+    const input =
+      role === "state" ? inputs.findIndex((one) => one.role === "state" && one.name === name) : -1;
+    return input < 0 ? [] : [{ input, output }];
+  });
 }
 
 export interface LowerOptions {

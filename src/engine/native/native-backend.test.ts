@@ -39,7 +39,7 @@ describe("native back end", () => {
 
   test("a model that is damaged is one error with the function's name", async () => {
     const traced = trace(definitionOf("my step", [float32([2])], (x) => x.mul(2)));
-    const lowered = lowerProgram("my step", traced.ir);
+    const lowered = lowerProgram("my step", traced);
     const damaged = { ...lowered, digest: "other", model: lowered.model.slice(0, 40) };
     await expect(backend.compile({ ...traced, lowered: damaged })).rejects.toMatchObject({
       code: "engine",
@@ -50,7 +50,7 @@ describe("native back end", () => {
 
   test("a program that was lowered elsewhere runs as it is", async () => {
     const traced = trace(definitionOf("double", [float32([2])], (x) => x.mul(2)));
-    const lowered = structuredClone(lowerProgram("double", traced.ir));
+    const lowered = structuredClone(lowerProgram("double", traced));
     const program = await backend.compile({ ...traced, lowered });
     const { y0 } = await program.run(backend.createState(), { x0: float32([2], [1, 2]) }, {});
     expect([...(y0?.data ?? [])]).toEqual([2, 4]);

@@ -1,6 +1,6 @@
 /** The native back end: programs lowered to ONNX and run by ONNX Runtime on the CPU. */
 import { availableParallelism } from "node:os";
-import type { InferenceSession } from "onnxruntime-node";
+import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { KasminaError } from "../../base/errors.js";
 import { formatSpec, sameSpec, type Tensor, type TensorSpec, type Tensors } from "../../contracts/tensor.js";
 import type { Backend, BackendStats, Program, State } from "../backend.js";
@@ -8,7 +8,7 @@ import type { LoweredProgram, ProgramInput, ProgramOutput, TracedProgram } from 
 import { lowerProgram } from "./lower.js";
 import { loadOrt, type Ort } from "./ort.js";
 import { createSession, runError, type SessionOptions } from "./session.js";
-import { NativeState, newData, ortTensor } from "./state.js";
+import { type Block, NativeState, newData, ortTensor } from "./state.js";
 
 export interface NativeOptions {
   /** Threads of one operator, 1 to 256. Default: all cores. Runs are bit for bit the same at the same number only. */
@@ -61,7 +61,7 @@ class NativeBackend implements Backend {
 
   async compile(traced: TracedProgram): Promise<Program> {
     const { name } = traced.definition;
-    const lowered = traced.lowered ?? lowerProgram(name, traced.ir);
+    const lowered = traced.lowered ?? lowerProgram(name, traced);
     const entry = this.#entryFor(name, lowered);
     entry.users++;
     this.#evict(); // only now: an entry without a user would be closed under the program that is to use it
@@ -117,18 +117,27 @@ async function close(entry: Entry): Promise<void> {
   await session?.release();
 }
 
+/** One input of the model: state laid end to end, or one tensor of any role. */
+interface Feed {
+  readonly id: string;
+  readonly shape: readonly number[];
+  readonly inputs: readonly ProgramInput[];
+  /** State that the program replaces. */
+  readonly block?: readonly string[];
+}
+
+/** One output of the model: the new state of a block, or what the caller reads. */
+type Fetch = { readonly id: string; readonly shape: readonly number[] } & (
+  | { readonly block: readonly string[] }
+  | { readonly output: ProgramOutput }
+);
+
 class NativeProgram implements Program {
   readonly traced: TracedProgram;
   readonly #ort: Ort;
   readonly #session: InferenceSession;
-  /** What the model calls each input and output, by place. */
-  readonly #inputs: readonly { readonly id: string; readonly input: ProgramInput }[];
-  readonly #outputs: readonly {
-    readonly id: string;
-    readonly output: ProgramOutput;
-    readonly innerShape: readonly number[];
-  }[];
-  readonly #replaced: readonly string[];
+  readonly #feeds: readonly Feed[];
+  readonly #fetches: readonly Fetch[];
   readonly #onDispose: () => void;
   #isDisposed = false;
 
@@ -141,13 +150,16 @@ class NativeProgram implements Program {
   ) {
     this.#ort = ort;
     this.traced = traced;
-    this.#inputs = traced.inputs.map((input, i) => ({ id: `i${i}`, input }));
-    this.#outputs = traced.outputs.map((output, i) => ({
-      id: `o${i}`,
-      output,
-      innerShape: lowered.outputShapes[i] ?? output.shape,
-    }));
-    this.#replaced = traced.outputs.filter(({ role }) => role === "state").map(({ name }) => name);
+    this.#fetches = lowered.outputs.map(({ shape, places }, i) =>
+      fetchOf(`o${i}`, shape, places.map(at(traced.outputs))),
+    );
+    const replaced = new Set(this.#fetches.flatMap((fetch) => ("block" in fetch ? fetch.block : [])));
+    this.#feeds = lowered.inputs.map(({ shape, places }, i) => {
+      const inputs = places.map(at(traced.inputs));
+      const names = inputs.map(({ name }) => name);
+      const isBlock = inputs.every(({ role, name }) => role === "state" && replaced.has(name));
+      return { id: `i${i}`, shape, inputs, ...(isBlock && { block: names }) };
+    });
     this.#session = session;
     this.#onDispose = onDispose;
   }
@@ -168,25 +180,21 @@ class NativeProgram implements Program {
   }
 
   async #run(state: NativeState, batch: Tensors, controls: Tensors): Promise<Record<string, Tensor>> {
-    const feeds: Record<string, InstanceType<Ort["Tensor"]>> = {};
-    for (const { id, input } of this.#inputs) {
-      if (input.role === "state") {
-        this.#check(input, state.spec(input.name));
-        feeds[id] = state.source(input.name);
-      } else {
-        const tensor = (input.role === "batch" ? batch : controls)[input.name];
-        feeds[id] = ortTensor(this.#ort, this.#check(input, tensor));
-      }
-    }
-    const fetches: Record<string, InstanceType<Ort["Tensor"]>> = {};
+    const feeds = Object.fromEntries(
+      this.#feeds.map((feed) => [feed.id, this.#feed(feed, state, batch, controls)]),
+    );
+    const fetches: Record<string, OrtTensor> = {};
     const read: Record<string, Tensor> = {};
-    for (const { id, output, innerShape } of this.#outputs) {
-      const { role, name, shape, dtype } = output;
-      if (role === "state") {
-        fetches[id] = state.target(name, innerShape);
+    const blocks: Block[] = [];
+    for (const fetch of this.#fetches) {
+      if ("block" in fetch) {
+        const block = state.block(fetch.block);
+        blocks.push(block);
+        fetches[fetch.id] = block.target(fetch.shape);
       } else {
-        const tensor = { shape, dtype, data: newData(output) };
-        fetches[id] = ortTensor(this.#ort, tensor, innerShape);
+        const { name, shape, dtype } = fetch.output;
+        const tensor = { shape, dtype, data: newData(fetch.output) };
+        fetches[fetch.id] = ortTensor(this.#ort, { ...tensor, shape: fetch.shape });
         read[name] = tensor;
       }
     }
@@ -195,8 +203,18 @@ class NativeProgram implements Program {
     } catch (error) {
       throw runError(this.traced, error);
     }
-    state.swap(this.#replaced);
+    for (const block of blocks) block.swap();
     return read;
+  }
+
+  #feed(feed: Feed, state: NativeState, batch: Tensors, controls: Tensors): OrtTensor {
+    const tensors = { batch, controls };
+    for (const input of feed.inputs) if (input.role === "state") this.#check(input, state.spec(input.name));
+    if (feed.block) return state.block(feed.block).source(feed.shape);
+    const [input] = feed.inputs;
+    if (!input) throw new RangeError(`input ${feed.id} of the model is empty`);
+    if (input.role === "state") return state.source(input.name);
+    return ortTensor(this.#ort, this.#check(input, tensors[input.role][input.name]));
   }
 
   #check<T extends TensorSpec>(input: ProgramInput, given: T | undefined): T {
@@ -205,4 +223,19 @@ class NativeProgram implements Program {
     const found = given ? `got ${formatSpec(given)}` : "which is missing";
     throw new KasminaError("engine", `${needs}, ${found}`);
   }
+}
+
+function fetchOf(id: string, shape: readonly number[], outputs: readonly ProgramOutput[]): Fetch {
+  const [output] = outputs;
+  if (output?.role === "output") return { id, shape, output };
+  return { id, shape, block: outputs.map(({ name }) => name) };
+}
+
+/** What stands at a place. */
+function at<T>(list: readonly T[]): (place: number) => T {
+  return (place) => {
+    const one = list[place];
+    if (one === undefined) throw new RangeError(`the program has no tensor ${place}`);
+    return one;
+  };
 }

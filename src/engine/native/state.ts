@@ -1,11 +1,19 @@
 /**
- * Tensors that stay where ONNX Runtime reads and writes them. A path that a program replaces has two buffers: a run
- * reads one and writes the other, then they change places, so nothing is allocated from step to step, and a run that
- * fails leaves the state as it was. (ONNX Runtime gives wrong numbers where one tensor is both fed and fetched.)
+ * Tensors that stay where ONNX Runtime reads and writes them, alone or several end to end in one block (see pack.ts). A
+ * block that a program replaces has two memories: a run reads one and writes the other, then they change places, so
+ * nothing is allocated from step to step, and a run that fails leaves the state as it was. (ONNX Runtime gives wrong
+ * numbers where one tensor is both fed and fetched.)
  */
 import type { Tensor as OrtTensor } from "onnxruntime-node";
 import { KasminaError } from "../../base/errors.js";
-import { checkedTensor, sizeOf, type Tensor, type TensorSpec, type Tensors } from "../../contracts/tensor.js";
+import {
+  checkedTensor,
+  type DType,
+  sizeOf,
+  type Tensor,
+  type TensorSpec,
+  type Tensors,
+} from "../../contracts/tensor.js";
 import type { State } from "../backend.js";
 import type { Ort } from "./ort.js";
 
@@ -15,30 +23,40 @@ export function newData(spec: TensorSpec): Tensor["data"] {
   return new ARRAY_OF[spec.dtype](sizeOf(spec.shape));
 }
 
-/** A tensor of ONNX Runtime over the same memory, in a shape of as many elements. */
-export function ortTensor(ort: Ort, tensor: Tensor, shape: readonly number[] = tensor.shape): OrtTensor {
-  return new ort.Tensor(tensor.dtype as "float32", tensor.data as Float32Array, shape);
+/** A tensor of ONNX Runtime over the same memory. */
+export function ortTensor(ort: Ort, { dtype, data, shape }: Tensor): OrtTensor {
+  return new ort.Tensor(dtype as "float32", data as Float32Array, shape);
 }
 
-/** Memory with its ONNX Runtime tensors by shape: a model may know the same elements under another shape. */
-class Buffer {
-  readonly tensor: Tensor;
-  readonly #views: { readonly shape: readonly number[]; readonly view: OrtTensor }[] = [];
+/** Memory with its ONNX Runtime tensors: of the whole by shape, and of what lies in it. */
+class Memory {
+  readonly data: Tensor["data"];
   readonly #ort: Ort;
+  readonly #whole: { readonly shape: readonly number[]; readonly view: OrtTensor }[] = [];
+  readonly #pieces = new Map<Slot, OrtTensor>();
 
-  constructor(ort: Ort, tensor: Tensor) {
+  constructor(ort: Ort, data: Tensor["data"]) {
     this.#ort = ort;
-    this.tensor = tensor;
+    this.data = data;
   }
 
-  /** Shapes are told apart by identity: each program keeps its own, and asks for the same at every step. */
-  as(shape: readonly number[]): OrtTensor {
-    const known = this.#views.find((entry) => entry.shape === shape);
+  /** Shapes are told apart by identity first: each program keeps its own, and asks for the same at every step. */
+  as(dtype: DType, shape: readonly number[]): OrtTensor {
+    const known =
+      this.#whole.find((entry) => entry.shape === shape) ??
+      this.#whole.find((entry) => sameShape(entry.shape, shape));
     if (known) return known.view;
-    const equal = this.#views.find((entry) => sameShape(entry.shape, shape));
-    const view = equal?.view ?? ortTensor(this.#ort, this.tensor, shape);
-    if (this.#views.length >= MAX_VIEWS) this.#views.shift();
-    this.#views.push({ shape, view });
+    const view = ortTensor(this.#ort, { shape, dtype, data: this.data });
+    if (this.#whole.length >= MAX_VIEWS) this.#whole.shift();
+    this.#whole.push({ shape, view });
+    return view;
+  }
+
+  piece(slot: Slot): OrtTensor {
+    const known = this.#pieces.get(slot);
+    if (known) return known;
+    const view = ortTensor(this.#ort, { ...slot.spec, data: slot.in(this) });
+    this.#pieces.set(slot, view);
     return view;
   }
 }
@@ -50,10 +68,60 @@ function sameShape(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((size, i) => size === b[i]);
 }
 
-interface Slot {
-  front: Buffer;
-  back: Buffer | undefined;
+/** Where the tensor of a path lies. */
+class Slot {
+  readonly spec: TensorSpec;
+  block: Block;
+  offset = 0;
+
+  constructor(spec: TensorSpec, block: Block) {
+    this.spec = spec;
+    this.block = block;
+  }
+
+  in(memory: Memory): Tensor["data"] {
+    return memory.data.subarray(this.offset, this.offset + sizeOf(this.spec.shape));
+  }
 }
+
+/** Tensors of one dtype that lie end to end and are replaced together: read in front, written behind. */
+class Block {
+  readonly dtype: DType;
+  slots: readonly Slot[] = [];
+  front: Memory;
+  #back: Memory | undefined;
+  readonly #ort: Ort;
+
+  constructor(ort: Ort, dtype: DType, data: Tensor["data"]) {
+    this.#ort = ort;
+    this.dtype = dtype;
+    this.front = new Memory(ort, data);
+  }
+
+  /** Whether these slots, and never another, lie here in this order. */
+  isExactly(slots: readonly Slot[]): boolean {
+    return (
+      slots.length === this.slots.length &&
+      slots.every((slot, i) => slot === this.slots[i] && slot.block === this)
+    );
+  }
+
+  source(shape: readonly number[]): OrtTensor {
+    return this.front.as(this.dtype, shape);
+  }
+
+  target(shape: readonly number[]): OrtTensor {
+    this.#back ??= new Memory(this.#ort, newData({ dtype: this.dtype, shape: [this.front.data.length] }));
+    return this.#back.as(this.dtype, shape);
+  }
+
+  swap(): void {
+    if (!this.#back) throw new KasminaError("engine", "nothing was written behind");
+    [this.front, this.#back] = [this.#back, this.front];
+  }
+}
+
+export type { Block };
 
 export class NativeState implements State {
   readonly #ort: Ort;
@@ -73,32 +141,25 @@ export class NativeState implements State {
   }
 
   spec(path: string): TensorSpec | undefined {
-    return this.#slots.get(path)?.front.tensor;
+    return this.#slots.get(path)?.spec;
   }
 
   /** What a program reads at `path`. */
   source(path: string): OrtTensor {
-    const { front } = this.#get(path);
-    return front.as(front.tensor.shape);
-  }
-
-  /** Where a program writes what replaces `path`. */
-  target(path: string, shape: readonly number[]): OrtTensor {
     const slot = this.#get(path);
-    const { shape: own, dtype } = slot.front.tensor;
-    slot.back ??= new Buffer(this.#ort, { shape: own, dtype, data: newData({ shape: own, dtype }) });
-    return slot.back.as(shape);
+    return slot.block.front.piece(slot);
   }
 
-  /** Makes what was written at `paths` the state. */
-  swap(paths: readonly string[]): void {
-    for (const path of paths) {
-      const slot = this.#get(path);
-      const { front, back } = slot;
-      if (!back) throw new KasminaError("engine", `nothing was written for ${path}`);
-      slot.front = back;
-      slot.back = front;
-    }
+  /**
+   * The block in which the tensors at `paths`, and no others, lie in this order, of one dtype. Where they do not lie so
+   * they are moved: once, when a program that replaces them is new.
+   */
+  block(paths: readonly string[]): Block {
+    const slots = paths.map((path) => this.#get(path));
+    const [first] = slots;
+    if (!first) throw new RangeError("a block has one path at least");
+    const { block } = first;
+    return block.isExactly(slots) ? block : this.#layOut(slots, block.dtype);
   }
 
   /** Holds off every other use while a program runs. */
@@ -115,8 +176,8 @@ export class NativeState implements State {
   async read(paths: readonly string[] = this.paths): Promise<Tensors> {
     this.#checkIdle();
     const copies = paths.map((path) => {
-      const { shape, dtype, data } = this.#get(path).front.tensor;
-      return [path, { shape, dtype, data: data.slice() }] as const;
+      const slot = this.#get(path);
+      return [path, { ...slot.spec, data: slot.in(slot.block.front).slice() }] as const;
     });
     return Object.fromEntries(copies);
   }
@@ -125,8 +186,10 @@ export class NativeState implements State {
     this.#checkIdle();
     for (const [path, tensor] of Object.entries(tensors)) {
       const { shape, dtype, data } = checkedTensor(tensor);
-      const front = new Buffer(this.#ort, { shape: [...shape], dtype, data: data.slice() });
-      this.#slots.set(path, { front, back: undefined });
+      const block = new Block(this.#ort, dtype, data.slice());
+      const slot = new Slot({ shape: [...shape], dtype }, block);
+      block.slots = [slot];
+      this.#slots.set(path, slot);
     }
   }
 
@@ -146,6 +209,21 @@ export class NativeState implements State {
 
   dispose(): void {
     this.#slots.clear();
+  }
+
+  #layOut(slots: readonly Slot[], dtype: DType): Block {
+    const size = slots.reduce((sum, { spec }) => sum + sizeOf(spec.shape), 0);
+    const data = newData({ dtype, shape: [size] });
+    const block = new Block(this.#ort, dtype, data);
+    block.slots = slots;
+    let offset = 0;
+    for (const slot of slots) {
+      data.set(slot.in(slot.block.front), offset);
+      slot.block = block;
+      slot.offset = offset;
+      offset += sizeOf(slot.spec.shape);
+    }
+    return block;
   }
 
   #get(path: string): Slot {
