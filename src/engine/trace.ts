@@ -11,6 +11,7 @@ import type { TensorSpec, TensorSpecs } from "../contracts/tensor.js";
 import { countFlops } from "./flops.js";
 import { irFromJaxpr } from "./from-jaxpr.js";
 import { type Ir, printIr } from "./ir.js";
+import { watchTraces } from "./release-trace.js";
 
 export type { JaxArray };
 
@@ -128,18 +129,21 @@ export function flatFunction(
 export function trace(definition: ProgramDefinition): TracedProgram {
   const inputs = inputsOf(definition);
   let names: Omit<ProgramOutput, keyof TensorSpec>[] = [];
-  const flat = flatFunction(definition, inputs, (outputs) => {
-    names = outputs;
-  });
+  const flat = watchTraces(
+    flatFunction(definition, inputs, (outputs) => {
+      names = outputs;
+    }),
+  );
   const examples = inputs.map((input) => np.zeros([...input.shape], { dtype: np[input.dtype] }));
   let ir: Ir;
   try {
-    const { jaxpr } = makeJaxpr(flat)(...examples);
+    const { jaxpr } = makeJaxpr(flat.run)(...examples);
     ir = irFromJaxpr(jaxpr);
     jaxpr.dispose();
   } catch (error) {
     throw new KasminaError("engine", `tracing ${definition.name}: ${messageOf(error)}`, { cause: error });
   } finally {
+    flat.release();
     tree.dispose(examples);
   }
   const outputs = names.map((output, i): ProgramOutput => {

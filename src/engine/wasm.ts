@@ -13,9 +13,14 @@ import {
 import { KasminaError, messageOf } from "../base/errors.js";
 import { formatSpec, sameSpec, type Tensor, type TensorData, type Tensors } from "../contracts/tensor.js";
 import type { Backend, BackendStats, Program, State } from "./backend.js";
+import { watchTraces } from "./release-trace.js";
 import { flatFunction, type ProgramInput, type TracedProgram } from "./trace.js";
 
-type FlatFunction = OwnedFunction<(...arrays: JaxArray[]) => JaxArray[]>;
+interface FlatFunction {
+  readonly run: OwnedFunction<(...arrays: JaxArray[]) => JaxArray[]>;
+  /** Frees what the trace at the first run has left. */
+  readonly release: () => void;
+}
 
 /** Compiled functions kept for topologies that come back; beyond it the least recently used is freed. */
 const MAX_CACHED_PROGRAMS = 64;
@@ -48,7 +53,7 @@ class WasmBackend implements Backend {
   }
 
   async dispose(): Promise<void> {
-    for (const run of this.#functions.values()) run.dispose();
+    for (const { run } of this.#functions.values()) run.dispose();
     this.#functions.clear();
   }
 
@@ -61,14 +66,15 @@ class WasmBackend implements Backend {
       return known;
     }
     this.#compiled++;
-    const run = jit(flatFunction(traced.definition, traced.inputs)) as unknown as FlatFunction;
-    this.#functions.set(traced.digest, run);
+    const { run, release } = watchTraces(flatFunction(traced.definition, traced.inputs));
+    const compiled = { run: jit(run) as unknown as FlatFunction["run"], release };
+    this.#functions.set(traced.digest, compiled);
     this.#evict();
-    return run;
+    return compiled;
   }
 
   #evict(): void {
-    for (const [digest, run] of this.#functions) {
+    for (const [digest, { run }] of this.#functions) {
       if (this.#functions.size <= MAX_CACHED_PROGRAMS) return;
       this.#functions.delete(digest);
       run.dispose();
@@ -78,11 +84,11 @@ class WasmBackend implements Backend {
 
 class WasmProgram implements Program {
   readonly traced: TracedProgram;
-  readonly #run: FlatFunction;
+  readonly #compiled: FlatFunction;
 
-  constructor(traced: TracedProgram, run: FlatFunction) {
+  constructor(traced: TracedProgram, compiled: FlatFunction) {
     this.traced = traced;
-    this.#run = run;
+    this.#compiled = compiled;
   }
 
   async run(state: State, batch: Tensors, controls: Tensors): Promise<Readonly<Record<string, Tensor>>> {
@@ -96,11 +102,13 @@ class WasmProgram implements Program {
     );
     let results: JaxArray[];
     try {
-      results = this.#run(...arrays);
+      results = this.#compiled.run(...arrays);
     } catch (error) {
       throw new KasminaError("engine", `running ${definition.name} on wasm: ${messageOf(error)}`, {
         cause: error,
       });
+    } finally {
+      this.#compiled.release();
     }
     const read: Record<string, Tensor> = {};
     for (const [i, output] of outputs.entries()) {

@@ -127,6 +127,12 @@ export class GrowingNetwork {
     return evaluateRows(evaluate, topology, this.model.state, source, controls);
   }
 
+  /** Frees parameters and programs. */
+  dispose(): void {
+    this.model.dispose();
+    this.#programs.dispose();
+  }
+
   /** What is left of a seed, in the state and in the program. */
   residueOf(seedId: string): string[] {
     const sites = this.#installed?.topology.sites ?? [];

@@ -72,6 +72,12 @@ export class Programs {
     await Promise.all(asked.slice(0, wait));
   }
 
+  /** Lets go of every program; the back end keeps what it has compiled for whoever asks next. */
+  dispose(): void {
+    for (const { programs } of this.#prepared) programs.then(dispose, () => undefined);
+    this.#prepared = [];
+  }
+
   async #compile(topology: Topology): Promise<PreparedTopology> {
     const { backend, tracer = localTracer, monitor: options } = this.#options;
     const traced = await tracer.trace(topology, this.#options);

@@ -78,6 +78,11 @@ export class Trainer {
     return this.#result("finished");
   }
 
+  /** Frees parameters and programs. */
+  dispose(): void {
+    this.#network.dispose();
+  }
+
   /** Everything a run needs to go on from here, or to be looked at. */
   async checkpoint(): Promise<TrainerCheckpoint> {
     return {

@@ -179,7 +179,7 @@ export async function grow(options: GrowOptions): Promise<GrowResult> {
     };
   } finally {
     run.kasmina.close();
-    run.trainer.model.dispose();
+    run.trainer.dispose();
   }
 }
 
@@ -268,7 +268,7 @@ async function assemble(
     reportEverySteps: options.reportEverySteps ?? Math.ceil(train.stepsPerEpoch / REPORTS_PER_EPOCH),
     clock,
     onState: (state) => {
-      rememberGains(gains, state);
+      rememberGains(gains, state, kasmina);
       options.onObservation?.(state);
       tamiyo?.observe(state);
     },
@@ -384,7 +384,8 @@ export function defaultPolicy(host: Host, blueprints: BlueprintRegistry): Policy
   });
 }
 
-function rememberGains(gains: AssembledRun["gains"], state: SystemState): void {
+/** Of the seeds on record; those that are gone are forgotten with them. */
+function rememberGains(gains: AssembledRun["gains"], state: SystemState, kasmina: Kasmina): void {
   for (const { id, shadowGain, contribution } of state.seeds) {
     const known = gains.get(id);
     gains.set(id, {
@@ -392,6 +393,7 @@ function rememberGains(gains: AssembledRun["gains"], state: SystemState): void {
       contribution: contribution?.value ?? known?.contribution ?? null,
     });
   }
+  for (const id of [...gains.keys()]) if (!kasmina.seed(id)) gains.delete(id);
 }
 
 function describeSeed({ kasmina, gains }: AssembledRun, seed: Seed, step: number): GrownSeed {
