@@ -1,7 +1,9 @@
 import { defineConfig } from "vitest/config";
+import { alias } from "./vitest.config.js";
 
 /** The suites that take minutes: soaks, crash schedules, exhaustive corruption. */
 export default defineConfig({
+  resolve: { alias },
   test: {
     include: ["src/**/*.long.ts", "test/**/*.long.ts"],
     testTimeout: 1_200_000,

@@ -99,6 +99,12 @@ describe.each(["undetached", "sharing"] as const)("a seed whose blueprint is %s"
     expect(eventsOf(packets, "isolation_breaker")).toEqual([
       expect.objectContaining({ level: "CRITICAL", seedId: "leaking", route: "emergency" }),
     ]);
+    const firstViolation = Number(violations[0]?.step);
+    const [rollback, ...more] = eventsOf(packets, "rollback_restored").map(({ attributes }) => attributes);
+    expect(more).toEqual([]);
+    expect(rollback).toMatchObject({ cause: "isolation_breaker", source: "memory", culled: "leaking" });
+    // What the run returns to was kept before anything leaked.
+    expect(Number(rollback?.restored_step)).toBeLessThan(firstViolation);
     const stages = Object.fromEntries(result?.seeds.map(({ seed }) => [seed.id, seed.stage]) ?? []);
     expect(stages).toMatchObject({ below: "SHADOWING", training: "TRAINING" });
     expect(["EMBARGOED", "RESETTING", "DORMANT"]).toContain(stages.leaking);

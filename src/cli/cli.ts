@@ -54,6 +54,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "pause growth, freeze seeds or halt a running trainer",
     load: async () => (await import("./emergency.js")).addEmergency,
   },
+  rollback: {
+    summary: "take a running trainer back to its last good state",
+    load: async () => (await import("./rollback.js")).addRollback,
+  },
   reset: {
     summary: "clear the seed registry or the teacher of a running trainer",
     load: async () => (await import("./reset.js")).addReset,

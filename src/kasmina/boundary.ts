@@ -4,6 +4,7 @@
  */
 import type { Stage } from "../contracts/names.js";
 import type { Kernel } from "../contracts/ports.js";
+import type { Attributes } from "../contracts/telemetry.js";
 import type { Intent, PlannedChange, StructuralChange } from "./change-plan.js";
 import { planCull } from "./culling.js";
 import { tellGate } from "./gate-runner.js";
@@ -73,7 +74,10 @@ const EFFECTS: { readonly [K in Intent["kind"]]: Effect<K> } = {
   reset,
 };
 
-/** Carries out everything due at `step`, in order; from a kernel that `signal` keeps from being waited for on, nothing. */
+/**
+ * Carries out what is due at `step`, in order; from a kernel that `signal` keeps from being waited for on, nothing. A
+ * rollback comes last: what is due after it holds for the state that it brings, and is due at the next call.
+ */
 export async function takeDueEffects(
   state: RunState,
   step: number,
@@ -89,6 +93,7 @@ export async function takeDueEffects(
     const effect = EFFECTS[intent.kind] as Effect<Intent["kind"]>;
     const structural = effect(state, intent, { change, step, fetched });
     if (structural) changes.push(structural);
+    if (intent.kind === "rollback") break;
   }
   return changes;
 }
@@ -98,10 +103,16 @@ function seedOf(state: RunState, { seedId = "" }: PlannedChange): MutableSeed {
 }
 
 /** Moves a seed and tells it; returns where it was. */
-export function moveSeed(state: RunState, seed: MutableSeed, to: Stage, step: number): Stage {
+export function moveSeed(
+  state: RunState,
+  seed: MutableSeed,
+  to: Stage,
+  step: number,
+  attributes: Attributes = {},
+): Stage {
   const from = state.registry.move(seed, to);
   startStage(seed);
-  state.telemetry.event(seed.id, "seed_stage", "INFO", { from, to, step });
+  state.telemetry.event(seed.id, "seed_stage", "INFO", { from, to, step, ...attributes });
   return from;
 }
 
@@ -185,7 +196,7 @@ function remove(
   { change, step }: Due,
 ): StructuralChange | undefined {
   const seed = seedOf(state, change);
-  moveSeed(state, seed, "CULLED", step);
+  moveSeed(state, seed, "CULLED", step, { cause });
   embargo(state, seed, state.closures.ofSeed(seed.id)?.untilStep ?? step, step);
   return seed.kernel ? { kind: "remove", seedId: seed.id, seed, cause } : undefined;
 }

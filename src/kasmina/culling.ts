@@ -8,6 +8,8 @@ export interface Culling {
   readonly step: number;
   /** Steps for which slot and blueprint stay closed; default the configured embargo. */
   readonly embargoSteps?: number;
+  /** Whether it goes at the boundary of `step`, without the lead; training waits for the program then. Default false. */
+  readonly atOnce?: boolean;
 }
 
 /**
@@ -16,10 +18,16 @@ export interface Culling {
  * @returns the step at which the seed is gone
  */
 export function planCull(state: RunState, seed: Seed, culling: Culling): number {
-  const { cause, step, embargoSteps = stepsOf(state.config, state.config.embargoMs) } = culling;
+  const {
+    cause,
+    step,
+    atOnce = false,
+    embargoSteps = stepsOf(state.config, state.config.embargoMs),
+  } = culling;
   state.plan.cancel(seed.id);
   state.fetches.cancel(seed.id);
-  const effectiveStep = seed.kernel === undefined ? step : step + state.config.leadSteps;
+  const leads = seed.kernel !== undefined && !atOnce;
+  const effectiveStep = leads ? step + state.config.leadSteps : step;
   state.plan.add(effectiveStep, { kind: "remove", cause }, seed.id);
   state.closures.close(seed, effectiveStep + embargoSteps);
   return effectiveStep;

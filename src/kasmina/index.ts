@@ -25,6 +25,7 @@ export {
   sampleCoordinates,
   violationOf,
 } from "./isolation/index.js";
+export type { IsolationVerdict } from "./isolation-watch.js";
 export { Kasmina, type KasminaOptions } from "./kasmina.js";
 export {
   type ArtifactReader,

@@ -66,7 +66,7 @@ describe("readings of the monitor", () => {
     const before = run.kasmina.snapshot();
     run.kasmina.recordIsolation(leak("s1", 0.5), { step: run.step, epoch: 0 });
     const after = run.kasmina.snapshot();
-    run.kasmina.rollBack(before, 0);
+    run.kasmina.rollBack(before, run.step, run.step);
     expect(run.kasmina.isolation.violations).toBe(1);
     const resumed = new ControlRun();
     resumed.kasmina.resume(after);

@@ -19,13 +19,22 @@ export function keepWorst(tally: IsolationTally, other: Readonly<IsolationTally>
   tally.maxCosine = Math.max(tally.maxCosine, other.maxCosine);
 }
 
-/** Takes in what the monitor read. Returns the seeds that broke a limit, by id. */
+/** What a look of the monitor led to: seeds by their ids. */
+export interface IsolationVerdict {
+  /** Broke a limit. */
+  readonly violators: readonly string[];
+  /** Of these: broke one so often that their breaker opened, which culls them. */
+  readonly opened: readonly string[];
+}
+
+/** Takes in what the monitor read. */
 export function recordReadings(
   state: RunState,
   readings: readonly IsolationReading[],
   step: number,
-): readonly string[] {
+): IsolationVerdict {
   const violators: string[] = [];
+  const opened: string[] = [];
   for (const reading of readings) {
     const { seedId, leakRatio, cosine } = reading;
     state.telemetry.gauge(seedId, "kasmina.seed.isolation.leak_ratio", leakRatio);
@@ -34,10 +43,11 @@ export function recordReadings(
     state.isolation.maxCosine = Math.max(state.isolation.maxCosine, Math.abs(cosine));
     const limit = violationOf(reading, state.config.isolation);
     if (!limit) continue;
-    recordViolation(state, seedId, step, { limit, leak_ratio: leakRatio, cosine });
+    const opens = recordViolation(state, seedId, step, { limit, leak_ratio: leakRatio, cosine });
     violators.push(seedId);
+    if (opens) opened.push(seedId);
   }
-  return violators;
+  return { violators, opened };
 }
 
 /** What `isolation.failFast` throws. */

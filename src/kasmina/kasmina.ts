@@ -35,11 +35,13 @@ import type { InstalledTopology } from "./gates/index.js";
 import type { IsolationFailure, IsolationReading } from "./isolation/index.js";
 import {
   type IsolationTally,
+  type IsolationVerdict,
   isolationError,
   recordReadings,
   recordViolation,
   refuseUnproven,
 } from "./isolation-watch.js";
+import { canCull } from "./lifecycle.js";
 import {
   alphaOf,
   type EvaluationMeasurement,
@@ -51,12 +53,13 @@ import {
 } from "./measurements.js";
 import type { SlotSpec } from "./registry.js";
 import { ResetWatch, type ResidueProbe } from "./reset-watch.js";
+import { rollBackTo } from "./rolling-back.js";
 import { RunState, type StandingEmergency } from "./run-state.js";
 import { type CommandJournal, MemoryJournal } from "./security/journal.js";
 import { NonceLedger } from "./security/nonce-ledger.js";
 import { CommandVerifier } from "./security/verifier.js";
 import type { PerformanceStatus, Seed } from "./seed.js";
-import { type KasminaSnapshot, restoreSnapshot, shiftSnapshot, takeSnapshot } from "./snapshot.js";
+import { type KasminaSnapshot, restoreSnapshot, takeSnapshot } from "./snapshot.js";
 import type { Teacher, UpdateProblem } from "./teacher.js";
 import { TelemetryHub } from "./telemetry/hub.js";
 
@@ -206,13 +209,14 @@ export class Kasmina {
 
   /**
    * What the monitor read at a step. Each seed that broke a limit has its own breaker count it.
+   * @returns the seeds that did, and those that are culled for it
    * @throws KasminaError `isolation` with `isolation.failFast`, once its telemetry is out
    */
-  recordIsolation(readings: readonly IsolationReading[], now: Boundary): void {
-    const violators = recordReadings(this.#state, readings, now.step);
-    if (violators.length === 0 || !this.config.isolation.failFast) return;
+  recordIsolation(readings: readonly IsolationReading[], now: Boundary): IsolationVerdict {
+    const verdict = recordReadings(this.#state, readings, now.step);
+    if (verdict.violators.length === 0 || !this.config.isolation.failFast) return verdict;
     this.flushTelemetry(now);
-    throw isolationError(readings, violators);
+    throw isolationError(readings, verdict.violators);
   }
 
   /** A program that was not installed because a seed's isolation is not proven: told at once, and the seed culled. */
@@ -225,9 +229,15 @@ export class Kasmina {
     return this.#state.isolation;
   }
 
-  /** Culls a seed for a reason of the trainer's own (a rollback, a NaN). Returns the step at which it is gone. */
-  cull(seedId: string, cause: string, step: number): number {
-    return planCull(this.#state, this.#state.registry.get(seedId), { cause, step });
+  /**
+   * Culls a seed for a reason of the trainer's own (a rollback, a NaN), at the boundary of `step`.
+   * @returns false where there is nothing to cull: it is gone, on its way out, or part of the host
+   */
+  cull(seedId: string, cause: string, step: number): boolean {
+    const seed = this.#state.registry.find(seedId);
+    if (!seed || !canCull(seed.stage)) return false;
+    planCull(this.#state, seed, { cause, step, atOnce: true });
+    return true;
   }
 
   /** Ends embargoes that are over: G5, then DORMANT. Returns the ids of the seeds that came to rest. */
@@ -297,12 +307,9 @@ export class Kasmina {
     this.#door.replayAfter(snapshot.journalSequence);
   }
 
-  /**
-   * Returns to a state of the same run from `stepsAgo` steps ago, without doing any command again. What was under way
-   * then has as long to go as it had: ramps, planned changes, embargoes.
-   */
-  rollBack(snapshot: KasminaSnapshot, stepsAgo: number): void {
-    restoreSnapshot(this.#state, shiftSnapshot(snapshot, stepsAgo));
+  /** Returns to the state of the same run from `fromStep`, with `step` as the next one, without doing any command again. */
+  rollBack(snapshot: KasminaSnapshot, fromStep: number, step: number): void {
+    rollBackTo(this.#state, snapshot, { fromStep, step });
   }
 
   /** Gives up kernels on their way, stops timers and closes the journal. */

@@ -60,29 +60,3 @@ export function restoreSnapshot(state: RunState, snapshot: KasminaSnapshot): voi
   keepWorst(state.isolation, copy.isolation);
   for (const { intent } of state.plan.all) if (intent.kind === "attach") state.fetches.start(intent.request);
 }
-
-/** The snapshot as if it had been taken `steps` later: ramps, plans and embargoes have as long to go as they had. */
-export function shiftSnapshot(snapshot: KasminaSnapshot, steps: number): KasminaSnapshot {
-  const later = (step: number | undefined): number | undefined =>
-    step === undefined ? undefined : step + steps;
-  return {
-    ...snapshot,
-    seeds: snapshot.seeds.map((seed) => {
-      const moved = {
-        rampStartStep: later(seed.rampStartStep),
-        rampHeldAtStep: later(seed.rampHeldAtStep),
-        embargoUntilStep: later(seed.embargoUntilStep),
-      };
-      const known = Object.entries(moved).filter(([, step]) => step !== undefined);
-      return { ...seed, ...Object.fromEntries(known) };
-    }),
-    plan: {
-      ...snapshot.plan,
-      changes: snapshot.plan.changes.map((change) => ({
-        ...change,
-        effectiveStep: change.effectiveStep + steps,
-      })),
-    },
-    closures: snapshot.closures.map((closure) => ({ ...closure, untilStep: closure.untilStep + steps })),
-  };
-}

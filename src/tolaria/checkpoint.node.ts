@@ -46,6 +46,18 @@ export interface CheckpointInfo {
   readonly bytes: number;
 }
 
+/** What became of the folder at a write. */
+export interface WrittenCheckpoint extends CheckpointInfo {
+  /** Whether the checkpoint that was there is the previous one now. */
+  readonly previousKept: boolean;
+}
+
+export interface WriteOptions {
+  /** Whether the checkpoint that was there is to become the previous one. Default: always. */
+  readonly isKept?: (checkpoint: Pick<Checkpoint, "meta">) => boolean;
+  readonly files?: FileOperations;
+}
+
 /** What a checkpoint file holds beside its own digest. */
 interface Content {
   readonly meta: JsonObject;
@@ -53,15 +65,16 @@ interface Content {
 }
 
 /**
- * Writes a checkpoint; the one that was there becomes the previous one, and the previous one is removed.
+ * Writes a checkpoint; the one that was there becomes the previous one, and the previous one is removed. One that does
+ * not verify, or is not wanted, never takes the place of the previous one.
  *
  * @throws KasminaError `invalid_argument` for meta that JSON cannot hold, `io` where the folder cannot be written
  */
 export async function writeCheckpoint(
   dir: string,
   checkpoint: Checkpoint,
-  files: FileOperations = diskFiles,
-): Promise<CheckpointInfo> {
+  { isKept = () => true, files = diskFiles }: WriteOptions = {},
+): Promise<WrittenCheckpoint> {
   const bytes = encodeSafetensors(checkpoint.tensors);
   const content: Content = {
     meta: checkpoint.meta,
@@ -73,16 +86,25 @@ export async function writeCheckpoint(
   try {
     await mkdir(dir, { recursive: true });
     await writeFileAtomically(join(dir, `${content.tensors.sha256}.safetensors`), bytes, files);
-    const current = await readFile(join(dir, CURRENT)).catch(() => undefined);
-    if (current) await writeFileAtomically(join(dir, PREVIOUS), current, files);
+    const kept = await readSound(dir, isKept);
+    if (kept) await writeFileAtomically(join(dir, PREVIOUS), kept, files);
     await writeFileAtomically(join(dir, CURRENT), utf8(json), files);
     await removeUnused(dir, files);
+    return { ...info, previousKept: kept !== undefined };
   } catch (error) {
     throw new KasminaError("io", `cannot write a checkpoint to ${dir}: ${messageOf(error)}`, {
       cause: error,
     });
   }
-  return info;
+}
+
+/** The present checkpoint's own file, where it verifies and is wanted. */
+async function readSound(
+  dir: string,
+  isWanted: (checkpoint: Checkpoint) => boolean,
+): Promise<Uint8Array | undefined> {
+  const checkpoint = await readCheckpoint(dir).catch(() => undefined);
+  return checkpoint && isWanted(checkpoint) ? readFile(join(dir, CURRENT)) : undefined;
 }
 
 /**

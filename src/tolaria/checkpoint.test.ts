@@ -60,6 +60,19 @@ test("meta that JSON would change is refused, and the old checkpoint stays", asy
   expect((await readCheckpoint(dir)).meta.step).toBe(1);
 });
 
+test("a damaged checkpoint, or one that is not wanted, does not become the previous one", async () => {
+  const dir = await fresh();
+  for (const n of [1, 2]) await writeCheckpoint(dir, numbered(n));
+  await writeFile(join(dir, "checkpoint.json"), "{}");
+  expect(await writeCheckpoint(dir, numbered(3))).toMatchObject({ previousKept: false });
+  expect((await readCheckpoint(dir, "previous")).meta.step).toBe(1);
+  const isKept = ({ meta }: Pick<Checkpoint, "meta">) => meta.step !== 3;
+  expect(await writeCheckpoint(dir, numbered(4), { isKept })).toMatchObject({ previousKept: false });
+  expect((await readCheckpoint(dir, "previous")).meta.step).toBe(1);
+  expect(await writeCheckpoint(dir, numbered(5), { isKept })).toMatchObject({ previousKept: true });
+  expect((await readCheckpoint(dir, "previous")).meta.step).toBe(4);
+});
+
 test("stopped at any operation, the folder holds the old checkpoint or the new one", async () => {
   for (let stopAt = 0; ; stopAt++) {
     const dir = await fresh();
@@ -83,7 +96,7 @@ test("stopped at any operation, the folder holds the old checkpoint or the new o
       remove: step(diskFiles.remove),
       syncFolder: step(diskFiles.syncFolder),
     };
-    const finished = await writeCheckpoint(dir, numbered(3), files).then(
+    const finished = await writeCheckpoint(dir, numbered(3), { files }).then(
       () => true,
       () => false,
     );

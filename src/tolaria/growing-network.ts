@@ -109,6 +109,11 @@ export class GrowingNetwork {
     if (topology) this.#programs.prepare(topology).catch(() => undefined); // told when it is installed
   }
 
+  /** After a rollback: what is planned then is prepared again. */
+  prepareAnew(): void {
+    this.#preparedSequence = 0;
+  }
+
   /** A graft waits for no trace: those of the candidates are there before the first step, the stages after follow. */
   async foreseeGrafts(step: number): Promise<void> {
     const { topology } = await this.install(step);

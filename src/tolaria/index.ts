@@ -3,6 +3,7 @@ export { evaluateRows } from "./evaluate.js";
 export { HyperControls, type HyperParameters } from "./hyper.js";
 export { ModelState } from "./model-state.js";
 export { OPTIMIZERS, type Optimizer, type OptimizerId } from "./optimizers.js";
+export type { CheckpointReader, GoodState } from "./rollback.js";
 export { SCHEDULE_IDS, type ScheduleId, scheduleFactor } from "./schedules.js";
 export {
   definitionsOf,

@@ -1,8 +1,13 @@
 /** Keeps the seeds of a run isolated: no program without its proof, and a look at the gradients every so many steps. */
 import type { Tensors } from "../contracts/index.js";
 import type { State } from "../engine/index.js";
-import type { Kasmina, Seed } from "../kasmina/index.js";
+import type { Boundary, IsolationVerdict, Kasmina, Seed } from "../kasmina/index.js";
 import type { PreparedTopology, TopologyPrograms } from "./programs.js";
+
+/** What a look at the gradients led to, and what it cost in floating point operations. */
+export interface Look extends IsolationVerdict {
+  readonly flops: number;
+}
 
 export class IsolationGuard {
   readonly #kasmina: Kasmina;
@@ -30,8 +35,8 @@ export class IsolationGuard {
   }
 
   /**
-   * Looks at the gradients where it is time to. `batch` and `controls` are what the step is about to be fed.
-   * @returns what it cost, in floating point operations
+   * Looks at the gradients where it is time to, or where the state is about to be `kept`. `batch` and `controls` are what
+   * the step is about to be fed.
    * @throws KasminaError `isolation` where a seed disturbs the host and the configuration says `failFast`
    */
   async look(
@@ -39,11 +44,11 @@ export class IsolationGuard {
     state: State,
     batch: Tensors,
     controls: Tensors,
-    now: { readonly step: number; readonly epoch: number },
-  ): Promise<number> {
-    if (!monitor || now.step % this.#kasmina.config.isolation.everySteps !== 0) return 0;
+    { now, kept }: { readonly now: Boundary; readonly kept: boolean },
+  ): Promise<Look> {
+    const due = kept || now.step % this.#kasmina.config.isolation.everySteps === 0;
+    if (!monitor || !due) return { violators: [], opened: [], flops: 0 };
     const { readings, flops } = await monitor.check(state, batch, controls);
-    this.#kasmina.recordIsolation(readings, now);
-    return flops;
+    return { ...this.#kasmina.recordIsolation(readings, now), flops };
   }
 }

@@ -15,11 +15,6 @@ import {
 import type { GrowingNetwork } from "./growing-network.js";
 import type { Progress } from "./progress.js";
 
-/** The loss of a step's outputs. */
-export function lossOf(outputs: Readonly<Record<string, Tensor>>): number {
-  return numberOf(outputs.loss);
-}
-
 /** One step's outputs, seed by seed. */
 export function stepMeasurement(
   topology: Topology,
@@ -39,7 +34,7 @@ export function stepMeasurement(
       };
       return [seedId, measured];
     });
-  return { loss: lossOf(outputs), seeds: Object.fromEntries(seeds) };
+  return { loss: numberOf(outputs.loss), seeds: Object.fromEntries(seeds) };
 }
 
 /** One evaluation, seed by seed. */

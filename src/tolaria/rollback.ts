@@ -1,12 +1,16 @@
 /**
- * Rollback: the last good state of a run, kept in memory, and the way back to it. What is put back is everything that
- * learns, the seeds with their stages, and the hyper-parameters; the run goes on from the present step with new data.
+ * Rollback: the last good state of a run, in memory and on disk, and the way back to it. What is put back is everything
+ * that learns, the seeds with their stages, and the hyper-parameters; the run goes on from the present step with new data.
+ *
+ * The first way back is to memory. Where trouble is there again before another state was found good, that one was not
+ * good either, and the run returns to the checkpoint.
  */
 import { type Clock, KasminaError } from "../base/index.js";
-import type { RollbackSource, Stage, Tensors } from "../contracts/index.js";
-import type { Kasmina, KasminaSnapshot } from "../kasmina/index.js";
+import type { Attributes, RollbackSource, Stage, Tensors } from "../contracts/index.js";
+import type { Kasmina, KasminaSnapshot, Seed } from "../kasmina/index.js";
 import type { HyperControls, HyperParameters } from "./hyper.js";
 import type { ModelState } from "./model-state.js";
+import type { Trouble } from "./trouble.js";
 
 /** A state to which a run can return. */
 export interface GoodState {
@@ -17,18 +21,31 @@ export interface GoodState {
   readonly hyper: Readonly<Record<string, HyperParameters>>;
 }
 
+/** What a checkpoint keeps of it. */
+export interface RollbackSnapshot {
+  /** The state that a rollback to memory would return to. */
+  readonly good: GoodState | undefined;
+  /** Rollbacks since a state was last found good. */
+  readonly rollbacksInARow: number;
+}
+
+/**
+ * Reads the last checkpoint from before `step` that verifies; undefined where there is none. It must be the same one whenever
+ * the run comes to this step.
+ */
+export type CheckpointReader = (step: number) => Promise<GoodState | undefined>;
+
 export interface RollbackOptions {
   readonly model: ModelState;
   readonly hyper: HyperControls;
   readonly kasmina: Kasmina;
   readonly clock: Clock;
-  /** Reads the last checkpoint that verifies; undefined where there is none. */
-  readonly readCheckpoint?: () => Promise<GoodState | undefined>;
+  readonly readCheckpoint?: CheckpointReader | undefined;
 }
 
 /** Rollbacks without an observation in between after which the run gives up. */
 const MAX_IN_A_ROW = 3;
-/** Seeds in these stages are in the output or about to be: after a rollback for cause they are culled. */
+/** Seeds in these stages are in the output or about to be: where nothing else is to blame, they are culled. */
 const INVOLVED: readonly Stage[] = ["BLENDING", "SHADOWING", "PROBATIONARY"];
 
 export class Rollback {
@@ -40,17 +57,16 @@ export class Rollback {
     this.#options = options;
   }
 
-  /** The state it would return to, for a checkpoint. */
-  get good(): GoodState | undefined {
-    return this.#good;
+  snapshot(): RollbackSnapshot {
+    return { good: this.#good, rollbacksInARow: this.#inARow };
   }
 
-  /** Goes on with the good state of a checkpoint. */
-  resume(good: GoodState | undefined): void {
+  resume({ good, rollbacksInARow }: RollbackSnapshot): void {
     this.#good = good;
+    this.#inARow = rollbacksInARow;
   }
 
-  /** Keeps the present state as the one to return to. */
+  /** Keeps the present state, before `step`, as the one to return to. */
   async keep(step: number): Promise<void> {
     const { model, hyper, kasmina, clock } = this.#options;
     const startMs = clock.monotonicMs();
@@ -61,52 +77,92 @@ export class Rollback {
       hyper: hyper.snapshot(),
     };
     this.#inARow = 0;
-    kasmina.telemetry.event(undefined, "rollback_ready", "INFO", {
-      step,
-      latency_ms: clock.monotonicMs() - startMs,
-    });
+    const latencyMs = clock.monotonicMs() - startMs;
+    kasmina.telemetry.event(undefined, "rollback_ready", "INFO", { step, latency_ms: latencyMs });
   }
 
   /**
-   * Returns to the last good state because training went wrong, and culls the seeds that were in the output then.
+   * Returns to a good state because training went wrong at `step`, and culls the seeds to blame; the next step is the one
+   * after it.
    * @throws KasminaError `loss_not_finite` where there is no good state, or returning to it did not help
    */
-  async recover(reason: string, step: number): Promise<void> {
-    if (!this.#good)
-      throw new KasminaError("loss_not_finite", `${reason} at step ${step}; a lower learning rate may help`);
-    if (++this.#inARow > MAX_IN_A_ROW) {
-      throw new KasminaError(
-        "loss_not_finite",
-        `${reason} at step ${step}, again after ${MAX_IN_A_ROW} rollbacks; a lower learning rate may help`,
-      );
-    }
-    await this.restore("memory", reason, step);
-    const { kasmina } = this.#options;
-    const involved = kasmina.seeds().filter(({ stage }) => INVOLVED.includes(stage));
-    for (const { id } of involved) kasmina.cull(id, `rollback: ${reason}`, step);
+  async recover(trouble: Trouble, step: number): Promise<void> {
+    this.#inARow++;
+    if (this.#inARow > MAX_IN_A_ROW)
+      throw givenUp(trouble, `at step ${step}, again after ${MAX_IN_A_ROW} rollbacks`);
+    const sources: readonly RollbackSource[] =
+      this.#inARow === 1 ? ["memory", "checkpoint"] : ["checkpoint", "memory"];
+    for (const source of sources) if (await this.#return(source, trouble, step, step + 1)) return;
+    this.#tellMissing({ source: sources.join(", "), cause: trouble.cause, reason: trouble.reason, step });
+    if (trouble.cause !== "isolation_breaker") throw givenUp(trouble, `at step ${step}`);
+    // The host still computes what its parameters say, and the seed that leaked is on its way out.
   }
 
-  /** Returns to the last good state, in memory or on disk. Returns whether there was one. */
+  /** Returns to a good state because a command says so, before `step` runs. Returns whether there was one. */
   async restore(source: RollbackSource, reason: string, step: number): Promise<boolean> {
+    const command: Trouble = { cause: "command", reason, seedIds: [] };
+    const restored = await this.#return(source, command, step, step);
+    if (!restored) this.#tellMissing({ source, cause: "command", reason, step });
+    return restored;
+  }
+
+  async #return(source: RollbackSource, trouble: Trouble, step: number, nextStep: number): Promise<boolean> {
     const { model, hyper, kasmina, clock, readCheckpoint } = this.#options;
     const startMs = clock.monotonicMs();
-    const good = source === "memory" ? this.#good : await readCheckpoint?.();
-    if (!good) {
-      kasmina.telemetry.event(undefined, "rollback_restored", "ERROR", {
-        source,
-        reason,
-        restored: false,
-        step,
-      });
-      return false;
-    }
+    const good = source === "memory" ? this.#good : await readCheckpoint?.(nextStep);
+    if (!good) return false;
+    const before = kasmina.seeds();
     model.restore(good.tensors);
     hyper.restore(good.hyper);
-    kasmina.rollBack(good.kasmina, step - good.step);
+    kasmina.rollBack(good.kasmina, good.step, nextStep);
+    const returned = movedBack(before, kasmina.seeds());
+    const culled = this.#cull(trouble, nextStep);
     const latencyMs = clock.monotonicMs() - startMs;
     kasmina.telemetry.gauge(undefined, "kasmina.rollback.latency_ms", latencyMs);
-    const told = { source, reason, restored: true, restored_step: good.step, step, latency_ms: latencyMs };
-    kasmina.telemetry.event(undefined, "rollback_restored", "WARNING", told);
+    kasmina.telemetry.event(undefined, "rollback_restored", "WARNING", {
+      source,
+      cause: trouble.cause,
+      reason: trouble.reason,
+      restored: true,
+      restored_step: good.step,
+      step,
+      latency_ms: latencyMs,
+      culled: culled.join(", "),
+      returned: returned.join(", "),
+    });
     return true;
   }
+
+  /** Culls the seeds to blame, those that are still there. */
+  #cull({ cause, seedIds }: Trouble, step: number): readonly string[] {
+    const { kasmina } = this.#options;
+    const toBlame =
+      seedIds ??
+      kasmina
+        .seeds()
+        .filter(isInvolved)
+        .map(({ id }) => id);
+    return toBlame.filter((id) => kasmina.cull(id, `rollback: ${cause}`, step));
+  }
+
+  #tellMissing(attributes: Attributes): void {
+    const { telemetry } = this.#options.kasmina;
+    telemetry.event(undefined, "rollback_restored", "ERROR", { ...attributes, restored: false });
+  }
+}
+
+function isInvolved({ stage, pausedFrom }: Seed): boolean {
+  return INVOLVED.includes(stage) && pausedFrom === undefined;
+}
+
+function givenUp({ reason }: Trouble, when: string): KasminaError {
+  return new KasminaError("loss_not_finite", `${reason} ${when}; a lower learning rate may help`);
+}
+
+/** Seeds that are in another stage than before, or gone: `s1 BLENDING → TRAINING`. */
+function movedBack(before: readonly Seed[], after: readonly Seed[]): readonly string[] {
+  const now = new Map(after.map(({ id, stage }) => [id, stage]));
+  return before
+    .filter(({ id, stage }) => now.get(id) !== stage)
+    .map(({ id, stage }) => `${id} ${stage} → ${now.get(id) ?? "none"}`);
 }

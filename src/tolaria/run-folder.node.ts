@@ -12,7 +12,13 @@ import { mkdir, open, readdir, readFile, rmdir, stat, unlink } from "node:fs/pro
 import { dirname, join, resolve } from "node:path";
 import { diskFiles, writeFileAtomically } from "../base/files.node.js";
 import { KasminaError, messageOf, utf8 } from "../base/index.js";
-import { type Checkpoint, type CheckpointInfo, type JsonObject, writeCheckpoint } from "./checkpoint.node.js";
+import {
+  type Checkpoint,
+  type JsonObject,
+  type WriteOptions,
+  type WrittenCheckpoint,
+  writeCheckpoint,
+} from "./checkpoint.node.js";
 
 const RUN = "run.json";
 const EVENTS = "events.ndjson";
@@ -84,9 +90,9 @@ export class RunFolder {
     if (this.#open) writeSync(this.#losses, new Uint8Array(Float32Array.of(loss).buffer), 0, 4, 4 * step);
   }
 
-  /** Replaces the last checkpoint, whole or not at all; the one before it is kept. */
-  async writeCheckpoint(checkpoint: Checkpoint): Promise<CheckpointInfo> {
-    return writeCheckpoint(this.checkpointPath, checkpoint);
+  /** As {@link writeCheckpoint} does, in the run's folder. */
+  writeCheckpoint(checkpoint: Checkpoint, isKept?: WriteOptions["isKept"]): Promise<WrittenCheckpoint> {
+    return writeCheckpoint(this.checkpointPath, checkpoint, isKept && { isKept });
   }
 
   async writeSummary(summary: object): Promise<void> {
@@ -130,6 +136,11 @@ export async function readRunFolder(path: string): Promise<RunRecord> {
   const summary = await readJson(join(folder, SUMMARY));
   const record = { path: folder, checkpointPath: join(folder, CHECKPOINT), about };
   return summary === undefined ? record : { ...record, summary };
+}
+
+/** Where a run's events are. */
+export function eventsPath(path: string): string {
+  return join(resolve(path), EVENTS);
 }
 
 /** The training loss of every step that the run did, NaN for those that were lost in a crash. */

@@ -13,6 +13,7 @@ import type { BlueprintRegistry, Host } from "../nn/index.js";
 import type { TeacherOptions } from "./distillation.js";
 import type { HyperParameters } from "./hyper.js";
 import type { Optimizer } from "./optimizers.js";
+import type { CheckpointReader } from "./rollback.js";
 import type { ScheduleId } from "./schedules.js";
 import type { TopologyTracer } from "./tracer.js";
 import type { TrainerCheckpoint } from "./trainer-checkpoint.js";
@@ -57,8 +58,8 @@ export interface TrainerOptions {
   readonly onEpoch?: ((report: EpochReport) => void | Promise<void>) | undefined;
   /** Called at the first step boundary of each epoch, and at the boundary where training ends. */
   readonly onCheckpoint?: (checkpoint: TrainerCheckpoint) => Promise<void>;
-  /** What a rollback to the checkpoint returns to: the last one that verifies. */
-  readonly readCheckpoint?: () => Promise<TrainerCheckpoint | undefined>;
+  /** What a rollback to the checkpoint returns to. Default: there is none. */
+  readonly readCheckpoint?: CheckpointReader | undefined;
   /** Goes on from here instead of starting anew. */
   readonly resume?: TrainerCheckpoint | undefined;
 }

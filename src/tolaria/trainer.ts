@@ -3,20 +3,30 @@
  * takes effect; then one compiled step runs. What it computes depends on the seed, the data and the journal alone,
  * never on how long anything took.
  */
-import type { EvaluationSource } from "../contracts/index.js";
-import { blendControls, type EvaluationResult } from "../kasmina/index.js";
+import type { EvaluationSource, Tensors } from "../contracts/index.js";
+import { type BlendWeights, blendControls, type EvaluationResult } from "../kasmina/index.js";
 import { initHost } from "../nn/index.js";
-import { carryOut } from "./changes.js";
+import { type ChangeTarget, carryOut } from "./changes.js";
 import { distillationControls, registerTeacher, releaseTeacher } from "./distillation.js";
 import { GrowingNetwork } from "./growing-network.js";
 import { HyperControls } from "./hyper.js";
-import { type LossProblem, LossWatch } from "./loss-watch.js";
-import { evaluationMeasurement, lossOf, stepMeasurement, systemState } from "./measured.js";
+import { LossWatch } from "./loss-watch.js";
+import { evaluationMeasurement, stepMeasurement, systemState } from "./measured.js";
 import type { ModelState } from "./model-state.js";
+import type { TopologyPrograms } from "./programs.js";
 import { Progress } from "./progress.js";
 import { Rollback } from "./rollback.js";
 import type { TrainerCheckpoint } from "./trainer-checkpoint.js";
 import type { StepReport, TrainerOptions, TrainingEnd, TrainingResult } from "./trainer-options.js";
+import { cullBroken, isolationTrouble, lossTrouble, type Trouble } from "./trouble.js";
+
+/** What one step is fed. */
+interface Feed {
+  readonly batch: Tensors;
+  readonly controls: Tensors;
+  /** Per seed, for telemetry. */
+  readonly weights: ReadonlyMap<string, BlendWeights>;
+}
 
 /** Milliseconds of uninterrupted steps after which waiting messages and timers get their turn. */
 const YIELD_EVERY_MS = 25;
@@ -30,7 +40,9 @@ export class Trainer {
   readonly #rollback: Rollback;
   readonly #lossWatch = new LossWatch();
   #halted = false;
-  #frozen = false;
+  /** Whether the state before the next step was found good and is to be kept. The initial state is. */
+  #keepDue = true;
+  #lastLoss = Number.NaN;
   #lastYieldMs = 0;
 
   constructor(options: TrainerOptions) {
@@ -45,7 +57,7 @@ export class Trainer {
       hyper: this.#hyper,
       kasmina,
       clock,
-      ...(readCheckpoint && { readCheckpoint }),
+      readCheckpoint,
     });
     if (teacher) registerTeacher(teacher, host, kasmina, this.model);
     if (options.resume) this.#resume(options.resume);
@@ -88,11 +100,13 @@ export class Trainer {
     return {
       ...this.#progress.snapshot(),
       epoch: this.#progress.now.epoch,
+      atEpochStart: this.#progress.atEpochStart,
       tensors: await this.model.snapshot(),
       hyper: this.#hyper.snapshot(),
       watchedLosses: this.#lossWatch.losses,
       taught: this.#options.kasmina.teacher !== undefined,
-      good: this.#rollback.good,
+      ...this.#rollback.snapshot(),
+      keepDue: this.#keepDue,
       kasmina: this.#options.kasmina.snapshot(),
     };
   }
@@ -112,8 +126,8 @@ export class Trainer {
     this.#progress.restore(checkpoint);
     this.#lossWatch.restart(checkpoint.watchedLosses);
     if (!checkpoint.taught) releaseTeacher(kasmina, this.model);
-    this.#rollback.resume(checkpoint.good);
-    this.#frozen = kasmina.emergency === "FREEZE_SEEDS";
+    this.#rollback.resume(checkpoint);
+    this.#keepDue = checkpoint.keepDue;
   }
 
   get #end(): TrainingEnd | undefined {
@@ -122,24 +136,16 @@ export class Trainer {
     return signal?.aborted || this.#progress.step === untilStep ? "aborted" : undefined;
   }
 
+  /** A rollback ends what takes effect in one go: what was ordered after it holds for the state that it brings. */
   async #boundary(): Promise<void> {
     const { kasmina, commands, signal } = this.#options;
     const { step } = this.#progress;
     kasmina.receive(commands, this.#progress.now);
     this.#network.prepareAhead();
-    for (const change of await kasmina.takeEffect(step, signal)) {
-      await carryOut(
-        {
-          model: this.model,
-          hyper: this.#hyper,
-          rollBack: async (source, reason) => void (await this.#rollback.restore(source, reason, step)),
-          emergency: (level) => {
-            this.#halted ||= level === "HALT";
-            this.#frozen = level === "FREEZE_SEEDS";
-          },
-        },
-        change,
-      );
+    for (;;) {
+      const changes = await kasmina.takeEffect(step, signal);
+      for (const change of changes) await carryOut(this.#changing, change);
+      if (changes.length === 0) break;
     }
     // What a stop kept from happening happens when the run is resumed, at this same boundary.
     if (signal?.aborted) return;
@@ -147,41 +153,97 @@ export class Trainer {
     kasmina.finishEmbargoes(step, { residue: (seedId) => this.#network.residueOf(seedId) });
   }
 
-  async #trainStep(): Promise<void> {
-    const { kasmina, train, onLoss, onStep, reportEverySteps = 1 } = this.#options;
-    const { step, now } = this.#progress;
-    const programs = await this.#network.install(step);
-    const { train: program, topology } = programs;
-    const { inputs, labels } = train.at(step);
-    const batch = { x: inputs, y: labels };
-    const blend = blendControls(topology, kasmina.seeds(), step);
-    const groups = ["host", ...topology.sites.map(({ seedId }) => seedId)];
-    const controls = {
-      ...blend.tensors,
-      ...distillationControls(topology, this.#options.teacher),
-      ...this.#hyper.at(step, groups, this.#frozen),
+  get #changing(): ChangeTarget {
+    return {
+      model: this.model,
+      hyper: this.#hyper,
+      rollBack: async (source, reason) => {
+        if (await this.#rollback.restore(source, reason, this.#progress.step)) this.#afterRollback();
+      },
+      emergency: (level) => {
+        this.#halted ||= level === "HALT";
+      },
     };
-    const { state } = this.model;
-    this.#progress.flops += await this.#network.guard.look(programs, state, batch, controls, now);
-    const outputs = await program.run(state, batch, controls);
-    this.#progress.flops += program.traced.flops;
-    const loss = lossOf(outputs);
-    kasmina.recordStep(stepMeasurement(topology, outputs, blend.weights));
-    kasmina.flushTelemetry(now);
-    onLoss?.(step, loss);
-    const problem = this.#lossWatch.see(loss);
-    if (problem) await this.#recover(problem, loss);
-    else this.#progress.addLoss(loss);
-    this.#progress.step++;
-    if (onStep && this.#progress.step % reportEverySteps === 0) onStep(this.#stepReport(loss));
   }
 
-  /** Training went wrong: back to the last good state. The step is lost, the next one sees new data. */
-  async #recover(problem: LossProblem, loss: number): Promise<void> {
-    const reason =
-      problem === "loss_spike" ? `the loss rose to ${loss.toPrecision(4)} and stayed` : `the loss is ${loss}`;
-    await this.#rollback.recover(reason, this.#progress.step);
+  async #trainStep(): Promise<void> {
+    const { onStep, reportEverySteps = 1 } = this.#options;
+    const programs = await this.#network.install(this.#progress.step);
+    const feed = this.#feed(programs);
+    const trouble = (await this.#look(programs, feed)) ?? (await this.#runStep(programs, feed));
+    if (trouble) await this.#recover(trouble);
+    this.#progress.step++;
+    if (onStep && this.#progress.step % reportEverySteps === 0) onStep(this.#stepReport());
+  }
+
+  /** What the next step is fed. */
+  #feed({ topology }: TopologyPrograms): Feed {
+    const { kasmina, train, teacher } = this.#options;
+    const { step } = this.#progress;
+    const { inputs, labels } = train.at(step);
+    const { tensors, weights } = blendControls(topology, kasmina.seeds(), step);
+    const groups = ["host", ...topology.sites.map(({ seedId }) => seedId)];
+    const frozen = kasmina.emergency === "FREEZE_SEEDS";
+    const controls = {
+      ...tensors,
+      ...distillationControls(topology, teacher),
+      ...this.#hyper.at(step, groups, frozen),
+    };
+    return { batch: { x: inputs, y: labels }, controls, weights };
+  }
+
+  /** Looks at isolation where it is due. A state that was found good is kept where nothing leaks into it either. */
+  async #look(programs: TopologyPrograms, { batch, controls }: Feed): Promise<Trouble | undefined> {
+    const { now } = this.#progress;
+    const kept = this.#keepDue;
+    this.#keepDue = false;
+    const { guard, model } = this.#network;
+    const look = await guard.look(programs, model.state, batch, controls, { now, kept });
+    this.#progress.flops += look.flops;
+    if (look.opened.length > 0) return isolationTrouble(look.opened);
+    if (kept && look.violators.length === 0) await this.#rollback.keep(now.step);
+    return undefined;
+  }
+
+  async #runStep(
+    { train: program, topology }: TopologyPrograms,
+    { batch, controls, weights }: Feed,
+  ): Promise<Trouble | undefined> {
+    const { kasmina, onLoss } = this.#options;
+    const { now } = this.#progress;
+    const outputs = await program.run(this.model.state, batch, controls);
+    this.#progress.flops += program.traced.flops;
+    const measured = stepMeasurement(topology, outputs, weights);
+    const { loss } = measured;
+    this.#lastLoss = loss;
+    kasmina.recordStep(measured);
+    kasmina.flushTelemetry(now);
+    onLoss?.(now.step, loss);
+    const problem = this.#lossWatch.see(loss);
+    if (problem) return lossTrouble(problem, loss, batch);
+    this.#progress.addLoss(loss);
+    cullBroken(kasmina, measured, now.step + 1);
+    return undefined;
+  }
+
+  /** Training went wrong: back to a good state. The step is lost, the next one sees new data. */
+  async #recover(trouble: Trouble): Promise<void> {
+    const { kasmina } = this.#options;
+    const { now } = this.#progress;
+    try {
+      await this.#rollback.recover(trouble, now.step);
+      this.#afterRollback();
+    } catch (error) {
+      kasmina.flushTelemetry(now);
+      throw error;
+    }
+  }
+
+  /** What was seen of the state that is gone says nothing about the one returned to. */
+  #afterRollback(): void {
     this.#lossWatch.restart();
+    this.#network.prepareAnew();
+    this.#keepDue = false;
   }
 
   async #observe(): Promise<void> {
@@ -194,17 +256,17 @@ export class Trainer {
     const observed = { trainingRunId, epochs, kasmina, network: this.#network, progress: this.#progress };
     onState?.(systemState({ ...observed, heldOut }));
     this.#progress.endObservation();
-    if (Number.isFinite(heldOut.loss.value)) await this.#rollback.keep(step);
+    this.#keepDue = Number.isFinite(heldOut.loss.value);
     if (!epochEnds) return;
     const trainLoss = this.#progress.endEpoch();
     await onEpoch?.({ epoch: step / train.stepsPerEpoch, trainLoss, heldOut });
   }
 
-  #stepReport(loss: number): StepReport {
+  #stepReport(): StepReport {
     const { step } = this.#progress;
     const epoch = Math.ceil(step / this.#options.train.stepsPerEpoch);
     const { seeds } = this.#options.kasmina.describe(step);
-    return { step, stepsTotal: this.#stepsTotal, epoch, loss, seeds };
+    return { step, stepsTotal: this.#stepsTotal, epoch, loss: this.#lastLoss, seeds };
   }
 
   #result(end: TrainingEnd): TrainingResult {

@@ -29,3 +29,21 @@ export class CommandQueue implements CommandSource {
     return drained;
   }
 }
+
+/** Drains several sources, one after the other. */
+export function joined(sources: readonly CommandSource[]): CommandSource {
+  return { drain: () => sources.flatMap((source) => source.drain()) };
+}
+
+/** The source; `onOutcome` hears the answer to each of its commands. */
+export function counted(source: CommandSource, onOutcome: (outcome: CommandOutcome) => void): CommandSource {
+  const hearing = (delivery: CommandDelivery): CommandDelivery => ({
+    envelope: delivery.envelope,
+    busEntry: delivery.busEntry,
+    acknowledge: (outcome) => {
+      onOutcome(outcome);
+      delivery.acknowledge(outcome);
+    },
+  });
+  return { drain: () => source.drain().map(hearing) };
+}

@@ -4,14 +4,17 @@
  */
 import { type Clock, systemClock } from "../base/index.js";
 import {
+  type BatchSource,
+  type CommandOutcome,
   CommandSigner,
+  type CommandSource,
   type Dataset,
   KeyRing,
   type SystemState,
   type TelemetryEvent,
   type TelemetryPacket,
 } from "../contracts/index.js";
-import { OrderedBatches, ShuffledBatches } from "../data/index.js";
+import { type BatchOptions, OrderedBatches, ShuffledBatches } from "../data/index.js";
 import type { Backend } from "../engine/index.js";
 import {
   type CommandJournal,
@@ -24,6 +27,7 @@ import {
 import { type BlueprintRegistry, builtinBlueprints, type Host, slotsOf } from "../nn/index.js";
 import { type Decision, PlateauPolicy, type Policy, Tamiyo } from "../tamiyo/index.js";
 import {
+  type CheckpointReader,
   type EpochReport,
   type HyperParameters,
   OPTIMIZERS,
@@ -37,7 +41,7 @@ import {
   type TrainingEnd,
 } from "../tolaria/index.js";
 import { BuiltKernels, type BuiltKernelsOptions } from "./built-kernels.js";
-import { CommandQueue } from "./command-queue.js";
+import { CommandQueue, counted, joined } from "./command-queue.js";
 import type { RunControl } from "./control-server.js";
 import type { RunKernels } from "./kernel-service.js";
 import { Turns, takingTurns } from "./turns.js";
@@ -74,6 +78,10 @@ export interface GrowOptions {
   readonly policy?: Policy | null;
   readonly blueprints?: BlueprintRegistry;
   readonly config?: KasminaConfig;
+  /** Training batches. Default: {@link ShuffledBatches}. */
+  readonly batches?: (dataset: Dataset, options: BatchOptions) => BatchSource;
+  /** Commands beside those of the policy and of `onControl`. Default: none. */
+  readonly commands?: CommandSource;
   /** Where kernels come from. Default: built in this thread, without a catalog. */
   readonly kernels?: RunKernels;
   readonly clock?: Clock;
@@ -98,6 +106,8 @@ export interface GrowOptions {
   readonly onEvent?: (event: TelemetryEvent, packet: TelemetryPacket) => void;
   /** At the end of each epoch, and where the run ends early. */
   readonly onCheckpoint?: (checkpoint: GrowCheckpoint) => Promise<void>;
+  /** What a rollback to the checkpoint returns to. Default: nothing. */
+  readonly readCheckpoint?: CheckpointReader;
   /** Goes on from a checkpoint of the same run, which then ends as if it had never stopped. */
   readonly resume?: GrowCheckpoint;
   readonly onPacket?: (packet: TelemetryPacket) => void;
@@ -220,10 +230,11 @@ async function assemble(
   const turns = new Turns();
   const keys = options.keys ?? ownKeys();
   const counts = { ...(options.resume?.commands ?? { accepted: 0, rejected: 0 }) };
-  const commands = new CommandQueue(({ status }) => {
+  const count = ({ status }: CommandOutcome): void => {
     if (status === "applied") counts.accepted++;
     else counts.rejected++;
-  });
+  };
+  const commands = new CommandQueue(count);
   const kernels = kernelsFor(options, { blueprints, backend, turns, batch, seed });
   const kasmina = new Kasmina({
     trainingRunId: runId,
@@ -247,7 +258,7 @@ async function assemble(
   });
   const gains: AssembledRun["gains"] = new Map();
   if (options.resume) restorePolicy(options.resume, tamiyo, gains);
-  const train = new ShuffledBatches(dataset, { batch, seed });
+  const train = options.batches?.(dataset, { batch, seed }) ?? new ShuffledBatches(dataset, { batch, seed });
   const optimizer = OPTIMIZERS[options.optimizer ?? "adam"];
   const { lr: learningRate, ...defaults } = optimizer.defaults;
   const trainer = new Trainer({
@@ -256,7 +267,7 @@ async function assemble(
     blueprints,
     backend: takingTurns(backend, turns),
     kasmina,
-    commands,
+    commands: options.commands ? joined([commands, counted(options.commands, count)]) : commands,
     train,
     heldOut: new OrderedBatches(dataset.heldOut, dataset.inputShape, EVALUATION_BATCH),
     epochs: options.epochs,
@@ -276,6 +287,7 @@ async function assemble(
     candidates: policy?.candidates ?? [],
     ...(options.hostGradient && { hostGradient: options.hostGradient }),
     onCheckpoint,
+    readCheckpoint: options.readCheckpoint,
     resume: options.resume,
     teacher: options.teacher,
     signal: options.signal,

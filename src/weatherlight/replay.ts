@@ -14,6 +14,7 @@ import { readCheckpoint } from "../tolaria/checkpoint.node.js";
 import { readLosses, readRunFolder } from "../tolaria/run-folder.node.js";
 import { type GrowCheckpoint, grow } from "./grow.js";
 import { parseGrowthConfig } from "./growth-config.js";
+import { ReplayedCheckpoints } from "./replayed-checkpoints.js";
 import { JOURNAL_FILE } from "./run-access.js";
 import { openRunKernels } from "./run-kernels.js";
 import { fromSaved } from "./saved-checkpoint.js";
@@ -52,6 +53,7 @@ export async function replayRun(path: string, options: ReplayOptions = {}): Prom
   const threads = options.threads ?? config.threads;
   const { backend } = await openBackend(config.engine, threads === undefined ? {} : { threads });
   const kernels = await openRunKernels(config, asked.data.run_id, folder);
+  const checkpoints = await ReplayedCheckpoints.of(folder);
   const cut = wasCutShort(end);
   const stop = new AbortController();
   let firstDifference: number | null = null;
@@ -72,6 +74,8 @@ export async function replayRun(path: string, options: ReplayOptions = {}): Prom
       replay: true,
       signal: options.signal ? AbortSignal.any([stop.signal, options.signal]) : stop.signal,
       untilStep: end.step,
+      onCheckpoint: async (checkpoint) => checkpoints.add(checkpoint),
+      readCheckpoint: async (step) => checkpoints.readBefore(step),
       onLoss: (step, loss) => {
         if (!Object.is(Math.fround(loss), recorded[step])) firstDifference ??= step;
         if (cut && step + 1 === end.step) stop.abort();

@@ -29,9 +29,10 @@ test("a long journal keeps what the last two checkpoints lack, and its history e
     });
   }
   access.journal.commit();
-  access.checkpointed(500, 300_000);
+  const after = { nonceTtlMs: 300_000, previousKept: true };
+  access.checkpointed(500, after);
   expect(access.journal.records).toHaveLength(1_200);
-  access.checkpointed(1_000, 300_000);
+  access.checkpointed(1_000, after);
   expect(access.journal.records.map(({ sequence }) => sequence)[0]).toBe(501);
   access.journal.close();
   const reopened = openJournal(join(folder, "commands.journal"));

@@ -47,9 +47,13 @@ export class RunAccess {
    * the journal into its history.
    *
    * @param sequence the last command in the checkpoint
+   * @param after `previousKept`: whether the checkpoint before is still there, or an older one than that
    */
-  checkpointed(sequence: number, nonceTtlMs: number): void {
-    if (this.journal.records.length > COMPACT_OVER)
+  checkpointed(
+    sequence: number,
+    { nonceTtlMs, previousKept }: { readonly nonceTtlMs: number; readonly previousKept: boolean },
+  ): void {
+    if (previousKept && this.journal.records.length > COMPACT_OVER)
       this.journal.compact(this.#previousSequence + 1, systemClock.nowMs() - nonceTtlMs);
     this.#previousSequence = sequence;
   }

@@ -1,16 +1,20 @@
 /** A run's checkpoint as it is saved: tensors by path, and everything else as one JSON text. */
+import { z } from "zod";
 import { fromJsonText, KasminaError, toJsonText } from "../base/index.js";
 import type { Tensors } from "../contracts/index.js";
 import type { Checkpoint, JsonObject } from "../tolaria/checkpoint.node.js";
 import type { GrowCheckpoint, GrownSeed } from "./grow.js";
 import type { SeedReport } from "./growth-lines.js";
 import type { NetworkMeta } from "./inspect-run.js";
+import type { OpenRun } from "./open-run.js";
 
 /** Tensors of the state that a rollback would return to stand under this root. */
 const GOOD_ROOT = "good/";
 
-/** What the checkpoint is of. */
-export interface SavedRun {
+const networkStep = z.object({ network: z.object({ step: z.number() }) });
+
+/** What the checkpoint is of, as it says itself. */
+interface SavedRun {
   readonly runId: string;
   readonly config: JsonObject;
   readonly host: NetworkMeta["host"];
@@ -37,6 +41,7 @@ export function toSaved(run: SavedRun, checkpoint: GrowCheckpoint): Checkpoint {
       run_id: run.runId,
       config: run.config,
       network: jsonOf(network),
+      epoch_start: checkpoint.atEpochStart,
       state: toJsonText(remainder),
     },
   };
@@ -53,6 +58,36 @@ export function fromSaved({ tensors, meta }: Checkpoint): GrowCheckpoint {
     kept.map(([path, tensor]) => [path.slice(GOOD_ROOT.length), tensor]),
   );
   return { ...rest, tensors: Object.fromEntries(own), good: good && { ...good, tensors: goodTensors } };
+}
+
+/** Whether it was taken at the first boundary of an epoch. */
+export function isOfEpochStart({ meta }: Pick<Checkpoint, "meta">): boolean {
+  return meta.epoch_start === true;
+}
+
+/** Steps done when it was taken. */
+export function stepOf({ meta }: Pick<Checkpoint, "meta">): number | undefined {
+  const parsed = networkStep.safeParse(meta);
+  return parsed.data?.network.step;
+}
+
+export function savedRun({ runId, config, host }: Pick<OpenRun, "runId" | "config" | "host">): SavedRun {
+  const blocks = host.blocks.map(({ name, outputShape, slot = false }) => ({
+    name,
+    output_shape: [...outputShape],
+    slot,
+  }));
+  return {
+    runId,
+    config: jsonOf(config),
+    host: {
+      id: host.id,
+      input_shape: [...host.inputShape],
+      input_dtype: host.inputDType,
+      classes: host.classes,
+      blocks,
+    },
+  };
 }
 
 function underRoot(tensors: Tensors): Tensors {

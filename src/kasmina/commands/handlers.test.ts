@@ -421,9 +421,9 @@ describe("rollback", () => {
     await run.runTo(run.step + 3);
     expect(run.order({ kind: "ROLLBACK", source: "memory", reason: "spike" }).status).toBe("applied");
     expect(await run.runTo(run.step)).toEqual([{ kind: "rollback", source: "memory", reason: "spike" }]);
-    run.kasmina.rollBack(good, 0);
+    run.kasmina.rollBack(good, run.step, run.step);
     expect(seedOf(run).stage).toBe("TRAINING");
-    run.kasmina.rollBack(good, 0);
+    run.kasmina.rollBack(good, run.step, run.step);
     expect(run.kasmina.snapshot()).toEqual({
       ...good,
       journalSequence: run.kasmina.snapshot().journalSequence,

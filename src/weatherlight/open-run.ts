@@ -1,0 +1,195 @@
+/** What a run's configuration comes to: data, host, engine, policy, folder and access, opened in order and closed again. */
+import { KasminaError } from "../base/index.js";
+import type { BatchSource, CommandSource, Dataset } from "../contracts/index.js";
+import { type BatchOptions, openDataset } from "../data/index.js";
+import { type Backend, openBackend } from "../engine/index.js";
+import { checkTeacher, type KasminaConfig, parseConfig } from "../kasmina/index.js";
+import { type BlueprintRegistry, builtinBlueprints, createHost, type Host } from "../nn/index.js";
+import type { Policy } from "../tamiyo/index.js";
+import type { TeacherOptions } from "../tolaria/index.js";
+import { RunFolder } from "../tolaria/run-folder.node.js";
+import { WorkerTracer } from "../tolaria/worker-tracer.node.js";
+import { readGrownNetwork } from "./export-run.js";
+import type { GrowCheckpoint } from "./grow.js";
+import { type GrowthConfig, parseGrowthConfig } from "./growth-config.js";
+import type { GrowthCallbacks, GrowthLine } from "./growth-lines.js";
+import type { RunKernels } from "./kernel-service.js";
+import { isResume, readStoppedRun } from "./resume.js";
+import { RunAccess } from "./run-access.js";
+import { openRunKernels } from "./run-kernels.js";
+import { policyFor } from "./run-policy.js";
+import type { Telling } from "./run-telling.js";
+import { jsonOf } from "./saved-checkpoint.js";
+
+/** Parts of a run that its caller brings, where others than the configuration's are wanted. */
+export interface RunParts {
+  readonly policy?: Policy;
+  /** Topologies with other blueprints than the built-in ones are traced on the training thread. */
+  readonly blueprints?: BlueprintRegistry;
+  readonly kasmina?: KasminaConfig;
+  /** Opens the kernels of the run, which closes them. */
+  readonly openKernels?: (trainingRunId: string) => Promise<OpenKernels>;
+  /** Training batches over the run's data. */
+  readonly batches?: (dataset: Dataset, options: BatchOptions) => BatchSource;
+  /** Commands beside those of the policy and of the local socket. */
+  readonly commands?: CommandSource;
+}
+
+export interface OpenKernels extends RunKernels {
+  close(): Promise<void>;
+}
+
+export interface OpenRun extends Telling {
+  readonly runId: string;
+  readonly config: GrowthConfig;
+  readonly parts: RunParts;
+  readonly kasmina: KasminaConfig;
+  readonly dataset: Dataset;
+  readonly host: Host;
+  readonly blueprints: BlueprintRegistry;
+  readonly backend: Backend;
+  readonly tracer: WorkerTracer | undefined;
+  readonly policy: Policy | null;
+  readonly teacher: TeacherOptions | undefined;
+  readonly kernels: OpenKernels | undefined;
+  /** Undefined where the run keeps no files; then nobody reaches it from outside either. */
+  readonly folder: RunFolder | undefined;
+  readonly access: RunAccess | undefined;
+  /** Where a stopped run goes on. */
+  readonly resume: GrowCheckpoint | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** What is asked for, found to be possible; nothing is written yet. */
+type AskedRun = Pick<
+  OpenRun,
+  "runId" | "config" | "parts" | "kasmina" | "dataset" | "host" | "blueprints" | "policy" | "teacher"
+>;
+
+/**
+ * Opens everything that a run needs, hands it to `work`, and closes it.
+ * @throws as {@link GrowthRunner} says
+ */
+export async function withOpenRun<T>(
+  options: unknown,
+  callbacks: GrowthCallbacks,
+  parts: RunParts,
+  work: (run: OpenRun) => Promise<T>,
+): Promise<T> {
+  const stopped = isResume(options) ? await readStoppedRun(options) : undefined;
+  const asked = await readAsked(stopped?.config ?? parseGrowthConfig(options), parts);
+  const { config, runId } = asked;
+  const { backend, reason } = await openBackend(
+    config.engine,
+    config.threads === undefined ? {} : { threads: config.threads },
+  );
+  const folder = stopped
+    ? await RunFolder.reopen(stopped.path)
+    : await newFolder({ ...config, runId, engine: backend.name });
+  const telling = tellingOf(folder, callbacks);
+  const closers: (() => unknown)[] = [() => backend.dispose(), () => folder?.close()];
+  try {
+    const tracer = traceBeside(asked, backend, telling);
+    closers.push(() => tracer?.close());
+    const access =
+      folder && new RunAccess(folder.path, runId, (text) => telling.tell({ type: "notice", text }));
+    closers.push(() => access?.close());
+    telling.tell({ type: "notice", text: `engine ${reason}` });
+    if (stopped)
+      telling.tell({ type: "notice", text: `resumed ${runId} at step ${stopped.checkpoint.step}` });
+    // A run that nobody can germinate in needs no kernels.
+    const kernels = asked.policy || access ? await openKernels(asked, folder) : undefined;
+    closers.push(() => kernels?.close());
+    const opened = { backend, tracer, kernels, folder, access };
+    return await work({
+      ...asked,
+      ...telling,
+      ...opened,
+      resume: stopped?.checkpoint,
+      signal: callbacks.signal,
+    });
+  } finally {
+    for (const close of closers.reverse()) await close();
+  }
+}
+
+async function readAsked(config: GrowthConfig, parts: RunParts): Promise<AskedRun> {
+  const dataset = await openDataset(config.data);
+  const host = createHost(config.host, dataset);
+  const policy = config.growth ? (parts.policy ?? policyFor(config, host)) : null;
+  const teacher = config.teacher === undefined ? undefined : await readTeacher(config.teacher, config, host);
+  checkBatch(config, dataset);
+  return {
+    runId: config.runId ?? `run-${globalThis.crypto.randomUUID()}`,
+    config,
+    parts,
+    kasmina: parts.kasmina ?? parseConfig(),
+    dataset,
+    host,
+    blueprints: parts.blueprints ?? builtinBlueprints,
+    policy,
+    teacher,
+  };
+}
+
+function tellingOf(folder: RunFolder | undefined, { onLine }: GrowthCallbacks): Telling {
+  return {
+    tell: (line: GrowthLine) => {
+      if (line.type !== "step") folder?.append(line);
+      onLine?.(line);
+    },
+    record: (line) => folder?.append(line),
+  };
+}
+
+function openKernels(
+  { parts, config, runId }: AskedRun,
+  folder: RunFolder | undefined,
+): Promise<OpenKernels> {
+  return parts.openKernels?.(runId) ?? openRunKernels(config, runId, folder?.path);
+}
+
+/** The grown network of another run, frozen. */
+async function readTeacher(
+  path: string,
+  { distillTemperature, distillWeight }: GrowthConfig,
+  host: Host,
+): Promise<TeacherOptions> {
+  const { topology, parameters, blendWeights, metadata } = await readGrownNetwork(path);
+  const teacher = { id: metadata.training_run_id ?? path, topology };
+  checkTeacher(teacher, host);
+  const tensors = { ...parameters, ...blendWeights };
+  return { ...teacher, tensors, temperature: distillTemperature, weight: distillWeight };
+}
+
+async function newFolder(config: GrowthConfig): Promise<RunFolder | undefined> {
+  if (config.runDir === undefined) return undefined;
+  return RunFolder.create(config.runDir, { run_id: config.runId ?? "", config: jsonOf(config) });
+}
+
+/**
+ * The host's module, by its URL: a thread of its own makes the same host and traces its topologies. That thread is told
+ * of no teacher and of no blueprint but the built-in ones.
+ */
+function traceBeside(
+  { config, dataset, parts, teacher }: AskedRun,
+  backend: Backend,
+  { tell }: Telling,
+): WorkerTracer | undefined {
+  if (backend.name !== "native" || teacher || parts.blueprints) return undefined;
+  const { inputShape, inputDType, classes } = dataset;
+  const module = new URL("../nn/index.js", import.meta.url).href;
+  return new WorkerTracer({
+    host: { module, name: "createHost", args: [config.host, { inputShape, inputDType, classes }] },
+    onFallback: (problem) =>
+      tell({ type: "notice", text: `a topology was traced on the training thread: ${problem}` }),
+  });
+}
+
+function checkBatch(config: GrowthConfig, dataset: Dataset): void {
+  if (config.batch <= dataset.train.count) return;
+  throw new KasminaError(
+    "invalid_argument",
+    `batch ${config.batch} is larger than the ${dataset.train.count} training rows of ${dataset.name}`,
+  );
+}

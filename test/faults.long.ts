@@ -1,0 +1,3 @@
+import { describeFaults } from "./faults.fixture.js";
+
+describeFaults("native", [60, 95, 96, 150, 151, 152, 153, 205, 206, 220]);
