@@ -53,6 +53,8 @@ const OBSERVATIONS_PER_RUN = 60;
 /** Fewer steps between two observations would measure noise. */
 const MIN_STEPS_PER_OBSERVATION = 20;
 const REPORTS_PER_EPOCH = 20;
+/** Any time will do. */
+const KEEP_ALIVE_MS = 60_000;
 
 export interface GrowOptions {
   readonly runId: string;
@@ -168,6 +170,8 @@ export async function grow(options: GrowOptions): Promise<GrowResult> {
     checkpoint = checkpointOf(run, taken);
     await options.onCheckpoint?.(checkpoint);
   });
+  // Timers of the clock keep no process alive; a run that waits for a kernel must not end for want of anything else to do.
+  const alive = setInterval(() => undefined, KEEP_ALIVE_MS);
   try {
     const result = await run.trainer.run();
     const wallSeconds = (clock.monotonicMs() - startMs) / 1_000;
@@ -188,6 +192,7 @@ export async function grow(options: GrowOptions): Promise<GrowResult> {
       checkpoint,
     };
   } finally {
+    clearInterval(alive);
     run.kasmina.close();
     run.trainer.dispose();
   }

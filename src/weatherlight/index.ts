@@ -1,4 +1,5 @@
 export { WorkerTracer, type WorkerTracerOptions } from "../tolaria/worker-tracer.node.js";
+export { BusCommands, type BusCommandsOptions, COMMAND_TOPIC } from "./bus-commands.js";
 export { type GrownNetwork, networkToOnnx, networkToSafetensors, readGrownNetwork } from "./export-run.js";
 export { defaultPolicy, type GrownSeed, type GrowOptions, type GrowResult, grow } from "./grow.js";
 export { growInWorker } from "./grow-in-worker.js";
@@ -24,5 +25,6 @@ export {
   type RunKernels,
 } from "./kernel-service.js";
 export type { KernelThreadStart } from "./kernel-thread-protocol.js";
+export type { OpenKernels, RunParts } from "./open-run.js";
 export { runGrowth } from "./run-growth.js";
 export { ThreadKernels } from "./thread-kernels.js";

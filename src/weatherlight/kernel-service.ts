@@ -15,7 +15,7 @@ import {
   kernelMetrics,
 } from "../kasmina/index.js";
 import { type BlueprintRegistry, builtinBlueprints } from "../nn/index.js";
-import { MemoryBus } from "../oona/index.js";
+import { type Bus, MemoryBus } from "../oona/index.js";
 import type { Candidate } from "../tamiyo/index.js";
 
 /** Hears what happens to requests, with the metrics as they stand then. Must not throw. */
@@ -42,6 +42,8 @@ export interface KernelServiceOptions {
   readonly config: KasminaConfig;
   readonly blueprints?: BlueprintRegistry;
   readonly clock?: Clock;
+  /** What requests and answers travel on; closed with the service. Default: one in memory. */
+  readonly bus?: Bus;
   /** For measurements: how long the worker holds every kernel back. Default 0. */
   readonly holdMs?: number;
   /** Default: prewarms on `backend`. */
@@ -107,7 +109,7 @@ export class KernelService implements RunKernels {
     const catalog = await Catalog.open(options.catalogDir ?? (await this.#temporaryFolder()));
     const prewarm = options.prewarmer ?? enginePrewarmer(options.backend, { batch: options.batch, clock });
     const builder = new KernelBuilder({ catalog, blueprints, prewarm, creator: "kasmina" });
-    const bus = new MemoryBus({ clock });
+    const bus = options.bus ?? new MemoryBus({ clock });
     this.#closers.push(() => bus.close());
     const worker = await KernelWorker.open({ messages: bus, builder, clock, holdMs: options.holdMs ?? 0 });
     this.#closers.push(() => worker.close());

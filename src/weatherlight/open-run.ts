@@ -27,6 +27,8 @@ export interface RunParts {
   /** Topologies with other blueprints than the built-in ones are traced on the training thread. */
   readonly blueprints?: BlueprintRegistry;
   readonly kasmina?: KasminaConfig;
+  /** What stands between the run and its engine. */
+  readonly backend?: (backend: Backend) => Backend;
   /** Opens the kernels of the run, which closes them. */
   readonly openKernels?: (trainingRunId: string) => Promise<OpenKernels>;
   /** Training batches over the run's data. */
@@ -79,10 +81,11 @@ export async function withOpenRun<T>(
   const stopped = isResume(options) ? await readStoppedRun(options) : undefined;
   const asked = await readAsked(stopped?.config ?? parseGrowthConfig(options), parts);
   const { config, runId } = asked;
-  const { backend, reason } = await openBackend(
+  const engine = await openBackend(
     config.engine,
     config.threads === undefined ? {} : { threads: config.threads },
   );
+  const backend = parts.backend?.(engine.backend) ?? engine.backend;
   const folder = stopped
     ? await RunFolder.reopen(stopped.path)
     : await newFolder({ ...config, runId, engine: backend.name });
@@ -94,7 +97,7 @@ export async function withOpenRun<T>(
     const access =
       folder && new RunAccess(folder.path, runId, (text) => telling.tell({ type: "notice", text }));
     closers.push(() => access?.close());
-    telling.tell({ type: "notice", text: `engine ${reason}` });
+    telling.tell({ type: "notice", text: `engine ${engine.reason}` });
     if (stopped)
       telling.tell({ type: "notice", text: `resumed ${runId} at step ${stopped.checkpoint.step}` });
     // A run that nobody can germinate in needs no kernels.

@@ -1,0 +1,41 @@
+/** What the process of a soak tells the one that watches it, one JSON object a line; the run's own lines come beside. */
+import type { OutcomeStatus } from "kasmina/contracts";
+import type { GrowthLine } from "kasmina/weatherlight";
+import type { CommandKind } from "./orders.js";
+
+export type SoakLine =
+  | { readonly type: "sent"; readonly id: string; readonly kind: CommandKind }
+  | {
+      readonly type: "answered";
+      readonly id: string;
+      readonly kind: CommandKind;
+      readonly status: OutcomeStatus;
+      readonly reason: string;
+    }
+  | {
+      readonly type: "fault";
+      readonly kind: "nan_batch" | "nan_memory" | "kernel_fails" | "kernel_late";
+      readonly step: number;
+    }
+  | {
+      readonly type: "held";
+      readonly epoch: number;
+      readonly rss_bytes: number;
+      readonly heap_bytes: number;
+      readonly programs: number;
+      readonly compiled: number;
+      readonly state_paths: number;
+      readonly optimizer_entries: number;
+      readonly redelivered: number;
+    };
+
+export type AnyLine = SoakLine | GrowthLine;
+
+/** What a soaking process is started with. */
+export interface SoakStart {
+  readonly runDir: string;
+  readonly epochs: number;
+  readonly seed: number;
+  readonly engine: "native" | "wasm";
+  readonly resume: boolean;
+}

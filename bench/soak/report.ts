@@ -1,0 +1,81 @@
+/** The summary of a soak, as figures and as text. */
+import { stepsPerEpoch } from "./measures.js";
+import type { Tally } from "./tally.js";
+
+/** Memory is told at this epoch and at every tenth. */
+const FIRST_TOLD = 5;
+const MIB = 1024 * 1024;
+
+export interface SoakOptions {
+  readonly epochs: number;
+  readonly seed: number;
+  readonly engine: "native" | "wasm";
+}
+
+export function figuresOf(tally: Tally, options: SoakOptions, wallS: number) {
+  const { epochs, seed, engine } = options;
+  const last = tally.held.get(epochs);
+  const told = [...tally.held.keys()].filter(
+    (epoch) => epoch === FIRST_TOLD || epoch % 10 === 0 || epoch === epochs,
+  );
+  const rss = told
+    .sort((a, b) => a - b)
+    .map((epoch) => [`epoch ${epoch}`, mib(tally.held.get(epoch)?.rss_bytes)]);
+  const rollbacks = Object.entries(tally.rollbacks).map(([name, { count, maxMs }]) => [
+    name,
+    `${count}, longest ${maxMs.toFixed(1)} ms`,
+  ]);
+  return {
+    epochs,
+    steps: tally.steps,
+    seed,
+    engine,
+    wall_s: Math.round(wallS),
+    accuracy: tally.summary?.accuracy ?? null,
+    steps_with_alpha_at_target: tally.atTarget,
+    faults: {
+      ...tally.faults,
+      process_kills: tally.kills,
+      checkpoints_damaged: tally.damages,
+      resumed_from_previous_checkpoint: tally.resumedFromPrevious(stepsPerEpoch),
+      damaged_checkpoints_passed_over_by_a_rollback: tally.passedOver,
+      acknowledgements_lost: last?.redelivered ?? 0,
+    },
+    killed_at_steps: tally.killedAt.join(", "),
+    resumed_at_steps: tally.resumedAt.join(", "),
+    rollbacks: Object.fromEntries(rollbacks),
+    isolation: { ...(tally.summary?.isolation ?? {}) },
+    commands: { sent: tally.sent, unanswered: tally.unanswered.length, answers: sorted(tally.answers) },
+    rss_mib: Object.fromEntries(rss),
+    rss_end_over_middle: tally.growth(epochs) ?? null,
+    held_at_the_end: {
+      programs: last?.programs ?? 0,
+      state_paths: last?.state_paths ?? 0,
+      optimizer_entries: last?.optimizer_entries ?? 0,
+      topologies_compiled_by_this_process: last?.compiled ?? 0,
+    },
+    events: sorted(tally.events),
+  };
+}
+
+export type Figures = { readonly [name: string]: unknown };
+
+/** Indented lines: `name  value`. */
+export function textOf(figures: Figures, indent = ""): string {
+  const width = Math.max(0, ...Object.keys(figures).map((name) => name.length));
+  return Object.entries(figures)
+    .map(([name, value]) =>
+      typeof value === "object" && value !== null
+        ? `${indent}${name}\n${textOf(value as Figures, `${indent}  `)}`
+        : `${indent}${name.padEnd(width)}  ${value}\n`,
+    )
+    .join("");
+}
+
+function mib(bytes: number | undefined): number {
+  return Math.round((10 * (bytes ?? 0)) / MIB) / 10;
+}
+
+function sorted(counts: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(counts).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
