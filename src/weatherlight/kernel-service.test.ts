@@ -22,7 +22,9 @@ const request: KernelRequest = {
   issuedAtMs: 0,
 };
 const signal = new AbortController().signal;
-const options = { trainingRunId: "run-1", seed: 5, backend, batch: 2, config: parseConfig() };
+/** No deadline that a busy machine could run into. */
+const config = parseConfig({ kernel: { prefetchDeadlineMs: 30_000 } });
+const options = { trainingRunId: "run-1", seed: 5, backend, batch: 2, config };
 
 describe("the kernel service of a run", () => {
   test("gives each seed weights of its own, the same in every run of the same random seed", async () => {
