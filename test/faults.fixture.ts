@@ -153,7 +153,8 @@ export function describeFaults(engine: "wasm" | "native", cuts: readonly number[
       expect(restored(whole.packets)).toHaveLength(steps.length);
       for (const untilStep of cuts) {
         const shelf = new Shelf();
-        const cut = await runScript({ ...options, ...shelf.ports, untilStep }, script);
+        const until = { step: untilStep, at: "boundary" as const };
+        const cut = await runScript({ ...options, ...shelf.ports, until }, script);
         const resume = cut.result?.checkpoint;
         if (!resume) throw cut.error;
         const rest = await runScript({ ...options, ...shelf.ports, resume }, script);

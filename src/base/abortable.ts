@@ -22,3 +22,16 @@ export function abortError(signal: AbortSignal): KasminaError {
   if (reason instanceof KasminaError) return reason;
   return new KasminaError("canceled", "the wait was given up", { cause: reason });
 }
+
+/** What the work comes to; undefined where it fails once `signal` has aborted: it was given up. */
+export async function unlessStopped<T>(
+  work: Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (signal?.aborted) return undefined;
+    throw error;
+  }
+}

@@ -1,4 +1,4 @@
-export { abortable, abortError } from "./abortable.js";
+export { abortable, abortError, unlessStopped } from "./abortable.js";
 export {
   AsyncWorker,
   type AsyncWorkerOptions,

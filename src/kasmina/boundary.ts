@@ -11,6 +11,7 @@ import { tellGate } from "./gate-runner.js";
 import { type GateResult, g0Sanity } from "./gates/index.js";
 import type { FetchResult } from "./kernel-fetches.js";
 import { dueKernel } from "./kernel-verdicts.js";
+import { canCull } from "./lifecycle.js";
 import type { RunState } from "./run-state.js";
 import { holdRamp, type MutableSeed, releaseRamp, startStage } from "./seed.js";
 
@@ -62,7 +63,11 @@ const EFFECTS: { readonly [K in Intent["kind"]]: Effect<K> } = {
     });
     return { kind: "blend", seed };
   },
-  optimizer: (_, { target, settings }) => ({ kind: "optimizer", target, settings }),
+  optimizer: (state, { target, settings }) => {
+    const seed = state.registry.find(target);
+    // It may have been culled at this very boundary.
+    return seed && !canCull(seed.stage) ? undefined : { kind: "optimizer", target, settings };
+  },
   emergency: (state, { level, reason }, { step }) => {
     for (const seed of state.registry.livingSeeds()) {
       if (level === "FREEZE_SEEDS") holdRamp(seed, step);
@@ -198,7 +203,7 @@ function remove(
   const seed = seedOf(state, change);
   moveSeed(state, seed, "CULLED", step, { cause });
   embargo(state, seed, state.closures.ofSeed(seed.id)?.untilStep ?? step, step);
-  return seed.kernel ? { kind: "remove", seedId: seed.id, seed, cause } : undefined;
+  return { kind: "remove", seedId: seed.id, seed, cause };
 }
 
 function embargo(state: RunState, seed: MutableSeed, untilStep: number, step: number): void {

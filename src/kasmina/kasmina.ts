@@ -99,6 +99,7 @@ export class Kasmina {
       sink: options.telemetry,
       clock,
       pendingEvents: config.telemetry.pendingEvents,
+      isSeed: (seedId) => this.#state.registry.isLiving(seedId),
     });
     this.#state = new RunState({ ...options, config, journal, telemetry: this.telemetry });
     this.#ledger = createLedger(config, clock, this.telemetry);

@@ -52,6 +52,11 @@ export class SeedRegistry {
     );
   }
 
+  isLiving(id: string): boolean {
+    const seed = this.#seeds.get(id);
+    return seed !== undefined && !GONE.includes(seed.stage);
+  }
+
   /** Seeds that are somewhere between germination and the end of their reset. */
   livingSeeds(): readonly MutableSeed[] {
     return this.seeds().filter((seed) => !GONE.includes(seed.stage));

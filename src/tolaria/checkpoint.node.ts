@@ -107,6 +107,12 @@ async function readSound(
   return checkpoint && isWanted(checkpoint) ? readFile(join(dir, CURRENT)) : undefined;
 }
 
+/** Whether a checkpoint was ever written to the folder, sound or not. */
+export async function hasCheckpoint(dir: string): Promise<boolean> {
+  const files = await readdir(dir).catch((): string[] => []);
+  return files.includes(CURRENT) || files.includes(PREVIOUS);
+}
+
 /**
  * Reads a checkpoint after checking its digests; nothing of it is used before.
  *

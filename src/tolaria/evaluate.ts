@@ -3,19 +3,21 @@ import type { EvaluationSource, Tensors } from "../contracts/index.js";
 import type { Program, State } from "../engine/index.js";
 import { type EvaluationResult, EvaluationSums, type Topology } from "../kasmina/index.js";
 
-/** Runs `program` over every batch and adds up; `flops` counts what it cost. */
+/** Runs `program` over every batch and adds up; `flops` counts what it cost. `pause` comes between two batches. */
 export async function evaluateRows(
   program: Program,
   topology: Topology,
   state: State,
   source: EvaluationSource,
   controls: Tensors,
+  pause: () => Promise<void> = () => Promise.resolve(),
 ): Promise<EvaluationResult & { readonly flops: number }> {
   const sums = new EvaluationSums();
   let flops = 0;
   for (const { inputs, labels, weights } of source.batches()) {
     sums.add(await program.run(state, { x: inputs, y: labels, weight: weights }, controls));
     flops += program.traced.flops;
+    await pause();
   }
   return { ...sums.result(topology), flops };
 }

@@ -122,14 +122,18 @@ export class GrowingNetwork {
     await this.#programs.anticipate(grafts, slotsOf(host).length * candidates.length);
   }
 
-  /** Evaluates the network as it stands; a seed in TRAINING is measured beside it. */
+  /**
+   * Evaluates the network as it stands; a seed in TRAINING is measured beside it. `pause` comes between two batches; where it
+   * rejects, so does this.
+   */
   async evaluate(
     source: EvaluationSource,
     step: number,
+    pause?: () => Promise<void>,
   ): Promise<EvaluationResult & { readonly flops: number }> {
     const { evaluate, topology } = await this.install(step);
     const controls = blendControls(topology, this.#kasmina.seeds(), step).tensors;
-    return evaluateRows(evaluate, topology, this.model.state, source, controls);
+    return evaluateRows(evaluate, topology, this.model.state, source, controls, pause);
   }
 
   /** Frees parameters and programs. */

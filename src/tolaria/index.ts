@@ -18,6 +18,7 @@ export type { TrainerCheckpoint } from "./trainer-checkpoint.js";
 export type {
   EpochReport,
   StepReport,
+  StopPlace,
   TrainerOptions,
   TrainingEnd,
   TrainingResult,

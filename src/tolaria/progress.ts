@@ -8,6 +8,8 @@ export interface ProgressSnapshot {
   readonly epochLosses: readonly number[];
   /** Since the last observation. */
   readonly recentLosses: readonly number[];
+  /** Whether the last step ended where the run is observed, and that has not happened yet. */
+  readonly observationDue: boolean;
 }
 
 export class Progress {
@@ -15,6 +17,7 @@ export class Progress {
   /** Steps done, over all epochs. */
   step = 0;
   flops = 0;
+  observationDue = false;
   #epochLosses: number[] = [];
   #recentLosses: number[] = [];
 
@@ -44,6 +47,7 @@ export class Progress {
   }
 
   endObservation(): void {
+    this.observationDue = false;
     this.#recentLosses = [];
   }
 
@@ -60,10 +64,12 @@ export class Progress {
       flopsTotal: this.flops,
       epochLosses: [...this.#epochLosses],
       recentLosses: [...this.#recentLosses],
+      observationDue: this.observationDue,
     };
   }
 
-  restore({ step, flopsTotal, epochLosses, recentLosses }: ProgressSnapshot): void {
+  restore({ step, flopsTotal, epochLosses, recentLosses, observationDue }: ProgressSnapshot): void {
+    this.observationDue = observationDue;
     this.step = step;
     this.flops = flopsTotal;
     this.#epochLosses = [...epochLosses];

@@ -8,7 +8,7 @@
  *     summary.json    the report; there once the run has ended
  */
 import { closeSync, constants, fsyncSync, openSync, writeSync } from "node:fs";
-import { mkdir, open, readdir, readFile, rmdir, stat, unlink } from "node:fs/promises";
+import { copyFile, link, mkdir, readdir, readFile, rmdir, stat, unlink } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { diskFiles, writeFileAtomically } from "../base/files.node.js";
 import { KasminaError, messageOf, utf8 } from "../base/index.js";
@@ -194,17 +194,22 @@ async function refuseRun(folder: string): Promise<void> {
     throw new KasminaError("invalid_argument", `run folder ${folder} already holds a run (${trace})`);
 }
 
-/** Writes run.json, if and only if there is none yet: of two runs that start at once, one gets the folder. */
+/**
+ * Writes run.json whole, if and only if there is none yet: of two runs that start at once, one gets the folder, and a
+ * crash leaves no half of it.
+ */
 async function claim(folder: string, about: JsonObject): Promise<void> {
-  const file = await open(join(folder, RUN), "wx");
+  const temporary = join(folder, `${RUN}.${globalThis.crypto.randomUUID()}.tmp`);
+  const place = join(folder, RUN);
   try {
-    await file.writeFile(`${JSON.stringify(about, null, 2)}\n`);
-    await file.sync();
-  } catch (error) {
-    await unlink(join(folder, RUN)).catch(() => undefined);
-    throw error;
+    await diskFiles.writeSynced(temporary, utf8(`${JSON.stringify(about, null, 2)}\n`));
+    await link(temporary, place).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "EEXIST") throw error;
+      // A file system without links: the copy is exclusive too, and not whole at once.
+      return copyFile(temporary, place, constants.COPYFILE_EXCL);
+    });
   } finally {
-    await file.close();
+    await unlink(temporary).catch(() => undefined);
   }
   await diskFiles.syncFolder(folder);
 }

@@ -47,8 +47,8 @@ export interface TrainerOptions {
   readonly clock: Clock;
   /** Ends the run at the next step boundary. */
   readonly signal?: AbortSignal | undefined;
-  /** Ends the run as a signal would at the boundary before this step (from 0), once what is due there has happened. */
-  readonly untilStep?: number | undefined;
+  /** Ends the run there as a signal would. */
+  readonly until?: StopPlace | undefined;
   readonly onState?: (state: SystemState) => void;
   /** Hears the loss of every step, by the step's number from 0. */
   readonly onLoss?: ((step: number, loss: number) => void) | undefined;
@@ -62,6 +62,17 @@ export interface TrainerOptions {
   readonly readCheckpoint?: CheckpointReader | undefined;
   /** Goes on from here instead of starting anew. */
   readonly resume?: TrainerCheckpoint | undefined;
+}
+
+/** Where a run was stopped, or is to be. */
+export interface StopPlace {
+  /** Steps done. */
+  readonly step: number;
+  /**
+   * `observation`: before the run was observed after its last step; `kernel`: at the boundary before the next one, waiting
+   * for a kernel that was due; `boundary`: there, once what was due had happened.
+   */
+  readonly at: "observation" | "kernel" | "boundary";
 }
 
 export interface StepReport {

@@ -3,6 +3,7 @@
  * takes effect; then one compiled step runs. What it computes depends on the seed, the data and the journal alone,
  * never on how long anything took.
  */
+import { abortable, unlessStopped } from "../base/index.js";
 import type { EvaluationSource, Tensors } from "../contracts/index.js";
 import { type BlendWeights, blendControls, type EvaluationResult } from "../kasmina/index.js";
 import { initHost } from "../nn/index.js";
@@ -17,7 +18,13 @@ import type { TopologyPrograms } from "./programs.js";
 import { Progress } from "./progress.js";
 import { Rollback } from "./rollback.js";
 import type { TrainerCheckpoint } from "./trainer-checkpoint.js";
-import type { StepReport, TrainerOptions, TrainingEnd, TrainingResult } from "./trainer-options.js";
+import type {
+  StepReport,
+  StopPlace,
+  TrainerOptions,
+  TrainingEnd,
+  TrainingResult,
+} from "./trainer-options.js";
 import { cullBroken, isolationTrouble, lossTrouble, type Trouble } from "./trouble.js";
 
 /** What one step is fed. */
@@ -75,10 +82,12 @@ export class Trainer {
 
   /** Trains until the last epoch, an abort, or an emergency halt. */
   async run(): Promise<TrainingResult> {
-    const { onCheckpoint } = this.#options;
-    await this.#network.foreseeGrafts(this.#progress.step);
-    while (this.#progress.step < this.#stepsTotal) {
+    const { onCheckpoint, signal } = this.#options;
+    await unlessStopped(abortable(this.#network.foreseeGrafts(this.#progress.step), signal), signal);
+    await this.#observe();
+    while (this.#progress.step < this.#stepsTotal && !this.#progress.observationDue) {
       await this.#boundary();
+      await this.#yieldToEvents();
       const end = this.#end;
       if (end || this.#progress.atEpochStart) await onCheckpoint?.(await this.checkpoint());
       if (end) return this.#result(end);
@@ -87,7 +96,7 @@ export class Trainer {
       await this.#yieldToEvents();
     }
     await onCheckpoint?.(await this.checkpoint());
-    return this.#result("finished");
+    return this.#result(this.#progress.observationDue ? "aborted" : "finished");
   }
 
   /** Frees parameters and programs. */
@@ -111,9 +120,12 @@ export class Trainer {
     };
   }
 
-  /** Evaluates the network as it stands on other rows; a seed in TRAINING is measured beside it. */
-  async evaluate(source: EvaluationSource): Promise<EvaluationResult> {
-    const result = await this.#network.evaluate(source, this.#progress.step);
+  /**
+   * Evaluates the network as it stands on other rows; a seed in TRAINING is measured beside it. `pause` comes between two
+   * batches; where it rejects, so does this.
+   */
+  async evaluate(source: EvaluationSource, pause?: () => Promise<void>): Promise<EvaluationResult> {
+    const result = await this.#network.evaluate(source, this.#progress.step, pause);
     this.#progress.flops += result.flops;
     return result;
   }
@@ -131,15 +143,22 @@ export class Trainer {
   }
 
   get #end(): TrainingEnd | undefined {
-    const { signal, untilStep } = this.#options;
+    const { signal, until } = this.#options;
     if (this.#halted) return "halted";
-    return signal?.aborted || this.#progress.step === untilStep ? "aborted" : undefined;
+    return signal?.aborted || this.#progress.step === until?.step ? "aborted" : undefined;
+  }
+
+  /** Ends what is under way where the run is to stop there. */
+  #signalAt(place: StopPlace["at"]): AbortSignal | undefined {
+    const { signal, until } = this.#options;
+    return until?.step === this.#progress.step && until.at === place ? AbortSignal.abort() : signal;
   }
 
   /** A rollback ends what takes effect in one go: what was ordered after it holds for the state that it brings. */
   async #boundary(): Promise<void> {
-    const { kasmina, commands, signal } = this.#options;
+    const { kasmina, commands } = this.#options;
     const { step } = this.#progress;
+    const signal = this.#signalAt("kernel");
     kasmina.receive(commands, this.#progress.now);
     this.#network.prepareAhead();
     for (;;) {
@@ -173,6 +192,8 @@ export class Trainer {
     const trouble = (await this.#look(programs, feed)) ?? (await this.#runStep(programs, feed));
     if (trouble) await this.#recover(trouble);
     this.#progress.step++;
+    this.#progress.observationDue =
+      this.#progress.atEpochStart || this.#progress.step % this.#options.observeEverySteps === 0;
     if (onStep && this.#progress.step % reportEverySteps === 0) onStep(this.#stepReport());
   }
 
@@ -246,11 +267,13 @@ export class Trainer {
     this.#keepDue = false;
   }
 
+  /** Where a stop comes in between, the observation stays due: the run that is resumed begins with it. */
   async #observe(): Promise<void> {
-    const { train, observeEverySteps, onState, onEpoch, kasmina } = this.#options;
+    if (!this.#progress.observationDue) return;
+    const { train, onState, onEpoch, kasmina } = this.#options;
     const { step, atEpochStart: epochEnds } = this.#progress;
-    if (!epochEnds && step % observeEverySteps !== 0) return;
-    const heldOut = await this.evaluate(this.#options.heldOut);
+    const heldOut = await this.#evaluateHeldOut();
+    if (!heldOut) return;
     kasmina.recordEvaluation(evaluationMeasurement(this.#network.installed?.topology, heldOut));
     const { trainingRunId, epochs } = this.#options;
     const observed = { trainingRunId, epochs, kasmina, network: this.#network, progress: this.#progress };
@@ -260,6 +283,16 @@ export class Trainer {
     if (!epochEnds) return;
     const trainLoss = this.#progress.endEpoch();
     await onEpoch?.({ epoch: step / train.stepsPerEpoch, trainLoss, heldOut });
+  }
+
+  /** Undefined where the run is stopped meanwhile. */
+  #evaluateHeldOut(): Promise<EvaluationResult | undefined> {
+    const signal = this.#signalAt("observation");
+    const evaluation = this.evaluate(this.#options.heldOut, async () => {
+      await this.#yieldToEvents();
+      signal?.throwIfAborted();
+    });
+    return unlessStopped(evaluation, signal);
   }
 
   #stepReport(): StepReport {

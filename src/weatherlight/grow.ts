@@ -34,6 +34,7 @@ import {
   type OptimizerId,
   type ScheduleId,
   type StepReport,
+  type StopPlace,
   type TeacherOptions,
   type TopologyTracer,
   Trainer,
@@ -88,8 +89,8 @@ export interface GrowOptions {
   readonly kernels?: RunKernels;
   readonly clock?: Clock;
   readonly signal?: AbortSignal;
-  /** Ends the run as the signal would at the boundary before this step (from 0), once what is due there has happened. */
-  readonly untilStep?: number | undefined;
+  /** Ends the run there as the signal would. */
+  readonly until?: StopPlace;
   /** Commands are signed and verified with these. Default: one key of the run's own, known to nobody else. */
   readonly keys?: KeyRing;
   /** Default: in memory. */
@@ -141,7 +142,7 @@ export interface GrownSeed {
 
 export interface GrowResult {
   readonly end: TrainingEnd;
-  /** On the test set. */
+  /** On the test set, as is `testLoss`; both NaN where the run was aborted. */
   readonly accuracy: number;
   readonly testLoss: number;
   readonly steps: number;
@@ -175,16 +176,14 @@ export async function grow(options: GrowOptions): Promise<GrowResult> {
   try {
     const result = await run.trainer.run();
     const wallSeconds = (clock.monotonicMs() - startMs) / 1_000;
-    const test = await run.trainer.evaluate(
-      new OrderedBatches(dataset.test, dataset.inputShape, EVALUATION_BATCH),
-    );
+    const test = result.end === "aborted" ? undefined : await evaluateTest(run.trainer, dataset);
     const after = await run.trainer.checkpoint();
     checkpoint ??= checkpointOf(run, after);
     return {
       ...result,
       flopsTotal: after.flopsTotal,
-      accuracy: test.accuracy,
-      testLoss: test.loss.value,
+      accuracy: test?.accuracy ?? Number.NaN,
+      testLoss: test?.loss.value ?? Number.NaN,
       wallSeconds,
       seeds: checkpoint.seeds,
       commands: run.counts,
@@ -196,6 +195,10 @@ export async function grow(options: GrowOptions): Promise<GrowResult> {
     run.kasmina.close();
     run.trainer.dispose();
   }
+}
+
+function evaluateTest(trainer: Trainer, { test, inputShape }: Dataset) {
+  return trainer.evaluate(new OrderedBatches(test, inputShape, EVALUATION_BATCH));
 }
 
 function checkpointOf(run: AssembledRun, checkpoint: TrainerCheckpoint): GrowCheckpoint {
@@ -296,7 +299,7 @@ async function assemble(
     resume: options.resume,
     teacher: options.teacher,
     signal: options.signal,
-    untilStep: options.untilStep,
+    until: options.until,
     onLoss: options.onLoss,
     onStep: options.onStep,
     onEpoch: options.onEpoch,

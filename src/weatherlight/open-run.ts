@@ -59,6 +59,8 @@ export interface OpenRun extends Telling {
   readonly access: RunAccess | undefined;
   /** Where a stopped run goes on. */
   readonly resume: GrowCheckpoint | undefined;
+  /** Whether it begins again: commands that came before its first checkpoint are in the journal alone. */
+  readonly replay: boolean;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -99,7 +101,7 @@ export async function withOpenRun<T>(
     closers.push(() => access?.close());
     telling.tell({ type: "notice", text: `engine ${engine.reason}` });
     if (stopped)
-      telling.tell({ type: "notice", text: `resumed ${runId} at step ${stopped.checkpoint.step}` });
+      telling.tell({ type: "notice", text: `resumed ${runId} at step ${stopped.checkpoint?.step ?? 0}` });
     // A run that nobody can germinate in needs no kernels.
     const kernels = asked.policy || access ? await openKernels(asked, folder) : undefined;
     closers.push(() => kernels?.close());
@@ -109,6 +111,7 @@ export async function withOpenRun<T>(
       ...telling,
       ...opened,
       resume: stopped?.checkpoint,
+      replay: stopped !== undefined && !stopped.checkpoint,
       signal: callbacks.signal,
     });
   } finally {

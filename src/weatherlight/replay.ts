@@ -11,6 +11,7 @@ import { MemoryJournal } from "../kasmina/index.js";
 import { openJournal } from "../kasmina/index.node.js";
 import { createHost } from "../nn/index.js";
 import { readCheckpoint } from "../tolaria/checkpoint.node.js";
+import type { StopPlace } from "../tolaria/index.js";
 import { readLosses, readRunFolder } from "../tolaria/run-folder.node.js";
 import { type GrowCheckpoint, grow } from "./grow.js";
 import { parseGrowthConfig } from "./growth-config.js";
@@ -54,8 +55,6 @@ export async function replayRun(path: string, options: ReplayOptions = {}): Prom
   const { backend } = await openBackend(config.engine, threads === undefined ? {} : { threads });
   const kernels = await openRunKernels(config, asked.data.run_id, folder);
   const checkpoints = await ReplayedCheckpoints.of(folder);
-  const cut = wasCutShort(end);
-  const stop = new AbortController();
   let firstDifference: number | null = null;
   try {
     const result = await grow({
@@ -72,13 +71,12 @@ export async function replayRun(path: string, options: ReplayOptions = {}): Prom
       journal,
       kernels,
       replay: true,
-      signal: options.signal ? AbortSignal.any([stop.signal, options.signal]) : stop.signal,
-      untilStep: end.step,
+      ...(options.signal && { signal: options.signal }),
+      until: placeOf(end),
       onCheckpoint: async (checkpoint) => checkpoints.add(checkpoint),
       readCheckpoint: async (step) => checkpoints.readBefore(step),
       onLoss: (step, loss) => {
         if (!Object.is(Math.fround(loss), recorded[step])) firstDifference ??= step;
-        if (cut && step + 1 === end.step) stop.abort();
       },
       onEpoch: ({ epoch, trainLoss }) => options.onEpoch?.(epoch, trainLoss),
     });
@@ -92,11 +90,13 @@ export async function replayRun(path: string, options: ReplayOptions = {}): Prom
   }
 }
 
-/** Whether the run was stopped while it waited for a kernel: what was due at its last boundary did not happen then. */
-function wasCutShort({ kasmina, step }: GrowCheckpoint): boolean {
-  return kasmina.plan.changes.some(
+/** Where the run was when its checkpoint was taken. */
+function placeOf({ kasmina, step, observationDue }: GrowCheckpoint): StopPlace {
+  if (observationDue) return { step, at: "observation" };
+  const waited = kasmina.plan.changes.some(
     ({ intent, effectiveStep }) => intent.kind === "attach" && effectiveStep <= step,
   );
+  return { step, at: waited ? "kernel" : "boundary" };
 }
 
 /** Every command of the run, those that a compaction moved away included, and what was found of each kernel. */

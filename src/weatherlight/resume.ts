@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import { z } from "zod";
 import { KasminaError, messageOf } from "../base/index.js";
-import { readCheckpoint } from "../tolaria/checkpoint.node.js";
+import { hasCheckpoint, readCheckpoint } from "../tolaria/checkpoint.node.js";
 import { readRunFolder } from "../tolaria/run-folder.node.js";
 import { readStatus } from "./control-client.js";
 import type { GrowCheckpoint } from "./grow.js";
@@ -21,7 +21,8 @@ export type ResumeOptions = z.infer<typeof resumeSchema>;
 export interface StoppedRun {
   readonly path: string;
   readonly config: GrowthConfig;
-  readonly checkpoint: GrowCheckpoint;
+  /** Undefined where it stopped before its first one: it begins again. */
+  readonly checkpoint: GrowCheckpoint | undefined;
 }
 
 /** Whether the options of a run ask for one to be resumed. */
@@ -65,7 +66,8 @@ async function refuseRunning(path: string): Promise<void> {
   if (running) throw new KasminaError("invalid_argument", `the run in ${path} is still running`);
 }
 
-async function lastGoodCheckpoint(checkpointPath: string): Promise<GrowCheckpoint> {
+async function lastGoodCheckpoint(checkpointPath: string): Promise<GrowCheckpoint | undefined> {
+  if (!(await hasCheckpoint(checkpointPath))) return undefined;
   try {
     return fromSaved(await readCheckpoint(checkpointPath));
   } catch (error) {

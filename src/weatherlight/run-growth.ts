@@ -53,6 +53,7 @@ function keeping(run: OpenRun): Partial<GrowOptions> {
     ...shared,
     keys: access.keys,
     journal: access.journal,
+    replay: run.replay,
     onControl: access.listen,
     onLoss: (step, loss) => folder.recordLoss(step, loss),
     onCheckpoint: async (checkpoint) => {

@@ -2,7 +2,7 @@
 import { BreakerAction, type CircuitBreakerCommand } from "../../contracts/gen/kasmina/v1/command_pb.js";
 import { type BreakerName, breakerWords } from "../../contracts/names.js";
 import type { Breaker } from "../breaker.js";
-import { type CommandContext, targetSeed } from "./context.js";
+import { type CommandContext, stageMismatch, targetSeed } from "./context.js";
 import { applied, type HandlerResult, refused } from "./outcome.js";
 
 const ACTIONS: { readonly [A in BreakerAction]: "open" | "close" | undefined } = {
@@ -18,6 +18,7 @@ export function handleCircuitBreaker(context: CommandContext, order: CircuitBrea
   if (name === "fetch") return turn(context, name, action, context.state.fetchBreaker);
   const target = targetSeed(context);
   if ("refusal" in target) return target.refusal;
+  if (target.seed.stage === "DORMANT") return stageMismatch(target.seed, "a living seed");
   return turn(context, name, action, context.state.isolationBreaker(target.seed.id), target.seed.id);
 }
 

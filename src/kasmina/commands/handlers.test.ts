@@ -261,6 +261,23 @@ describe("blend adjustments", () => {
 });
 
 describe("optimizer commands", () => {
+  test("of a seed that has no parameters of its own are refused, and leave nothing behind", async () => {
+    const run = new ControlRun();
+    await run.grow("TRAINING");
+    run.operate("CULL");
+    await run.runTo(run.step + 30);
+    expect(run.kasmina.seed("s1")?.stage).toBe("DORMANT");
+    const changes = run.changes.length;
+    for (const outcome of [
+      run.order({ kind: "OPTIMIZER", learningRate: 0.5 }, { seedId: "s1" }),
+      run.order({ kind: "CIRCUIT_BREAKER", breaker: "isolation", action: "open" }, { seedId: "s1" }),
+    ])
+      expect(outcome).toMatchObject({ status: "refused", reason: "stage_mismatch" });
+    await run.runTo(run.step + 1);
+    expect(run.changes).toHaveLength(changes);
+    expect(run.kasmina.snapshot().isolationBreakers).toEqual({});
+  });
+
   test("change what they say, for host or seed, at this boundary", async () => {
     const run = new ControlRun();
     await run.grow("TRAINING");

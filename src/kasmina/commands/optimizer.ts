@@ -1,7 +1,8 @@
 /** OPTIMIZER commands: new values for the host's parameter group or one seed's, within bounds, at this boundary. */
 import type { OptimizerCommand } from "../../contracts/gen/kasmina/v1/command_pb.js";
 import type { OptimizerSettings } from "../change-plan.js";
-import { type CommandContext, targetSeed } from "./context.js";
+import { canCull } from "../lifecycle.js";
+import { type CommandContext, stageMismatch, targetSeed } from "./context.js";
 import { applied, type HandlerResult, refused } from "./outcome.js";
 
 const HOST = "host";
@@ -17,7 +18,9 @@ export function handleOptimizer(context: CommandContext, order: OptimizerCommand
   if (target === HOST) return plan(context, HOST, settings);
   if (target === TEACHER) return refused("teacher_immutable");
   const found = targetSeed(context);
-  return "refusal" in found ? found.refusal : plan(context, target, settings);
+  if ("refusal" in found) return found.refusal;
+  if (!canCull(found.seed.stage)) return stageMismatch(found.seed, "a stage with parameters of its own");
+  return plan(context, target, settings);
 }
 
 function settingsOf({ learningRate, momentum, weightDecay }: OptimizerCommand): OptimizerSettings {

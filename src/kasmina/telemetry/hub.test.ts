@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { ManualClock } from "../../base/index.js";
 import { gravityOf, LEVELS, type TelemetryLevel, type TelemetryPacket } from "../../contracts/index.js";
 import { EventQueue } from "./event-queue.js";
-import { TelemetryHub } from "./hub.js";
+import { TelemetryHub, type TelemetryHubOptions } from "./hub.js";
 
 const packets: TelemetryPacket[] = [];
 beforeEach(() => {
@@ -14,13 +14,12 @@ function newHub(
   pendingEvents = 4,
   emit = (packet: TelemetryPacket): void => void packets.push(packet),
 ): TelemetryHub {
-  return new TelemetryHub({
-    trainingRunId: "run-1",
-    source: "kasmina",
-    sink: { emit },
-    clock: new ManualClock(),
-    pendingEvents,
-  });
+  return new TelemetryHub(options(pendingEvents, emit));
+}
+
+function options(pendingEvents: number, emit: (packet: TelemetryPacket) => void): TelemetryHubOptions {
+  const clock = new ManualClock();
+  return { trainingRunId: "run-1", source: "kasmina", sink: { emit }, clock, pendingEvents };
 }
 
 describe("packets", () => {
@@ -80,6 +79,29 @@ describe("packets", () => {
       [undefined, false],
       ["s1", true],
       [undefined, false],
+    ]);
+  });
+
+  test("of a seed that is gone or never was begin no series: what is told of it is told of the run", () => {
+    const living = new Set(["s1"]);
+    const hub = new TelemetryHub({
+      ...options(4, (packet) => void packets.push(packet)),
+      isSeed: (id) => living.has(id),
+    });
+    hub.event("s1", "seed_stage", "INFO");
+    living.delete("s1");
+    hub.event("s1", "seed_stage", "INFO");
+    hub.retire("s1");
+    hub.flush();
+    hub.event("s1", "seed_operation", "WARNING");
+    hub.event("never", "gate_failure", "CRITICAL");
+    hub.flush();
+    const told = packets.map(({ seedId, retired, events }) => [seedId, retired, events.length]);
+    expect(told).toEqual([
+      [undefined, false, 0],
+      ["s1", true, 2],
+      [undefined, false, 1],
+      [undefined, false, 1],
     ]);
   });
 

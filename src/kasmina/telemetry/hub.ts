@@ -28,6 +28,11 @@ export interface TelemetryHubOptions {
   readonly clock: Clock;
   /** Events that wait, a subject. */
   readonly pendingEvents: number;
+  /**
+   * Whether there is such a seed. What is told of any other (one that is gone, one that was refused) is told of the run, so
+   * that no series begins that nobody will end. Default: there is.
+   */
+  readonly isSeed?: (seedId: string) => boolean;
 }
 
 interface Channel {
@@ -59,14 +64,16 @@ export class TelemetryHub {
     this.#epoch = epoch;
   }
 
-  event(subject: Subject, name: EventName, level: TelemetryLevel, attributes: Attributes = {}): void {
+  event(about: Subject, name: EventName, level: TelemetryLevel, attributes: Attributes = {}): void {
+    const subject = this.#known(about);
     const event: TelemetryEvent = { name, level, atMs: this.#options.clock.nowMs(), attributes };
     if (level === "CRITICAL") this.#send(subject, "emergency", [event], [], false);
     else this.#channel(subject).events.add(event);
   }
 
   /** Sets a gauge for the next packet; the last value of a step counts. */
-  gauge(subject: Subject, name: string, value: number, labels?: Readonly<Record<string, string>>): void {
+  gauge(about: Subject, name: string, value: number, labels?: Readonly<Record<string, string>>): void {
+    const subject = this.#known(about);
     const metric = labels ? { name, value, labels } : { name, value };
     this.#channel(subject).metrics.set(keyOf(name, labels), metric);
   }
@@ -141,6 +148,13 @@ export class TelemetryHub {
     } catch {
       this.#sinkFailures++;
     }
+  }
+
+  /** A seed with something still to tell is told of to the end. */
+  #known(subject: Subject): Subject {
+    const { isSeed } = this.#options;
+    const known = subject === undefined || this.#channels.has(subject) || !isSeed || isSeed(subject);
+    return known ? subject : undefined;
   }
 
   #channel(subject: Subject): Channel {
