@@ -67,8 +67,7 @@ export class Programs {
 
   /** Says which topologies may come next; resolves when the first `wait` of them can be had without waiting. */
   async anticipate(topologies: readonly Topology[], wait = 0): Promise<void> {
-    const { tracer } = this.#options;
-    const asked = topologies.map((topology) => tracer?.anticipate?.(topology, this.#options));
+    const asked = this.#options.tracer?.anticipate?.(topologies, this.#options) ?? [];
     await Promise.all(asked.slice(0, wait));
   }
 

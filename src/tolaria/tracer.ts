@@ -35,9 +35,10 @@ export interface TracingOptions {
 export interface TopologyTracer {
   trace(topology: Topology, options: TracingOptions): Promise<TracedTopology>;
   /**
-   * Says that a topology may be asked for soon. What costs the caller no time may be done now; resolves when it is.
+   * Says which topologies may be asked for soon, the likeliest first. What costs the caller no time may be done now, before
+   * what was anticipated earlier; each resolves when it is.
    */
-  anticipate?(topology: Topology, options: TracingOptions): Promise<void>;
+  anticipate?(topologies: readonly Topology[], options: TracingOptions): readonly Promise<void>[];
 }
 
 export function definitionsOf(topology: Topology, options: TracingOptions): OfTopology<ProgramDefinition> {

@@ -26,18 +26,20 @@ export interface PlainSite extends Omit<SeedSite, "blueprint" | "parameters"> {
 }
 
 export interface TracingRequest extends Omit<TracingOptions, "optimizer"> {
-  readonly id: number;
   readonly sites: readonly PlainSite[];
   readonly hostGradient: Topology["hostGradient"];
   readonly optimizer: OptimizerId;
 }
 
 /** A traced and lowered program without its definition, which holds functions. */
-export type PlainProgram = Omit<TracedProgram, "definition">;
+export interface PlainProgram extends Omit<TracedProgram, "definition" | "ir"> {
+  /** Serialized by V8: thousands of objects, which the trainer's thread reads only where a run fails. */
+  readonly ir: Uint8Array;
+}
 
 export type TracingAnswer =
-  | { readonly id: number; readonly programs: TracedTopology<PlainProgram> }
-  | { readonly id: number; readonly problem: string };
+  | { readonly programs: TracedTopology<PlainProgram> }
+  | { readonly problem: string };
 
 /** Its fields always in the same order: equal sites are equal as JSON. */
 export function plainSite({ seedId, slotId, blueprint, parameters, part }: SeedSite): PlainSite {

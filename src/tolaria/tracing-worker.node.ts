@@ -1,7 +1,9 @@
 /** The thread that traces and lowers new topologies while another one trains. */
+import { constants, setPriority } from "node:os";
+import { serialize } from "node:v8";
 import { parentPort, workerData } from "node:worker_threads";
 import { KasminaError, messageOf } from "../base/index.js";
-import { type ProgramDefinition, trace } from "../engine/index.js";
+import { type ProgramDefinition, type TracedProgram, trace } from "../engine/index.js";
 import { lowerProgram } from "../engine/native/index.js";
 import type { Topology } from "../kasmina/index.js";
 import type { BlueprintRegistry, Host } from "../nn/index.js";
@@ -18,6 +20,8 @@ import type {
 const port = parentPort;
 if (!port) throw new KasminaError("illegal_state", "tracing-worker must be started as a worker thread");
 const start = workerData as TracingStart;
+// Training comes first where cores are few. Only Linux counts priority by the thread; elsewhere it would be the process's.
+if (process.platform === "linux") setPriority(constants.priority.PRIORITY_LOW);
 
 async function load(source: ModuleSource): Promise<unknown> {
   const exported = ((await import(source.module)) as Record<string, unknown>)[source.name];
@@ -34,12 +38,18 @@ const loading = Promise.all([load(start.host), load(start.blueprints)]).then(([h
 }));
 loading.catch(() => undefined);
 
-function prepare(definition: ProgramDefinition): PlainProgram {
+type LoweredStep = Omit<TracedProgram, "definition">;
+
+function prepare(definition: ProgramDefinition): LoweredStep {
   const { definition: _, ...plain } = trace(definition);
   return { ...plain, lowered: lowerProgram(definition.name, plain) };
 }
 
-async function answer({ id, sites, hostGradient, ...options }: TracingRequest): Promise<TracingAnswer> {
+function plain(program: LoweredStep): PlainProgram {
+  return { ...program, ir: serialize(program.ir) };
+}
+
+async function answer({ sites, hostGradient, ...options }: TracingRequest): Promise<TracingAnswer> {
   try {
     const { host, blueprints } = await loading;
     const topology: Topology = {
@@ -48,9 +58,12 @@ async function answer({ id, sites, hostGradient, ...options }: TracingRequest): 
       sites: sites.map(({ blueprintId, ...site }) => ({ ...site, blueprint: blueprints.get(blueprintId) })),
     };
     const optimizer = OPTIMIZERS[options.optimizer];
-    return { id, programs: traceTopology(topology, { ...options, optimizer }, prepare) };
+    const { train, evaluate, probe, proof } = traceTopology(topology, { ...options, optimizer }, prepare);
+    return {
+      programs: { train: plain(train), evaluate: plain(evaluate), probe: probe && plain(probe), proof },
+    };
   } catch (error) {
-    return { id, problem: messageOf(error) };
+    return { problem: messageOf(error) };
   }
 }
 

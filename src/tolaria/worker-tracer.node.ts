@@ -1,6 +1,8 @@
 /** Traces in a thread of its own, so that the trainer goes on with the old program until the new one is there. */
+import { deserialize } from "node:v8";
 import { Worker } from "node:worker_threads";
-import type { ProgramDefinition, TracedProgram } from "../engine/index.js";
+import { deferred } from "../base/index.js";
+import type { Ir, ProgramDefinition, TracedProgram } from "../engine/index.js";
 import type { IsolationProof, Topology } from "../kasmina/index.js";
 import {
   definitionsOf,
@@ -30,7 +32,11 @@ export interface WorkerTracerOptions {
 /** Answers kept: the present topologies, and those that may be asked for next. */
 const MAX_ANSWERS = 48;
 
-type Settle = (answer: TracingAnswer) => void;
+interface Asked {
+  readonly question: TracingRequest;
+  readonly answer: Promise<TracingAnswer>;
+  readonly settle: (answer: TracingAnswer) => void;
+}
 
 const BUILTIN_BLUEPRINTS: ModuleSource = {
   module: new URL("../nn/index.js", import.meta.url).href,
@@ -43,11 +49,13 @@ const BUILTIN_BLUEPRINTS: ModuleSource = {
  */
 export class WorkerTracer implements TopologyTracer {
   readonly #worker: Worker;
-  readonly #pending = new Map<number, Settle>();
   /** By question, the one asked last at the end. */
-  readonly #answers = new Map<string, Promise<TracingAnswer>>();
+  readonly #asked = new Map<string, Asked>();
+  /** What the thread has yet to be given, the most urgent first. */
+  #waiting: readonly Asked[] = [];
+  /** What it works on. */
+  #current: Asked | undefined;
   readonly #onFallback: (problem: string) => void;
-  #count = 0;
   #failure: string | undefined;
 
   constructor({ host, blueprints = BUILTIN_BLUEPRINTS, onFallback }: WorkerTracerOptions) {
@@ -63,7 +71,9 @@ export class WorkerTracer implements TopologyTracer {
 
   async trace(topology: Topology, options: TracingOptions): Promise<TracedTopology> {
     if (topology.teacher) return localTracer.trace(topology, options); // its network is no module's
-    const answer = await this.#answerFor(topology, options);
+    const asked = this.#ask(topology, options);
+    this.#hasten([asked]);
+    const answer = await asked.answer;
     if ("problem" in answer) {
       this.#onFallback(answer.problem);
       return localTracer.trace(topology, options);
@@ -79,20 +89,23 @@ export class WorkerTracer implements TopologyTracer {
     };
   }
 
-  /** The thread traces it when it has nothing else to do. */
-  async anticipate(topology: Topology, options: TracingOptions): Promise<void> {
-    if (topology.teacher) return;
-    await this.#answerFor(topology, options);
+  /** The thread traces them when nothing is waited for. */
+  anticipate(topologies: readonly Topology[], options: TracingOptions): Promise<void>[] {
+    const asked = topologies
+      .filter(({ teacher }) => !teacher)
+      .map((topology) => this.#ask(topology, options));
+    this.#hasten(asked);
+    return asked.map(async ({ answer }) => void (await answer));
   }
 
   async close(): Promise<void> {
     await this.#worker.terminate();
   }
 
-  /** The answer to an equal question, or to this one. */
-  #answerFor({ sites, hostGradient }: Topology, options: TracingOptions): Promise<TracingAnswer> {
+  /** The equal question that was asked already, or this one, which waits from now on. */
+  #ask({ sites, hostGradient }: Topology, options: TracingOptions): Asked {
     const { optimizer, trainBatch, evaluationBatch, monitor } = options;
-    const question = {
+    const question: TracingRequest = {
       sites: sites.map((site, place) => ({ ...plainSite(site), seedId: stand(place) })),
       hostGradient,
       optimizer: optimizer.id,
@@ -101,31 +114,48 @@ export class WorkerTracer implements TopologyTracer {
       monitor,
     };
     const key = JSON.stringify(question);
-    const answer = this.#answers.get(key) ?? this.#ask(question);
-    this.#answers.delete(key);
-    this.#answers.set(key, answer);
-    const [oldest] = this.#answers.keys();
-    if (this.#answers.size > MAX_ANSWERS && oldest !== undefined) this.#answers.delete(oldest);
-    return answer;
+    const asked = this.#asked.get(key) ?? this.#new(question);
+    this.#asked.delete(key);
+    this.#asked.set(key, asked);
+    const [oldest] = this.#asked.keys();
+    if (this.#asked.size > MAX_ANSWERS && oldest !== undefined) this.#asked.delete(oldest);
+    return asked;
   }
 
-  #ask(question: Omit<TracingRequest, "id">): Promise<TracingAnswer> {
-    const id = this.#count++;
-    if (this.#failure !== undefined) return Promise.resolve({ id, problem: this.#failure });
-    return new Promise((resolve) => {
-      this.#pending.set(id, resolve);
-      this.#worker.postMessage({ id, ...question } satisfies TracingRequest);
-    });
+  #new(question: TracingRequest): Asked {
+    const { promise, resolve } = deferred<TracingAnswer>();
+    const asked = { question, answer: promise, settle: resolve };
+    this.#waiting = [...this.#waiting, asked];
+    return asked;
+  }
+
+  /** Those of them that still wait come before all others. */
+  #hasten(asked: readonly Asked[]): void {
+    const waiting = new Set(this.#waiting);
+    const first = asked.filter((one) => waiting.delete(one));
+    this.#waiting = [...first, ...waiting];
+    this.#goOn();
+  }
+
+  #goOn(): void {
+    if (this.#current) return;
+    const [next, ...others] = this.#waiting;
+    if (!next) return;
+    this.#current = next;
+    this.#waiting = others;
+    if (this.#failure === undefined) this.#worker.postMessage(next.question);
+    else this.#settle({ problem: this.#failure });
   }
 
   #settle(answer: TracingAnswer): void {
-    this.#pending.get(answer.id)?.(answer);
-    this.#pending.delete(answer.id);
+    this.#current?.settle(answer);
+    this.#current = undefined;
+    this.#goOn();
   }
 
   #fail(problem: string): void {
     this.#failure ??= problem;
-    for (const id of [...this.#pending.keys()]) this.#settle({ id, problem });
+    if (this.#current) this.#settle({ problem });
   }
 }
 
@@ -147,8 +177,13 @@ function withDefinition(
   definition: ProgramDefinition,
   ids: readonly string[],
 ): TracedProgram {
+  let ir: Ir | undefined;
   return {
     ...plain,
+    get ir() {
+      ir ??= deserialize(plain.ir) as Ir;
+      return ir;
+    },
     inputs: plain.inputs.map((input) => ({ ...input, name: named(input.name, ids) })),
     outputs: plain.outputs.map((output) => ({ ...output, name: named(output.name, ids) })),
     definition,

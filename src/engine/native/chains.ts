@@ -27,9 +27,11 @@ export interface Chain {
   readonly size: number;
   /** The tensors it starts from, in the order in which its nodes name them first. */
   readonly leaves: readonly Value[];
+  /** The scalars it takes, likewise. */
+  readonly scalars: readonly Value[];
   /** The tensors of it that the graph gives out. */
   readonly results: readonly Value[];
-  /** Equal for chains that do the same with the same scalars. */
+  /** Equal for chains that do the same, with whatever scalars. */
   readonly signature: string;
 }
 
@@ -87,13 +89,12 @@ function describe(unordered: readonly GraphNode[], given: ReadonlySet<Value>): C
   const size = sizeOf(nodes[0]?.outputs[0]?.shape ?? []);
   const own = new Map<Value, number>();
   const leaves: Value[] = [];
+  const scalars: Value[] = [];
   const results: Value[] = [];
   const reference = (value: Value): string => {
     const place = own.get(value);
     if (place !== undefined) return `n${place}`;
-    if (sizeOf(value.shape) === 1) return `s${value.id}`;
-    if (!leaves.includes(value)) leaves.push(value);
-    return `l${leaves.indexOf(value)}`;
+    return sizeOf(value.shape) === 1 ? `s${placeIn(scalars, value)}` : `l${placeIn(leaves, value)}`;
   };
   const signature = nodes.map((node, place) => {
     const inputs = node.inputs.map(reference);
@@ -102,5 +103,11 @@ function describe(unordered: readonly GraphNode[], given: ReadonlySet<Value>): C
     results.push(...out);
     return `${node.op}${JSON.stringify(node.attributes)}(${inputs})${out.length}`;
   });
-  return { nodes, size, leaves, results, signature: signature.join(" ") };
+  return { nodes, size, leaves, scalars, results, signature: signature.join(" ") };
+}
+
+/** Where a value stands in the list, at the end if it is new. */
+function placeIn(values: Value[], value: Value): number {
+  if (!values.includes(value)) values.push(value);
+  return values.indexOf(value);
 }

@@ -15,6 +15,8 @@ const SHAPES: Readonly<Record<string, readonly number[]>> = {
   c: [1],
   d: [4, 4],
   e: [9000],
+  f: [2000],
+  g: [2, 1000],
 };
 
 function specs(names: readonly string[]): TensorSpecs {
@@ -79,9 +81,12 @@ describe("packing small state", () => {
     expect(packed.inputs[0]?.value.shape).toEqual([2 * (7 + 15 + 16)]);
   });
 
-  test("updates with other scalars are chains of their own", () => {
-    const { count } = graphOf(updates(["a", "b", "d"], (name) => (name === "b" ? "other" : "rate")));
-    expect(count("Sqrt")).toBe(2);
+  test("of small tensors also with different scalars, of larger ones only with the same", () => {
+    const rateOf = (name: string) => (name === "b" || name === "g" ? "other" : "rate");
+    const small = graphOf(updates(["a", "b", "d"], rateOf));
+    expect([small.count("Sqrt"), small.count("Gather")]).toEqual([1, 1]);
+    expect(graphOf(updates(["f", "g"], rateOf)).count("Sqrt")).toBe(2);
+    expect(graphOf(updates(["f", "g"])).count("Sqrt")).toBe(1);
   });
 
   test("what is large stays alone", () => {
@@ -107,13 +112,14 @@ describe("packing small state", () => {
     const start = Object.fromEntries(
       Object.entries(specs(names)).map(([path, { shape }]) => [path, values(shape)]),
     );
-    const rate = float32([], 0.01);
+    const [rate, other] = [float32([], 0.01), float32([], 0.003)];
+    const rateOf = (name: string) => (name < "d" ? "other" : "rate");
     const updated = async (some: readonly string[]) => {
-      const program = await backend.compile(trace(updates(some)));
+      const program = await backend.compile(trace(updates(some, rateOf)));
       const state = backend.createState();
       const paths = some.flatMap((name) => [name, `v/${name}`]);
       state.write(Object.fromEntries(paths.map((path) => [path, start[path] as Tensor])));
-      for (let step = 0; step < 5; step++) await program.run(state, {}, { rate, other: rate });
+      for (let step = 0; step < 5; step++) await program.run(state, {}, { rate, other });
       return state.read();
     };
     const together = await updated(names);

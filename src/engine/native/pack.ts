@@ -1,6 +1,6 @@
 /**
  * Lays the small state of a program end to end. A tensor handed to or taken from ONNX Runtime costs 2.7 µs and an
- * operator 0.5 µs at least, however small, and creating a session 22 µs an operator: of a small net's step that is the
+ * operator 0.5 µs at least, however small, and making a session 22 µs an operator: of a small net's step that is the
  * greater part. So all small tensors that a program replaces go in and out as one vector, and chains that do the same
  * to several of them (an optimizer's updates) run once on their elements end to end.
  *
@@ -9,9 +9,13 @@
 import { sizeOf } from "../../contracts/tensor.js";
 import { type Chain, endingChains } from "./chains.js";
 import { GraphBuilder, type GraphNode, liveNodes, type Value } from "./graph.js";
+import { bytesOf } from "./onnx-type.js";
+import { ScalarVectors } from "./scalar-vectors.js";
 
-/** Beyond it, copying the elements in and out costs more than the operators saved. */
+/** Of a tensor. Beyond it, copying the elements in and out costs more than the operators saved. */
 const MAX_PACKED_ELEMENTS = 8192;
+/** Of a tensor that joins others whose chains take other scalars: those are spread over its elements at every step. */
+const MAX_SPREAD_ELEMENTS = 1024;
 
 export interface Unpacked {
   readonly graph: GraphBuilder;
@@ -55,7 +59,7 @@ function asTheyAre({ graph, inputs, outputs }: Unpacked): Packed {
   return { graph, inputs: alone(inputs), outputs: alone(outputs) };
 }
 
-/** Pairs that lie side by side: what one leaf or result of several chains is. */
+/** Pairs that lie side by side: what one result of several chains is, or all scalars. */
 interface Run {
   readonly pairs: readonly Carried[];
   readonly size: number;
@@ -73,6 +77,7 @@ class Packer {
   readonly #old: Unpacked;
   readonly #graph = new GraphBuilder();
   readonly #small: readonly Carried[];
+  readonly #scalars: ScalarVectors;
   readonly #values = new Map<Value, Value>();
   /** What a value of the old graph that is packed lies in. */
   readonly #runOf = new Map<Value, Run>();
@@ -83,6 +88,10 @@ class Packer {
   constructor(old: Unpacked, small: readonly Carried[]) {
     this.#old = old;
     this.#small = small;
+    this.#scalars = new ScalarVectors(this.#graph, {
+      producer: (value) => old.graph.producer(value),
+      resolve: (value) => this.#resolve(value),
+    });
   }
 
   run(): Packed {
@@ -101,42 +110,41 @@ class Packer {
   #groups(nodes: readonly GraphNode[]): Group[] {
     const { outputs } = this.#old;
     const pairOf = new Map(this.#small.map((pair) => [outputs[pair.output], pair]));
-    const bySignature = new Map<string, [Chain, ...Chain[]]>();
-    for (const chain of endingChains(nodes, outputs)) {
-      const isOurs = chain.results.every(
-        (result) => pairOf.has(result) && outputs.filter((output) => output === result).length === 1,
-      );
-      if (!isOurs) continue;
-      const equals = bySignature.get(chain.signature);
-      if (equals) equals.push(chain);
-      else bySignature.set(chain.signature, [chain]);
-    }
-    return [...bySignature.values()]
-      .filter((chains) => chains.length > 1)
-      .map((chains) => ({
-        chains,
-        runs: chains[0].results.map((_, r) => {
-          const pairs = chains.flatMap(({ results }) => pairOf.get(results[r]) ?? []);
-          return { pairs, size: chains.reduce((sum, { size }) => sum + size, 0) };
-        }),
+    const chains = endingChains(nodes, outputs).filter(({ results }) =>
+      results.every((result) => pairOf.has(result)),
+    );
+    const scalarsOf = ({ size, scalars }: Chain) =>
+      size <= MAX_SPREAD_ELEMENTS ? "any" : scalars.map(({ id }) => id).join();
+    return groupBy(chains, (chain) => `${chain.signature} of ${scalarsOf(chain)}`)
+      .filter((equals) => equals.length > 1)
+      .map((equals) => ({
+        chains: equals,
+        runs: equals[0].results.map((_, r) => ({
+          pairs: equals.flatMap(({ results }) => pairOf.get(defined(results[r])) ?? []),
+          size: sum(equals.map(({ size }) => size)),
+        })),
       }));
   }
 
-  /** The runs of all groups, then every other small pair as a run of its own. */
+  /** The runs of all groups, then every other small tensor as a run of its own, then the scalars as one. */
   #layOut(groups: readonly Group[]): Run[] {
     const inRuns = groups.flatMap(({ runs }) => runs);
     const placed = new Set(inRuns.flatMap(({ pairs }) => pairs));
-    const alone = this.#small
-      .filter((pair) => !placed.has(pair))
-      .map((pair) => ({ pairs: [pair], size: sizeOf(this.#input(pair).shape) }));
-    const runs = [...inRuns, ...alone];
+    const others = this.#small.filter((pair) => !placed.has(pair));
+    const sizeOfPair = (pair: Carried) => sizeOf(this.#input(pair).shape);
+    const scalars = others.filter((pair) => sizeOfPair(pair) === 1);
+    const tensors = others.filter((pair) => sizeOfPair(pair) > 1);
+    const runs = [
+      ...inRuns,
+      ...tensors.map((pair) => ({ pairs: [pair], size: sizeOfPair(pair) })),
+      ...(scalars.length > 0 ? [{ pairs: scalars, size: scalars.length }] : []),
+    ];
     for (const run of runs) for (const pair of run.pairs) this.#runOf.set(this.#input(pair), run);
     return runs;
   }
 
   #takeIn(runs: readonly Run[], order: readonly Carried[]): Part[] {
-    const total = runs.reduce((sum, { size }) => sum + size, 0);
-    const packed = this.#graph.input("float32", [total]);
+    const packed = this.#graph.input("float32", [sum(runs.map(({ size }) => size))]);
     const parts = [{ value: packed, places: order.map(({ input }) => input) }];
     for (const [place, value] of this.#old.inputs.entries()) {
       if (this.#runOf.has(value)) continue;
@@ -148,23 +156,31 @@ class Packer {
       packed,
       runs.map(({ size }) => size),
     );
-    for (const [i, run] of runs.entries()) this.#before.set(run, defined(pieces[i]));
+    for (const [i, run] of runs.entries()) {
+      const piece = defined(pieces[i]);
+      this.#before.set(run, piece);
+      const owners = run.pairs.map((pair) => this.#input(pair));
+      if (run.size === owners.length) this.#scalars.know(owners, piece);
+    }
     return parts;
   }
 
   #giveOut(runs: readonly Run[], order: readonly Carried[]): Part[] {
-    const after = runs.map((run) => {
-      const [pair] = run.pairs;
-      return (
-        this.#after.get(run) ?? this.#flat(this.#resolve(defined(this.#old.outputs[defined(pair).output])))
-      );
-    });
     const places = order.map(({ output }) => output);
+    const after = runs.map((run) => this.#after.get(run) ?? this.#afterAlone(run));
     const parts = [{ value: this.#join(after), places }];
     for (const [place, value] of this.#old.outputs.entries()) {
       if (!places.includes(place)) parts.push({ value: this.#resolve(value), places: [place] });
     }
     return parts;
+  }
+
+  /** What becomes of a run that is no group's: of one tensor, or of the scalars. */
+  #afterAlone(run: Run): Value {
+    const results = run.pairs.map(({ output }) => defined(this.#old.outputs[output]));
+    const [first] = results;
+    if (run.size === results.length) return this.#scalars.vector(results);
+    return this.#flat(this.#resolve(defined(first)));
   }
 
   /** The same node on the values of the new graph. */
@@ -181,11 +197,13 @@ class Packer {
   /** The nodes of the first chain, on the elements of all. */
   #together({ chains, runs }: Group): void {
     const [first] = chains;
-    const size = chains.reduce((sum, chain) => sum + chain.size, 0);
-    const values = new Map(first.leaves.map((leaf, i) => [leaf, this.#leaf(chains, i)]));
+    const size = sum(chains.map((chain) => chain.size));
+    const values = new Map<Value, Value>();
+    for (const [i, leaf] of first.leaves.entries()) values.set(leaf, this.#leaf(chains, i));
+    for (const [i, scalar] of first.scalars.entries()) values.set(scalar, this.#scalar(chains, i));
     for (const node of first.nodes) {
       this.#graph.origin = node.origin;
-      const inputs = node.inputs.map((input) => values.get(input) ?? this.#scalar(input));
+      const inputs = node.inputs.map((input) => defined(values.get(input)));
       const value = this.#graph.node(node.op, inputs, { dtype: "float32", shape: [size] }, node.attributes);
       values.set(defined(node.outputs[0]), value);
     }
@@ -203,9 +221,23 @@ class Packer {
     return this.#join(leaves.map((leaf) => this.#flat(this.#resolve(leaf))));
   }
 
-  #scalar(value: Value): Value {
-    const scalar = this.#resolve(value);
-    return scalar.shape.length > 1 ? this.#graph.reshape(scalar, []) : scalar;
+  /** One scalar of several chains: a scalar where it is the same, or else one for each element of theirs. */
+  #scalar(chains: readonly Chain[], place: number): Value {
+    const scalars = chains.map((chain) => defined(chain.scalars[place]));
+    const different = [...new Set(scalars)];
+    const [first] = different;
+    if (first && different.length === 1) return this.#graph.reshape(this.#resolve(first), []);
+    const spread = scalars.flatMap((scalar, i) =>
+      Array(chains[i]?.size ?? 0).fill(different.indexOf(scalar)),
+    );
+    const places = this.#graph.constant("int32", [spread.length], bytesOf(Int32Array.from(spread)));
+    const vector = this.#scalars.vector(different);
+    return this.#graph.node(
+      "Gather",
+      [vector, places],
+      { dtype: "float32", shape: [spread.length] },
+      { axis: 0 },
+    );
   }
 
   #resolve(value: Value): Value {
@@ -220,10 +252,8 @@ class Packer {
   /** Makes tensors of their own of what lies in a run. */
   #takeApart(run: Run): void {
     const owners = run.pairs.map((pair) => this.#input(pair));
-    const pieces = this.#split(
-      defined(this.#before.get(run)),
-      owners.map(({ shape }) => sizeOf(shape)),
-    );
+    const sizes = owners.map(({ shape }) => sizeOf(shape));
+    const pieces = this.#split(defined(this.#before.get(run)), sizes);
     for (const [i, owner] of owners.entries()) {
       this.#values.set(owner, this.#graph.reshape(defined(pieces[i]), owner.shape));
     }
@@ -242,13 +272,27 @@ class Packer {
   #join(values: readonly Value[]): Value {
     const [first] = values;
     if (first && values.length === 1) return first;
-    const size = values.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+    const size = sum(values.map(({ shape }) => sizeOf(shape)));
     return this.#graph.node("Concat", values, { dtype: "float32", shape: [size] }, { axis: 0 });
   }
 
   #input(pair: Carried): Value {
     return defined(this.#old.inputs[pair.input]);
   }
+}
+
+function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): [T, ...T[]][] {
+  const groups = new Map<string, [T, ...T[]]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group) group.push(item);
+    else groups.set(keyOf(item), [item]);
+  }
+  return [...groups.values()];
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }
 
 function defined<T>(value: T | undefined): T {

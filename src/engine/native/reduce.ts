@@ -86,18 +86,16 @@ function emitReduce(
 }
 
 /**
- * The sum of a matrix's rows as the product of a row of ones with it: up to 12 times faster than ReduceSum, which
- * walks down the columns.
+ * The sum of a matrix's rows as the product of ones with it: up to 12 times faster than ReduceSum, which walks down
+ * the columns.
  */
 function sumRows(graph: GraphBuilder, matrix: Value, shape: readonly number[]): Value {
-  const [rows = 1, columns = 1] = matrix.shape;
-  const wide = [1, rows];
-  const ones = graph.node("Expand", [graph.scalar("float32", 1), graph.ints(wide)], {
+  const rows = [matrix.shape[0] ?? 1];
+  const ones = graph.node("Expand", [graph.scalar("float32", 1), graph.ints(rows)], {
     dtype: "float32",
-    shape: wide,
+    shape: rows,
   });
-  const sum = graph.node("Gemm", [ones, matrix], { dtype: "float32", shape: [1, columns] });
-  return graph.reshape(sum, shape);
+  return graph.node("MatMul", [ones, matrix], { dtype: "float32", shape });
 }
 
 /** Runs of neighbouring axes that match or do not. */

@@ -71,29 +71,35 @@ export function topologyAfter(
   );
 }
 
-/** What comes after each stage, where all goes well. */
-const NEXT_STAGE: { readonly [S in Stage]?: Stage } = {
-  GERMINATED: "TRAINING",
-  TRAINING: "BLENDING",
-  BLENDING: "SHADOWING",
-  SHADOWING: "PROBATIONARY",
-  PROBATIONARY: "FOSSILIZED",
-};
+/** The stages of a seed with which all goes well. */
+const GOOD_LIFE: readonly Stage[] = [
+  "GERMINATED",
+  "TRAINING",
+  "BLENDING",
+  "SHADOWING",
+  "PROBATIONARY",
+  "FOSSILIZED",
+];
 
-/** The topologies that the next change of a seed leads to: every seed a stage further, every seed gone. */
+/**
+ * The topologies that the seeds in their present stages lead to, the nearest first: every seed a stage further, gone,
+ * and then in the stages after that.
+ */
 export function topologiesAhead(options: TopologyOptions, seeds: readonly Seed[]): Topology[] {
-  const changed = seeds.filter(({ kernel, pausedFrom }) => kernel !== undefined && pausedFrom === undefined);
-  const after = (changing: Seed, stage: Stage): Topology =>
-    topologyWith(options, seeds, (seed) => ({
-      ...standingOf(seed),
-      ...(seed === changing && { stage }),
-    }));
-  return (["next", "CULLED"] as const).flatMap((change) =>
-    changed.flatMap((seed) => {
-      const next = NEXT_STAGE[seed.stage];
-      return next ? [after(seed, change === "next" ? next : change)] : [];
-    }),
+  const changing = seeds.filter(({ kernel, pausedFrom }) => kernel !== undefined && pausedFrom === undefined);
+  const stagesAhead = ({ stage }: Seed): Stage[] => {
+    const place = GOOD_LIFE.indexOf(stage);
+    const [next, ...later] = place < 0 ? [] : GOOD_LIFE.slice(place + 1);
+    return next ? [next, "CULLED", ...later] : [];
+  };
+  const ahead = changing.flatMap((seed) =>
+    stagesAhead(seed).map((stage, distance) => ({ seed, stage, distance })),
   );
+  return ahead
+    .sort((a, b) => a.distance - b.distance)
+    .map(({ seed, stage }) =>
+      topologyWith(options, seeds, (other) => ({ ...standingOf(other), ...(other === seed && { stage }) })),
+    );
 }
 
 /** What may be grafted. */
