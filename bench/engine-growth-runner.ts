@@ -1,10 +1,11 @@
-/** What `engine-growth` runs in a worker: a growth run whose every step is timed. */
+/** What `engine-growth` runs in a worker: MNIST grown as the command line does it, every step timed. */
 import { openDataset } from "kasmina/data";
 import type { Backend, Program } from "kasmina/engine";
 import { createNativeBackend } from "kasmina/engine/native";
+import { parseConfig } from "kasmina/kasmina";
 import { createHost } from "kasmina/nn";
 import { PlateauPolicy } from "kasmina/tamiyo";
-import { type GrowthCallbacks, grow, type Summary, WorkerTracer } from "kasmina/weatherlight";
+import { type GrowthCallbacks, grow, type Summary, ThreadKernels, WorkerTracer } from "kasmina/weatherlight";
 import { median } from "./measurement.js";
 
 export interface StepGaps {
@@ -15,14 +16,15 @@ export interface StepGaps {
   readonly topologies: number;
 }
 
-const EPOCHS = 20;
+const EPOCHS = 6;
+const BATCH = 64;
 /** The first steps warm caches up; no graft is among them. */
 const WARM_UP_STEPS = 20;
 
 export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {}): Promise<Summary> {
   const { threads } = options as { threads: number };
   const backend = await createNativeBackend({ threads });
-  const dataset = await openDataset("spirals", { seed: 0 });
+  const dataset = await openDataset("mnist", { seed: 0 });
   const { inputShape, inputDType, classes } = dataset;
   const tracer = new WorkerTracer({
     host: {
@@ -31,6 +33,14 @@ export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {
       args: ["resmlp", { inputShape, inputDType, classes }],
     },
   });
+  const kernels = await ThreadKernels.open({
+    trainingRunId: "bench",
+    seed: 0,
+    engine: "native",
+    threads,
+    batch: BATCH,
+    config: parseConfig(),
+  });
   const clock = new StepClock();
   await grow({
     runId: "bench",
@@ -38,13 +48,15 @@ export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {
     dataset,
     backend: clock.watch(backend),
     tracer,
+    kernels,
     epochs: EPOCHS,
-    batch: 64,
+    batch: BATCH,
     policy: new PlateauPolicy({
       blueprints: [{ id: "mlp-residual", parameters: {} }],
       germinateAtEpoch: 1,
     }),
   });
+  await kernels.close();
   await tracer.close();
   await backend.dispose();
   callbacks.onLine?.({ type: "notice", text: JSON.stringify(clock.gaps()) });

@@ -41,6 +41,9 @@ type NetworkOptions = Pick<
   | "candidates"
 >;
 
+/** Of the topologies that a seed leads to: the next two stages, or none. */
+const SOON = 3;
+
 export class GrowingNetwork {
   readonly model: ModelState;
   readonly guard: IsolationGuard;
@@ -95,7 +98,9 @@ export class GrowingNetwork {
       this.#installed = programs;
       this.#kasmina.recordTopology(installedTopology(programs.topology));
       const ahead = topologiesAhead(this.#topologyOptions, this.guard.admitted());
-      void this.#programs.anticipate([...ahead, ...this.#graftsOn(programs.topology)]);
+      const soon = [programs.topology, ...ahead.slice(0, SOON)];
+      const grafts = soon.flatMap((topology) => this.#graftsOn(topology));
+      void this.#programs.anticipate([...ahead, ...grafts]);
     }
     return programs;
   }
@@ -114,7 +119,7 @@ export class GrowingNetwork {
     this.#preparedSequence = 0;
   }
 
-  /** A graft waits for no trace: those of the candidates are there before the first step, the stages after follow. */
+  /** The first graft waits for no trace: those of the candidates are there before the first step. */
   async foreseeGrafts(step: number): Promise<void> {
     const { topology } = await this.install(step);
     const grafts = this.#graftsOn(topology);
@@ -149,7 +154,7 @@ export class GrowingNetwork {
     return [...this.model.residueOf(seedId), ...inputs];
   }
 
-  /** What may be grafted next, while nothing else is growing. */
+  /** What may be grafted on a topology in which nothing else is growing. */
   #graftsOn(topology: Topology): Topology[] {
     const grows = topology.sites.some(({ part }) => part !== "grown");
     return grows

@@ -43,6 +43,11 @@ function dispose(prepared: PreparedTopology): void {
   prepared.monitor?.dispose();
 }
 
+/** Lets the step that is due run: between two steps one program is compiled at most, since that takes the thread. */
+function aStep(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}
+
 export class Programs {
   readonly #options: ProgramsOptions;
   #prepared: { readonly key: string; readonly programs: Promise<PreparedTopology> }[] = [];
@@ -81,8 +86,11 @@ export class Programs {
     const { backend, tracer = localTracer, monitor: options } = this.#options;
     const traced = await tracer.trace(topology, this.#options);
     if (!traced.proof.proven) return { topology, failure: traced.proof };
+    await aStep();
     const train = await backend.compile(traced.train);
+    await aStep();
     const evaluate = await backend.compile(traced.evaluate);
+    await aStep();
     const monitor =
       traced.probe && (await IsolationMonitor.compile(backend, topology, options, traced.probe));
     return { topology, train, evaluate, monitor };

@@ -21,7 +21,7 @@ const port = parentPort;
 if (!port) throw new KasminaError("illegal_state", "tracing-worker must be started as a worker thread");
 const start = workerData as TracingStart;
 // Training comes first where cores are few. Only Linux counts priority by the thread; elsewhere it would be the process's.
-if (process.platform === "linux") setPriority(constants.priority.PRIORITY_LOW);
+if (process.platform === "linux") setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 
 async function load(source: ModuleSource): Promise<unknown> {
   const exported = ((await import(source.module)) as Record<string, unknown>)[source.name];

@@ -109,23 +109,16 @@ export interface GraftCandidate {
   readonly parameters: BlueprintParameters;
 }
 
-/** The parts that a seed takes one after another. */
-const PARTS_OF_A_LIFE = [
-  "germinated",
-  "shadow",
-  "blending",
-  "shadowing",
-  "probationary",
-  "grown",
-] as const satisfies readonly SeedPart[];
+/** The first parts that a seed takes, one soon after the other. */
+const FIRST_PARTS = ["germinated", "shadow"] as const satisfies readonly SeedPart[];
 
-/** The topologies that one more seed of each candidate would lead to, in every slot it fits: grafts first. */
+/** The topologies that one more seed of each candidate would first lead to, in every slot it fits: grafts first. */
 export function topologiesOfCandidates(
   present: Topology,
   options: TopologyOptions,
   candidates: readonly GraftCandidate[],
 ): Topology[] {
-  return PARTS_OF_A_LIFE.flatMap((part) =>
+  return FIRST_PARTS.flatMap((part) =>
     candidates.flatMap(({ id, parameters }) => {
       const blueprint = options.blueprints.get(id);
       const slots = slotsOf(options.host).filter(({ shape }) => blueprint.supports(shape));
