@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Random } from "../base/index.js";
 import {
+  type BlendConfig,
   DEFAULT_BLEND,
   float32,
   int32,
@@ -106,19 +107,44 @@ function batchOf(host: Host, seed: number): Tensors {
   return { x: inputs, y: int32(y.shape, labels) };
 }
 
-function controlsOf(topology: Topology): Tensors {
+/** What a step is told: how seeds blend, and how fast everything learns. */
+interface Dials {
+  readonly blend: BlendConfig;
+  readonly alpha: number;
+  readonly lr: number;
+}
+
+const MODES = ["CONVEX", "RESIDUAL", "CHANNEL", "CONFIDENCE"] as const;
+const STEADY: Dials = { blend: DEFAULT_BLEND, alpha: 0.5, lr: 0.01 };
+
+/** Other values of everything that is a value, at every step. */
+function turned(step: number): Dials {
+  const random = new Random(step);
+  const mode = MODES[step % MODES.length] ?? "CONVEX";
+  const some = (length: number) => Array.from({ length }, () => random.uniform());
+  return {
+    blend: {
+      ...DEFAULT_BLEND,
+      mode,
+      alphaVec: mode === "CHANNEL" ? some(2) : [],
+      confidenceLogits: mode === "CONFIDENCE" ? some(3) : [],
+      gateK: 1 + 4 * random.uniform(),
+      gateTau: random.uniform(),
+    },
+    alpha: random.uniform(),
+    lr: 0.02 * random.uniform(),
+  };
+}
+
+function controlsOf(topology: Topology, { blend, alpha, lr }: Dials): Tensors {
   const controls: Record<string, Tensor> = {};
   for (const site of topology.sites) {
-    const { seedWeight, hostWeight } = blendWeights(
-      DEFAULT_BLEND,
-      0.5,
-      slotShape(topology, site).at(-1) ?? 1,
-    );
+    const { seedWeight, hostWeight } = blendWeights(blend, alpha, slotShape(topology, site).at(-1) ?? 1);
     controls[`blend/${site.seedId}/seed_weight`] = float32([seedWeight.length], seedWeight);
     controls[`blend/${site.seedId}/host_weight`] = float32([hostWeight.length], hostWeight);
   }
   for (const group of ["host", ...topology.sites.map(({ seedId }) => seedId)]) {
-    controls[`optimizer/${group}/lr`] = scalar(0.01);
+    controls[`optimizer/${group}/lr`] = scalar(lr);
     controls[`optimizer/${group}/momentum`] = scalar(0.9);
     controls[`optimizer/${group}/weight_decay`] = scalar(0.01);
   }
@@ -126,7 +152,13 @@ function controlsOf(topology: Topology): Tensors {
 }
 
 /** Losses and parameters after `steps` steps. */
-async function run(backend: Backend, topology: Topology, optimizer: OptimizerId, steps: number) {
+async function run(
+  backend: Backend,
+  topology: Topology,
+  optimizer: OptimizerId,
+  steps: number,
+  dialsAt: (step: number) => Dials = () => STEADY,
+) {
   const program = await backend.compile(trace(trainStepProgram(topology, OPTIMIZERS[optimizer], BATCH)));
   const parameters = Object.assign(
     {},
@@ -139,7 +171,8 @@ async function run(backend: Backend, topology: Topology, optimizer: OptimizerId,
   state.write(Object.fromEntries(Object.entries(slots).map(([path, { shape }]) => [path, float32(shape)])));
   const losses: number[] = [];
   for (let step = 0; step < steps; step++) {
-    const { loss } = await program.run(state, batchOf(topology.host, step % 10), controlsOf(topology));
+    const controls = controlsOf(topology, dialsAt(step));
+    const { loss } = await program.run(state, batchOf(topology.host, step % 10), controls);
     losses.push(loss?.data[0] ?? Number.NaN);
   }
   const tensors = await state.read(Object.keys(parameters));
@@ -185,11 +218,18 @@ describe.each(HOST_IDS)("%s on both engines", (id) => {
     }
   });
 
-  test("native is bit for bit itself, run after run, and compiles nothing for another alpha", async () => {
+  test.each(["native", "wasm"])("%s is bit for bit itself, run after run", async (name) => {
+    const backend = name === "native" ? native : wasm;
     const topology = withSeed(id, blueprintsOf(id)[0] ?? "", "blending");
-    const first = await run(native, topology, "adam", 30);
-    const before = native.stats.compiled;
-    expect(await run(native, topology, "adam", 30)).toEqual(first);
-    expect(native.stats.compiled).toBe(before);
+    expect(await run(backend, topology, "adam", 30)).toEqual(await run(backend, topology, "adam", 30));
+  });
+
+  test("another alpha, rate, blend vector or gate compiles nothing", async () => {
+    const topology = withSeed(id, blueprintsOf(id)[0] ?? "", "blending");
+    await run(native, topology, "adam", 1);
+    const before = native.stats;
+    const { losses } = await run(native, topology, "adam", 100, turned);
+    expect(losses).not.toEqual((await run(native, topology, "adam", 100)).losses);
+    expect(native.stats).toEqual({ compiled: before.compiled, cacheHits: before.cacheHits + 2 });
   });
 });
