@@ -4,17 +4,15 @@
  * never on how long anything took.
  */
 import { abortable, unlessStopped } from "../base/index.js";
-import type { EvaluationSource, Tensors } from "../contracts/index.js";
-import { type BlendWeights, blendControls, type EvaluationResult } from "../kasmina/index.js";
+import type { EvaluationSource } from "../contracts/index.js";
+import type { EvaluationResult } from "../kasmina/index.js";
 import { initHost } from "../nn/index.js";
 import { type ChangeTarget, carryOut } from "./changes.js";
-import { distillationControls, registerTeacher, releaseTeacher } from "./distillation.js";
+import { registerTeacher, releaseTeacher } from "./distillation.js";
 import { GrowingNetwork } from "./growing-network.js";
 import { HyperControls } from "./hyper.js";
-import { LossWatch } from "./loss-watch.js";
-import { evaluationMeasurement, stepMeasurement, systemState } from "./measured.js";
+import { evaluationMeasurement, systemState } from "./measured.js";
 import type { ModelState } from "./model-state.js";
-import type { TopologyPrograms } from "./programs.js";
 import { Progress } from "./progress.js";
 import { Rollback } from "./rollback.js";
 import type { TrainerCheckpoint } from "./trainer-checkpoint.js";
@@ -25,15 +23,8 @@ import type {
   TrainingEnd,
   TrainingResult,
 } from "./trainer-options.js";
-import { cullBroken, isolationTrouble, lossTrouble, type Trouble } from "./trouble.js";
-
-/** What one step is fed. */
-interface Feed {
-  readonly batch: Tensors;
-  readonly controls: Tensors;
-  /** Per seed, for telemetry. */
-  readonly weights: ReadonlyMap<string, BlendWeights>;
-}
+import { Training } from "./training.js";
+import type { Trouble } from "./trouble.js";
 
 /** Milliseconds of uninterrupted steps after which waiting messages and timers get their turn. */
 const YIELD_EVERY_MS = 25;
@@ -45,11 +36,10 @@ export class Trainer {
   readonly #hyper: HyperControls;
   readonly #progress: Progress;
   readonly #rollback: Rollback;
-  readonly #lossWatch = new LossWatch();
+  readonly #training: Training;
   #halted = false;
   /** Whether the state before the next step was found good and is to be kept. The initial state is. */
   #keepDue = true;
-  #lastLoss = Number.NaN;
   #lastYieldMs = 0;
 
   constructor(options: TrainerOptions) {
@@ -65,6 +55,12 @@ export class Trainer {
       kasmina,
       clock,
       readCheckpoint,
+    });
+    this.#training = new Training(options, {
+      network: this.#network,
+      hyper: this.#hyper,
+      progress: this.#progress,
+      rollback: this.#rollback,
     });
     if (teacher) registerTeacher(teacher, host, kasmina, this.model);
     if (options.resume) this.#resume(options.resume);
@@ -112,7 +108,7 @@ export class Trainer {
       atEpochStart: this.#progress.atEpochStart,
       tensors: await this.model.snapshot(),
       hyper: this.#hyper.snapshot(),
-      watchedLosses: this.#lossWatch.losses,
+      watchedLosses: this.#training.lossWatch.losses,
       taught: this.#options.kasmina.teacher !== undefined,
       ...this.#rollback.snapshot(),
       keepDue: this.#keepDue,
@@ -136,7 +132,7 @@ export class Trainer {
     kasmina.resume(checkpoint.kasmina);
     this.#hyper.restore(checkpoint.hyper);
     this.#progress.restore(checkpoint);
-    this.#lossWatch.restart(checkpoint.watchedLosses);
+    this.#training.lossWatch.restart(checkpoint.watchedLosses);
     if (!checkpoint.taught) releaseTeacher(kasmina, this.model);
     this.#rollback.resume(checkpoint);
     this.#keepDue = checkpoint.keepDue;
@@ -187,64 +183,14 @@ export class Trainer {
 
   async #trainStep(): Promise<void> {
     const { onStep, reportEverySteps = 1 } = this.#options;
-    const programs = await this.#network.install(this.#progress.step);
-    const feed = this.#feed(programs);
-    const trouble = (await this.#look(programs, feed)) ?? (await this.#runStep(programs, feed));
+    const kept = this.#keepDue;
+    this.#keepDue = false;
+    const trouble = await this.#training.step(kept);
     if (trouble) await this.#recover(trouble);
     this.#progress.step++;
     this.#progress.observationDue =
       this.#progress.atEpochStart || this.#progress.step % this.#options.observeEverySteps === 0;
     if (onStep && this.#progress.step % reportEverySteps === 0) onStep(this.#stepReport());
-  }
-
-  /** What the next step is fed. */
-  #feed({ topology }: TopologyPrograms): Feed {
-    const { kasmina, train, teacher } = this.#options;
-    const { step } = this.#progress;
-    const { inputs, labels } = train.at(step);
-    const { tensors, weights } = blendControls(topology, kasmina.seeds(), step);
-    const groups = ["host", ...topology.sites.map(({ seedId }) => seedId)];
-    const frozen = kasmina.emergency === "FREEZE_SEEDS";
-    const controls = {
-      ...tensors,
-      ...distillationControls(topology, teacher),
-      ...this.#hyper.at(step, groups, frozen),
-    };
-    return { batch: { x: inputs, y: labels }, controls, weights };
-  }
-
-  /** Looks at isolation where it is due. A state that was found good is kept where nothing leaks into it either. */
-  async #look(programs: TopologyPrograms, { batch, controls }: Feed): Promise<Trouble | undefined> {
-    const { now } = this.#progress;
-    const kept = this.#keepDue;
-    this.#keepDue = false;
-    const { guard, model } = this.#network;
-    const look = await guard.look(programs, model.state, batch, controls, { now, kept });
-    this.#progress.flops += look.flops;
-    if (look.opened.length > 0) return isolationTrouble(look.opened);
-    if (kept && look.violators.length === 0) await this.#rollback.keep(now.step);
-    return undefined;
-  }
-
-  async #runStep(
-    { train: program, topology }: TopologyPrograms,
-    { batch, controls, weights }: Feed,
-  ): Promise<Trouble | undefined> {
-    const { kasmina, onLoss } = this.#options;
-    const { now } = this.#progress;
-    const outputs = await program.run(this.model.state, batch, controls);
-    this.#progress.flops += program.traced.flops;
-    const measured = stepMeasurement(topology, outputs, weights);
-    const { loss } = measured;
-    this.#lastLoss = loss;
-    kasmina.recordStep(measured);
-    kasmina.flushTelemetry(now);
-    onLoss?.(now.step, loss);
-    const problem = this.#lossWatch.see(loss);
-    if (problem) return lossTrouble(problem, loss, batch);
-    this.#progress.addLoss(loss);
-    cullBroken(kasmina, measured, now.step + 1);
-    return undefined;
   }
 
   /** Training went wrong: back to a good state. The step is lost, the next one sees new data. */
@@ -262,7 +208,7 @@ export class Trainer {
 
   /** What was seen of the state that is gone says nothing about the one returned to. */
   #afterRollback(): void {
-    this.#lossWatch.restart();
+    this.#training.lossWatch.restart();
     this.#network.prepareAnew();
     this.#keepDue = false;
   }
@@ -299,7 +245,7 @@ export class Trainer {
     const { step } = this.#progress;
     const epoch = Math.ceil(step / this.#options.train.stepsPerEpoch);
     const { seeds } = this.#options.kasmina.describe(step);
-    return { step, stepsTotal: this.#stepsTotal, epoch, loss: this.#lastLoss, seeds };
+    return { step, stepsTotal: this.#stepsTotal, epoch, loss: this.#training.loss, seeds };
   }
 
   #result(end: TrainingEnd): TrainingResult {
