@@ -135,6 +135,8 @@ export interface SystemState {
   readonly slots: readonly SlotState[];
   /** Blueprints under embargo, with the step from which on they are open again. */
   readonly closedBlueprints: Readonly<Record<string, number>>;
+  /** Breakers that let nothing through, by name; left out where nobody looked. */
+  readonly openBreakers?: readonly string[];
   readonly paramsHost: number;
   readonly paramsTotal: number;
   readonly flopsPerStep: number;

@@ -6,7 +6,7 @@ import type { SlotSpec } from "./registry.js";
 import type { RunState } from "./run-state.js";
 import { isRampDone, type Seed } from "./seed.js";
 
-export type RunDescription = Pick<SystemState, "seeds" | "slots" | "closedBlueprints">;
+export type RunDescription = Pick<SystemState, "seeds" | "slots" | "closedBlueprints" | "openBreakers">;
 
 export function describeRun(state: RunState, step: number): RunDescription {
   const living = state.registry.livingSeeds();
@@ -17,6 +17,7 @@ export function describeRun(state: RunState, step: number): RunDescription {
     closedBlueprints: Object.fromEntries(
       blueprintIds.map((id) => [id, state.closures.ofBlueprint(id)?.untilStep ?? step]),
     ),
+    openBreakers: state.fetchBreaker.allows(state.runTimeMs(step)) ? [] : ["fetch"],
   };
 }
 

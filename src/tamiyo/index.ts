@@ -1,3 +1,17 @@
+export { type Amount, type Budget, checkAmount } from "./budget.js";
+export { GrowthPolicy, type GrowthPolicyOptions, type Strategy, type Trial } from "./growth-policy.js";
+export { type InputHealth, inspectInputs } from "./inputs.js";
 export { PlateauPolicy, type PlateauPolicyOptions } from "./plateau-policy.js";
-export type { Candidate, Decision, Policy, SeedAdvance } from "./policy.js";
+export type {
+  Arm,
+  ArmCost,
+  Candidate,
+  Decision,
+  DecisionContext,
+  GrowthCosts,
+  Policy,
+  SeedAdvance,
+} from "./policy.js";
+export { RandomPolicy, type RandomPolicyOptions } from "./random-policy.js";
+export { SchedulePolicy, type SchedulePolicyOptions } from "./schedule-policy.js";
 export { Tamiyo, type TamiyoOptions } from "./tamiyo.js";

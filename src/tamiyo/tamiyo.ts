@@ -1,6 +1,7 @@
 /** Tamiyo: watches training, decides by its policy, signs each decision and sends it off as a command. */
 import type { CommandDraft, CommandSigner, SystemState } from "../contracts/index.js";
-import type { Decision, Policy } from "./policy.js";
+import { type InputHealth, inspectInputs } from "./inputs.js";
+import type { Decision, GrowthCosts, Policy } from "./policy.js";
 
 export interface TamiyoOptions {
   readonly policy: Policy;
@@ -10,11 +11,17 @@ export interface TamiyoOptions {
   readonly send: (envelope: Uint8Array) => void;
   /** Hears every decision, for the run's log. */
   readonly onDecision?: (decision: Decision, state: SystemState) => void;
+  /** What growth costs in this run. Left out: a policy with a budget germinates nothing. */
+  readonly costs?: GrowthCosts;
+  /** Hears when inputs become degraded, when what is missing changes, and when all is there again. */
+  readonly onInputs?: (health: InputHealth) => void;
 }
 
 export class Tamiyo {
   readonly #options: TamiyoOptions;
   #sent = 0;
+  #lastStep = -1;
+  #missing = "";
 
   constructor(options: TamiyoOptions) {
     this.#options = options;
@@ -35,13 +42,23 @@ export class Tamiyo {
   }
 
   observe(state: SystemState): void {
-    for (const decision of this.#options.policy.decide(state)) {
-      this.#options.onDecision?.(decision, state);
-      this.#options.send(this.#options.signer.sign(this.#draft(decision, state)));
+    const { policy, signer, costs, onDecision, send } = this.#options;
+    const health = inspectInputs(state, this.#lastStep);
+    this.#lastStep = Math.max(this.#lastStep, state.step);
+    this.#tellInputs(health);
+    for (const decision of policy.decide(state, { health, ...(costs && { costs }) })) {
+      onDecision?.(decision, state);
+      send(signer.sign(this.#draft(decision, health)));
     }
   }
 
-  #draft(decision: Decision, state: SystemState): CommandDraft {
+  #tellInputs(health: InputHealth): void {
+    const missing = health.missing.join(", ");
+    if (missing !== this.#missing) this.#options.onInputs?.(health);
+    this.#missing = missing;
+  }
+
+  #draft(decision: Decision, health: InputHealth): CommandDraft {
     const { policy, trainingRunId } = this.#options;
     return {
       commandId: `tamiyo-${++this.#sent}`,
@@ -51,7 +68,7 @@ export class Tamiyo {
       decision: {
         policyVersion: policy.version,
         riskReason: decision.why,
-        featureCoverage: coverageOf(state),
+        featureCoverage: health.coverage,
         ...(decision.action === "advance" && decision.blend ? { blend: decision.blend } : {}),
       },
     };
@@ -73,10 +90,4 @@ function orderOf(decision: Decision): Pick<CommandDraft, "order"> & Partial<Comm
       return { seedId, expectedStage, order: { kind: "SEED", operation: "CULL" } };
     }
   }
-}
-
-/** Fraction of what a policy wants to see that was measured. */
-function coverageOf(state: SystemState): number {
-  const wanted = [state.heldOutLoss, state.heldOutAccuracy, Number.isFinite(state.trainLoss) ? 1 : undefined];
-  return wanted.filter((value) => value !== undefined).length / wanted.length;
 }

@@ -25,7 +25,7 @@ import {
   type Topology,
 } from "../kasmina/index.js";
 import { type BlueprintRegistry, builtinBlueprints, type Host, slotsOf } from "../nn/index.js";
-import { type Decision, PlateauPolicy, type Policy, Tamiyo } from "../tamiyo/index.js";
+import type { Decision, Policy, Tamiyo } from "../tamiyo/index.js";
 import {
   type CheckpointReader,
   type EpochReport,
@@ -44,7 +44,9 @@ import {
 import { BuiltKernels, type BuiltKernelsOptions } from "./built-kernels.js";
 import { CommandQueue, counted, joined } from "./command-queue.js";
 import type { RunControl } from "./control-server.js";
+import { defaultPolicy } from "./default-policy.js";
 import type { RunKernels } from "./kernel-service.js";
+import { tamiyoFor } from "./run-tamiyo.js";
 import { Turns, takingTurns } from "./turns.js";
 
 /** Rows of an evaluation batch; the last one is padded. */
@@ -259,16 +261,27 @@ async function assemble(
   tellOfKernels(kernels, kasmina);
   const policy = options.policy === undefined ? defaultPolicy(host, blueprints) : options.policy;
   const signer = new CommandSigner({ keys, clock });
-  const tamiyo = tamiyoFor(policy, { options, kasmina, commands, signer });
   await prewarm(kernels, policy, host).catch((error: unknown) => {
     kasmina.close();
     throw error;
   });
-  const gains: AssembledRun["gains"] = new Map();
-  if (options.resume) restorePolicy(options.resume, tamiyo, gains);
   const train = options.batches?.(dataset, { batch, seed }) ?? new ShuffledBatches(dataset, { batch, seed });
   const optimizer = OPTIMIZERS[options.optimizer ?? "adam"];
   const { lr: learningRate, ...defaults } = optimizer.defaults;
+  const everySteps = observeEverySteps(train.stepsPerEpoch, options.epochs);
+  const tamiyo = tamiyoFor(policy, {
+    options,
+    blueprints,
+    optimizer,
+    kasmina,
+    commands,
+    signer,
+    stepsPerEpoch: train.stepsPerEpoch,
+    observeEverySteps: everySteps,
+    evaluationBatch: EVALUATION_BATCH,
+  });
+  const gains: AssembledRun["gains"] = new Map();
+  if (options.resume) restorePolicy(options.resume, tamiyo, gains);
   const trainer = new Trainer({
     trainingRunId: runId,
     host,
@@ -283,7 +296,7 @@ async function assemble(
     hyper: { learningRate, ...defaults, ...options.hyper },
     schedule: options.schedule ?? "cosine",
     seed,
-    observeEverySteps: observeEverySteps(train.stepsPerEpoch, options.epochs),
+    observeEverySteps: everySteps,
     reportEverySteps: options.reportEverySteps ?? Math.ceil(train.stepsPerEpoch / REPORTS_PER_EPOCH),
     clock,
     onState: (state) => {
@@ -340,24 +353,6 @@ function controlOf(
   };
 }
 
-function tamiyoFor(
-  policy: Policy | null,
-  run: { options: GrowOptions; kasmina: Kasmina; commands: CommandQueue; signer: CommandSigner },
-): Tamiyo | undefined {
-  if (!policy) return undefined;
-  const { options, kasmina, commands, signer } = run;
-  return new Tamiyo({
-    policy,
-    signer,
-    trainingRunId: options.runId,
-    // What a resumed run's policy decides once more is in the journal already.
-    send: (envelope) => {
-      if (!kasmina.isReplaying) commands.send(envelope);
-    },
-    ...(options.onDecision && { onDecision: options.onDecision }),
-  });
-}
-
 function kernelsFor({ kernels }: GrowOptions, own: BuiltKernelsOptions): RunKernels {
   return kernels ?? new BuiltKernels(own);
 }
@@ -392,16 +387,6 @@ function observeEverySteps(stepsPerEpoch: number, epochs: number): number {
 function forward(packet: TelemetryPacket, { onEvent, onPacket }: GrowOptions): void {
   onPacket?.(packet);
   if (onEvent) for (const event of packet.events) onEvent(event, packet);
-}
-
-/** Every blueprint that fits the host's first slot, in the registry's order. */
-export function defaultPolicy(host: Host, blueprints: BlueprintRegistry): Policy {
-  const [slot] = slotsOf(host);
-  const fitting = blueprints.ids.filter((id) => slot && blueprints.get(id).supports(slot.shape));
-  const spatial = fitting.filter((id) => slot?.shape.length === 3 && id.startsWith("conv"));
-  return new PlateauPolicy({
-    blueprints: [...spatial, ...fitting].slice(0, 1).map((id) => ({ id, parameters: {} })),
-  });
 }
 
 /** Of the seeds on record; those that are gone are forgotten with them. */

@@ -47,7 +47,7 @@ describe("each problem is one line naming the key", () => {
       'blueprint must be one of auto, mlp-residual, low-rank, conv-residual, squeeze-excite, attention-residual, got "x"',
     ],
     [{ seed: -1 }, "seed must be a whole number in 0..4294967295, got -1"],
-    [{ policy: "epoch:0" }, 'policy must be plateau or epoch:<n>, got "epoch:0"'],
+    [{ policy: "epoch:0" }, 'policy must be plateau, schedule, random or epoch:<n>, got "epoch:0"'],
     [{ slots: [] }, "slots must name a slot, got "],
     [{ data: "" }, 'data must not be empty, got ""'],
     [{ compare: "no" }, 'compare must be true or false, got "no"'],

@@ -30,6 +30,9 @@ const oneOf = <const T extends string>(values: readonly [T, ...T[]]) =>
 const text = z.string({ error: "must be a text" }).min(1, { error: "must not be empty" });
 const flag = z.boolean({ error: "must be true or false" });
 
+const amountError = "must be a number or a percentage, 0 or more";
+const amount = z.union([z.number().min(0), z.string().regex(/^\d+(\.\d+)?%$/)], { error: amountError });
+
 const [firstHost = "", ...otherHosts] = HOST_IDS as readonly string[];
 
 const schema = z.strictObject({
@@ -60,11 +63,20 @@ const schema = z.strictObject({
     .array(text, { error: "must be a list of slot names" })
     .min(1, { error: "must name a slot" })
     .optional(),
-  /** `plateau` germinates when the held-out loss flattens, `epoch:<n>` at the start of that epoch. */
+  /**
+   * `plateau` germinates when the held-out loss flattens, `epoch:<n>` from that epoch on; `schedule` and `random` measure
+   * nothing and are there to be compared with.
+   */
   policy: z
     .string()
-    .regex(/^(plateau|epoch:[1-9]\d{0,5})$/, { error: "must be plateau or epoch:<n>" })
+    .regex(/^(plateau|schedule|random|epoch:[1-9]\d{0,5})$/, {
+      error: "must be plateau, schedule, random or epoch:<n>",
+    })
     .default("plateau"),
+  /** Scalars that seeds may add: a number, or a percentage of the host's. Default: no limit. */
+  budgetParams: amount.optional(),
+  /** FLOPs that growth may add to those of the host alone over the run: a number, or a percentage of them. */
+  budgetFlops: amount.optional(),
   /** Folder of a run whose network is learnt from, beside the labels. */
   teacher: text.optional(),
   /** Part of the teacher in the loss; the labels have the rest. */

@@ -1,7 +1,8 @@
 export { WorkerTracer, type WorkerTracerOptions } from "../tolaria/worker-tracer.node.js";
 export { BusCommands, type BusCommandsOptions, COMMAND_TOPIC } from "./bus-commands.js";
+export { defaultPolicy } from "./default-policy.js";
 export { type GrownNetwork, networkToOnnx, networkToSafetensors, readGrownNetwork } from "./export-run.js";
-export { defaultPolicy, type GrownSeed, type GrowOptions, type GrowResult, grow } from "./grow.js";
+export { type GrownSeed, type GrowOptions, type GrowResult, grow } from "./grow.js";
 export { growInWorker } from "./grow-in-worker.js";
 export { type GrowthConfig, type GrowthOptions, parseGrowthConfig } from "./growth-config.js";
 export type {

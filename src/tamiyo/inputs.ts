@@ -1,0 +1,38 @@
+/** Whether what a policy sees is fit to decide on: fresh, complete, finite. */
+import type { Estimate, SeedState, SystemState } from "../contracts/index.js";
+
+export interface InputHealth {
+  /** Fraction of the wanted features that are there, 0..1. */
+  readonly coverage: number;
+  /** Names of those that are not; none where all is well. */
+  readonly missing: readonly string[];
+}
+
+const BLENDED = new Set(["BLENDING", "SHADOWING", "PROBATIONARY"]);
+
+/**
+ * Features wanted: the losses and the accuracy, a step that has moved since `lastStep`, closed breakers, and for each
+ * growing seed the effect that its stage is judged by.
+ */
+export function inspectInputs(state: SystemState, lastStep = -1): InputHealth {
+  const features: readonly (readonly [name: string, present: boolean])[] = [
+    ["fresh_state", state.step > lastStep],
+    ["train_loss", Number.isFinite(state.trainLoss)],
+    ["held_out_loss", isMeasured(state.heldOutLoss)],
+    ["held_out_accuracy", Number.isFinite(state.heldOutAccuracy)],
+    ["closed_breakers", (state.openBreakers ?? []).length === 0],
+    ...state.seeds.flatMap(seedFeatures),
+  ];
+  const missing = features.filter(([, present]) => !present).map(([name]) => name);
+  return { coverage: 1 - missing.length / features.length, missing };
+}
+
+function seedFeatures(seed: SeedState): (readonly [string, boolean])[] {
+  if (seed.pausedFrom !== undefined) return [];
+  if (seed.stage === "TRAINING") return [[`${seed.id}.shadow_gain`, isMeasured(seed.shadowGain)]];
+  return BLENDED.has(seed.stage) ? [[`${seed.id}.contribution`, isMeasured(seed.contribution)]] : [];
+}
+
+function isMeasured(estimate: Estimate | undefined): boolean {
+  return estimate !== undefined && Number.isFinite(estimate.value) && Number.isFinite(estimate.stdErr);
+}

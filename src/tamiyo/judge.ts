@@ -1,0 +1,153 @@
+/** When a seed goes on, and when it has to go: by what was measured of it, or by the number of observations alone. */
+import { DEFAULT_BLEND, type Estimate, type SeedState } from "../contracts/index.js";
+import { advance, cull, logitsOf } from "./decisions.js";
+import { describeEstimate, pooled, verdictOf } from "./evidence.js";
+import type { Decision, SeedAdvance } from "./policy.js";
+import type { SeedNotes } from "./seed-notes.js";
+
+export interface SeedJudge {
+  /** Observations that a seed stays in TRAINING, at most. */
+  readonly maxTraining: number;
+  /** What is to become of a seed that no command is on its way to; undefined: wait. */
+  judge(seed: SeedState, notes: SeedNotes): Decision | undefined;
+}
+
+export interface EvidenceRules {
+  /** Observations a seed trains at least, and at most, before it is judged. */
+  readonly minTraining: number;
+  readonly maxTraining: number;
+  /** Standard errors by which an effect must clear the threshold. */
+  readonly confidence: number;
+  /** The effect, in nats, that a seed must clear to be kept. */
+  readonly threshold: number;
+  /** Observations in SHADOWING and in PROBATIONARY before a seed is judged. */
+  readonly minShadowing: number;
+  readonly minProbation: number;
+  /** Observations in either after which an effect that is still unclear is none. */
+  readonly patience: number;
+}
+
+/** Measurements of a seed in TRAINING that count: it learns, so older ones are of another seed. */
+const RECENT_GAINS = 3;
+/** A gain that rose by less than this factor over {@link RECENT_GAINS} observations is flattening. */
+const FLATTENING = 1.1;
+
+/** Keeps what is clearly above the threshold, culls what is clearly below it, and what stays unclear for too long. */
+export class EvidenceJudge implements SeedJudge {
+  readonly #rules: EvidenceRules;
+
+  constructor(rules: EvidenceRules) {
+    this.#rules = rules;
+  }
+
+  get maxTraining(): number {
+    return Math.max(this.#rules.minTraining, this.#rules.maxTraining);
+  }
+
+  judge(seed: SeedState, notes: SeedNotes): Decision | undefined {
+    switch (seed.stage) {
+      case "TRAINING":
+        return this.#training(seed, notes);
+      case "SHADOWING":
+        return this.#counterfactual(seed, notes, "START_PROBATION", this.#rules.minShadowing);
+      case "PROBATIONARY":
+        return this.#counterfactual(seed, notes, "FOSSILIZE", this.#rules.minProbation);
+      default:
+        return withoutEvidence(seed, notes);
+    }
+  }
+
+  #training(seed: SeedState, { observations, measured }: SeedNotes): Decision | undefined {
+    const { minTraining, maxTraining, threshold, confidence } = this.#rules;
+    const last = measured.at(-1);
+    if (last && !Number.isFinite(last.value)) return cull(seed, `its shadow gain is ${last.value}`);
+    if (observations < minTraining || !last) return undefined;
+    const gain = pooled(measured.slice(-RECENT_GAINS));
+    const said = `shadow gain ${describeEstimate(gain)}`;
+    const verdict = verdictOf(gain, threshold, confidence);
+    const isLast = observations >= maxTraining;
+    if (verdict === "above" && (isLast || isFlattening(measured))) return blending(seed, gain, said);
+    if (verdict === "below" && !isRising(measured)) return cull(seed, `${said} is below ${threshold}`);
+    return isLast && verdict !== "above"
+      ? cull(seed, `${said} after ${observations} observations`)
+      : undefined;
+  }
+
+  #counterfactual(
+    seed: SeedState,
+    { observations, measured }: SeedNotes,
+    next: SeedAdvance,
+    minObservations: number,
+  ): Decision | undefined {
+    const { threshold, confidence, patience } = this.#rules;
+    if (observations < minObservations || measured.length === 0) return undefined;
+    const effect = pooled(measured);
+    const said = `contribution ${describeEstimate(effect)} over ${measured.length} evaluations`;
+    const verdict = verdictOf(effect, threshold, confidence);
+    if (verdict === "above") return advance(seed, next, said, logitsOf(effect));
+    if (verdict === "below") return cull(seed, `${said} is below ${threshold}`);
+    return observations >= Math.max(patience, minObservations)
+      ? cull(seed, `${said} is not clear of ${threshold}`)
+      : undefined;
+  }
+}
+
+/** Observations that a seed spends in each stage, whatever is measured. The gates still refuse what they refuse. */
+export interface StageLengths {
+  readonly training: number;
+  readonly shadowing: number;
+  readonly probation: number;
+}
+
+export class FixedJudge implements SeedJudge {
+  readonly #lengths: StageLengths;
+
+  constructor(lengths: StageLengths) {
+    this.#lengths = lengths;
+  }
+
+  get maxTraining(): number {
+    return this.#lengths.training;
+  }
+
+  judge(seed: SeedState, notes: SeedNotes): Decision | undefined {
+    const { training, shadowing, probation } = this.#lengths;
+    const said = `${notes.observations} observations in ${seed.stage}`;
+    switch (seed.stage) {
+      case "TRAINING":
+        return notes.observations < training ? undefined : blending(seed, pooled(notes.measured), said);
+      case "SHADOWING":
+        return notes.observations < shadowing ? undefined : advance(seed, "START_PROBATION", said);
+      case "PROBATIONARY":
+        return notes.observations < probation ? undefined : advance(seed, "FOSSILIZE", said);
+      default:
+        return withoutEvidence(seed, notes);
+    }
+  }
+}
+
+/** The stages that end by themselves. */
+function withoutEvidence(seed: SeedState, { observations }: SeedNotes): Decision | undefined {
+  if (seed.stage === "GERMINATED") return advance(seed, "START_TRAINING", "its kernel is attached");
+  if (seed.stage !== "BLENDING" || !seed.rampDone || observations < 1) return undefined;
+  return advance(seed, "START_SHADOWING", `alpha is at ${seed.alpha}`);
+}
+
+function blending(seed: SeedState, gain: Estimate, why: string): Decision {
+  const logits = logitsOf(gain);
+  return {
+    ...advance(seed, "START_BLENDING", why, logits),
+    blend: { ...DEFAULT_BLEND, confidenceLogits: logits },
+  };
+}
+
+function isFlattening(gains: readonly Estimate[]): boolean {
+  const before = gains.at(-RECENT_GAINS)?.value ?? Number.POSITIVE_INFINITY;
+  return (gains.at(-1)?.value ?? 0) < FLATTENING * before;
+}
+
+/** A seed that is behind but catches up may stay until its time is over. */
+function isRising(gains: readonly Estimate[]): boolean {
+  const [first, last] = [gains.at(-RECENT_GAINS), gains.at(-1)];
+  return first !== undefined && last !== undefined && last.value - last.stdErr > first.value;
+}
