@@ -11,7 +11,7 @@ describe("pooled measurements", () => {
   test("of one are that one", () => {
     fc.assert(
       fc.property(estimate, (one) => {
-        expect(pooled([one]).value).toBe(one.value);
+        expect(pooled([one]).value).toBeCloseTo(one.value, 12);
         expect(pooled([one]).stdErr).toBeCloseTo(one.stdErr, 12);
       }),
     );
@@ -23,7 +23,7 @@ describe("pooled measurements", () => {
         const rows = Math.min(...measurements.map(({ stdErr }) => stdErr));
         expect(pooled(measurements).stdErr).toBeGreaterThanOrEqual(rows - 1e-12);
         const wider = measurements.map(({ value, stdErr }) => ({ value: 3 * value, stdErr }));
-        expect(pooled(wider).stdErr).toBeGreaterThanOrEqual(pooled(measurements).stdErr);
+        expect(pooled(wider).stdErr).toBeGreaterThanOrEqual(pooled(measurements).stdErr - 1e-12);
       }),
     );
   });
