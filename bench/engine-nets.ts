@@ -2,8 +2,8 @@
 import { Random } from "kasmina/base";
 import { float32, int32, sizeOf, type Tensor, type Tensors } from "kasmina/contracts";
 import type { ProgramDefinition } from "kasmina/engine";
-import { batchSpecs } from "kasmina/kasmina";
-import { createHost, type Host, initHost } from "kasmina/nn";
+import { batchSpecs, type SeedSite, seedPath, slotShape, type Topology } from "kasmina/kasmina";
+import { createHost, type Host, initHost, initKernel } from "kasmina/nn";
 import { OPTIMIZERS, optimizerSpecs, trainStepProgram } from "kasmina/tolaria";
 
 export interface BenchNet {
@@ -16,6 +16,8 @@ export interface BenchNet {
 
 const IMAGES = { inputShape: [28, 28, 1], classes: 10 };
 const TEXT = { inputShape: [64], classes: 65, inputDType: "int32" as const };
+/** Blend weights of a seed that is wholly in. */
+const BLENDED = 1;
 const HYPER: Readonly<Record<string, number>> = { lr: 0.001, momentum: 0.9, weight_decay: 0 };
 
 export function benchNets(): BenchNet[] {
@@ -26,13 +28,18 @@ export function benchNets(): BenchNet[] {
   ];
 }
 
-function netOf(host: Host, batch: number): BenchNet {
-  const definition = trainStepProgram({ host, sites: [], hostGradient: "detach" }, OPTIMIZERS.adam, batch);
-  const parameters = initHost(host, 1);
+/** The training step of a host, grown or not, with everything that it needs. */
+export function netOf(host: Host, batch: number, sites: readonly SeedSite[] = []): BenchNet {
+  const topology: Topology = { host, sites, hostGradient: "detach" };
+  const definition = trainStepProgram(topology, OPTIMIZERS.adam, batch);
+  const parameters: Tensors = Object.assign(
+    initHost(host, 1),
+    ...sites.map((site) => kernelOf(topology, site)),
+  );
   const slots = Object.entries(optimizerSpecs(OPTIMIZERS.adam, parameters));
-  const controls = Object.keys(definition.controls).map((name): [string, Tensor] => [
+  const controls = Object.entries(definition.controls).map(([name, { shape }]): [string, Tensor] => [
     name,
-    float32([], [HYPER[name.split("/").at(-1) ?? ""] ?? 0]),
+    float32(shape, HYPER[name.split("/").at(-1) ?? ""] ?? BLENDED),
   ]);
   return {
     name: host.id,
@@ -41,6 +48,11 @@ function netOf(host: Host, batch: number): BenchNet {
     batch: batchOf(host, batch),
     controls: Object.fromEntries(controls),
   };
+}
+
+function kernelOf(topology: Topology, site: SeedSite): Tensors {
+  const kernel = Object.entries(initKernel(site.blueprint, slotShape(topology, site), site.parameters, 1));
+  return Object.fromEntries(kernel.map(([name, tensor]) => [seedPath(site, name), tensor]));
 }
 
 function batchOf(host: Host, batch: number): Tensors {

@@ -8,16 +8,14 @@
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { KasminaError } from "kasmina/base";
-import { type Backend, createWasmBackend, type TracedProgram, trace } from "kasmina/engine";
+import { createWasmBackend, trace } from "kasmina/engine";
 import { createNativeBackend, lowerProgram } from "kasmina/engine/native";
 import { measureGrowth } from "./engine-growth.js";
 import { type BenchNet, benchNets } from "./engine-nets.js";
 import { plainLoop } from "./engine-plain.js";
 import { measurePyTorch } from "./engine-pytorch.js";
 import { type Figures, type Measurement, median } from "./measurement.js";
-
-/** A turn lasts about as long on every engine, so that a disturbance hits them alike. */
-const TURN_MS = 250;
+import { stepOn, takeTurns } from "./turns.js";
 
 export const engine: Measurement = {
   name: "engine",
@@ -70,8 +68,6 @@ interface Comparison {
   readonly compile: Figures;
 }
 
-type Step = () => Promise<unknown>;
-
 async function compare(net: BenchNet, threads: number, rounds: number): Promise<Comparison> {
   const startMs = performance.now();
   const traced = trace(net.definition);
@@ -103,38 +99,6 @@ async function compare(net: BenchNet, threads: number, rounds: number): Promise<
       create: round(compiledMs - loweredMs),
     },
   };
-}
-
-async function stepOn(backend: Backend, traced: TracedProgram, net: BenchNet): Promise<Step> {
-  const program = await backend.compile(traced);
-  const state = backend.createState();
-  state.write(net.state);
-  return () => program.run(state, net.batch, net.controls);
-}
-
-/** For each engine, the median step of each round. */
-async function takeTurns<N extends string>(
-  turns: Readonly<Record<N, Step>>,
-  rounds: number,
-): Promise<Record<N, number[]>> {
-  const entries = Object.entries<Step>(turns) as [N, Step][];
-  const times = Object.fromEntries(entries.map(([name]) => [name, []])) as unknown as Record<N, number[]>;
-  for (const [, step] of entries) for (let i = 0; i < 5; i++) await step();
-  for (let i = 0; i < rounds; i++) {
-    for (const [name, step] of entries) times[name].push(median(await timesOf(step)));
-  }
-  return times;
-}
-
-async function timesOf(step: Step): Promise<number[]> {
-  const times: number[] = [];
-  const endMs = performance.now() + TURN_MS;
-  while (performance.now() < endMs || times.length < 3) {
-    const startMs = performance.now();
-    await step();
-    times.push(performance.now() - startMs);
-  }
-  return times;
 }
 
 function spreadOf(times: readonly number[]): Spread {

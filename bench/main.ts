@@ -8,6 +8,7 @@ const MEASUREMENTS: Readonly<Record<string, () => Promise<Measurement>>> = {
   "host-gradient": async () => (await import("./host-gradient.js")).hostGradient,
   isolation: async () => (await import("./isolation.js")).isolation,
   "kernel-delay": async () => (await import("./kernel-delay.js")).kernelDelay,
+  overhead: async () => (await import("./overhead.js")).overhead,
   prefetch: async () => (await import("./prefetch.js")).prefetch,
 };
 
