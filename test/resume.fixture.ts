@@ -4,10 +4,10 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 const MAIN = new URL("../dist/cli/main.js", import.meta.url).pathname;
-const RUN = ["--data", "spirals", "--engine", "wasm", "--epochs", "8", "--policy", "epoch:2"];
 
-export function startRun(runDir: string): ChildProcess {
-  return start("--run-dir", runDir, ...RUN);
+export function startRun(runDir: string, engine: "wasm" | "native" = "wasm", epochs = 8): ChildProcess {
+  const what = ["--data", "spirals", "--policy", "epoch:2", "--epochs", String(epochs)];
+  return start("--run-dir", runDir, "--engine", engine, "--threads", "1", ...what);
 }
 
 export function resumeRun(runDir: string): ChildProcess {
@@ -34,6 +34,15 @@ export async function ended(
   return new Promise((resolve) =>
     child.on("close", (code, signal) => resolve({ code: code ?? signal, stderr })),
   );
+}
+
+export function hasRun(runDir: string): boolean {
+  return existsSync(join(runDir, "run.json"));
+}
+
+/** Whether the run came to its end, whatever became of its process. */
+export function hasEnded(runDir: string): boolean {
+  return existsSync(join(runDir, "summary.json"));
 }
 
 export function hasCheckpoint(runDir: string): boolean {

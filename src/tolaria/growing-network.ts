@@ -142,9 +142,9 @@ export class GrowingNetwork {
   }
 
   /** Frees parameters and programs. */
-  dispose(): void {
+  async dispose(): Promise<void> {
     this.model.dispose();
-    this.#programs.dispose();
+    await this.#programs.dispose();
   }
 
   /** What is left of a seed, in the state and in the program. */

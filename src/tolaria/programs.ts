@@ -52,6 +52,8 @@ export class Programs {
   readonly #options: ProgramsOptions;
   #prepared: { readonly key: string; readonly programs: Promise<PreparedTopology> }[] = [];
 
+  readonly #compiling = new Set<Promise<PreparedTopology>>();
+
   constructor(options: ProgramsOptions) {
     this.#options = options;
   }
@@ -63,7 +65,7 @@ export class Programs {
   prepare(topology: Topology): Promise<PreparedTopology> {
     const key = topologyKey(topology);
     const known = this.#prepared.find((entry) => entry.key === key);
-    const entry = known ?? { key, programs: this.#compile(topology) };
+    const entry = known ?? { key, programs: this.#startCompiling(topology) };
     const byUse = [entry, ...this.#prepared.filter((other) => other !== entry)];
     this.#prepared = byUse.slice(0, KEPT);
     for (const { programs } of byUse.slice(KEPT)) programs.then(dispose, () => undefined);
@@ -76,10 +78,22 @@ export class Programs {
     await Promise.all(asked.slice(0, wait));
   }
 
-  /** Lets go of every program; the back end keeps what it has compiled for whoever asks next. */
-  dispose(): void {
+  /**
+   * Lets go of every program; the back end keeps what it has compiled for whoever asks next. What is being compiled is
+   * waited for: a thread that ends meanwhile takes the process with it (ONNX Runtime throws into nowhere).
+   */
+  async dispose(): Promise<void> {
     for (const { programs } of this.#prepared) programs.then(dispose, () => undefined);
     this.#prepared = [];
+    await Promise.allSettled(this.#compiling);
+  }
+
+  #startCompiling(topology: Topology): Promise<PreparedTopology> {
+    const programs = this.#compile(topology);
+    const end = (): void => void this.#compiling.delete(programs);
+    this.#compiling.add(programs);
+    programs.then(end, end);
+    return programs;
   }
 
   async #compile(topology: Topology): Promise<PreparedTopology> {

@@ -96,8 +96,8 @@ export class Trainer {
   }
 
   /** Frees parameters and programs. */
-  dispose(): void {
-    this.#network.dispose();
+  dispose(): Promise<void> {
+    return this.#network.dispose();
   }
 
   /** Everything a run needs to go on from here, or to be looked at. */

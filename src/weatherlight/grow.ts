@@ -195,7 +195,7 @@ export async function grow(options: GrowOptions): Promise<GrowResult> {
   } finally {
     clearInterval(alive);
     run.kasmina.close();
-    run.trainer.dispose();
+    await run.trainer.dispose();
   }
 }
 

@@ -11,8 +11,8 @@ import type {
   KernelThreadStart,
 } from "./kernel-thread-protocol.js";
 
-/** A thread that does not answer is ended after this. */
-const CLOSE_MS = 2000;
+/** A thread that does not answer is ended after this; in the middle of a compilation that would end the process. */
+const CLOSE_MS = 10_000;
 
 type Unnumbered<M> = M extends { readonly id: number } ? Omit<M, "id"> : never;
 
