@@ -1,7 +1,14 @@
 /** What a run does about faults in its data, its seeds and its memory: the same on every engine. */
 import { beforeAll, describe, expect, test } from "vitest";
 import { batchesWithNaN, spoilingBackend } from "../bench/soak/faults.js";
-import type { TelemetryPacket } from "../src/contracts/index.js";
+import { systemClock } from "../src/base/index.js";
+import {
+  type CommandDelivery,
+  type CommandOutcome,
+  CommandSigner,
+  KeyRing,
+  type TelemetryPacket,
+} from "../src/contracts/index.js";
 import { makeSpirals } from "../src/data/index.js";
 import { type Backend, openBackend } from "../src/engine/index.js";
 import { parseConfig } from "../src/kasmina/index.js";
@@ -46,6 +53,27 @@ class Shelf {
     readCheckpoint: async (step: number): Promise<GoodState | undefined> =>
       this.kept.filter((checkpoint) => checkpoint.step < step).at(-1),
   };
+}
+
+/** An operator who pauses the seed at one boundary and resumes it at another. */
+class PauseAndResume {
+  readonly outcomes: string[] = [];
+  readonly ports: Pick<GrowOptions, "keys" | "commands">;
+
+  constructor(pauseAt: number, resumeAt: number) {
+    const keys = new KeyRing([{ id: "k1", secret: new Uint8Array(32).fill(1) }]);
+    const signer = new CommandSigner({ keys, clock: systemClock });
+    let boundary = 0;
+    const drain = (): CommandDelivery[] => {
+      const at = boundary++;
+      if (at !== pauseAt && at !== resumeAt) return [];
+      const order = { kind: "PAUSE", resume: at === resumeAt } as const;
+      const draft = { commandId: `c${at}`, trainingRunId: "faults", issuedBy: "test", seedId: "s1", order };
+      const acknowledge = ({ status }: CommandOutcome): void => void this.outcomes.push(status);
+      return [{ envelope: signer.sign(draft), busEntry: `entry-${at}`, acknowledge }];
+    };
+    this.ports = { keys, commands: { drain } };
+  }
 }
 
 function restored(packets: readonly TelemetryPacket[]) {
@@ -110,6 +138,23 @@ export function describeFaults(engine: "wasm" | "native", cuts: readonly number[
       ]);
       expect(result?.end).toBe("finished");
       expect(Object.keys(result?.checkpoint.tensors ?? {}).filter((path) => path.includes("s1"))).toEqual([]);
+    });
+
+    test("in a seed that is paused is found where nothing else shows it, and never kept", async () => {
+      const order = new PauseAndResume(100, 160);
+      const spoilt = spoilingBackend(backend, (run) => (run === 115 ? { path: "seed/s1/up" } : undefined));
+      const { result, packets } = await runScript({ ...optionsFor(spoilt), ...order.ports }, [
+        seedUntil("TRAINING"),
+      ]);
+      expect(order.outcomes).toEqual(["applied", "refused"]);
+      expect(eventsOf(packets, "seed_stage").map(({ attributes }) => attributes)).toContainEqual({
+        from: "TRAINING",
+        to: "CULLED",
+        step: 121,
+        cause: "state_not_finite",
+      });
+      expect(result?.end).toBe("finished");
+      expect(restored(packets)).toEqual([]);
     });
 
     test("in a seed in TRAINING culls it, and the host learns on as if it were alone", async () => {

@@ -2,7 +2,7 @@
 import { stepsPerEpoch } from "./measures.js";
 import type { Tally } from "./tally.js";
 
-/** Memory is told at this epoch and at every tenth. */
+/** Memory is told around this epoch, the middle and the end. */
 const FIRST_TOLD = 5;
 const MIB = 1024 * 1024;
 
@@ -15,12 +15,10 @@ export interface SoakOptions {
 export function figuresOf(tally: Tally, options: SoakOptions, wallS: number) {
   const { epochs, seed, engine } = options;
   const last = tally.held.get(epochs);
-  const told = [...tally.held.keys()].filter(
-    (epoch) => epoch === FIRST_TOLD || epoch % 10 === 0 || epoch === epochs,
-  );
-  const rss = told
-    .sort((a, b) => a - b)
-    .map((epoch) => [`epoch ${epoch}`, mib(tally.held.get(epoch)?.rss_bytes)]);
+  const rss = [FIRST_TOLD, Math.floor(epochs / 2), epochs].map((epoch) => [
+    `epoch ${epoch}`,
+    `${mib(tally.held.get(epoch)?.rss_bytes)}, least around it ${mib(tally.leastAround(epoch))}`,
+  ]);
   const rollbacks = Object.entries(tally.rollbacks).map(([name, { count, maxMs }]) => [
     name,
     `${count}, longest ${maxMs.toFixed(1)} ms`,

@@ -15,6 +15,7 @@ export interface RollbackTally {
 const WITHIN_MS: Readonly<Record<string, number>> = { memory: 500, checkpoint: 12_000 };
 /** How much more memory may be resident at the end than at the middle of the run. */
 const MAX_GROWTH = 1.03;
+const AROUND_EPOCHS = 5;
 
 export class Tally {
   readonly #sent = new Map<string, CommandKind>();
@@ -118,8 +119,17 @@ export class Tally {
 
   /** Resident memory at the end against the middle; undefined for a run too short to say. */
   growth(epochs: number): number | undefined {
-    const [middle, end] = [this.held.get(Math.floor(epochs / 2)), this.held.get(epochs)];
-    return epochs < 40 || !middle || !end ? undefined : end.rss_bytes / middle.rss_bytes;
+    const [middle, end] = [this.leastAround(Math.floor(epochs / 2)), this.leastAround(epochs)];
+    return epochs < 40 || middle === undefined || end === undefined ? undefined : end / middle;
+  }
+
+  /**
+   * The least resident memory of the epochs around one, in bytes: a topology that has just been compiled leaves pages that
+   * the allocator gives back some epochs later, so that single readings vary by a tenth.
+   */
+  leastAround(epoch: number): number | undefined {
+    const around = [...this.held.values()].filter((held) => Math.abs(held.epoch - epoch) <= AROUND_EPOCHS);
+    return around.length === 0 ? undefined : Math.min(...around.map(({ rss_bytes }) => rss_bytes));
   }
 
   #hearAnswer({ id, kind, status, reason }: Extract<SoakLine, { type: "answered" }>): void {

@@ -8,6 +8,7 @@
 import { type Clock, KasminaError } from "../base/index.js";
 import type { Attributes, RollbackSource, Stage, Tensors } from "../contracts/index.js";
 import type { Kasmina, KasminaSnapshot, Seed } from "../kasmina/index.js";
+import { brokenIn } from "./broken.js";
 import type { HyperControls, HyperParameters } from "./hyper.js";
 import type { ModelState } from "./model-state.js";
 import type { Trouble } from "./trouble.js";
@@ -66,19 +67,28 @@ export class Rollback {
     this.#inARow = rollbacksInARow;
   }
 
-  /** Keeps the present state, before `step`, as the one to return to. */
-  async keep(step: number): Promise<void> {
+  /**
+   * Keeps the present state, before `step`, as the one to return to, unless something in it is not finite. Seeds of which
+   * something is not are culled then: one that is paused, say, shows it nowhere else.
+   * @returns whether the host is broken
+   */
+  async keep(step: number): Promise<{ readonly hostBroken: boolean }> {
     const { model, hyper, kasmina, clock } = this.#options;
     const startMs = clock.monotonicMs();
+    const tensors = await model.snapshot();
+    const broken = brokenIn(tensors);
+    for (const id of broken.seedIds) kasmina.cull(id, "state_not_finite", step + 1);
+    if (broken.host || broken.seedIds.length > 0) return { hostBroken: broken.host };
     this.#good = {
       step,
-      tensors: await model.snapshot(),
+      tensors,
       kasmina: kasmina.snapshot(),
       hyper: hyper.snapshot(),
     };
     this.#inARow = 0;
     const latencyMs = clock.monotonicMs() - startMs;
     kasmina.telemetry.event(undefined, "rollback_ready", "INFO", { step, latency_ms: latencyMs });
+    return { hostBroken: false };
   }
 
   /**
@@ -110,13 +120,14 @@ export class Rollback {
     const { model, hyper, kasmina, clock, readCheckpoint } = this.#options;
     const startMs = clock.monotonicMs();
     const good = source === "memory" ? this.#good : await readCheckpoint?.(nextStep);
-    if (!good) return false;
+    const broken = good && brokenIn(good.tensors);
+    if (!good || broken?.host) return false;
     const before = kasmina.seeds();
     model.restore(good.tensors);
     hyper.restore(good.hyper);
     kasmina.rollBack(good.kasmina, good.step, nextStep);
     const returned = movedBack(before, kasmina.seeds());
-    const culled = this.#cull(trouble, nextStep);
+    const culled = this.#cull(trouble, broken?.seedIds ?? [], nextStep);
     const latencyMs = clock.monotonicMs() - startMs;
     kasmina.telemetry.gauge(undefined, "kasmina.rollback.latency_ms", latencyMs);
     kasmina.telemetry.event(undefined, "rollback_restored", "WARNING", {
@@ -133,8 +144,8 @@ export class Rollback {
     return true;
   }
 
-  /** Culls the seeds to blame, those that are still there. */
-  #cull({ cause, seedIds }: Trouble, step: number): readonly string[] {
+  /** Culls the seeds to blame, and those that are broken in the state returned to, as far as they are there. */
+  #cull({ cause, seedIds }: Trouble, broken: readonly string[], step: number): readonly string[] {
     const { kasmina } = this.#options;
     const toBlame =
       seedIds ??
@@ -142,7 +153,7 @@ export class Rollback {
         .seeds()
         .filter(isInvolved)
         .map(({ id }) => id);
-    return toBlame.filter((id) => kasmina.cull(id, `rollback: ${cause}`, step));
+    return [...new Set([...toBlame, ...broken])].filter((id) => kasmina.cull(id, `rollback: ${cause}`, step));
   }
 
   #tellMissing(attributes: Attributes): void {

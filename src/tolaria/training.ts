@@ -10,7 +10,7 @@ import type { TopologyPrograms } from "./programs.js";
 import type { Progress } from "./progress.js";
 import type { Rollback } from "./rollback.js";
 import type { TrainerOptions } from "./trainer-options.js";
-import { cullBroken, isolationTrouble, lossTrouble, type Trouble } from "./trouble.js";
+import { BROKEN_HOST, cullBroken, isolationTrouble, lossTrouble, type Trouble } from "./trouble.js";
 
 /** What one step is fed. */
 interface Feed {
@@ -87,8 +87,9 @@ export class Training {
     const look = await guard.look(programs, model.state, batch, controls, { now, kept });
     progress.flops += look.flops;
     if (look.opened.length > 0) return isolationTrouble(look.opened);
-    if (kept && look.violators.length === 0) await rollback.keep(now.step);
-    return undefined;
+    if (!kept || look.violators.length > 0) return undefined;
+    const { hostBroken } = await rollback.keep(now.step);
+    return hostBroken ? BROKEN_HOST : undefined;
   }
 
   async #run(

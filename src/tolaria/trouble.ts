@@ -1,11 +1,15 @@
 /** What goes wrong in training, as its own outputs show it, and which seeds are to blame. */
-import type { Tensor, Tensors } from "../contracts/index.js";
+import type { Tensors } from "../contracts/index.js";
 import type { Kasmina, StepMeasurement } from "../kasmina/index.js";
+import { isFiniteTensor } from "./broken.js";
 import type { LossProblem } from "./loss-watch.js";
 
 export interface Trouble {
-  /** `data_not_finite`: the loss is not finite, and the batch was not either. */
-  readonly cause: LossProblem | "data_not_finite" | "isolation_breaker" | "command";
+  /**
+   * `data_not_finite`: the loss is not finite, and the batch was not either. `state_not_finite`: parameters or optimizer
+   * state of the host are not, though the loss is.
+   */
+  readonly cause: LossProblem | "data_not_finite" | "state_not_finite" | "isolation_breaker" | "command";
   /** One line for people. */
   readonly reason: string;
   /** Seeds to blame, which are culled. Left out: those that are in the output in the state returned to. */
@@ -24,6 +28,13 @@ export function lossTrouble(problem: LossProblem, loss: number, batch: Tensors):
   };
 }
 
+/** The host is broken, and the loss does not show it yet. */
+export const BROKEN_HOST: Trouble = {
+  cause: "state_not_finite",
+  reason: "parameters or optimizer state of the host are not finite",
+  seedIds: [],
+};
+
 export function isolationTrouble(seedIds: readonly string[]): Trouble {
   const what = `the isolation breaker of ${seedIds.join(", ")} opened`;
   return { cause: "isolation_breaker", reason: what, seedIds };
@@ -39,8 +50,4 @@ export function cullBroken(kasmina: Kasmina, { loss, seeds }: StepMeasurement, n
     if (kasmina.seed(id)?.stage === "TRAINING" && !Number.isFinite(measured.loss))
       kasmina.cull(id, "loss_not_finite", nextStep);
   }
-}
-
-function isFiniteTensor({ data }: Tensor): boolean {
-  return data.every((value) => Number.isFinite(value));
 }
