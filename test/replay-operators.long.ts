@@ -58,6 +58,13 @@ describe.each(["wasm", "native"] as const)("runs on %s", (engine) => {
   });
 });
 
+test("replays a run that had a teacher", async () => {
+  const [teacher, learner] = [join(root, "teacher"), join(root, "learner")];
+  expect(await ended(startRun(teacher, "native", 3))).toMatchObject({ code: 0 });
+  expect(await ended(startRun(learner, "native", 4, "--teacher", teacher))).toMatchObject({ code: 0 });
+  expect(await ended(replayRun(learner))).toMatchObject({ code: 0 });
+});
+
 test("the operator got through", () => {
   expect([...applied]).toEqual(expect.arrayContaining(APPLIED));
 });

@@ -5,9 +5,16 @@ import { join } from "node:path";
 
 const MAIN = new URL("../dist/cli/main.js", import.meta.url).pathname;
 
-export function startRun(runDir: string, engine: "wasm" | "native" = "wasm", epochs = 8): ChildProcess {
+export function startRun(
+  runDir: string,
+  engine: "wasm" | "native" = "wasm",
+  epochs = 8,
+  ...more: readonly string[]
+): ChildProcess {
   const what = ["--data", "spirals", "--policy", "epoch:2", "--epochs", String(epochs)];
-  return start("--run-dir", runDir, "--engine", engine, "--threads", "1", ...what);
+  // No time-out that a busy machine could run into: whole runs are compared with each other.
+  const patience = ["--latency-budget", "600000"];
+  return start("--run-dir", runDir, "--engine", engine, "--threads", "1", ...what, ...patience, ...more);
 }
 
 export function resumeRun(runDir: string): ChildProcess {

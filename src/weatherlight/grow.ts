@@ -20,6 +20,7 @@ import {
   type CommandJournal,
   Kasmina,
   type KasminaConfig,
+  MemoryJournal,
   parseConfig,
   type Seed,
   type Topology,
@@ -246,17 +247,19 @@ async function assemble(
   };
   const commands = new CommandQueue(count);
   const kernels = kernelsFor(options, { blueprints, backend, turns, batch, seed });
+  const config = options.config ?? parseConfig();
+  const journal = options.journal ?? new MemoryJournal();
   const kasmina = new Kasmina({
     trainingRunId: runId,
     slots: slotsOf(host),
     blueprints,
-    config: options.config ?? parseConfig(),
+    config,
     clock,
     keys,
     telemetry: { emit: (packet) => forward(packet, options) },
     kernels,
     replay: options.replay ?? false,
-    ...(options.journal && { journal: options.journal }),
+    journal,
   });
   tellOfKernels(kernels, kasmina);
   const policy = options.policy === undefined ? defaultPolicy(host, blueprints) : options.policy;
@@ -307,7 +310,12 @@ async function assemble(
     tracer: options.tracer,
     candidates: policy?.candidates ?? [],
     ...(options.hostGradient && { hostGradient: options.hostGradient }),
-    onCheckpoint,
+    onCheckpoint: async (taken) => {
+      // A journal of the run's own serves its nonces alone: it ends with the process, and must not outgrow it.
+      if (!options.journal)
+        journal.compact(taken.kasmina.journalSequence + 1, clock.nowMs() - config.nonceLedger.ttlMs);
+      await onCheckpoint(taken);
+    },
     readCheckpoint: options.readCheckpoint,
     resume: options.resume,
     teacher: options.teacher,

@@ -3,7 +3,7 @@ import { KasminaError } from "../base/index.js";
 import type { BatchSource, CommandSource, Dataset } from "../contracts/index.js";
 import { type BatchOptions, openDataset } from "../data/index.js";
 import { type Backend, openBackend } from "../engine/index.js";
-import { checkTeacher, type KasminaConfig, parseConfig } from "../kasmina/index.js";
+import { checkTeacher, type KasminaConfig } from "../kasmina/index.js";
 import { type BlueprintRegistry, builtinBlueprints, createHost, type Host } from "../nn/index.js";
 import type { Policy } from "../tamiyo/index.js";
 import type { TeacherOptions } from "../tolaria/index.js";
@@ -16,7 +16,7 @@ import type { GrowthCallbacks, GrowthLine } from "./growth-lines.js";
 import type { RunKernels } from "./kernel-service.js";
 import { isResume, readStoppedRun } from "./resume.js";
 import { RunAccess } from "./run-access.js";
-import { openRunKernels } from "./run-kernels.js";
+import { limitsOf, openRunKernels } from "./run-kernels.js";
 import { policyFor } from "./run-policy.js";
 import type { Telling } from "./run-telling.js";
 import { jsonOf } from "./saved-checkpoint.js";
@@ -129,7 +129,7 @@ async function readAsked(config: GrowthConfig, parts: RunParts): Promise<AskedRu
     runId: config.runId ?? `run-${globalThis.crypto.randomUUID()}`,
     config,
     parts,
-    kasmina: parts.kasmina ?? parseConfig(),
+    kasmina: parts.kasmina ?? limitsOf(config),
     dataset,
     host,
     blueprints: parts.blueprints ?? builtinBlueprints,
@@ -156,7 +156,7 @@ function openKernels(
 }
 
 /** The grown network of another run, frozen. */
-async function readTeacher(
+export async function readTeacher(
   path: string,
   { distillTemperature, distillWeight }: GrowthConfig,
   host: Host,

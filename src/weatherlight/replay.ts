@@ -15,9 +15,10 @@ import type { StopPlace } from "../tolaria/index.js";
 import { readLosses, readRunFolder } from "../tolaria/run-folder.node.js";
 import { type GrowCheckpoint, grow } from "./grow.js";
 import { parseGrowthConfig } from "./growth-config.js";
+import { readTeacher } from "./open-run.js";
 import { ReplayedCheckpoints } from "./replayed-checkpoints.js";
 import { JOURNAL_FILE } from "./run-access.js";
-import { openRunKernels } from "./run-kernels.js";
+import { limitsOf, openRunKernels } from "./run-kernels.js";
 import { fromSaved } from "./saved-checkpoint.js";
 
 export interface Replay {
@@ -51,6 +52,8 @@ export async function replayRun(path: string, options: ReplayOptions = {}): Prom
   const end = fromSaved(await readCheckpoint(checkpointPath));
   const journal = journalOf(folder);
   const dataset = await openDataset(config.data);
+  const host = createHost(config.host, dataset);
+  const teacher = config.teacher === undefined ? undefined : await readTeacher(config.teacher, config, host);
   const threads = options.threads ?? config.threads;
   const { backend } = await openBackend(config.engine, threads === undefined ? {} : { threads });
   const kernels = await openRunKernels(config, asked.data.run_id, folder);
@@ -59,7 +62,7 @@ export async function replayRun(path: string, options: ReplayOptions = {}): Prom
   try {
     const result = await grow({
       runId: asked.data.run_id,
-      host: createHost(config.host, dataset),
+      host,
       dataset,
       backend,
       epochs: config.epochs,
@@ -67,6 +70,8 @@ export async function replayRun(path: string, options: ReplayOptions = {}): Prom
       optimizer: config.optimizer,
       ...(config.lr !== undefined && { hyper: { learningRate: config.lr } }),
       seed: config.seed,
+      config: limitsOf(config),
+      ...(teacher && { teacher }),
       policy: null,
       journal,
       kernels,

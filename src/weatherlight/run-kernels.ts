@@ -1,8 +1,13 @@
-/** The kernels of a configured run: built, prewarmed and fetched beside training. */
+/** The kernels of a configured run, built, prewarmed and fetched beside training; and the limits that hold for them. */
 import { join } from "node:path";
-import { parseConfig } from "../kasmina/index.js";
+import { type KasminaConfig, parseConfig } from "../kasmina/index.js";
 import type { GrowthConfig } from "./growth-config.js";
 import { ThreadKernels } from "./thread-kernels.js";
+
+/** The limits of a run: the defaults, but for what was asked for. */
+export function limitsOf({ latencyBudget }: GrowthConfig): KasminaConfig {
+  return parseConfig(latencyBudget === undefined ? {} : { kernel: { latencyBudgetMs: latencyBudget } });
+}
 
 /**
  * The catalog is the run folder's own unless one is named.
@@ -10,17 +15,18 @@ import { ThreadKernels } from "./thread-kernels.js";
  * @param folder path of the run's folder; left out where it has none
  */
 export function openRunKernels(
-  { catalog, engine, threads, batch, seed }: GrowthConfig,
+  config: GrowthConfig,
   trainingRunId: string,
   folder?: string,
 ): Promise<ThreadKernels> {
+  const { catalog, engine, threads, batch, seed } = config;
   const catalogDir = catalog ?? (folder === undefined ? undefined : join(folder, "catalog"));
   return ThreadKernels.open({
     trainingRunId,
     seed,
     engine,
     batch,
-    config: parseConfig(),
+    config: limitsOf(config),
     ...(threads !== undefined && { threads }),
     ...(catalogDir !== undefined && { catalogDir }),
   });
