@@ -27,6 +27,9 @@ const SHARE = [0.1, 0.6] as const;
 /** Changes in the folder of the checkpoints before a kill there: a few make one checkpoint. */
 const MAX_CHANGES = 24;
 
+/** Some minutes where nobody else is at work; on a busy machine it takes as long as it takes. */
+const TIMEOUT_MS = 3_600_000;
+
 type Moment = { readonly afterMs: number } | { readonly afterChanges: number };
 
 interface Cut {
@@ -84,7 +87,9 @@ describe.each(["wasm", "native"] as const)("a run on %s", (engine) => {
     return { afterMs: wholeMs * (least + (most - least) * random.uniform()) };
   }
 
-  test(`is killed ${KILLS[engine]} times, and always goes on from a checkpoint that is whole`, async () => {
+  test(`is killed ${KILLS[engine]} times, and always goes on from a checkpoint that is whole`, {
+    timeout: TIMEOUT_MS,
+  }, async () => {
     const random = new Random(1);
     let kills = 0;
     let whileWriting = 0;
