@@ -140,6 +140,20 @@ export function describeFaults(engine: "wasm" | "native", cuts: readonly number[
       expect(Object.keys(result?.checkpoint.tensors ?? {}).filter((path) => path.includes("s1"))).toEqual([]);
     });
 
+    test("in a seed that has just come into the output culls it, though it is back in TRAINING then", async () => {
+      const sound = await runScript(optionsFor(backend), [seedUntil("BLENDING")]);
+      const stages = eventsOf(sound.packets, "seed_stage").map(({ attributes }) => attributes);
+      const blendsAt = Number(stages.find(({ to }) => to === "BLENDING")?.step);
+      const spoilt = spoilingBackend(backend, (run) =>
+        run === blendsAt + 2 ? { path: "seed/s1/up" } : undefined,
+      );
+      const { result, packets } = await runScript(optionsFor(spoilt), [seedUntil("BLENDING")]);
+      expect(restored(packets)).toEqual([
+        expect.objectContaining({ culled: "s1", returned: "s1 BLENDING → TRAINING" }),
+      ]);
+      expect(result?.end).toBe("finished");
+    });
+
     test("in a seed that is paused is found where nothing else shows it, and never kept", async () => {
       const order = new PauseAndResume(100, 160);
       const spoilt = spoilingBackend(backend, (run) => (run === 115 ? { path: "seed/s1/up" } : undefined));

@@ -1,3 +1,3 @@
 import { describeFaults } from "./faults.fixture.js";
 
-describeFaults("wasm", [151, 206]);
+describeFaults("wasm", [151]);

@@ -127,7 +127,8 @@ export class Rollback {
     hyper.restore(good.hyper);
     kasmina.rollBack(good.kasmina, good.step, nextStep);
     const returned = movedBack(before, kasmina.seeds());
-    const culled = this.#cull(trouble, broken?.seedIds ?? [], nextStep);
+    const toBlame = trouble.seedIds ?? before.filter(isInvolved).map(({ id }) => id);
+    const culled = this.#cull(new Set([...toBlame, ...(broken?.seedIds ?? [])]), trouble, nextStep);
     const latencyMs = clock.monotonicMs() - startMs;
     kasmina.telemetry.gauge(undefined, "kasmina.rollback.latency_ms", latencyMs);
     kasmina.telemetry.event(undefined, "rollback_restored", "WARNING", {
@@ -144,16 +145,10 @@ export class Rollback {
     return true;
   }
 
-  /** Culls the seeds to blame, and those that are broken in the state returned to, as far as they are there. */
-  #cull({ cause, seedIds }: Trouble, broken: readonly string[], step: number): readonly string[] {
+  /** Culls the seeds to blame, as far as they are there. */
+  #cull(seedIds: ReadonlySet<string>, { cause }: Trouble, step: number): readonly string[] {
     const { kasmina } = this.#options;
-    const toBlame =
-      seedIds ??
-      kasmina
-        .seeds()
-        .filter(isInvolved)
-        .map(({ id }) => id);
-    return [...new Set([...toBlame, ...broken])].filter((id) => kasmina.cull(id, `rollback: ${cause}`, step));
+    return [...seedIds].filter((id) => kasmina.cull(id, `rollback: ${cause}`, step));
   }
 
   #tellMissing(attributes: Attributes): void {

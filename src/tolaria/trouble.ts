@@ -12,7 +12,7 @@ export interface Trouble {
   readonly cause: LossProblem | "data_not_finite" | "state_not_finite" | "isolation_breaker" | "command";
   /** One line for people. */
   readonly reason: string;
-  /** Seeds to blame, which are culled. Left out: those that are in the output in the state returned to. */
+  /** Seeds to blame, which are culled. Left out: those that were in the output when it happened. */
   readonly seedIds?: readonly string[];
 }
 
