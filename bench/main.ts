@@ -5,8 +5,10 @@ import type { Figures, Measurement } from "./measurement.js";
 const MEASUREMENTS: Readonly<Record<string, () => Promise<Measurement>>> = {
   commands: async () => (await import("./commands.js")).commands,
   engine: async () => (await import("./engine.js")).engine,
+  growth: async () => (await import("./growth.js")).growth,
   "host-gradient": async () => (await import("./host-gradient.js")).hostGradient,
   isolation: async () => (await import("./isolation.js")).isolation,
+  judgement: async () => (await import("./judgement.js")).judgement,
   "kernel-delay": async () => (await import("./kernel-delay.js")).kernelDelay,
   overhead: async () => (await import("./overhead.js")).overhead,
   prefetch: async () => (await import("./prefetch.js")).prefetch,

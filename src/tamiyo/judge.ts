@@ -29,6 +29,11 @@ export interface EvidenceRules {
 
 /** Measurements of a seed in TRAINING that count: it learns, so older ones are of another seed. */
 const RECENT_GAINS = 3;
+/**
+ * Standard errors that do at the end of training, as for gate G2. A shadow gain is small beside what a seed brings once
+ * host and seed learn together, and the counterfactual, which has the last word, is asked for the full confidence.
+ */
+const LENIENT = 1;
 /** A gain that rose by less than this factor over {@link RECENT_GAINS} observations is flattening. */
 const FLATTENING = 1.1;
 
@@ -68,9 +73,10 @@ export class EvidenceJudge implements SeedJudge {
     const isLast = observations >= maxTraining;
     if (verdict === "above" && (isLast || isFlattening(measured))) return blending(seed, gain, said);
     if (verdict === "below" && !isRising(measured)) return cull(seed, `${said} is below ${threshold}`);
-    return isLast && verdict !== "above"
-      ? cull(seed, `${said} after ${observations} observations`)
-      : undefined;
+    if (!isLast) return undefined;
+    return verdictOf(gain, threshold, LENIENT) === "above"
+      ? blending(seed, gain, `${said}, as good as it got`)
+      : cull(seed, `${said} after ${observations} observations`);
   }
 
   #counterfactual(

@@ -1,0 +1,218 @@
+/**
+ * Whether growth pays: pairs of runs with the same random seed, a grown host and the same host alone, which is given every
+ * FLOP that the grown run took (its shadow passes, probes, evaluations and culled seeds too) for training steps alone.
+ * Scored on test rows that neither gates nor policy see. Beside them: the block that the policy kept, part of the network from
+ * the first step, and the baseline policies.
+ */
+import type { SystemState } from "kasmina/contracts";
+import { type Backend, openBackend } from "kasmina/engine";
+import { parseConfig } from "kasmina/kasmina";
+import { type Arm, PlateauPolicy, type Policy, RandomPolicy, SchedulePolicy } from "kasmina/tamiyo";
+import { localTracer, type TopologyTracer } from "kasmina/tolaria";
+import { type GrowResult, grow } from "kasmina/weatherlight";
+import { type Score, trainFixed } from "./growth-control.js";
+import { mean, paired } from "./growth-statistics.js";
+import { GROWTH_TASKS, type GrowthTask } from "./growth-tasks.js";
+import type { Figures, Measurement } from "./measurement.js";
+
+const PAIRS = 10;
+/**
+ * The earlier a seed is part of the network, the more of the run it is worth: it germinates at once, and is judged as soon as
+ * its gain is clear.
+ */
+const EARLY = { germinateAtEpoch: 0, minTraining: 5, maxTraining: 12 };
+
+interface GrownRun extends Score {
+  readonly result: GrowResult;
+  /** Largest relative rise of the held-out loss through a graft: with the seed against without it, at the same weights. */
+  readonly worstGraft: number;
+  /** The same from the last evaluation before any change of stage to the first after it, training in between. */
+  readonly worstChange: number;
+  /** The same between two evaluations without a change: what training does to the loss by itself. */
+  readonly worstOtherwise: number;
+}
+
+function policyOf(name: string, { candidates }: GrowthTask, seed: number): Policy {
+  const options = { blueprints: candidates, maxSeeds: 1 };
+  if (name === "schedule") return new SchedulePolicy({ ...options, at: [0.2] });
+  if (name === "random") return new RandomPolicy({ ...options, seed });
+  return new PlateauPolicy({ ...options, ...EARLY });
+}
+
+async function growOnce(
+  backend: Backend,
+  task: GrowthTask,
+  seed: number,
+  policy: Policy,
+  tracer: TopologyTracer,
+) {
+  const seen: SystemState[] = [];
+  const changes: number[] = [];
+  const result = await grow({
+    runId: `growth-${seed}`,
+    ...task,
+    hyper: { learningRate: task.learningRate },
+    backend,
+    tracer,
+    seed,
+    policy,
+    // A loaded machine is not what is measured.
+    config: parseConfig({ kernel: { latencyBudgetMs: 60_000 } }),
+    onObservation: (state) => seen.push(state),
+    onEvent: ({ name, attributes }) => {
+      if (name === "seed_stage") changes.push(Number(attributes.step));
+    },
+  });
+  return {
+    result,
+    accuracy: result.accuracy,
+    loss: result.testLoss,
+    worstGraft: Math.max(0, ...seen.flatMap(graftRises)),
+    worstChange: Math.max(0, ...changes.map((step) => riseAcross(seen, step))),
+    worstOtherwise: Math.max(0, ...quietSteps(seen, changes).map((step) => riseAcross(seen, step))),
+  } satisfies GrownRun;
+}
+
+/** Of the seeds in the output by now: what their presence adds to the loss, relative to the loss without them. */
+function graftRises({ seeds, heldOutLoss }: SystemState): number[] {
+  const loss = heldOutLoss?.value ?? Number.NaN;
+  return seeds
+    .filter(({ stage, contribution }) => contribution && (stage === "BLENDING" || stage === "SHADOWING"))
+    .map(({ contribution }) => -(contribution?.value ?? 0) / (loss + (contribution?.value ?? 0)));
+}
+
+/** Observations after which nothing changes before the next. */
+function quietSteps(seen: readonly SystemState[], changes: readonly number[]): number[] {
+  return seen.slice(0, -1).flatMap(({ step }, i) => {
+    const next = seen[i + 1]?.step ?? step;
+    return changes.some((change) => change >= step && change < next) ? [] : [step];
+  });
+}
+
+function riseAcross(seen: readonly SystemState[], step: number): number {
+  const before = seen.findLast((state) => state.step <= step)?.heldOutLoss?.value;
+  const after = seen.find((state) => state.step > step)?.heldOutLoss?.value;
+  return before === undefined || after === undefined ? 0 : (after - before) / before;
+}
+
+/** Topologies of one task recur from run to run; what they trace to is the same. */
+function rememberingTracer(): TopologyTracer {
+  const known = new Map<string, ReturnType<TopologyTracer["trace"]>>();
+  return {
+    trace(topology, options) {
+      const sites = topology.sites.map(({ blueprint, ...site }) => ({ ...site, blueprint: blueprint.id }));
+      const key = JSON.stringify(sites);
+      const traced = known.get(key) ?? localTracer.trace(topology, options);
+      known.set(key, traced);
+      return traced;
+    },
+  };
+}
+
+async function measureTask(backend: Backend, name: string, pairs: number): Promise<Figures> {
+  const task = await (GROWTH_TASKS[name] ?? unknownTask(name))();
+  const tracer = rememberingTracer();
+  const grown: GrownRun[] = [];
+  const alone: Score[] = [];
+  const joint: Score[] = [];
+  const baselines: Record<string, Score[]> = { schedule: [], random: [] };
+  for (let seed = 0; seed < pairs; seed++) {
+    const run = await growOnce(backend, task, seed, policyOf("plateau", task, seed), tracer);
+    const flops = run.result.flopsTotal;
+    grown.push(run);
+    alone.push(await trainFixed({ backend, ...task, seed, flops, blocks: [] }));
+    console.error(pairLine(name, seed, run, alone.at(-1)));
+  }
+  for (const [seed, { result }] of grown.slice(0, task.controls).entries()) {
+    const flops = result.flopsTotal;
+    joint.push(await trainFixed({ backend, ...task, seed, flops, blocks: firstBlock(task) }));
+    for (const [policy, scores] of Object.entries(baselines))
+      scores.push(await growOnce(backend, task, seed, policyOf(policy, task, seed), tracer));
+    console.error(`${name} ${seed}: joint ${described(joint.at(-1))}`);
+  }
+  return {
+    ...summarize(task, { grown, alone, joint }),
+    baselines: summarizeBaselines(baselines, grown.slice(0, task.controls)),
+  };
+}
+
+/** The policy's own first choice. */
+function firstBlock({ candidates, host }: GrowthTask): readonly Arm[] {
+  const slotId = host.blocks.find(({ slot }) => slot)?.name ?? "";
+  return candidates.slice(0, 1).map((candidate) => ({ slotId, candidate }));
+}
+
+function unknownTask(name: string): never {
+  throw new Error(`no task ${name}; known: ${Object.keys(GROWTH_TASKS).join(", ")}`);
+}
+
+function pairLine(name: string, seed: number, run: GrownRun, alone: Score | undefined): string {
+  const became = run.result.seeds.map(({ seed: { slotId, stage } }) => `${slotId} ${stage}`).join(", ");
+  return `${name} ${seed}: grown ${described(run)}, alone ${described(alone)}; ${became}`;
+}
+
+function described(score: Score | undefined): string {
+  return score ? `${score.accuracy.toFixed(4)} (${score.loss.toFixed(4)})` : "not run";
+}
+
+function summarize(
+  { epochs, batch, learningRate }: GrowthTask,
+  {
+    grown,
+    alone,
+    joint,
+  }: Record<"alone" | "joint", readonly Score[]> & { readonly grown: readonly GrownRun[] },
+): Figures {
+  const differences = (others: readonly Score[]): Figures => ({
+    accuracy: paired(others.map((other, i) => (grown[i]?.accuracy ?? Number.NaN) - other.accuracy)),
+    loss_saved: paired(others.map((other, i) => other.loss - (grown[i]?.loss ?? Number.NaN))),
+  });
+  const seeds = grown.flatMap(({ result }) => result.seeds);
+  return {
+    pairs: grown.length,
+    epochs,
+    batch,
+    learning_rate: learningRate,
+    gflops: mean(grown.map(({ result }) => result.flopsTotal)) / 1e9,
+    params_host: grown[0]?.result.paramsHost ?? 0,
+    params_grown: mean(grown.map(({ result }) => result.paramsTotal)),
+    grown: scores(grown),
+    host_alone: scores(alone),
+    joint_from_start: scores(joint),
+    grown_over_host_alone: differences(alone),
+    grown_over_joint: differences(joint),
+    seeds_kept: `${seeds.filter(({ seed }) => seed.stage === "FOSSILIZED").length} of ${seeds.length}`,
+    worst_graft_rise: Math.max(...grown.map(({ worstGraft }) => worstGraft)),
+    worst_rise_across_a_change: Math.max(...grown.map(({ worstChange }) => worstChange)),
+    worst_rise_without_a_change: Math.max(...grown.map(({ worstOtherwise }) => worstOtherwise)),
+  };
+}
+
+function scores(runs: readonly Score[]): Figures {
+  return { accuracy: mean(runs.map(({ accuracy }) => accuracy)), loss: mean(runs.map(({ loss }) => loss)) };
+}
+
+function summarizeBaselines(
+  baselines: Readonly<Record<string, readonly Score[]>>,
+  grown: readonly Score[],
+): Figures {
+  const same = Object.entries(baselines).map(([name, runs]) => [name, scores(runs)] as const);
+  return { ...Object.fromEntries(same), plateau: scores(grown) };
+}
+
+async function measure(args: readonly string[]): Promise<Figures> {
+  const names = args.filter((argument) => !/^\d+$/.test(argument));
+  const pairs = Number(args.find((argument) => /^\d+$/.test(argument)) ?? PAIRS);
+  const { backend } = await openBackend("auto", { threads: 1 });
+  const figures: Record<string, Figures> = {};
+  for (const name of names.length > 0 ? names : Object.keys(GROWTH_TASKS))
+    figures[name] = await measureTask(backend, name, pairs);
+  await backend.dispose();
+  return { engine: backend.name, ...figures };
+}
+
+export const growth: Measurement = {
+  name: "growth",
+  summary: "grown against the host alone at equal FLOPs, in pairs of runs; [mnist|spirals|novel] [pairs]",
+  run: measure,
+};

@@ -1,0 +1,64 @@
+/** One run in which the policy judges one seed. Shared by the measurement and by the long test. */
+import type { Dataset } from "kasmina/contracts";
+import { makeSpirals } from "kasmina/data";
+import type { Backend } from "kasmina/engine";
+import { parseConfig } from "kasmina/kasmina";
+import { resmlp } from "kasmina/nn";
+import { type Candidate, PlateauPolicy } from "kasmina/tamiyo";
+import { localTracer, type TopologyTracer } from "kasmina/tolaria";
+import { grow } from "kasmina/weatherlight";
+import { judgedBlueprints } from "./judgement-blueprints.js";
+
+export const JUDGED: Readonly<Record<"useless" | "harmful" | "useful", Candidate>> = {
+  useless: { id: "noise", parameters: {} },
+  harmful: { id: "havoc", parameters: {} },
+  useful: { id: "mlp-residual", parameters: { hidden: 32 } },
+};
+
+const EPOCHS = 14;
+const BATCH = 50;
+let dataset: Dataset | undefined;
+const traced = new Map<string, ReturnType<TopologyTracer["trace"]>>();
+
+/** Runs of one kind trace the same topologies. */
+const tracer: TopologyTracer = {
+  trace(topology, options) {
+    const sites = topology.sites.map(({ blueprint, ...site }) => ({ ...site, blueprint: blueprint.id }));
+    const key = JSON.stringify(sites);
+    const known = traced.get(key) ?? localTracer.trace(topology, options);
+    traced.set(key, known);
+    return known;
+  },
+};
+
+const GONE = new Set(["CULLED", "EMBARGOED", "RESETTING", "DORMANT", "TERMINATED"]);
+
+export interface Judgement {
+  readonly verdict: "kept" | "culled" | "undecided";
+  readonly why: string;
+}
+
+/** Spirals on the default host, which the useful block is known to help there; one seed, judged by the default policy. */
+export async function judgeOnce(backend: Backend, candidate: Candidate, seed: number): Promise<Judgement> {
+  dataset ??= makeSpirals({ train: 4_000 });
+  let why = "";
+  const { seeds } = await grow({
+    runId: `judgement-${seed}`,
+    host: resmlp(dataset),
+    dataset,
+    backend,
+    tracer,
+    blueprints: judgedBlueprints,
+    epochs: EPOCHS,
+    batch: BATCH,
+    seed,
+    policy: new PlateauPolicy({ blueprints: [candidate], maxSeeds: 1, germinateAtEpoch: 2 }),
+    config: parseConfig({ kernel: { latencyBudgetMs: 60_000 } }),
+    onDecision: (decision) => {
+      why = decision.why;
+    },
+  });
+  const stage = seeds[0]?.seed.stage;
+  if (stage === "FOSSILIZED") return { verdict: "kept", why };
+  return { verdict: stage !== undefined && GONE.has(stage) ? "culled" : "undecided", why };
+}
