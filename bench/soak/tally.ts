@@ -16,6 +16,7 @@ const WITHIN_MS: Readonly<Record<string, number>> = { memory: 500, checkpoint: 1
 /** How much more memory may be resident at the end than at the middle of the run. */
 const MAX_GROWTH = 1.03;
 const AROUND_EPOCHS = 5;
+const WARM_AFTER_EPOCHS = 5;
 
 export class Tally {
   readonly #sent = new Map<string, CommandKind>();
@@ -128,7 +129,9 @@ export class Tally {
    * the allocator gives back some epochs later, so that single readings vary by a tenth.
    */
   leastAround(epoch: number): number | undefined {
-    const around = [...this.held.values()].filter((held) => Math.abs(held.epoch - epoch) <= AROUND_EPOCHS);
+    const around = [...this.held.values()].filter(
+      (held) => held.epoch >= WARM_AFTER_EPOCHS && Math.abs(held.epoch - epoch) <= AROUND_EPOCHS,
+    );
     return around.length === 0 ? undefined : Math.min(...around.map(({ rss_bytes }) => rss_bytes));
   }
 
