@@ -21,7 +21,7 @@ import {
 } from "./resume.fixture.js";
 
 const KILLS = { wasm: 120, native: 80 };
-const SIGNALS = 12;
+const SIGNALS = 8;
 /** Of the time that a whole run takes: from a process that has hardly begun to one that gets far. */
 const SHARE = [0.1, 0.6] as const;
 /** Changes in the folder of the checkpoints before a kill there: a few make one checkpoint. */
