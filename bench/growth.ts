@@ -16,12 +16,6 @@ import { GROWTH_TASKS, type GrowthTask } from "./growth-tasks.js";
 import type { Figures, Measurement } from "./measurement.js";
 
 const PAIRS = 10;
-/**
- * The earlier a seed is part of the network, the more of the run it is worth: it germinates at once, and is judged as soon as
- * its gain is clear.
- */
-const EARLY = { germinateAtEpoch: 0, minTraining: 5, maxTraining: 12 };
-
 interface GrownRun extends Score {
   readonly result: GrowResult;
   /** Largest relative rise of the held-out loss through a graft: with the seed against without it, at the same weights. */
@@ -32,11 +26,12 @@ interface GrownRun extends Score {
   readonly worstOtherwise: number;
 }
 
-function policyOf(name: string, { candidates }: GrowthTask, seed: number): Policy {
-  const options = { blueprints: candidates, maxSeeds: 1 };
-  if (name === "schedule") return new SchedulePolicy({ ...options, at: [0.2] });
+function policyOf(name: string, { candidates, policy }: GrowthTask, seed: number): Policy {
+  const { maxSeeds = 2 } = policy;
+  const options = { blueprints: candidates, maxSeeds };
+  if (name === "schedule") return new SchedulePolicy({ ...options, at: [0.2, 0.45] });
   if (name === "random") return new RandomPolicy({ ...options, seed });
-  return new PlateauPolicy({ ...options, ...EARLY });
+  return new PlateauPolicy({ ...options, ...policy });
 }
 
 async function growOnce(

@@ -40,10 +40,10 @@ describe("a seed in TRAINING", () => {
     expect(after).toBe(minTraining);
   });
 
-  test("that harms clearly is culled as soon, unless it catches up", () => {
+  test("that harms clearly is culled at half its time, unless it catches up", () => {
     expect(judged("TRAINING", steady(-0.1, 0.01))).toMatchObject({
       decision: { action: "cull" },
-      after: minTraining,
+      after: maxTraining / 2,
     });
     const rising = Array.from({ length: maxTraining }, (_, i) => ({ value: -0.3 + 0.03 * i, stdErr: 0.001 }));
     expect(judged("TRAINING", rising)).toMatchObject({ decision: { action: "advance" } });

@@ -13,7 +13,7 @@ export interface SeedJudge {
 }
 
 export interface EvidenceRules {
-  /** Observations a seed trains at least, and at most, before it is judged. */
+  /** Observations a seed trains at least before it may go on, and at most; it has half of those before it may fail. */
   readonly minTraining: number;
   readonly maxTraining: number;
   /** Standard errors by which an effect must clear the threshold. */
@@ -72,7 +72,9 @@ export class EvidenceJudge implements SeedJudge {
     const verdict = verdictOf(gain, threshold, confidence);
     const isLast = observations >= maxTraining;
     if (verdict === "above" && (isLast || isFlattening(measured))) return blending(seed, gain, said);
-    if (verdict === "below" && !isRising(measured)) return cull(seed, `${said} is below ${threshold}`);
+    const mayFail = observations >= maxTraining / 2;
+    if (verdict === "below" && mayFail && !isRising(measured))
+      return cull(seed, `${said} is below ${threshold}`);
     if (!isLast) return undefined;
     return verdictOf(gain, threshold, LENIENT) === "above"
       ? blending(seed, gain, `${said}, as good as it got`)

@@ -15,13 +15,13 @@ export interface PlateauPolicyOptions extends GrowthPolicyOptions, Partial<Evide
   readonly germinateAtEpoch?: number;
   /** Observations that a plateau is judged on. Default 4. */
   readonly plateauWindow?: number;
-  /** A relative fall of the held-out loss over the window that is less than this is a plateau. Default 0.15. */
+  /** A relative fall of the held-out loss over the window that is less than this is a plateau. Default 0.3. */
   readonly plateauImprovement?: number;
 }
 
 /** Of {@link EvidenceRules}, where nothing else is said. */
 export const EVIDENCE_DEFAULTS: EvidenceRules = {
-  minTraining: 8,
+  minTraining: 5,
   maxTraining: 16,
   confidence: 2,
   threshold: 0,
@@ -51,7 +51,7 @@ class PlateauStrategy implements Strategy {
   constructor({
     germinateAtEpoch,
     plateauWindow = 4,
-    plateauImprovement = 0.15,
+    plateauImprovement = 0.3,
     ...rest
   }: PlateauPolicyOptions) {
     this.judge = new EvidenceJudge({ ...EVIDENCE_DEFAULTS, ...rest });
