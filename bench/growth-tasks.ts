@@ -61,7 +61,7 @@ export const GROWTH_TASKS: Readonly<Record<string, () => Promise<GrowthTask>>> =
     const host = charlm({ ...dataset, d: 16, layers: 1, heads: 2 });
     const candidates = [{ id: "mlp-residual", parameters: { hidden: 64 } }];
     const task = { dataset, host, epochs: 3, batch: 16, learningRate: 0.005, candidates };
-    return { ...task, policy: {}, controls: 1 };
+    return { ...task, policy: { plateauImprovement: 0.15, minTraining: 8 }, controls: 1 };
   },
 };
 
