@@ -1,4 +1,4 @@
-/** The tasks that growth is measured on. Learning rates are those at which the host alone does best of 0.001, 0.003, 0.005, 0.01. */
+/** The tasks that growth is measured on. Learning rates are the best that a few runs of the host alone showed, not those of a search. */
 import { type Dataset, sizeOf } from "kasmina/contracts";
 import { makeSpirals, openDataset } from "kasmina/data";
 import { charlm, type Host, resmlp } from "kasmina/nn";
