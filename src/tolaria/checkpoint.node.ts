@@ -197,9 +197,10 @@ function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** JSON.stringify would turn NaN into null without a word. */
+/** JSON.stringify would turn NaN into null without a word, and a key __proto__ is one that no reader takes. */
 function toJson(content: Content): string {
   return JSON.stringify(content, (key, value: unknown) => {
+    if (key === "__proto__") throw new KasminaError("invalid_argument", "checkpoint meta: key __proto__");
     if (typeof value === "number" && !Number.isFinite(value)) {
       throw new KasminaError("invalid_argument", `checkpoint meta: ${key} is ${value}`);
     }

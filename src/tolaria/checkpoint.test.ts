@@ -34,7 +34,9 @@ test("any JSON meta passes through the digest", async () => {
   const dir = await fresh();
   await fc.assert(
     fc.asyncProperty(fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 3 })), async (value) => {
-      const meta = JSON.parse(JSON.stringify(value)) as JsonObject;
+      const text = JSON.stringify(value);
+      fc.pre(!text.includes('"__proto__":'));
+      const meta = JSON.parse(text) as JsonObject;
       await writeCheckpoint(dir, { tensors: {}, meta });
       expect((await readCheckpoint(dir)).meta).toEqual(meta);
     }),
@@ -57,6 +59,8 @@ test("meta that JSON would change is refused, and the old checkpoint stays", asy
   await expect(writeCheckpoint(dir, { tensors: {}, meta: { loss: Number.NaN } })).rejects.toThrow(
     "checkpoint meta: loss is NaN",
   );
+  const meta = JSON.parse('{"seeds": [{"__proto__": false}]}') as JsonObject;
+  await expect(writeCheckpoint(dir, { tensors: {}, meta })).rejects.toThrow("checkpoint meta: key __proto__");
   expect((await readCheckpoint(dir)).meta.step).toBe(1);
 });
 
