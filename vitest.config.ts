@@ -14,6 +14,7 @@ export default defineConfig({
     include: ["src/**/*.test.ts", "test/**/*.test.ts", "examples/**/*.test.ts"],
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    setupFiles: ["./test/support/repeatable-properties.ts"],
     maxWorkers: 2,
   },
 });

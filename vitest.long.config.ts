@@ -8,6 +8,7 @@ export default defineConfig({
     include: ["src/**/*.long.ts", "test/**/*.long.ts"],
     testTimeout: 1_200_000,
     hookTimeout: 120_000,
+    setupFiles: ["./test/support/repeatable-properties.ts"],
     maxWorkers: 2,
     passWithNoTests: true,
   },
