@@ -12,7 +12,7 @@ import {
   resolveParameters,
   slotsOf,
 } from "../nn/index.js";
-import type { Arm, ArmCost, GrowthCosts } from "../tamiyo/index.js";
+import type { Arm, ArmCost, Candidate, GrowthCosts } from "../tamiyo/index.js";
 import { definitionsOf, type Optimizer } from "../tolaria/index.js";
 
 /** Forward passes of a kernel that its part in a training step is worth, gradients by weights and input included. */
@@ -59,6 +59,15 @@ export class CountedCosts implements GrowthCosts {
 
   constructor(options: GrowthCostsOptions) {
     this.#options = options;
+  }
+
+  /** Counts all that these candidates will be asked about: tracing takes the thread, which a step should not wait for. */
+  countAhead(candidates: readonly Candidate[]): void {
+    if (candidates.length === 0) return;
+    void this.#host;
+    for (const slot of slotsOf(this.#options.host)) {
+      for (const candidate of candidates) this.#weigh({ slotId: slot.id, candidate });
+    }
   }
 
   hostFlops(step: number): number {

@@ -21,11 +21,13 @@ export interface TamiyoRun
 export function tamiyoFor(policy: Policy | null, run: TamiyoRun): Tamiyo | undefined {
   if (!policy) return undefined;
   const { options, kasmina, commands, signer } = run;
+  const costs = costsOf(run);
+  costs.countAhead(policy.candidates ?? []);
   return new Tamiyo({
     policy,
     signer,
     trainingRunId: options.runId,
-    costs: costsOf(run),
+    costs,
     onInputs: (health) => tellInputs(kasmina, health),
     // What a resumed run's policy decides once more is in the journal already.
     send: (envelope) => {
