@@ -3,7 +3,8 @@
  * deletes what it acknowledged. It is killed at random moments and started again until the spool is empty. In the end
  * every command has exactly one effect.
  */
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -31,13 +32,17 @@ test("each command has exactly one effect, whenever the process is killed", asyn
   }
   const random = new Random(3);
   let kills = 0;
-  while (readdirSync(spool).length > 0) {
+  const handle = async (onReady: (child: ChildProcess) => void) => {
     const child = spawn(process.execPath, [CHILD, spool, journal], { stdio: ["ignore", "pipe", "inherit"] });
-    const exited = new Promise<void>((resolve) => child.on("exit", () => resolve()));
-    child.stdout.once("data", () => setTimeout(() => child.kill("SIGKILL"), random.below(120)));
-    await exited;
+    child.stdout.once("data", () => onReady(child));
+    await once(child, "exit");
     kills += child.signalCode === "SIGKILL" ? 1 : 0;
+  };
+  while (readdirSync(spool).length > 0) {
+    await handle((child) => setTimeout(() => child.kill("SIGKILL"), random.below(120)));
   }
+  // The last one may have been killed between the last command and its account of them all.
+  await handle(() => undefined);
   const records = openJournal(journal).records;
   expect(records.map(({ commandId }) => commandId).sort()).toEqual(
     Array.from({ length: COMMANDS }, (_, at) => `c${at}`).sort(),
