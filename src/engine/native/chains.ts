@@ -8,8 +8,8 @@
 import { sizeOf } from "../../contracts/tensor.js";
 import type { GraphNode, Value } from "./graph.js";
 
-/** Rounded exactly by ONNX Runtime at every place of a vector (Exp, for one, is not exact, but the same everywhere). */
-const ELEMENTWISE: ReadonlySet<string> = new Set([
+/** Rounded exactly by ONNX Runtime, so the same at every place of a vector. */
+export const EXACT: ReadonlySet<string> = new Set([
   "Add",
   "Sub",
   "Mul",
@@ -65,7 +65,7 @@ export function endingChains(nodes: readonly GraphNode[], results: readonly Valu
 function isElementwise(node: GraphNode, output: Value): boolean {
   const size = sizeOf(output.shape);
   return (
-    ELEMENTWISE.has(node.op) &&
+    EXACT.has(node.op) &&
     size > 1 &&
     [output, ...node.inputs].every(({ dtype }) => dtype === "float32") &&
     node.inputs.every(({ shape }) => sizeOf(shape) === size || sizeOf(shape) === 1)

@@ -3,20 +3,11 @@
  * scalars is the operators once on n elements. What is not alike is joined.
  */
 import { sizeOf } from "../../contracts/tensor.js";
+import { EXACT } from "./chains.js";
 import type { GraphBuilder, GraphNode, Value } from "./graph.js";
 
-/** Give the same bits for an element wherever it lies in a vector. Log does not. */
-const ALIKE: ReadonlySet<string> = new Set([
-  "Add",
-  "Sub",
-  "Mul",
-  "Div",
-  "Reciprocal",
-  "Sqrt",
-  "Neg",
-  "Abs",
-  "Exp",
-]);
+/** Give the same bits for an element wherever it lies in a vector. Exp is not exact, but the same everywhere; Log is not. */
+const ALIKE: ReadonlySet<string> = new Set([...EXACT, "Exp"]);
 
 /** The graph that the scalars are of, and what stands for its values in the new one. */
 export interface ScalarSource {

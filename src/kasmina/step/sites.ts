@@ -1,5 +1,5 @@
 /** From the seeds of a run to the topology that its programs are built from, and to what those programs are fed. */
-import { float32, type Stage, type Tensor, type Tensors } from "../../contracts/index.js";
+import { float32, STAGES, type Stage, type Tensor, type Tensors } from "../../contracts/index.js";
 import {
   type BlueprintParameters,
   type BlueprintRegistry,
@@ -72,14 +72,7 @@ export function topologyAfter(
 }
 
 /** The stages of a seed with which all goes well. */
-const GOOD_LIFE: readonly Stage[] = [
-  "GERMINATED",
-  "TRAINING",
-  "BLENDING",
-  "SHADOWING",
-  "PROBATIONARY",
-  "FOSSILIZED",
-];
+const GOOD_LIFE = STAGES.slice(STAGES.indexOf("GERMINATED"), STAGES.indexOf("FOSSILIZED") + 1);
 
 /**
  * The topologies that the seeds in their present stages lead to, the nearest first: every seed a stage further, gone,
