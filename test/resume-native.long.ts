@@ -1,0 +1,3 @@
+import { describeCuts } from "./resume-cuts.fixture.js";
+
+describeCuts("native", 80);

@@ -1,0 +1,3 @@
+import { describeCuts } from "./resume-cuts.fixture.js";
+
+describeCuts("wasm", 120);
