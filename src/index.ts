@@ -4,5 +4,7 @@ export { datasetFromArrays, openDataset } from "./data/index.js";
 export { openBackend } from "./engine/index.js";
 export { defineBlock, defineBlueprint, defineHost } from "./nn/index.js";
 export { PlateauPolicy } from "./tamiyo/index.js";
-export { type GrowOptions, type GrowResult, grow } from "./weatherlight/grow.js";
+export { grow } from "./weatherlight/grow.js";
+export type { GrowOptions } from "./weatherlight/grow-options.js";
+export type { GrowResult } from "./weatherlight/grow-result.js";
 export { runGrowth } from "./weatherlight/run-growth.js";

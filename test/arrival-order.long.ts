@@ -1,10 +1,8 @@
 /** Three seeds in two slots: whatever order their kernels come in, the run is the same to the last bit (DESIGN §5, §6). */
 import { describe, expect, test } from "vitest";
-import { makeSpirals } from "../src/data/index.js";
 import { type Backend, openBackend } from "../src/engine/index.js";
-import { parseConfig } from "../src/kasmina/index.js";
-import { resmlp } from "../src/nn/index.js";
-import type { GrowOptions } from "../src/weatherlight/grow.js";
+import { config, optionsFor } from "../src/weatherlight/grow.fixture.js";
+import type { GrowOptions } from "../src/weatherlight/grow-options.js";
 import { HeldKernels } from "./support/held-kernels.js";
 import { runScript, type ScriptedSeed } from "./support/scripted-growth.js";
 
@@ -22,12 +20,6 @@ const ORDERS = SEEDS.flatMap((first) =>
   ]),
 );
 
-const dataset = makeSpirals({ seed: 3 });
-const config = parseConfig({
-  kernel: { latencyBudgetMs: 60_000, prefetchDeadlineMs: 60_000 },
-  gates: { confidence: 0, minShadowGain: -1, minContribution: -1 },
-});
-
 /** The first kernel comes early, the second one later, and the last one when training is waiting for it already. */
 async function run(backend: Backend, order: readonly string[]) {
   let germinatedAt: number | undefined;
@@ -38,15 +30,8 @@ async function run(backend: Backend, order: readonly string[]) {
   const due = (after: number): boolean => germinatedAt !== undefined && step === germinatedAt + after;
   const [first = "", second = "", last = ""] = order;
   const losses: number[] = [];
-  const options: Omit<GrowOptions, "policy"> = {
-    runId: "arrivals",
-    host: resmlp({ ...dataset, width: 8 }),
-    dataset,
-    backend,
-    epochs: 12,
-    batch: 60,
-    seed: 5,
-    config,
+  const options: GrowOptions = {
+    ...optionsFor(backend),
     kernels,
     onLoss: (at, loss) => {
       losses.push(loss);

@@ -2,8 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
+import { garbageCollector } from "../src/base/garbage-collector.fixture.js";
 import { systemClock } from "../src/base/index.js";
 import type { TelemetryMetric } from "../src/contracts/index.js";
 import { CommandSigner, type Order, type TelemetryPacket } from "../src/contracts/index.js";
@@ -12,7 +11,8 @@ import { openBackend } from "../src/engine/index.js";
 import { parseConfig } from "../src/kasmina/index.js";
 import { resmlp } from "../src/nn/index.js";
 import type * as WorkerTracerModule from "../src/tolaria/worker-tracer.node.js";
-import { type GrowCheckpoint, grow } from "../src/weatherlight/grow.js";
+import { grow } from "../src/weatherlight/grow.js";
+import type { GrowCheckpoint } from "../src/weatherlight/grow-result.js";
 import { KernelService } from "../src/weatherlight/kernel-service.js";
 import { RunAccess } from "../src/weatherlight/run-access.js";
 import { type Alive, CountingBackend } from "./support/counting-backend.js";
@@ -35,7 +35,7 @@ const config = parseConfig({
   leadSteps: 2,
   embargoMs: 0,
   dormantSeeds: 4,
-  kernel: { latencyBudgetMs: 60_000, prefetchDeadlineMs: 900_000, cacheArtifacts: 8 },
+  kernel: { latencyBudgetMs: 600_000, prefetchDeadlineMs: 900_000, cacheArtifacts: 8 },
   gates: { confidence: 0, minShadowGain: -1_000, divergenceRatio: 1_000 },
 });
 
@@ -230,10 +230,4 @@ function follow(series: Set<string>, { seedId, retired }: TelemetryPacket): void
 
 function gaugeOf(metrics: readonly TelemetryMetric[], name: string): number {
   return metrics.find((metric) => metric.name === name)?.value ?? Number.NaN;
-}
-
-/** The collector that node hides without `--expose-gc`. */
-function garbageCollector(): () => void {
-  setFlagsFromString("--expose-gc");
-  return runInNewContext("gc") as () => void;
 }

@@ -14,13 +14,15 @@ import { type Backend, openBackend } from "../src/engine/index.js";
 import { parseConfig } from "../src/kasmina/index.js";
 import { builtinBlueprints, resmlp } from "../src/nn/index.js";
 import type { GoodState } from "../src/tolaria/index.js";
-import { type GrowCheckpoint, type GrowOptions, grow } from "../src/weatherlight/grow.js";
+import { grow } from "../src/weatherlight/grow.js";
+import type { GrowOptions } from "../src/weatherlight/grow-options.js";
+import type { GrowCheckpoint } from "../src/weatherlight/grow-result.js";
 import { eventsOf, runScript, type ScriptedSeed } from "./support/scripted-growth.js";
 
 const dataset = makeSpirals({ seed: 3 });
 
 const config = parseConfig({
-  kernel: { latencyBudgetMs: 60_000 },
+  kernel: { latencyBudgetMs: 600_000 },
   leadSteps: 2,
   gates: { confidence: 0, minShadowGain: -100, minContribution: -100, divergenceRatio: 1e6 },
 });

@@ -67,7 +67,7 @@ describe("imports point right and never back", () => {
       .filter(
         (file) => BROWSER_ROOMS.includes(roomOf(file)) || file === "oona/memory.ts" || file === "oona/bus.ts",
       )
-      .filter((file) => !NODE_ONLY.test(file) && !/\.(test|long|conformance)\.ts$/.test(file))
+      .filter((file) => !NODE_ONLY.test(file) && !/\.(test|long|conformance|fixture)\.ts$/.test(file))
       .filter((file) =>
         importsOf(file).some((name) => name.startsWith("node:") || name === "onnxruntime-node"),
       );

@@ -8,7 +8,7 @@ import { type KasminaConfigInput, parseConfig } from "../src/kasmina/index.js";
 import { openHole } from "../src/kasmina/isolation/leaks.fixture.js";
 import { BlueprintRegistry, builtinBlueprints, mlpResidual, resmlp } from "../src/nn/index.js";
 import { definitionsOf, type TopologyTracer } from "../src/tolaria/index.js";
-import type { GrowOptions } from "../src/weatherlight/grow.js";
+import type { GrowOptions } from "../src/weatherlight/grow-options.js";
 import { eventsOf, gaugeOf, runScript, type ScriptedSeed } from "./support/scripted-growth.js";
 
 const dataset = makeSpirals({ seed: 3, train: 600, test: 100 });
@@ -16,7 +16,7 @@ const dataset = makeSpirals({ seed: 3, train: 600, test: 100 });
 /** Gates that let every seed through: it is isolation that is tested. */
 function configOf(isolation: KasminaConfigInput["isolation"] = {}) {
   return parseConfig({
-    kernel: { latencyBudgetMs: 60_000 },
+    kernel: { latencyBudgetMs: 600_000 },
     leadSteps: 2,
     gates: { confidence: 0, minShadowGain: -100, minContribution: -100, divergenceRatio: 1e6 },
     isolation: { everySteps: 5, ...isolation },

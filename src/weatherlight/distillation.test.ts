@@ -6,7 +6,8 @@ import { type Backend, createWasmBackend } from "../engine/index.js";
 import { resmlp } from "../nn/index.js";
 import type { TeacherOptions } from "../tolaria/index.js";
 import type { RunControl } from "./control-server.js";
-import { type GrowOptions, grow } from "./grow.js";
+import { grow } from "./grow.js";
+import type { GrowOptions } from "./grow-options.js";
 
 const dataset = makeSpirals({ seed: 3 });
 /** The same points, but every label of the training part says 0: whoever learns from them alone knows nothing. */

@@ -5,12 +5,14 @@ import type { Backend } from "../engine/index.js";
 import { parseConfig } from "../kasmina/index.js";
 import { resmlp } from "../nn/index.js";
 import { PlateauPolicy } from "../tamiyo/index.js";
-import { type GrowCheckpoint, type GrowOptions, type GrowResult, grow } from "./grow.js";
+import { grow } from "./grow.js";
+import type { GrowOptions } from "./grow-options.js";
+import type { GrowCheckpoint, GrowResult } from "./grow-result.js";
 
 const dataset = makeSpirals({ seed: 3 });
 /** No time-out that a busy machine could run into, and gates that let the seed through: it is its way that is tested. */
-const config = parseConfig({
-  kernel: { latencyBudgetMs: 60_000 },
+export const config = parseConfig({
+  kernel: { latencyBudgetMs: 600_000 },
   embargoMs: 200,
   gates: { confidence: 0, minShadowGain: -1, minContribution: -1 },
 });

@@ -2,52 +2,28 @@
  * One growth run, wired together: trainer, execution layer, policy and telemetry over a host, a dataset and a back
  * end. `runGrowth` builds these from a configuration; a library user hands in their own.
  */
-import { type Clock, systemClock } from "../base/index.js";
+import { systemClock } from "../base/index.js";
 import {
-  type BatchSource,
   type CommandOutcome,
   CommandSigner,
-  type CommandSource,
   type Dataset,
   KeyRing,
-  type SystemState,
-  type TelemetryEvent,
   type TelemetryPacket,
 } from "../contracts/index.js";
-import { type BatchOptions, OrderedBatches, ShuffledBatches } from "../data/index.js";
-import type { Backend } from "../engine/index.js";
-import {
-  type CommandJournal,
-  Kasmina,
-  type KasminaConfig,
-  MemoryJournal,
-  parseConfig,
-  type Seed,
-  type Topology,
-} from "../kasmina/index.js";
-import { type BlueprintRegistry, builtinBlueprints, type Host, slotsOf } from "../nn/index.js";
-import type { Decision, Policy, Tamiyo } from "../tamiyo/index.js";
-import {
-  type CheckpointReader,
-  type EpochReport,
-  type HyperParameters,
-  OPTIMIZERS,
-  type OptimizerId,
-  type ScheduleId,
-  type StepReport,
-  type StopPlace,
-  type TeacherOptions,
-  type TopologyTracer,
-  Trainer,
-  type TrainerCheckpoint,
-  type TrainingEnd,
-} from "../tolaria/index.js";
+import { OrderedBatches, ShuffledBatches } from "../data/index.js";
+import { Kasmina, MemoryJournal, parseConfig, type Seed } from "../kasmina/index.js";
+import { builtinBlueprints, type Host, slotsOf } from "../nn/index.js";
+import type { Policy, Tamiyo } from "../tamiyo/index.js";
+import { OPTIMIZERS, Trainer, type TrainerCheckpoint } from "../tolaria/index.js";
 import { BuiltKernels, type BuiltKernelsOptions } from "./built-kernels.js";
 import { CommandQueue, counted, joined } from "./command-queue.js";
 import type { RunControl } from "./control-server.js";
 import { defaultPolicy } from "./default-policy.js";
+import type { GrowOptions } from "./grow-options.js";
+import type { GrowCheckpoint, GrownSeed, GrowResult } from "./grow-result.js";
 import type { RunKernels } from "./kernel-service.js";
 import { tamiyoFor } from "./run-tamiyo.js";
+import { SeedGains } from "./seed-gains.js";
 import { Turns, takingTurns } from "./turns.js";
 
 /** Rows of an evaluation batch; the last one is padded. */
@@ -59,111 +35,6 @@ const MIN_STEPS_PER_OBSERVATION = 20;
 const REPORTS_PER_EPOCH = 20;
 /** Any time will do. */
 const KEEP_ALIVE_MS = 60_000;
-
-export interface GrowOptions {
-  readonly runId: string;
-  readonly host: Host;
-  readonly dataset: Dataset;
-  readonly backend: Backend;
-  /** Traces new topologies beside the training; default: on this thread, between two steps. */
-  readonly tracer?: TopologyTracer;
-  readonly epochs: number;
-  /** Rows a step. */
-  readonly batch: number;
-  readonly optimizer?: OptimizerId;
-  /** What is left out is the optimizer's default. */
-  readonly hyper?: Partial<HyperParameters>;
-  readonly schedule?: ScheduleId;
-  /** Whether the host below a BLENDING seed waits (`detach`, the default) or goes on learning (`flow`). */
-  readonly hostGradient?: Topology["hostGradient"];
-  /** A frozen network to learn from, beside the labels. Default: none. */
-  readonly teacher?: TeacherOptions;
-  /** Everything random follows from it. Default 0. */
-  readonly seed?: number;
-  /** Default: {@link PlateauPolicy} over every blueprint that fits; null trains the host alone. */
-  readonly policy?: Policy | null;
-  readonly blueprints?: BlueprintRegistry;
-  readonly config?: KasminaConfig;
-  /** Training batches. Default: {@link ShuffledBatches}. */
-  readonly batches?: (dataset: Dataset, options: BatchOptions) => BatchSource;
-  /** Commands beside those of the policy and of `onControl`. Default: none. */
-  readonly commands?: CommandSource;
-  /** Where kernels come from. Default: built in this thread, without a catalog. */
-  readonly kernels?: RunKernels;
-  readonly clock?: Clock;
-  readonly signal?: AbortSignal;
-  /** Ends the run there as the signal would. */
-  readonly until?: StopPlace;
-  /** Commands are signed and verified with these. Default: one key of the run's own, known to nobody else. */
-  readonly keys?: KeyRing;
-  /** Default: in memory. */
-  readonly journal?: CommandJournal;
-  /** Does every command of `journal` again, at the steps at which it was accepted. Default false. */
-  readonly replay?: boolean;
-  /** Hears, before the first step, how others than the policy reach this run. */
-  readonly onControl?: (control: RunControl) => void;
-  /** Hears the loss of every step, by the step's number from 0. */
-  readonly onLoss?: (step: number, loss: number) => void;
-  /** Steps between reports. Default: 20 an epoch. */
-  readonly reportEverySteps?: number;
-  readonly onStep?: (report: StepReport) => void;
-  readonly onEpoch?: (report: EpochReport) => void | Promise<void>;
-  /** Every event, with the packet it came in: that names the seed and the step. */
-  readonly onEvent?: (event: TelemetryEvent, packet: TelemetryPacket) => void;
-  /** At the end of each epoch, and where the run ends early. */
-  readonly onCheckpoint?: (checkpoint: GrowCheckpoint) => Promise<void>;
-  /** What a rollback to the checkpoint returns to. Default: nothing. */
-  readonly readCheckpoint?: CheckpointReader;
-  /** Goes on from a checkpoint of the same run, which then ends as if it had never stopped. */
-  readonly resume?: GrowCheckpoint;
-  readonly onPacket?: (packet: TelemetryPacket) => void;
-  /** Every observation, before the policy sees it. */
-  readonly onObservation?: (state: SystemState) => void;
-  /** Every decision of the policy, with what it saw. */
-  readonly onDecision?: (decision: Decision, state: SystemState) => void;
-}
-
-/** Everything a run needs to go on, or to be looked at. */
-export interface GrowCheckpoint extends TrainerCheckpoint {
-  /** What the policy remembers; null without one. */
-  readonly policy: unknown;
-  /** Commands that the policy has sent. */
-  readonly commandsSent: number;
-  readonly commands: { readonly accepted: number; readonly rejected: number };
-  readonly seeds: readonly GrownSeed[];
-}
-
-/** A seed as a report tells of it. */
-export interface GrownSeed {
-  readonly seed: Seed;
-  readonly alpha: number;
-  /** Last measured while it trained; null where it never was. */
-  readonly shadowGain: number | null;
-  /** Last measured while it was blended; null where it never was. */
-  readonly contribution: number | null;
-}
-
-export interface GrowResult {
-  readonly end: TrainingEnd;
-  /** On the test set, as is `testLoss`; both NaN where the run was aborted. */
-  readonly accuracy: number;
-  readonly testLoss: number;
-  readonly steps: number;
-  readonly paramsHost: number;
-  readonly paramsTotal: number;
-  readonly flopsTotal: number;
-  /** Wall-clock seconds of training, evaluations included. */
-  readonly wallSeconds: number;
-  readonly seeds: readonly GrownSeed[];
-  readonly commands: { readonly accepted: number; readonly rejected: number };
-  /** Violations of this run, and the worst that the isolation monitor read. */
-  readonly isolation: {
-    readonly violations: number;
-    readonly maxLeakRatio: number;
-    readonly maxCosine: number;
-  };
-  readonly checkpoint: GrowCheckpoint;
-}
 
 /** Trains and grows a host to the end of the run. */
 export async function grow(options: GrowOptions): Promise<GrowResult> {
@@ -215,13 +86,16 @@ function checkpointOf(run: AssembledRun, checkpoint: TrainerCheckpoint): GrowChe
   };
 }
 
+function describeSeed({ kasmina, gains }: AssembledRun, seed: Seed, step: number): GrownSeed {
+  return { seed, alpha: kasmina.alphaOf(seed, step), ...gains.of(seed.id) };
+}
+
 interface AssembledRun {
   readonly trainer: Trainer;
   readonly kasmina: Kasmina;
   readonly tamiyo: Tamiyo | undefined;
   readonly counts: { accepted: number; rejected: number };
-  /** The last gains seen of each seed. */
-  readonly gains: Map<string, { shadowGain: number | null; contribution: number | null }>;
+  readonly gains: SeedGains;
 }
 
 async function assemble(
@@ -283,8 +157,8 @@ async function assemble(
     observeEverySteps: everySteps,
     evaluationBatch: EVALUATION_BATCH,
   });
-  const gains: AssembledRun["gains"] = new Map();
-  if (options.resume) restorePolicy(options.resume, tamiyo, gains);
+  const gains = new SeedGains();
+  if (options.resume) restore(options.resume, tamiyo, gains);
   const trainer = new Trainer({
     trainingRunId: runId,
     host,
@@ -303,7 +177,7 @@ async function assemble(
     reportEverySteps: options.reportEverySteps ?? Math.ceil(train.stepsPerEpoch / REPORTS_PER_EPOCH),
     clock,
     onState: (state) => {
-      rememberGains(gains, state, kasmina);
+      gains.observe(state, (id) => kasmina.seed(id) !== undefined);
       options.onObservation?.(state);
       tamiyo?.observe(state);
     },
@@ -376,15 +250,14 @@ function tellOfKernels(kernels: RunKernels, kasmina: Kasmina): void {
   });
 }
 
-function restorePolicy(
-  resume: GrowCheckpoint,
+function restore(
+  { policy, commandsSent, seeds }: GrowCheckpoint,
   tamiyo: Tamiyo | undefined,
-  gains: AssembledRun["gains"],
+  gains: SeedGains,
 ): void {
-  tamiyo?.policy.restore(resume.policy);
-  tamiyo?.restoreSent(resume.commandsSent);
-  for (const { seed, shadowGain, contribution } of resume.seeds)
-    gains.set(seed.id, { shadowGain, contribution });
+  tamiyo?.policy.restore(policy);
+  tamiyo?.restoreSent(commandsSent);
+  gains.restore(seeds);
 }
 
 function observeEverySteps(stepsPerEpoch: number, epochs: number): number {
@@ -395,21 +268,4 @@ function observeEverySteps(stepsPerEpoch: number, epochs: number): number {
 function forward(packet: TelemetryPacket, { onEvent, onPacket }: GrowOptions): void {
   onPacket?.(packet);
   if (onEvent) for (const event of packet.events) onEvent(event, packet);
-}
-
-/** Of the seeds on record; those that are gone are forgotten with them. */
-function rememberGains(gains: AssembledRun["gains"], state: SystemState, kasmina: Kasmina): void {
-  for (const { id, shadowGain, contribution } of state.seeds) {
-    const known = gains.get(id);
-    gains.set(id, {
-      shadowGain: shadowGain?.value ?? known?.shadowGain ?? null,
-      contribution: contribution?.value ?? known?.contribution ?? null,
-    });
-  }
-  for (const id of [...gains.keys()]) if (!kasmina.seed(id)) gains.delete(id);
-}
-
-function describeSeed({ kasmina, gains }: AssembledRun, seed: Seed, step: number): GrownSeed {
-  const { shadowGain = null, contribution = null } = gains.get(seed.id) ?? {};
-  return { seed, alpha: kasmina.alphaOf(seed, step), shadowGain, contribution };
 }

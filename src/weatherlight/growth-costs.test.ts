@@ -115,7 +115,7 @@ test("a run with budgets stays within them, and one that cannot afford a seed gr
         budget: { flops, parameters: 400 },
       }),
       config: parseConfig({
-        kernel: { latencyBudgetMs: 60_000 },
+        kernel: { latencyBudgetMs: 600_000 },
         embargoMs: 200,
         gates: { confidence: 0, minShadowGain: -1, minContribution: -1 },
       }),

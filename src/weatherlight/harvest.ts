@@ -7,7 +7,7 @@ import type { Seed } from "../kasmina/index.js";
 import { type BlueprintRegistry, builtinBlueprints } from "../nn/index.js";
 import { readCheckpoint } from "../tolaria/checkpoint.node.js";
 import { readRunFolder } from "../tolaria/run-folder.node.js";
-import type { GrowCheckpoint } from "./grow.js";
+import type { GrowCheckpoint } from "./grow-result.js";
 import { fromSaved } from "./saved-checkpoint.js";
 
 const metaSchema = z.object({

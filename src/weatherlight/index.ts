@@ -2,8 +2,10 @@ export { WorkerTracer, type WorkerTracerOptions } from "../tolaria/worker-tracer
 export { BusCommands, type BusCommandsOptions, COMMAND_TOPIC } from "./bus-commands.js";
 export { defaultPolicy } from "./default-policy.js";
 export { type GrownNetwork, networkToOnnx, networkToSafetensors, readGrownNetwork } from "./export-run.js";
-export { type GrownSeed, type GrowOptions, type GrowResult, grow } from "./grow.js";
+export { grow } from "./grow.js";
 export { growInWorker } from "./grow-in-worker.js";
+export type { GrowOptions } from "./grow-options.js";
+export type { GrownSeed, GrowResult } from "./grow-result.js";
 export { type GrowthConfig, type GrowthOptions, parseGrowthConfig } from "./growth-config.js";
 export type {
   EpochLine,

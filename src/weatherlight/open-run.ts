@@ -10,7 +10,7 @@ import type { TeacherOptions } from "../tolaria/index.js";
 import { RunFolder } from "../tolaria/run-folder.node.js";
 import { WorkerTracer } from "../tolaria/worker-tracer.node.js";
 import { readGrownNetwork } from "./export-run.js";
-import type { GrowCheckpoint } from "./grow.js";
+import type { GrowCheckpoint } from "./grow-result.js";
 import { type GrowthConfig, parseGrowthConfig } from "./growth-config.js";
 import type { GrowthCallbacks, GrowthLine } from "./growth-lines.js";
 import type { RunKernels } from "./kernel-service.js";

@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import type { GoodState } from "../tolaria/index.js";
 import { eventsPath } from "../tolaria/run-folder.node.js";
-import type { GrowCheckpoint } from "./grow.js";
+import type { GrowCheckpoint } from "./grow-result.js";
 
 /** A rollback from disk, as `events.ndjson` tells it. */
 const restoredLine = z.object({

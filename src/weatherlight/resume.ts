@@ -5,7 +5,7 @@ import { KasminaError, messageOf } from "../base/index.js";
 import { hasCheckpoint, readCheckpoint } from "../tolaria/checkpoint.node.js";
 import { readRunFolder } from "../tolaria/run-folder.node.js";
 import { readStatus } from "./control-client.js";
-import type { GrowCheckpoint } from "./grow.js";
+import type { GrowCheckpoint } from "./grow-result.js";
 import { type GrowthConfig, parseGrowthConfig } from "./growth-config.js";
 import { fromSaved } from "./saved-checkpoint.js";
 

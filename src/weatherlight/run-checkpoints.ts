@@ -6,7 +6,7 @@ import { KasminaError, messageOf } from "../base/index.js";
 import { readCheckpoint, type WrittenCheckpoint } from "../tolaria/checkpoint.node.js";
 import type { GoodState } from "../tolaria/index.js";
 import type { RunFolder } from "../tolaria/run-folder.node.js";
-import type { GrowCheckpoint } from "./grow.js";
+import type { GrowCheckpoint } from "./grow-result.js";
 import type { OpenRun } from "./open-run.js";
 import { fromSaved, isOfEpochStart, savedRun, stepOf, toSaved } from "./saved-checkpoint.js";
 

@@ -1,7 +1,9 @@
 /** A growth run from its configuration: trains, keeps its files, compares, reports. */
 import { KasminaError } from "../base/index.js";
 import type { RunFolder } from "../tolaria/run-folder.node.js";
-import { type GrowOptions, type GrowResult, grow } from "./grow.js";
+import { grow } from "./grow.js";
+import type { GrowOptions } from "./grow-options.js";
+import type { GrowResult } from "./grow-result.js";
 import type { GrowthCallbacks, Phase, Summary } from "./growth-lines.js";
 import { type OpenRun, type RunParts, withOpenRun } from "./open-run.js";
 import { RunCheckpoints } from "./run-checkpoints.js";

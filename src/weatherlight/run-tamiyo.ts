@@ -3,7 +3,7 @@ import type { CommandSigner } from "../contracts/index.js";
 import type { Kasmina } from "../kasmina/index.js";
 import { type InputHealth, type Policy, Tamiyo } from "../tamiyo/index.js";
 import type { CommandQueue } from "./command-queue.js";
-import type { GrowOptions } from "./grow.js";
+import type { GrowOptions } from "./grow-options.js";
 import { CountedCosts, type GrowthCostsOptions } from "./growth-costs.js";
 
 /** The run that she watches. */

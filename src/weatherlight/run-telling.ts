@@ -1,6 +1,7 @@
 /** What a run tells as lines while it goes on, what it records in its folder alone, and its summary at the end. */
 import type { TelemetryEvent, TelemetryPacket } from "../contracts/index.js";
-import type { GrowOptions, GrowResult } from "./grow.js";
+import type { GrowOptions } from "./grow-options.js";
+import type { GrowResult } from "./grow-result.js";
 import type { GrowthConfig } from "./growth-config.js";
 import type { GrowthLine, Phase, Summary } from "./growth-lines.js";
 import { AlphaChanges, decisionRecord, observationRecord, type RunRecordLine } from "./run-records.js";

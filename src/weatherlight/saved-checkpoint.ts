@@ -3,7 +3,7 @@ import { z } from "zod";
 import { fromJsonText, KasminaError, toJsonText } from "../base/index.js";
 import type { Tensors } from "../contracts/index.js";
 import type { Checkpoint, JsonObject } from "../tolaria/checkpoint.node.js";
-import type { GrowCheckpoint, GrownSeed } from "./grow.js";
+import type { GrowCheckpoint, GrownSeed } from "./grow-result.js";
 import type { SeedReport } from "./growth-lines.js";
 import type { NetworkMeta } from "./inspect-run.js";
 import type { OpenRun } from "./open-run.js";
