@@ -12,8 +12,10 @@ export default defineConfig({
   resolve: { alias },
   test: {
     include: ["src/**/*.test.ts", "test/**/*.test.ts", "examples/**/*.test.ts"],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // On a busy machine a test takes many times as long: only one that hangs is to run into these.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
+    expect: { poll: { timeout: 60_000 } },
     setupFiles: ["./test/support/repeatable-properties.ts"],
     maxWorkers: 2,
   },

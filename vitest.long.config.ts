@@ -7,7 +7,8 @@ export default defineConfig({
   test: {
     include: ["src/**/*.long.ts", "test/**/*.long.ts"],
     testTimeout: 1_200_000,
-    hookTimeout: 120_000,
+    hookTimeout: 600_000,
+    expect: { poll: { timeout: 60_000 } },
     setupFiles: ["./test/support/repeatable-properties.ts"],
     maxWorkers: 2,
     passWithNoTests: true,

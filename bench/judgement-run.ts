@@ -53,7 +53,7 @@ export async function judgeOnce(backend: Backend, candidate: Candidate, seed: nu
     batch: BATCH,
     seed,
     policy: new PlateauPolicy({ blueprints: [candidate], maxSeeds: 1, germinateAtEpoch: 2 }),
-    config: parseConfig({ kernel: { latencyBudgetMs: 60_000 } }),
+    config: parseConfig({ kernel: { latencyBudgetMs: 600_000 } }),
     onDecision: (decision) => {
       why = decision.why;
     },

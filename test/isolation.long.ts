@@ -8,7 +8,7 @@ import { eventsOf, gaugeOf, runScript, type ScriptedSeed } from "./support/scrip
 
 const dataset = makeSpirals({ seed: 3, train: 1_000, test: 100 });
 const config = parseConfig({
-  kernel: { latencyBudgetMs: 60_000 },
+  kernel: { latencyBudgetMs: 600_000 },
   gates: { confidence: 0, minShadowGain: -100, minContribution: -100, divergenceRatio: 1e6 },
 });
 const seed = { blueprintId: "mlp-residual", parameters: { hidden: 8 } };

@@ -21,7 +21,7 @@ const { builtinBlueprints, createHost, initKernel } = await load<typeof NnModule
 const { makeSpirals } = await load<typeof DataModule>("data/index.js");
 const { PlateauPolicy } = await load<typeof TamiyoModule>("tamiyo/index.js");
 
-const config = parseConfig({ leadSteps: 5, kernel: { prefetchDeadlineMs: 20_000 } });
+const config = parseConfig({ leadSteps: 5, kernel: { prefetchDeadlineMs: 600_000 } });
 const start: KernelThreadStart = { trainingRunId: "run-1", seed: 0, engine: "wasm", batch: 4, config };
 const request: KernelRequest = {
   requestId: "r1",
@@ -102,7 +102,7 @@ describe("a run that gets its kernels from a thread", () => {
   /** Two short epochs with one germination at the start of the second. */
   async function run(thread: Partial<KernelThreadStart> | undefined, leadSteps: number) {
     const backend = await createWasmBackend();
-    const runConfig = parseConfig({ leadSteps, kernel: { prefetchDeadlineMs: 20_000 } });
+    const runConfig = parseConfig({ leadSteps, kernel: { prefetchDeadlineMs: 600_000 } });
     const kernels = thread
       ? await ThreadKernels.open({ ...start, batch: 50, config: runConfig, ...thread })
       : undefined;

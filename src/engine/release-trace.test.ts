@@ -1,7 +1,6 @@
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { nn, numpy as np, valueAndGrad } from "@jax-js/jax";
 import { expect, test } from "vitest";
+import { garbageCollector } from "../base/garbage-collector.fixture.js";
 import { KasminaError } from "../base/index.js";
 import { type Arrays, type JaxArray, type ProgramDefinition, trace } from "./trace.js";
 
@@ -28,8 +27,7 @@ const deep: ProgramDefinition = {
 };
 
 test("tracing again and again leaves next to nothing behind", async () => {
-  setFlagsFromString("--expose-gc");
-  const gc = runInNewContext("gc") as () => void;
+  const gc = garbageCollector();
   const heapMiB = async (): Promise<number> => {
     // What weak references keep alive lives until the end of the turn.
     await new Promise((resolve) => setImmediate(resolve));
