@@ -111,7 +111,12 @@ export class GrowingNetwork {
     if (!next) return;
     this.#preparedSequence = next.sequence;
     const topology = topologyAfter(this.#topologyOptions, this.guard.admitted(), next);
-    if (topology) this.#programs.prepare(topology).catch(() => undefined); // told when it is installed
+    if (topology) this.#programs.prepareAhead(topology);
+  }
+
+  /** Says that a training step has ended: programs are compiled between steps. */
+  afterStep(): void {
+    this.#programs.afterStep();
   }
 
   /** After a rollback: what is planned then is prepared again. */

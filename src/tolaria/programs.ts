@@ -1,6 +1,8 @@
 /** The compiled programs of the topologies a run passes through: training step, evaluation, isolation monitor. */
+import { type Deferred, deferred } from "../base/index.js";
 import type { Backend, Program } from "../engine/index.js";
 import { type IsolationFailure, IsolationMonitor, type Topology } from "../kasmina/index.js";
+import { CompileTurns } from "./compile-turns.js";
 import { localTracer, type TopologyTracer, type TracingOptions } from "./tracer.js";
 
 export interface TopologyPrograms {
@@ -43,16 +45,24 @@ function dispose(prepared: PreparedTopology): void {
   prepared.monitor?.dispose();
 }
 
-/** Lets the step that is due run: between two steps one program is compiled at most, since that takes the thread. */
-function aStep(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
+/** Frees the programs, once they are compiled. */
+function release({ programs, hurry }: Entry): void {
+  programs.then(dispose, () => undefined);
+  hurry.resolve();
+}
+
+interface Entry {
+  readonly key: string;
+  readonly programs: Promise<PreparedTopology>;
+  /** Resolved once somebody waits for them. */
+  readonly hurry: Deferred<void>;
 }
 
 export class Programs {
   readonly #options: ProgramsOptions;
-  #prepared: { readonly key: string; readonly programs: Promise<PreparedTopology> }[] = [];
-
+  readonly #turns = new CompileTurns();
   readonly #compiling = new Set<Promise<PreparedTopology>>();
+  #prepared: readonly Entry[] = [];
 
   constructor(options: ProgramsOptions) {
     this.#options = options;
@@ -63,13 +73,19 @@ export class Programs {
    * one that was asked for in advance; compiled code itself is cached by the back end.
    */
   prepare(topology: Topology): Promise<PreparedTopology> {
-    const key = topologyKey(topology);
-    const known = this.#prepared.find((entry) => entry.key === key);
-    const entry = known ?? { key, programs: this.#startCompiling(topology) };
-    const byUse = [entry, ...this.#prepared.filter((other) => other !== entry)];
-    this.#prepared = byUse.slice(0, KEPT);
-    for (const { programs } of byUse.slice(KEPT)) programs.then(dispose, () => undefined);
-    return entry.programs;
+    const { programs, hurry } = this.#entryOf(topology);
+    hurry.resolve();
+    return programs;
+  }
+
+  /** Starts on the programs of a topology: one is compiled after each of the next steps, until somebody waits for them. */
+  prepareAhead(topology: Topology): void {
+    this.#entryOf(topology).programs.catch(() => undefined); // told to whoever asks for them
+  }
+
+  /** Says that a training step has ended. */
+  afterStep(): void {
+    this.#turns.afterStep();
   }
 
   /** Says which topologies may come next; resolves when the first `wait` of them can be had without waiting. */
@@ -83,28 +99,38 @@ export class Programs {
    * waited for: a thread that ends meanwhile takes the process with it (ONNX Runtime throws into nowhere).
    */
   async dispose(): Promise<void> {
-    for (const { programs } of this.#prepared) programs.then(dispose, () => undefined);
+    this.#prepared.forEach(release);
     this.#prepared = [];
     await Promise.allSettled(this.#compiling);
   }
 
-  #startCompiling(topology: Topology): Promise<PreparedTopology> {
-    const programs = this.#compile(topology);
+  #entryOf(topology: Topology): Entry {
+    const key = topologyKey(topology);
+    const entry = this.#prepared.find((known) => known.key === key) ?? this.#startCompiling(topology, key);
+    const byUse = [entry, ...this.#prepared.filter((other) => other !== entry)];
+    this.#prepared = byUse.slice(0, KEPT);
+    byUse.slice(KEPT).forEach(release);
+    return entry;
+  }
+
+  #startCompiling(topology: Topology, key: string): Entry {
+    const hurry = deferred<void>();
+    const programs = this.#compile(topology, hurry.promise);
     const end = (): void => void this.#compiling.delete(programs);
     this.#compiling.add(programs);
     programs.then(end, end);
-    return programs;
+    return { key, programs, hurry };
   }
 
-  async #compile(topology: Topology): Promise<PreparedTopology> {
+  async #compile(topology: Topology, hurry: Promise<void>): Promise<PreparedTopology> {
     const { backend, tracer = localTracer, monitor: options } = this.#options;
     const traced = await tracer.trace(topology, this.#options);
     if (!traced.proof.proven) return { topology, failure: traced.proof };
-    await aStep();
+    await this.#turns.next(hurry);
     const train = await backend.compile(traced.train);
-    await aStep();
+    await this.#turns.next(hurry);
     const evaluate = await backend.compile(traced.evaluate);
-    await aStep();
+    await this.#turns.next(hurry);
     const monitor =
       traced.probe && (await IsolationMonitor.compile(backend, topology, options, traced.probe));
     return { topology, train, evaluate, monitor };

@@ -188,6 +188,7 @@ export class Trainer {
     const trouble = await this.#training.step(kept);
     if (trouble) await this.#recover(trouble);
     this.#progress.step++;
+    this.#network.afterStep();
     this.#progress.observationDue =
       this.#progress.atEpochStart || this.#progress.step % this.#options.observeEverySteps === 0;
     if (onStep && this.#progress.step % reportEverySteps === 0) onStep(this.#stepReport());

@@ -1,4 +1,5 @@
 /** Emits arithmetic on tensors that broadcast, with the meaning that jax-js gives it for every dtype. */
+import { mean, productPlusRow } from "./fusion.js";
 import type { GraphBuilder, Value } from "./graph.js";
 import type { OnnxType } from "./onnx-type.js";
 
@@ -39,8 +40,9 @@ export function logical(graph: GraphBuilder, op: string, operands: readonly Valu
 
 /** a + b; of bools: or. */
 export function add(graph: GraphBuilder, operands: Operands, shape: Shape): Value {
-  const [a] = operands;
-  return a.dtype === "bool" ? logical(graph, "Or", operands, shape) : binary(graph, "Add", operands, shape);
+  const [a, b] = operands;
+  if (a.dtype === "bool") return logical(graph, "Or", operands, shape);
+  return productPlusRow(graph, a, b) ?? binary(graph, "Add", operands, shape);
 }
 
 /** a · b; of bools: and. */
@@ -49,12 +51,27 @@ export function mul(graph: GraphBuilder, operands: Operands, shape: Shape): Valu
   if (a.dtype === "bool") return logical(graph, "And", operands, shape);
   if (constantScalar(a) === 1) return b;
   if (constantScalar(b) === 1) return a;
-  return binary(graph, "Mul", operands, shape);
+  const negative = negativeTimes(graph, a, b) ?? negativeTimes(graph, b, a);
+  return negative ?? mean(graph, a, b, constantScalar) ?? binary(graph, "Mul", operands, shape);
+}
+
+/** (0 − x)·c for a constant c > 0, as 0 − x·c: a sum takes it in then as one subtraction. */
+function negativeTimes(graph: GraphBuilder, negative: Value, factor: Value): Value | undefined {
+  const x = negatedBy(graph, negative);
+  if (!x || !((constantScalar(factor) ?? 0) > 0)) return undefined;
+  return negate(graph, mul(graph, [x, factor], x.shape));
 }
 
 /** 0 − x, as jax-js has it: the negative of 0 is 0, not −0. */
 export function negate(graph: GraphBuilder, x: Value): Value {
   return binary(graph, "Sub", [graph.scalar(x.dtype, 0), x], x.shape);
+}
+
+/** The x of which `value` is 0 − x. */
+export function negatedBy(graph: GraphBuilder, value: Value): Value | undefined {
+  const node = graph.producer(value);
+  const [zero, x] = node?.inputs ?? [];
+  return node?.op === "Sub" && zero && constantScalar(zero) === 0 ? x : undefined;
 }
 
 /** NaN where either is NaN. */

@@ -46,9 +46,9 @@ const add: Rule = (context) => {
   const [a, b] = [inputOf(context, 0), inputOf(context, 1)];
   const { dtype } = outputOf(context);
   if (dtype === "float32") {
-    const right = negated(context, 1);
+    const right = negated(context.graph, b);
     if (right) return [emitBinary(context, [a, right], dtype, subtract)];
-    const left = negated(context, 0);
+    const left = negated(context.graph, a);
     if (left) return [emitBinary(context, [b, left], dtype, subtract)];
     const joined = joinPads(context);
     if (joined) return [joined];
@@ -58,8 +58,9 @@ const add: Rule = (context) => {
 
 const subtract: Emit = (graph, operands, shape) => arithmetic.binary(graph, "Sub", operands, shape);
 
-function negated(context: Context, index: number): View | undefined {
-  return asPrimitive(context.producers[index], "neg")?.inputs[0];
+function negated(graph: GraphBuilder, view: View): View | undefined {
+  const base = arithmetic.negatedBy(graph, view.base);
+  return base && { ...view, base };
 }
 
 const WIDTH: { readonly [D in OnnxType]: number } = { bool: 0, uint32: 1, int32: 2, int64: 3, float32: 4 };

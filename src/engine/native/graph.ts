@@ -35,6 +35,9 @@ export interface GraphNode {
 /** Operators of ONNX Runtime's own, outside the standard. */
 export const CONTRIB_OPERATORS: ReadonlySet<string> = new Set(["FusedMatMul"]);
 
+/** The same bits whichever operand comes first. */
+const COMMUTATIVE: ReadonlySet<string> = new Set(["Add", "Mul"]);
+
 export class GraphBuilder {
   /** Recorded in each node made from now on. */
   origin = -1;
@@ -79,7 +82,9 @@ export class GraphBuilder {
     outputs: readonly ValueSpec[],
     attributes: Attributes = {},
   ): readonly Value[] {
-    const key = `${op} ${inputs.map((input) => input.id)} ${JSON.stringify(attributes)} ${outputs.length}`;
+    const ids = inputs.map((input) => input.id);
+    if (COMMUTATIVE.has(op)) ids.sort((a, b) => a - b);
+    const key = `${op} ${ids} ${JSON.stringify(attributes)} ${outputs.length}`;
     const known = this.#known.get(key) ?? this.#add(op, inputs, outputs, attributes);
     this.#known.set(key, known);
     return known;

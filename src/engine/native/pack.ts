@@ -15,7 +15,7 @@ import { ScalarVectors } from "./scalar-vectors.js";
 /** Of a tensor. Beyond it, copying the elements in and out costs more than the operators saved. */
 const MAX_PACKED_ELEMENTS = 8192;
 /** Of a tensor that joins others whose chains take other scalars: those are spread over its elements at every step. */
-const MAX_SPREAD_ELEMENTS = 1024;
+const MAX_SPREAD_ELEMENTS = 4096;
 
 export interface Unpacked {
   readonly graph: GraphBuilder;

@@ -1,13 +1,20 @@
 /** Reductions, on the axes of the base; over what is broadcast they have a closed form. */
 import type { PrimitiveParams } from "../ir.js";
 import { logical, mul, select, signedOrder } from "./arithmetic.js";
+import { rootOf } from "./fusion.js";
 import type { GraphBuilder, Value } from "./graph.js";
 import { castView, inputOf, mapBase, type Rule } from "./rule.js";
 import { type Axis, isReal, merge, productOf, type View } from "./view.js";
 
 type ReduceOp = PrimitiveParams["reduce"]["op"];
 
-const OPERATOR = { Add: "ReduceSum", Mul: "ReduceProd", Min: "ReduceMin", Max: "ReduceMax" } as const;
+const OPERATOR = {
+  Add: "ReduceSum",
+  SumSquare: "ReduceSumSquare",
+  Mul: "ReduceProd",
+  Min: "ReduceMin",
+  Max: "ReduceMax",
+} as const;
 
 export const reduceRule: Rule<"reduce"> = (context) => {
   const { op, axis } = context.params;
@@ -56,32 +63,35 @@ function reduceReal(
   if (real.length === 0) return { view: { ...view, dims: kept }, repeated };
 
   const groups = groupBy(view.axes, (axis) => real.includes(axis));
-  const value = graph.reshape(
-    view.base,
-    groups.map(({ axes }) => productOf(axes)),
-  );
+  const shape = groups.map(({ axes }) => productOf(axes));
   const at = groups.flatMap(({ matches }, i) => (matches ? [i] : []));
-  const shape = value.shape.filter((_, i) => !at.includes(i));
-  const base = emitReduce(graph, value, op, at, shape);
+  const root = op === "Add" && view.base.dtype === "float32" ? rootOf(graph, view.base) : undefined;
+  const base = root
+    ? emitReduce(graph, graph.reshape(root, shape), "SumSquare", at)
+    : emitReduce(graph, graph.reshape(view.base, shape), op, at);
   return { view: { base, axes: view.axes.filter((axis) => !real.includes(axis)), dims: kept }, repeated };
 }
 
+/** Leaves reduced dimensions behind with size 1, so that the result broadcasts against what was reduced as it is. */
 function emitReduce(
   graph: GraphBuilder,
   value: Value,
-  op: ReduceOp,
+  op: keyof typeof OPERATOR,
   at: readonly number[],
-  shape: readonly number[],
 ): Value {
-  if (op === "Add" && value.dtype === "float32" && at.length === 1 && at[0] === 0 && shape.length === 1) {
-    return sumRows(graph, value, shape);
+  const { dtype } = value;
+  const isWhole = at.length === value.shape.length;
+  if (op === "Add" && dtype === "float32" && value.shape.length === 2 && String(at) === "0") {
+    return sumRows(graph, value, value.shape.slice(1));
   }
+  const shape = isWhole ? [] : value.shape.map((size, i) => (at.includes(i) ? 1 : size));
   const axes = graph.ints(at);
-  const result = graph.node(OPERATOR[op], [value, axes], { dtype: value.dtype, shape }, { keepdims: 0 });
-  if (value.dtype !== "float32" || (op !== "Min" && op !== "Max")) return result;
+  const keepdims = isWhole ? 0 : 1;
+  const result = graph.node(OPERATOR[op], [value, axes], { dtype, shape }, { keepdims });
+  if (dtype !== "float32" || (op !== "Min" && op !== "Max")) return result;
   // ONNX Runtime's ReduceMax and ReduceMin drop NaN; jax-js keeps it.
   const isNan = logical(graph, "IsNaN", [value], value.shape);
-  const anyNan = graph.node("ReduceMax", [isNan, axes], { dtype: "bool", shape }, { keepdims: 0 });
+  const anyNan = graph.node("ReduceMax", [isNan, axes], { dtype: "bool", shape }, { keepdims });
   return select(graph, [anyNan, graph.scalar("float32", Number.NaN), result], shape);
 }
 
