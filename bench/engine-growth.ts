@@ -1,35 +1,64 @@
-/** A run that grows on the native engine: how long training stood still at a graft, and the main thread at all. */
-import { monitorEventLoopDelay } from "node:perf_hooks";
+/** Runs that grow on the native engine: how long training stood still at a graft, and the main thread at all. */
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import { KasminaError } from "kasmina/base";
 import { growInWorker } from "kasmina/weatherlight";
 import type { StepGaps } from "./engine-growth-runner.js";
-import type { Figures } from "./measurement.js";
+import { type Figures, median } from "./measurement.js";
 
 const RUNNER = new URL("./engine-growth-runner.js", import.meta.url).href;
+const WATCH = new URL("./main-thread-watch.js", import.meta.url).href;
+const CLI = new URL("../../dist/cli/main.js", import.meta.url).pathname;
+const RUNS = 5;
 
-/** The trainer runs in a worker, as under the command line; this thread only looks at its own clock. */
+/** Of several runs each: one run's longest gap is at the mercy of whatever else the machine does. */
 export async function measureGrowth(threads: number): Promise<Figures> {
-  const loop = monitorEventLoopDelay({ resolution: 1 });
-  let gaps: StepGaps | undefined;
-  loop.enable();
-  await growInWorker(
-    { threads },
-    {
-      onLine: (line) => {
-        if (line.type === "notice") gaps = JSON.parse(line.text) as StepGaps;
-      },
-    },
-    RUNNER,
-  );
-  loop.disable();
-  if (!gaps) throw new KasminaError("illegal_state", "the run told no step times");
+  const runs: StepGaps[] = [];
+  const mainThreadMs: number[] = [];
+  for (let run = 0; run < RUNS; run++) {
+    runs.push(await stepGaps(threads));
+    mainThreadMs.push(await mainThreadGapMs(threads));
+  }
   return {
-    graft_stall_steps: round(gaps.longestMs / gaps.medianMs),
-    graft_stall_ms: round(gaps.longestMs),
-    growth_step_ms: round(gaps.medianMs),
-    topologies: gaps.topologies,
-    main_thread_gap_ms: round(loop.max / 1e6),
+    graft_stall_steps: spread(runs.map(({ longestMs, medianMs }) => longestMs / medianMs)),
+    graft_stall_ms: spread(runs.map(({ longestMs }) => longestMs)),
+    growth_step_ms: spread(runs.map(({ medianMs }) => medianMs)),
+    topologies: median(runs.map(({ topologies }) => topologies)),
+    main_thread_gap_ms: spread(mainThreadMs),
   };
+}
+
+/** The trainer runs in a worker, as under the command line. */
+async function stepGaps(threads: number): Promise<StepGaps> {
+  let gaps: StepGaps | undefined;
+  const onLine = (line: { readonly type: string; readonly text?: string }): void => {
+    if (line.type === "notice") gaps = JSON.parse(line.text ?? "") as StepGaps;
+  };
+  await growInWorker({ threads }, { onLine }, RUNNER);
+  if (!gaps) throw new KasminaError("illegal_state", "the run told no step times");
+  return gaps;
+}
+
+/** Of a whole `kasmina grow`, from its start to its report. */
+async function mainThreadGapMs(threads: number): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), "kasmina-bench-"));
+  const file = join(folder, "gap");
+  const args = ["--import", WATCH, CLI, "grow", "--data", "mnist", "--engine", "native"];
+  const options = ["--threads", String(threads), "--run-dir", join(folder, "run")];
+  const env = { ...process.env, KASMINA_BENCH_GAP_FILE: file };
+  try {
+    await promisify(execFile)(process.execPath, [...args, ...options], { env });
+    return Number(await readFile(file, "utf8"));
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+function spread(values: readonly number[]): string {
+  return `${round(median(values))} (${round(Math.min(...values))}–${round(Math.max(...values))})`;
 }
 
 function round(value: number): number {

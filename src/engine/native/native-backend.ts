@@ -132,6 +132,19 @@ type Fetch = { readonly id: string; readonly shape: readonly number[] } & (
   | { readonly output: ProgramOutput }
 );
 
+/** A tensor of the state as the model takes it. */
+type Source = (shape: readonly number[]) => OrtTensor;
+
+/** Where the state of a program lies, as long as the layout is the same. */
+interface Bound {
+  readonly state: NativeState;
+  readonly layout: number;
+  /** For each feed; undefined for what the caller gives. */
+  readonly sources: readonly (Source | undefined)[];
+  /** For each fetch; undefined for what the caller reads. */
+  readonly targets: readonly (Block | undefined)[];
+}
+
 class NativeProgram implements Program {
   readonly traced: TracedProgram;
   readonly #ort: Ort;
@@ -139,6 +152,7 @@ class NativeProgram implements Program {
   readonly #feeds: readonly Feed[];
   readonly #fetches: readonly Fetch[];
   readonly #onDispose: () => void;
+  #bound: Bound | undefined;
   #isDisposed = false;
 
   constructor(
@@ -180,41 +194,52 @@ class NativeProgram implements Program {
   }
 
   async #run(state: NativeState, batch: Tensors, controls: Tensors): Promise<Record<string, Tensor>> {
-    const feeds = Object.fromEntries(
-      this.#feeds.map((feed) => [feed.id, this.#feed(feed, state, batch, controls)]),
-    );
+    const { sources, targets } = this.#bind(state);
+    const feeds: Record<string, OrtTensor> = {};
+    for (const [i, { id, shape, inputs }] of this.#feeds.entries()) {
+      feeds[id] = sources[i]?.(shape) ?? this.#fromCaller(inputs, batch, controls);
+    }
     const fetches: Record<string, OrtTensor> = {};
     const read: Record<string, Tensor> = {};
-    const blocks: Block[] = [];
-    for (const fetch of this.#fetches) {
-      if ("block" in fetch) {
-        const block = state.block(fetch.block);
-        blocks.push(block);
-        fetches[fetch.id] = block.target(fetch.shape);
-      } else {
-        const { name, shape, dtype } = fetch.output;
-        const tensor = { shape, dtype, data: newData(fetch.output) };
-        fetches[fetch.id] = ortTensor(this.#ort, { ...tensor, shape: fetch.shape });
-        read[name] = tensor;
-      }
+    for (const [i, fetch] of this.#fetches.entries()) {
+      const { id, shape } = fetch;
+      const block = targets[i];
+      if (block) fetches[id] = block.target(shape);
+      if (!("output" in fetch)) continue;
+      const { output } = fetch;
+      const tensor = { shape: output.shape, dtype: output.dtype, data: newData(output) };
+      fetches[id] = ortTensor(this.#ort, { ...tensor, shape });
+      read[output.name] = tensor;
     }
     try {
       await this.#session.run(feeds, fetches);
     } catch (error) {
       throw runError(this.traced, error);
     }
-    for (const block of blocks) block.swap();
+    for (const block of targets) block?.swap();
     return read;
   }
 
-  #feed(feed: Feed, state: NativeState, batch: Tensors, controls: Tensors): OrtTensor {
-    const tensors = { batch, controls };
-    for (const input of feed.inputs) if (input.role === "state") this.#check(input, state.spec(input.name));
-    if (feed.block) return state.block(feed.block).source(feed.shape);
-    const [input] = feed.inputs;
-    if (!input) throw new RangeError(`input ${feed.id} of the model is empty`);
-    if (input.role === "state") return state.source(input.name);
-    return ortTensor(this.#ort, this.#check(input, tensors[input.role][input.name]));
+  /** Looks up where the program's state lies: once, until something is moved, added or removed there. */
+  #bind(state: NativeState): Bound {
+    if (this.#bound?.state === state && this.#bound.layout === state.layout) return this.#bound;
+    for (const input of this.#feeds.flatMap(({ inputs }) => inputs))
+      if (input.role === "state") this.#check(input, state.spec(input.name));
+    const targets = this.#fetches.map((fetch) => ("block" in fetch ? state.block(fetch.block) : undefined));
+    const sources = this.#feeds.map(({ block, inputs }): Source | undefined => {
+      const from = block && state.block(block);
+      if (from) return (shape) => from.source(shape);
+      const [input] = inputs;
+      return input?.role === "state" ? () => state.source(input.name) : undefined;
+    });
+    this.#bound = { state, layout: state.layout, sources, targets };
+    return this.#bound;
+  }
+
+  #fromCaller([input]: readonly ProgramInput[], batch: Tensors, controls: Tensors): OrtTensor {
+    if (!input) throw new RangeError("an input of the model is empty");
+    const given = input.role === "batch" ? batch : controls;
+    return ortTensor(this.#ort, this.#check(input, given[input.name]));
   }
 
   #check<T extends TensorSpec>(input: ProgramInput, given: T | undefined): T {

@@ -15,8 +15,8 @@ const SHAPES: Readonly<Record<string, readonly number[]>> = {
   c: [1],
   d: [4, 4],
   e: [9000],
-  f: [2000],
-  g: [2, 1000],
+  f: [5000],
+  g: [2, 2500],
 };
 
 function specs(names: readonly string[]): TensorSpecs {

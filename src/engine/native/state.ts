@@ -127,9 +127,15 @@ export class NativeState implements State {
   readonly #ort: Ort;
   readonly #slots = new Map<string, Slot>();
   #isRunning = false;
+  #layout = 0;
 
   constructor(ort: Ort) {
     this.#ort = ort;
+  }
+
+  /** Another number whenever a tensor has been added, removed, renamed or moved. */
+  get layout(): number {
+    return this.#layout;
   }
 
   get paths(): readonly string[] {
@@ -184,6 +190,7 @@ export class NativeState implements State {
 
   write(tensors: Tensors): void {
     this.#checkIdle();
+    this.#layout++;
     for (const [path, tensor] of Object.entries(tensors)) {
       const { shape, dtype, data } = checkedTensor(tensor);
       const block = new Block(this.#ort, dtype, data.slice());
@@ -197,6 +204,7 @@ export class NativeState implements State {
     this.#checkIdle();
     const slot = this.#get(from);
     if (this.#slots.has(to)) throw new KasminaError("engine", `state already has ${to}`);
+    this.#layout++;
     this.#slots.delete(from);
     this.#slots.set(to, slot);
   }
@@ -204,10 +212,12 @@ export class NativeState implements State {
   remove(paths: readonly string[]): void {
     this.#checkIdle();
     for (const path of paths) this.#get(path);
+    this.#layout++;
     for (const path of paths) this.#slots.delete(path);
   }
 
   dispose(): void {
+    this.#layout++;
     this.#slots.clear();
   }
 
@@ -216,6 +226,7 @@ export class NativeState implements State {
     const data = newData({ dtype, shape: [size] });
     const block = new Block(this.#ort, dtype, data);
     block.slots = slots;
+    this.#layout++;
     let offset = 0;
     for (const slot of slots) {
       data.set(slot.in(slot.block.front), offset);
