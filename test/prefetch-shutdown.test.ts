@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 const script = new URL("prefetch-shutdown.mjs", import.meta.url).pathname;
 
 async function run(...args: string[]) {
-  const { stdout } = await promisify(execFile)(process.execPath, [script, ...args], { timeout: 60_000 });
+  const { stdout } = await promisify(execFile)(process.execPath, [script, ...args], { timeout: 150_000 });
   return JSON.parse(stdout);
 }
 

@@ -14,7 +14,7 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true, force: true }));
 
 /** Of which a killed run has most before it. */
-const EPOCHS = 45;
+const EPOCHS = 30;
 
 const operator = new RandomOperator();
 

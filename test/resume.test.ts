@@ -12,10 +12,10 @@ afterAll(() => rm(root, { recursive: true, force: true }));
 
 test("a run that is killed and resumed ends like one that never stopped, and so does its replay", async () => {
   const whole = join(root, "whole");
-  expect(await ended(startRun(whole))).toMatchObject({ code: 0 });
+  expect(await ended(startRun(whole, { epochs: 5 }))).toMatchObject({ code: 0 });
 
   const cut = join(root, "cut");
-  const child = startRun(cut);
+  const child = startRun(cut, { epochs: 5 });
   const end = ended(child);
   while (epochOf(cut) < 3) await new Promise((resolve) => setTimeout(resolve, 10));
   child.kill("SIGKILL");

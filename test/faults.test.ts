@@ -1,3 +1,0 @@
-import { describeFaults } from "./faults.fixture.js";
-
-describeFaults("wasm", [151]);
