@@ -165,7 +165,9 @@ describe("AsyncWorker", () => {
       const worker = new AsyncWorker({ maxRunning: 1 });
       for (let i = 0; i < 3; i++) void worker.submit(() => new Promise(() => {}), { deadlineMs: 600_000 });
       console.log(JSON.stringify(worker.stats));`;
-    const output = execFileSync(process.execPath, ["--input-type=module", "-e", script], { timeout: 150_000 });
+    const output = execFileSync(process.execPath, ["--input-type=module", "-e", script], {
+      timeout: 150_000,
+    });
     expect(JSON.parse(output.toString())).toMatchObject({ running: 1, queued: 2 });
   });
 });
