@@ -7,8 +7,12 @@ const T_95 = [
 ];
 const T_95_LARGE = 1.96;
 
+export function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
 export function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+  return sum(values) / values.length;
 }
 
 /** Mean of paired differences with its 95 % interval. */

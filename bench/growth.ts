@@ -8,18 +8,24 @@ import type { SystemState } from "kasmina/contracts";
 import { type Backend, openBackend } from "kasmina/engine";
 import { parseConfig } from "kasmina/kasmina";
 import { type Arm, PlateauPolicy, type Policy, RandomPolicy, SchedulePolicy } from "kasmina/tamiyo";
-import { localTracer, type TopologyTracer } from "kasmina/tolaria";
 import { type GrowResult, grow } from "kasmina/weatherlight";
+import { GraftWatch } from "./graft-watch.js";
 import { type Score, trainFixed } from "./growth-control.js";
-import { mean, paired } from "./growth-statistics.js";
+import { mean, paired, sum } from "./growth-statistics.js";
 import { GROWTH_TASKS, type GrowthTask } from "./growth-tasks.js";
 import type { Figures, Measurement } from "./measurement.js";
+import { RememberingTracer } from "./remembering-tracer.js";
 
 const PAIRS = 10;
 interface GrownRun extends Score {
   readonly result: GrowResult;
-  /** Largest relative rise of the held-out loss through a graft: with the seed against without it, at the same weights. */
+  /** Largest relative rise of the held-out loss at a boundary where a stage or an alpha changed, at the same weights. */
   readonly worstGraft: number;
+  /** Boundaries that this is the worst of, and those at which it could not be measured. */
+  readonly boundaries: number;
+  readonly unmeasured: number;
+  /** Largest relative rise by a whole graft, at any evaluation until its host learns with it: with it against without it, at the same weights. */
+  readonly worstPresence: number;
   /** The same from the last evaluation before any change of stage to the first after it, training in between. */
   readonly worstChange: number;
   /** The same between two evaluations without a change: what training does to the loss by itself. */
@@ -39,15 +45,17 @@ async function growOnce(
   task: GrowthTask,
   seed: number,
   policy: Policy,
-  tracer: TopologyTracer,
+  tracer: RememberingTracer,
 ) {
   const seen: SystemState[] = [];
   const changes: number[] = [];
+  const watch = new GraftWatch(task.dataset, tracer);
   const result = await grow({
     runId: `growth-${seed}`,
     ...task,
     hyper: { learningRate: task.learningRate },
-    backend,
+    backend: watch.watched(backend),
+    onControl: (control) => watch.follow(control),
     tracer,
     seed,
     policy,
@@ -62,7 +70,10 @@ async function growOnce(
     result,
     accuracy: result.accuracy,
     loss: result.testLoss,
-    worstGraft: Math.max(0, ...seen.flatMap(graftRises)),
+    worstGraft: watch.worstRise,
+    boundaries: watch.steps.length,
+    unmeasured: watch.unmeasured,
+    worstPresence: Math.max(0, ...seen.flatMap(graftRises)),
     worstChange: Math.max(0, ...changes.map((step) => riseAcross(seen, step))),
     worstOtherwise: Math.max(0, ...quietSteps(seen, changes).map((step) => riseAcross(seen, step))),
   } satisfies GrownRun;
@@ -90,23 +101,9 @@ function riseAcross(seen: readonly SystemState[], step: number): number {
   return before === undefined || after === undefined ? 0 : (after - before) / before;
 }
 
-/** Topologies of one task recur from run to run; what they trace to is the same. */
-function rememberingTracer(): TopologyTracer {
-  const known = new Map<string, ReturnType<TopologyTracer["trace"]>>();
-  return {
-    trace(topology, options) {
-      const sites = topology.sites.map(({ blueprint, ...site }) => ({ ...site, blueprint: blueprint.id }));
-      const key = JSON.stringify(sites);
-      const traced = known.get(key) ?? localTracer.trace(topology, options);
-      known.set(key, traced);
-      return traced;
-    },
-  };
-}
-
 async function measureTask(backend: Backend, name: string, pairs: number): Promise<Figures> {
   const task = await (GROWTH_TASKS[name] ?? unknownTask(name))();
-  const tracer = rememberingTracer();
+  const tracer = new RememberingTracer();
   const grown: GrownRun[] = [];
   const alone: Score[] = [];
   const joint: Score[] = [];
@@ -143,7 +140,8 @@ function unknownTask(name: string): never {
 
 function pairLine(name: string, seed: number, run: GrownRun, alone: Score | undefined): string {
   const became = run.result.seeds.map(({ seed: { slotId, stage } }) => `${slotId} ${stage}`).join(", ");
-  return `${name} ${seed}: grown ${described(run)}, alone ${described(alone)}; ${became}`;
+  const rise = `worst rise ${(run.worstGraft * 100).toFixed(4)} % at ${run.boundaries} boundaries`;
+  return `${name} ${seed}: grown ${described(run)}, alone ${described(alone)}; ${became}; ${rise}`;
 }
 
 function described(score: Score | undefined): string {
@@ -178,6 +176,9 @@ function summarize(
     grown_over_joint: differences(joint),
     seeds_kept: `${seeds.filter(({ seed }) => seed.stage === "FOSSILIZED").length} of ${seeds.length}`,
     worst_graft_rise: Math.max(...grown.map(({ worstGraft }) => worstGraft)),
+    graft_boundaries: sum(grown.map(({ boundaries }) => boundaries)),
+    graft_boundaries_unmeasured: sum(grown.map(({ unmeasured }) => unmeasured)),
+    worst_rise_by_presence: Math.max(...grown.map(({ worstPresence }) => worstPresence)),
     worst_rise_across_a_change: Math.max(...grown.map(({ worstChange }) => worstChange)),
     worst_rise_without_a_change: Math.max(...grown.map(({ worstOtherwise }) => worstOtherwise)),
   };

@@ -5,9 +5,9 @@ import type { Backend } from "kasmina/engine";
 import { parseConfig } from "kasmina/kasmina";
 import { resmlp } from "kasmina/nn";
 import { type Candidate, PlateauPolicy } from "kasmina/tamiyo";
-import { localTracer, type TopologyTracer } from "kasmina/tolaria";
 import { grow } from "kasmina/weatherlight";
 import { judgedBlueprints } from "./judgement-blueprints.js";
+import { RememberingTracer } from "./remembering-tracer.js";
 
 export const JUDGED: Readonly<Record<"useless" | "harmful" | "useful", Candidate>> = {
   useless: { id: "noise", parameters: {} },
@@ -18,18 +18,7 @@ export const JUDGED: Readonly<Record<"useless" | "harmful" | "useful", Candidate
 const EPOCHS = 14;
 const BATCH = 50;
 let dataset: Dataset | undefined;
-const traced = new Map<string, ReturnType<TopologyTracer["trace"]>>();
-
-/** Runs of one kind trace the same topologies. */
-const tracer: TopologyTracer = {
-  trace(topology, options) {
-    const sites = topology.sites.map(({ blueprint, ...site }) => ({ ...site, blueprint: blueprint.id }));
-    const key = JSON.stringify(sites);
-    const known = traced.get(key) ?? localTracer.trace(topology, options);
-    traced.set(key, known);
-    return known;
-  },
-};
+const tracer = new RememberingTracer();
 
 const GONE = new Set(["CULLED", "EMBARGOED", "RESETTING", "DORMANT", "TERMINATED"]);
 

@@ -10,34 +10,32 @@ export interface HyperParameters {
   readonly weightDecay: number;
 }
 
-/**
- * A seed learns at so many times the host's base rate, up to a limit, unless a command says otherwise: it starts from
- * nothing beside a network that has learned already. On MNIST at 0.001, 3 kept a helpful seed for random seeds 0, 1 and 2; 1
- * and 6 did so for one of them at most. At a base rate of 0.003 a factor of 3 culled helpful seeds there and on spirals.
- */
-const SEED_RATE_FACTOR = 3;
-const MAX_RAISED_RATE = 0.003;
-
 /** The host follows the schedule; a seed keeps its rate until it is the host's. */
 export class HyperControls {
   readonly #base: HyperParameters;
   readonly #schedule: ScheduleId;
   readonly #totalSteps: number;
+  readonly #seedRate: (baseRate: number) => number;
   #overrides: Readonly<Record<string, HyperParameters>> = {};
 
-  constructor(base: HyperParameters, schedule: ScheduleId, totalSteps: number) {
+  /** @param seedRate a seed's learning rate, from the host's base rate. Default: the same */
+  constructor(
+    base: HyperParameters,
+    schedule: ScheduleId,
+    totalSteps: number,
+    seedRate: (baseRate: number) => number = (baseRate) => baseRate,
+  ) {
     this.#base = base;
     this.#schedule = schedule;
     this.#totalSteps = totalSteps;
+    this.#seedRate = seedRate;
   }
 
   /** What holds for a group (`host` or a seed's id), before the schedule. */
   of(group: string): HyperParameters {
     const adjusted = this.#overrides[group];
     if (adjusted || group === "host") return adjusted ?? this.#base;
-    const { learningRate } = this.#base;
-    const raised = Math.min(SEED_RATE_FACTOR * learningRate, MAX_RAISED_RATE);
-    return { ...this.#base, learningRate: Math.max(learningRate, raised) };
+    return { ...this.#base, learningRate: this.#seedRate(this.#base.learningRate) };
   }
 
   /** Changes what is given; the rest stays. */

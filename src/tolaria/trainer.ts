@@ -43,10 +43,10 @@ export class Trainer {
   #lastYieldMs = 0;
 
   constructor(options: TrainerOptions) {
-    const { host, train, epochs, teacher, kasmina, clock, readCheckpoint } = options;
+    const { host, train, epochs, teacher, kasmina, clock, readCheckpoint, optimizer } = options;
     this.#options = options;
     this.#stepsTotal = epochs * train.stepsPerEpoch;
-    this.#hyper = new HyperControls(options.hyper, options.schedule, this.#stepsTotal);
+    this.#hyper = new HyperControls(options.hyper, options.schedule, this.#stepsTotal, optimizer.seedRate);
     this.#progress = new Progress(train.stepsPerEpoch);
     this.#network = new GrowingNetwork(options);
     this.#rollback = new Rollback({

@@ -94,6 +94,7 @@ export class CountedCosts implements GrowthCosts {
       parameters: own.scalars,
       flopsToTheEnd:
         this.#blended([...present, own], step) +
+        this.#comparisons([...present, own], step) +
         inShadow * this.#shadowPass(present) +
         this.#probes(present, own, step),
       stepShare: (batch * KERNEL_PASSES * own.forward) / this.#host.train,
@@ -118,15 +119,18 @@ export class CountedCosts implements GrowthCosts {
 
   /** What seeds in the output add to every step and evaluation from `step` to the end of the run. */
   #blended(seeds: readonly Weight[], step: number): number {
-    const { batch, evaluationBatch, testRows } = this.#options;
+    const { batch, evaluationBatch } = this.#options;
     const forward = sum(seeds.map((seed) => seed.forward));
     const scalars = sum(seeds.map((seed) => seed.scalars));
     const aStep = batch * KERNEL_PASSES * forward + UPDATE_FLOPS * scalars;
-    // Each seed is compared with its absence by one more pass, which the others are in.
-    const comparisons = seeds.length * (this.#host.evaluation + evaluationBatch * forward);
-    const anEvaluation = evaluationBatch * EVALUATION_PASSES * forward + comparisons;
-    const evaluations = this.#evaluations(step, this.#stepsTotal) + this.#batches(testRows);
-    return (this.#stepsTotal - step) * aStep + evaluations * anEvaluation;
+    const anEvaluation = evaluationBatch * EVALUATION_PASSES * forward;
+    return (this.#stepsTotal - step) * aStep + this.#evaluationsLeft(step) * anEvaluation;
+  }
+
+  /** What it takes to compare a seed with its absence, by one more pass that the others are in, as if to the end of the run. */
+  #comparisons(seeds: readonly Weight[], step: number): number {
+    const forward = sum(seeds.map((seed) => seed.forward));
+    return this.#evaluationsLeft(step) * (this.#host.evaluation + this.#options.evaluationBatch * forward);
   }
 
   /** What a step's second pass for the shadow loss costs beside the seed itself: no more than the network's own. */
@@ -153,6 +157,11 @@ export class CountedCosts implements GrowthCosts {
       );
     };
     return (until(to) - until(from)) * this.#batches(heldOutRows);
+  }
+
+  /** Batches evaluated from `step` on, those of the test rows included. */
+  #evaluationsLeft(step: number): number {
+    return this.#evaluations(step, this.#stepsTotal) + this.#batches(this.#options.testRows);
   }
 
   #batches(rows: number): number {

@@ -1,7 +1,8 @@
 /**
  * Evaluation of a topology on held-out rows: the loss, and for every seed a paired comparison on the same rows: a
  * TRAINING seed's loss at its target α against the network without it (`shadow_gain`), a blended seed's absence
- * against its presence (the counterfactual, `contribution`).
+ * against its presence (the counterfactual, `contribution`). A FOSSILIZED seed is the host's, and nobody decides about it any
+ * more: comparing it at every evaluation to the end of the run would cost a forward pass each for nothing.
  */
 import { numpy as np } from "@jax-js/jax";
 import type { Estimate, Tensor } from "../../contracts/index.js";
@@ -9,7 +10,7 @@ import type { Arrays, JaxArray, ProgramDefinition } from "../../engine/index.js"
 import { correct, crossEntropy } from "../../nn/index.js";
 import { blendControlSpecs, type ForwardInputs, forward, forwardFrom, forwardWithout } from "./forward.js";
 import { lookupIn } from "./gradients.js";
-import { batchSpecs, isShadow, parameterSpecs, type SeedSite, type Topology } from "./topology.js";
+import { batchSpecs, isJudged, isShadow, parameterSpecs, type SeedSite, type Topology } from "./topology.js";
 
 /**
  * The evaluation program: batch {x, y, weight [batch], 1 for a row and 0 for padding} → sums over rows. Leaves the
@@ -29,7 +30,11 @@ function evaluate(topology: Topology, state: Arrays, controls: Arrays, batch: Ar
   const { x, y, weight } = batch as Record<"x" | "y" | "weight", JaxArray>;
   const inputs: ForwardInputs = { topology, parameter: lookupIn(state), control: lookupIn(controls) };
   const activations = new Map<SeedSite, JaxArray>();
-  const logits = forward(inputs, x, { onSite: (site, h) => activations.set(site, h) });
+  const onSite = (site: SeedSite, h: JaxArray): void => {
+    if (isJudged(site)) activations.set(site, h);
+    else h.dispose();
+  };
+  const logits = forward(inputs, x, { onSite });
   const perRow = (values: JaxArray): JaxArray => (values.ndim === 1 ? values : values.mean(-1));
   const lossOf = (output: JaxArray): JaxArray => perRow(crossEntropy(output, y.ref));
   const sum = (values: JaxArray): JaxArray => values.mul(weight.ref).sum();
@@ -57,7 +62,7 @@ export interface EvaluationResult {
   readonly accuracy: number;
   /** Rows evaluated. */
   readonly rows: number;
-  /** By seed id: how much lower the loss is with the seed than without it, in nats. */
+  /** By seed id, of those that are not the host's yet: how much lower the loss is with the seed than without it, in nats. */
   readonly gains: ReadonlyMap<string, Estimate>;
 }
 
@@ -73,10 +78,12 @@ export class EvaluationSums {
 
   result(topology: Topology): EvaluationResult {
     const rows = this.#get("weight");
-    const gains = topology.sites.map(({ seedId }): [string, Estimate] => [
-      seedId,
-      this.#estimate(`gain/${seedId}`, `gain_squared/${seedId}`, rows),
-    ]);
+    const gains = topology.sites
+      .filter(isJudged)
+      .map(({ seedId }): [string, Estimate] => [
+        seedId,
+        this.#estimate(`gain/${seedId}`, `gain_squared/${seedId}`, rows),
+      ]);
     return {
       loss: this.#estimate("loss", "loss_squared", rows),
       accuracy: this.#get("correct") / rows,

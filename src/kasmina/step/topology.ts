@@ -52,6 +52,11 @@ export function isShadow(site: SeedSite): boolean {
   return site.part === "shadow" || site.part === "germinated";
 }
 
+/** Whether it is still to be decided what becomes of the seed: then evaluations measure what it is worth. */
+export function isJudged(site: SeedSite): boolean {
+  return site.part !== "grown";
+}
+
 /** Whether nothing below the seed's slot receives a gradient. */
 export function isDetached(site: SeedSite, topology: Topology): boolean {
   return site.part === "shadowing" || (site.part === "blending" && topology.hostGradient === "detach");
