@@ -4,7 +4,7 @@
  * between a run and its back end, sees every training step with its blend weights, and computes beside the run what the run
  * does not pay for and does not notice.
  */
-import type { Dataset, Tensor, Tensors } from "kasmina/contracts";
+import { type Dataset, float32, type Tensor, type Tensors } from "kasmina/contracts";
 import { OrderedBatches } from "kasmina/data";
 import type { Backend, Program, State } from "kasmina/engine";
 import { evaluateRows } from "kasmina/tolaria";
@@ -23,6 +23,8 @@ export interface GraftStep {
   readonly change: "stage" | "alpha";
   readonly before: number;
   readonly after: number;
+  /** The loss as it would be after the boundary without the seeds whose alpha changes; `before`, where none does. */
+  readonly without: number;
 }
 
 /** A training step as it was last run. */
@@ -54,9 +56,14 @@ export class GraftWatch {
     this.#control = control;
   }
 
-  /** The worst rise of the loss at any boundary, relative to the loss before it; 0 where it never rose. */
+  /** The worst rise of the loss from before a boundary to after it, relative to the loss before; 0 where it never rose. */
   get worstRise(): number {
-    return Math.max(0, ...this.steps.map(({ before, after }) => (after - before) / before));
+    return Math.max(1, ...this.steps.map(({ before, after }) => after / before)) - 1;
+  }
+
+  /** The worst rise that the presence of seeds in a ramp makes, relative to the loss without them; 0 where it never rose. */
+  get worstPresence(): number {
+    return Math.max(1, ...this.steps.map(({ without, after }) => after / without)) - 1;
   }
 
   /** The back end for the run. */
@@ -95,11 +102,17 @@ export class GraftWatch {
   async #look(now: Ran, loss: (ran: Ran) => Promise<number>): Promise<void> {
     const last = this.#last;
     if (!last) return;
-    const change = now.program.traced === last.program.traced ? "alpha" : "stage";
-    if (change === "alpha" && sameBlend(now.blend, last.blend)) return;
-    const before = change === "alpha" ? await loss(last) : this.#before;
-    if (before === undefined) this.unmeasured++;
-    else this.steps.push({ step: this.#step, change, before, after: await loss(now) });
+    const step = this.#step;
+    if (now.program.traced !== last.program.traced) {
+      const before = this.#before;
+      if (before === undefined) this.unmeasured++;
+      else this.steps.push({ step, change: "stage", before, after: await loss(now), without: before });
+      return;
+    }
+    const changed = changedSeeds(now.blend, last.blend);
+    if (changed.length === 0) return;
+    const without = await loss({ program: now.program, blend: silenced(now.blend, changed) });
+    this.steps.push({ step, change: "alpha", before: await loss(last), after: await loss(now), without });
   }
 
   get #step(): number {
@@ -128,8 +141,20 @@ function blendOf(controls: Tensors): Ran["blend"] {
   return Object.fromEntries(Object.entries(controls).filter(([name]) => name.startsWith(BLEND)));
 }
 
-function sameBlend(one: Ran["blend"], other: Ran["blend"]): boolean {
-  return Object.entries(one).every(([name, { data }]) =>
-    data.every((value, i) => value === other[name]?.data[i]),
+/** Controls that are not what they were, by the seed they are of: `blend/<seed>`. */
+function changedSeeds(now: Ran["blend"], last: Ran["blend"]): string[] {
+  const changed = Object.entries(now).filter(([name, { data }]) =>
+    data.some((value, i) => value !== last[name]?.data[i]),
   );
+  return changed.map(([name]) => name.slice(0, name.lastIndexOf("/")));
+}
+
+/** The blend with these seeds at alpha 0: nothing of theirs in the output, and all of what is below them. */
+function silenced(blend: Ran["blend"], seeds: readonly string[]): Ran["blend"] {
+  const entries = Object.entries(blend).map(([name, tensor]): [string, Tensor] => {
+    const [seed, weight] = [name.slice(0, name.lastIndexOf("/")), name.endsWith("/host_weight") ? 1 : 0];
+    if (!seeds.includes(seed)) return [name, tensor];
+    return [name, float32(tensor.shape, new Float32Array(tensor.data.length).fill(weight))];
+  });
+  return Object.fromEntries(entries);
 }

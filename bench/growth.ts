@@ -24,7 +24,7 @@ interface GrownRun extends Score {
   /** Boundaries that this is the worst of, and those at which it could not be measured. */
   readonly boundaries: number;
   readonly unmeasured: number;
-  /** Largest relative rise by a whole graft, at any evaluation until its host learns with it: with it against without it, at the same weights. */
+  /** Largest relative rise by a graft as far as it is in, at any alpha and until the host below learns with it: with against without, at the same weights. */
   readonly worstPresence: number;
   /** The same from the last evaluation before any change of stage to the first after it, training in between. */
   readonly worstChange: number;
@@ -73,7 +73,7 @@ async function growOnce(
     worstGraft: watch.worstRise,
     boundaries: watch.steps.length,
     unmeasured: watch.unmeasured,
-    worstPresence: Math.max(0, ...seen.flatMap(graftRises)),
+    worstPresence: Math.max(watch.worstPresence, ...seen.flatMap(graftRises)),
     worstChange: Math.max(0, ...changes.map((step) => riseAcross(seen, step))),
     worstOtherwise: Math.max(0, ...quietSteps(seen, changes).map((step) => riseAcross(seen, step))),
   } satisfies GrownRun;
@@ -140,8 +140,10 @@ function unknownTask(name: string): never {
 
 function pairLine(name: string, seed: number, run: GrownRun, alone: Score | undefined): string {
   const became = run.result.seeds.map(({ seed: { slotId, stage } }) => `${slotId} ${stage}`).join(", ");
-  const rise = `worst rise ${(run.worstGraft * 100).toFixed(4)} % at ${run.boundaries} boundaries`;
-  return `${name} ${seed}: grown ${described(run)}, alone ${described(alone)}; ${became}; ${rise}`;
+  const [rise, presence] = [run.worstGraft, run.worstPresence].map(
+    (share) => `${(share * 100).toFixed(4)} %`,
+  );
+  return `${name} ${seed}: grown ${described(run)}, alone ${described(alone)}; ${became}; rise at a boundary ${rise}, by presence ${presence}`;
 }
 
 function described(score: Score | undefined): string {

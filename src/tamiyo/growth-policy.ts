@@ -11,6 +11,7 @@ import { pooled } from "./evidence.js";
 import { inspectInputs } from "./inputs.js";
 import type { SeedJudge } from "./judge.js";
 import type { Arm, ArmCost, Candidate, Decision, DecisionContext, GrowthCosts, Policy } from "./policy.js";
+import { rampFor } from "./ramp.js";
 import { isFree, noted, type SeedNotes } from "./seed-notes.js";
 
 export interface GrowthPolicyOptions {
@@ -55,6 +56,8 @@ export interface Trial {
 }
 
 interface Memory {
+  /** Observations so far. */
+  observations: number;
   germinated: number;
   readonly seeds: Record<string, SeedNotes>;
   /** Seeds whose training is not over, by id: what they were germinated as. */
@@ -68,7 +71,7 @@ export class GrowthPolicy implements Policy {
   readonly version: string;
   readonly #options: GrowthPolicyOptions & typeof DEFAULTS;
   readonly #strategy: Strategy;
-  #memory: Memory = { germinated: 0, seeds: {}, trials: {} };
+  #memory: Memory = { observations: 0, germinated: 0, seeds: {}, trials: {} };
 
   /** @throws KasminaError `invalid_argument` without a blueprint, or for a budget that is no amount */
   constructor(options: GrowthPolicyOptions, strategy: Strategy) {
@@ -88,8 +91,9 @@ export class GrowthPolicy implements Policy {
     const { health = inspectInputs(state), costs } = context;
     const growing = state.seeds.filter(({ stage }) => GROWING.has(stage));
     this.#strategy.watch?.(state);
+    this.#memory.observations++;
     this.#takeNotes(growing);
-    const decisions = growing.flatMap((seed) => this.#judge(seed));
+    const decisions = growing.flatMap((seed) => this.#judge(seed)).map((one) => this.#paced(one, state));
     const allowed =
       health.missing.length > 0 ? decisions.filter(({ action }) => action === "cull") : decisions;
     for (const { seedId } of allowed) this.#markAsked(seedId);
@@ -126,6 +130,11 @@ export class GrowthPolicy implements Policy {
     if (!notes || !isFree(seed, notes)) return [];
     const decision = this.#strategy.judge.judge(seed, notes);
     return decision ? [decision] : [];
+  }
+
+  #paced(decision: Decision, { step }: SystemState): Decision {
+    if (decision.action !== "advance" || !decision.blend) return decision;
+    return { ...decision, blend: { ...decision.blend, schedule: rampFor(step / this.#memory.observations) } };
   }
 
   #markAsked(seedId: string): void {

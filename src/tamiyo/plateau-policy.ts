@@ -42,7 +42,7 @@ interface Memory {
 }
 
 class PlateauStrategy implements Strategy {
-  readonly version = "plateau-2";
+  readonly version = "plateau-3";
   readonly judge: SeedJudge;
   readonly #rule: PlateauRule;
   readonly #atEpoch: number | undefined;

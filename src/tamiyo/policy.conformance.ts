@@ -52,6 +52,30 @@ export function policyConformance(name: string, make: MakePolicy): void {
       expect([...actions]).toEqual(expect.arrayContaining(life));
     });
 
+    test("blends evenly, in half of the time between two observations where that is long", () => {
+      for (const [stretch, steps] of [
+        [1, 20],
+        [7, 70],
+      ] as const) {
+        const ramps = new Set<string>();
+        const run = new SimulatedRun(3);
+        const policy = make(options, 3);
+        // The same run, seen by somebody whose steps are shorter.
+        const watcher: Policy = {
+          version: "",
+          decide: (state, context) => policy.decide({ ...state, step: state.step * stretch }, context),
+          snapshot: () => policy.snapshot(),
+          restore: (snapshot) => policy.restore(snapshot),
+        };
+        course(watcher, run, ({ decisions }) => {
+          for (const decision of decisions)
+            if (decision.action === "advance" && decision.blend)
+              ramps.add(JSON.stringify(decision.blend.schedule));
+        });
+        expect([...ramps]).toEqual([JSON.stringify({ steps, curve: "linear" })]);
+      }
+    });
+
     test("never exceeds its budgets", () => {
       fc.assert(
         fc.property(anySeed, anyBudget, (seed, budget) => {

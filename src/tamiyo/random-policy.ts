@@ -19,7 +19,7 @@ export class RandomPolicy extends GrowthPolicy {
 }
 
 class RandomStrategy implements Strategy {
-  readonly version = "random-1";
+  readonly version = "random-2";
   readonly judge: FixedJudge;
   readonly #chance: number;
   #random: Random;

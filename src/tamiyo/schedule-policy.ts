@@ -18,7 +18,7 @@ export class SchedulePolicy extends GrowthPolicy {
 }
 
 class ScheduleStrategy implements Strategy {
-  readonly version = "schedule-1";
+  readonly version = "schedule-2";
   readonly judge: FixedJudge;
   readonly #at: readonly number[];
 
