@@ -93,6 +93,13 @@ describe.each([
   });
 });
 
+test("a seed that learns in its probation is judged by what it is by now", () => {
+  const rising = [-0.05, -0.03, 0.01, 0.05, 0.06].map((value) => ({ value, stdErr: 0.01 }));
+  const { decision, after } = judged("PROBATIONARY", rising);
+  expect(decision).toMatchObject({ operation: "FOSSILIZE" });
+  expect(after).toBe(5);
+});
+
 test("measurements that scatter are less sure than their rows say", () => {
   const scattered = [0.01, 0.2, 0.01, 0.2, 0.01, 0.2].map((value) => ({ value, stdErr: 0.01 }));
   expect(
