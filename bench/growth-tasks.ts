@@ -39,12 +39,15 @@ export const GROWTH_TASKS: Readonly<Record<string, () => Promise<GrowthTask>>> =
       controls: 3,
     };
   },
-  /** A host that is too small for its data: trained for as long as one likes, it does not get round 2.5 turns. The default policy. */
+  /**
+   * A host that is too small for its data: however long it is trained, four channels and one block do not get round 4 turns. The
+   * default policy, which germinates once it sees a plateau.
+   */
   spirals: async () => {
-    const dataset = makeSpirals({ turns: 2.5, train: 8_000 });
+    const dataset = makeSpirals({ turns: 4, train: 32_000 });
     const host = resmlp({ ...dataset, width: 4, depth: 1 });
     const candidates = [{ id: "mlp-residual", parameters: { hidden: 16 } }];
-    const task = { dataset, host, epochs: 80, batch: 50, learningRate: 0.02, candidates };
+    const task = { dataset, host, epochs: 60, batch: 200, learningRate: 0.02, candidates };
     return { ...task, policy: {}, controls: 3 };
   },
   /** A host small enough to come near its limit within a minute. */
