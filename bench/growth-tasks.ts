@@ -47,7 +47,7 @@ export const GROWTH_TASKS: Readonly<Record<string, () => Promise<GrowthTask>>> =
     const dataset = makeSpirals({ turns: 4, train: 32_000 });
     const host = resmlp({ ...dataset, width: 4, depth: 1 });
     const candidates = [{ id: "mlp-residual", parameters: { hidden: 16 } }];
-    const task = { dataset, host, epochs: 60, batch: 200, learningRate: 0.02, candidates };
+    const task = { dataset, host, epochs: 60, batch: 200, learningRate: 0.01, candidates };
     return { ...task, policy: {}, controls: 3 };
   },
   /** A host small enough to come near its limit within a minute. */

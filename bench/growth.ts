@@ -17,6 +17,9 @@ import type { Figures, Measurement } from "./measurement.js";
 import { RememberingTracer } from "./remembering-tracer.js";
 
 const PAIRS = 10;
+/** Leaves the controls out. */
+const PAIRS_ONLY = "--pairs-only";
+
 interface GrownRun extends Score {
   readonly result: GrowResult;
   /** Largest relative rise of the held-out loss at a boundary where a stage or an alpha changed, at the same weights. */
@@ -101,8 +104,14 @@ function riseAcross(seen: readonly SystemState[], step: number): number {
   return before === undefined || after === undefined ? 0 : (after - before) / before;
 }
 
-async function measureTask(backend: Backend, name: string, pairs: number): Promise<Figures> {
+interface Asked {
+  readonly pairs: number;
+  readonly controls: boolean;
+}
+
+async function measureTask(backend: Backend, name: string, { pairs, controls }: Asked): Promise<Figures> {
   const task = await (GROWTH_TASKS[name] ?? unknownTask(name))();
+  const controlled = controls ? Math.min(task.controls, pairs) : 0;
   const tracer = new RememberingTracer();
   const grown: GrownRun[] = [];
   const alone: Score[] = [];
@@ -115,7 +124,7 @@ async function measureTask(backend: Backend, name: string, pairs: number): Promi
     alone.push(await trainFixed({ backend, ...task, seed, flops, blocks: [] }));
     console.error(pairLine(name, seed, run, alone.at(-1)));
   }
-  for (const [seed, { result }] of grown.slice(0, task.controls).entries()) {
+  for (const [seed, { result }] of grown.slice(0, controlled).entries()) {
     const flops = result.flopsTotal;
     joint.push(await trainFixed({ backend, ...task, seed, flops, blocks: firstBlock(task) }));
     for (const [policy, scores] of Object.entries(baselines))
@@ -124,7 +133,7 @@ async function measureTask(backend: Backend, name: string, pairs: number): Promi
   }
   return {
     ...summarize(task, { grown, alone, joint }),
-    baselines: summarizeBaselines(baselines, grown.slice(0, task.controls)),
+    baselines: summarizeBaselines(baselines, grown.slice(0, controlled)),
   };
 }
 
@@ -140,10 +149,14 @@ function unknownTask(name: string): never {
 
 function pairLine(name: string, seed: number, run: GrownRun, alone: Score | undefined): string {
   const became = run.result.seeds.map(({ seed: { slotId, stage } }) => `${slotId} ${stage}`).join(", ");
-  const [rise, presence] = [run.worstGraft, run.worstPresence].map(
-    (share) => `${(share * 100).toFixed(4)} %`,
-  );
-  return `${name} ${seed}: grown ${described(run)}, alone ${described(alone)}; ${became}; rise at a boundary ${rise}, by presence ${presence}`;
+  const rises = Object.entries({
+    "at a boundary": run.worstGraft,
+    "by presence": run.worstPresence,
+    "across a change": run.worstChange,
+    otherwise: run.worstOtherwise,
+  }).map(([where, share]) => `${where} ${(share * 100).toFixed(3)} %`);
+  const cost = `${(run.result.flopsTotal / 1e9).toFixed(3)} GFLOPs`;
+  return `${name} ${seed}: grown ${described(run)}, alone ${described(alone)}; ${cost}; ${became}; worst rise ${rises.join(", ")}`;
 }
 
 function described(score: Score | undefined): string {
@@ -199,18 +212,19 @@ function summarizeBaselines(
 }
 
 async function measure(args: readonly string[]): Promise<Figures> {
-  const names = args.filter((argument) => !/^\d+$/.test(argument));
+  const names = args.filter((argument) => !/^\d+$|^--/.test(argument));
   const pairs = Number(args.find((argument) => /^\d+$/.test(argument)) ?? PAIRS);
   const { backend } = await openBackend("auto", { threads: 1 });
   const figures: Record<string, Figures> = {};
   for (const name of names.length > 0 ? names : Object.keys(GROWTH_TASKS))
-    figures[name] = await measureTask(backend, name, pairs);
+    figures[name] = await measureTask(backend, name, { pairs, controls: !args.includes(PAIRS_ONLY) });
   await backend.dispose();
   return { engine: backend.name, ...figures };
 }
 
 export const growth: Measurement = {
   name: "growth",
-  summary: "grown against the host alone at equal FLOPs, in pairs of runs; [mnist|spirals|novel] [pairs]",
+  summary:
+    "grown against the host alone at equal FLOPs, in pairs of runs; [mnist|spirals|novel] [pairs] [--pairs-only]",
   run: measure,
 };
