@@ -3,10 +3,13 @@ import { writeFileSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { isMainThread } from "node:worker_threads";
 
+/** Until the program is loaded, there is nobody who could be kept waiting. */
+const START_MS = 100;
+
 const file = process.env.KASMINA_BENCH_GAP_FILE;
 if (isMainThread && file !== undefined) {
   const delay = monitorEventLoopDelay({ resolution: 1 });
-  delay.enable();
+  setTimeout(() => delay.enable(), START_MS).unref();
   process.on("exit", () => {
     delay.disable();
     writeFileSync(file, String(delay.max / 1e6));
