@@ -1,6 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { openBackend } from "../engine/index.js";
 import { expectResumed, optionsFor, run } from "./grow.fixture.js";
+import { describeRun } from "./grow-run.fixture.js";
+
+describeRun("wasm");
 
 describe.each(["wasm", "native"] as const)("a growth run on %s", (engine) => {
   test("cut at every stage and resumed, it ends as if it had never stopped", async () => {
