@@ -4,6 +4,8 @@
  * Scored on test rows that neither gates nor policy see. Beside them: the block that the policy kept, part of the network from
  * the first step, and the baseline policies.
  */
+
+import { mean, sum } from "kasmina/base";
 import type { SystemState } from "kasmina/contracts";
 import { type Backend, openBackend } from "kasmina/engine";
 import { parseConfig } from "kasmina/kasmina";
@@ -11,7 +13,7 @@ import { type Arm, PlateauPolicy, type Policy, RandomPolicy, SchedulePolicy } fr
 import { type GrowResult, grow } from "kasmina/weatherlight";
 import { GraftWatch } from "./graft-watch.js";
 import { type Score, trainFixed } from "./growth-control.js";
-import { mean, paired, sum } from "./growth-statistics.js";
+import { paired } from "./growth-statistics.js";
 import { GROWTH_TASKS, type GrowthTask } from "./growth-tasks.js";
 import type { Figures, Measurement } from "./measurement.js";
 import { RememberingTracer } from "./remembering-tracer.js";

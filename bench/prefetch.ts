@@ -12,7 +12,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { KasminaError, Random } from "kasmina/base";
+import { KasminaError, mean, Random } from "kasmina/base";
 import { Catalog, type CatalogEntry, packArtifact } from "kasmina/catalog";
 import { decodeKernelRequest, encodeKernelReady, KERNEL_TOPICS, type MessagePort } from "kasmina/contracts";
 import { BlueprintLocks, KernelCache, KernelPrefetch } from "kasmina/kasmina";
@@ -125,12 +125,12 @@ async function measure(settings: Settings, catalog: Catalog): Promise<Figures> {
   const overheads = samples.map(({ overheadMs }) => overheadMs);
   return {
     requests: samples.length,
-    mean_ms: mean(latencies),
+    mean_ms: round(mean(latencies)),
     p50_ms: percentile(latencies, 0.5),
     p95_ms: percentile(latencies, 0.95),
     p99_ms: percentile(latencies, 0.99),
     errors,
-    overhead_mean_ms: mean(overheads),
+    overhead_mean_ms: round(mean(overheads)),
     overhead_p95_ms: percentile(overheads, 0.95),
   };
 }
@@ -185,10 +185,6 @@ async function answerRequests(
     { maxInFlight: 4096 },
   );
   return heldMs;
-}
-
-function mean(values: readonly number[]): number {
-  return round(values.reduce((sum, value) => sum + value, 0) / values.length);
 }
 
 /** Nearest rank. */

@@ -13,4 +13,5 @@ export { type Deferred, deferred } from "./deferred.js";
 export { DependencyViolationError, ERROR_CODES, type ErrorCode, KasminaError, messageOf } from "./errors.js";
 export { fromJsonText, toJsonText } from "./json-text.js";
 export { Random } from "./random.js";
+export { mean, sum } from "./statistics.js";
 export { parseStrictJson } from "./strict-json.js";

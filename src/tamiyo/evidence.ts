@@ -1,4 +1,5 @@
 /** What several measurements of one effect come to, and what follows from it. */
+import { mean } from "../base/index.js";
 import type { Estimate } from "../contracts/index.js";
 
 /**
@@ -25,8 +26,4 @@ export function verdictOf({ value, stdErr }: Estimate, threshold: number, confid
 
 export function describeEstimate({ value, stdErr }: Estimate): string {
   return `${value.toFixed(5)} ± ${stdErr.toFixed(5)}`;
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

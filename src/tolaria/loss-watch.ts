@@ -1,4 +1,5 @@
 /** Watches the training loss for what no amount of training mends: values that are not finite, and spikes that stay. */
+import { mean } from "../base/index.js";
 
 /** Steps that a spike is judged on, and the steps before them that it is compared with. */
 const RECENT = 8;
@@ -30,8 +31,4 @@ export class LossWatch {
   restart(losses: readonly number[] = []): void {
     this.#losses = [...losses];
   }
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

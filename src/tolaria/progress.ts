@@ -1,4 +1,5 @@
 /** How far a run is, what it has cost, and the losses that its reports average. */
+import { mean } from "../base/index.js";
 
 export interface ProgressSnapshot {
   /** Steps done, over all epochs. */
@@ -75,8 +76,4 @@ export class Progress {
     this.#epochLosses = [...epochLosses];
     this.#recentLosses = [...recentLosses];
   }
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -3,6 +3,7 @@
  * their IR, and what a seed adds to a program is bounded from above by factors that a test holds against the programs
  * themselves. Tracing every program of every candidate would cost the run more than the answer is worth.
  */
+import { sum } from "../base/index.js";
 import { trace } from "../engine/index.js";
 import { monitoredRows, prewarmProgram, type Seed } from "../kasmina/index.js";
 import {
@@ -181,10 +182,6 @@ export class CountedCosts implements GrowthCosts {
     this.#forward.set(key, forward);
     return { forward, scalars: countKernelParameters(blueprint, slot.shape, values) };
   }
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }
 
 function leastCommonMultiple(a: number, b: number): number {

@@ -6,6 +6,7 @@
  *
  * No result changes by a bit: see chains.ts.
  */
+import { sum } from "../../base/statistics.js";
 import { sizeOf } from "../../contracts/tensor.js";
 import { type Chain, endingChains } from "./chains.js";
 import { GraphBuilder, type GraphNode, liveNodes, type Value } from "./graph.js";
@@ -289,10 +290,6 @@ function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): [T, ...T[]
     else groups.set(keyOf(item), [item]);
   }
   return [...groups.values()];
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
 }
 
 function defined<T>(value: T | undefined): T {

@@ -1,4 +1,5 @@
 /** G2, to BLENDING: is the seed fast enough, steady, and does it help on batches it never trained on? */
+import { mean } from "../../base/statistics.js";
 import type { Estimate } from "../../contracts/ports.js";
 import type { PerformanceStatus } from "../seed.js";
 import { type Check, type CommonInputs, commonCheck, failing, type GateResult, judge } from "./gate.js";
@@ -68,8 +69,4 @@ function gainCheck({ shadowGain, minShadowGain, confidence }: G2Inputs): Check {
     std_err: shadowGain.stdErr,
     threshold: minShadowGain,
   });
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -10,7 +10,7 @@ import { base64Decode, base64Encode } from "@bufbuild/protobuf/wire";
 import { sha256Hex, utf8 } from "../../base/bytes.js";
 import { KasminaError, messageOf } from "../../base/errors.js";
 import { fromJsonText, toJsonText } from "../../base/json-text.js";
-import { type CommandJournal, JournalIndex, type JournalRecord, type KernelVerdict } from "./journal.js";
+import { IndexedJournal, type JournalRecord, type KernelVerdict } from "./journal.js";
 
 /** Where the bytes are. Every method is done when it returns; `sync` makes what was appended durable. */
 export interface JournalStorage {
@@ -36,9 +36,8 @@ interface Frame {
   readonly lastSequence?: number;
 }
 
-export class DurableJournal implements CommandJournal {
+export class DurableJournal extends IndexedJournal {
   readonly #storage: JournalStorage;
-  readonly #index = new JournalIndex();
   #pending: JournalRecord[] = [];
   #pendingVerdicts: KernelVerdict[] = [];
   #failed = false;
@@ -48,6 +47,7 @@ export class DurableJournal implements CommandJournal {
    * @throws KasminaError `corrupt` for damage before the last line, `io` where the storage cannot be read
    */
   constructor(storage: JournalStorage) {
+    super();
     this.#storage = storage;
     const bytes = guarded(() => storage.read());
     const { frames, soundBytes } = decodeFrames(bytes);
@@ -55,41 +55,13 @@ export class DurableJournal implements CommandJournal {
     for (const frame of frames) this.#load(frame);
   }
 
-  get lastSequence(): number {
-    return this.#index.lastSequence;
-  }
-
-  get floorMs(): number {
-    return this.#index.floorMs;
-  }
-
-  get records(): readonly JournalRecord[] {
-    return this.#index.records;
-  }
-
-  find(busEntry: string): JournalRecord | undefined {
-    return this.#index.find(busEntry);
-  }
-
-  findCommand(commandId: string): JournalRecord | undefined {
-    return this.#index.findCommand(commandId);
-  }
-
-  get verdicts(): readonly KernelVerdict[] {
-    return this.#index.verdicts;
-  }
-
-  verdictOf(requestId: string, step: number): KernelVerdict | undefined {
-    return this.#index.verdictOf(requestId, step);
-  }
-
-  append(record: JournalRecord): void {
-    this.#index.add(record);
+  override append(record: JournalRecord): void {
+    super.append(record);
     this.#pending.push(record);
   }
 
-  appendVerdict(verdict: KernelVerdict): void {
-    this.#index.addVerdict(verdict);
+  override appendVerdict(verdict: KernelVerdict): void {
+    super.appendVerdict(verdict);
     this.#pendingVerdicts.push(verdict);
   }
 
@@ -109,7 +81,7 @@ export class DurableJournal implements CommandJournal {
 
   compact(beforeSequence: number, beforeMs: number): void {
     this.commit();
-    const dropped = this.#index.drop(beforeSequence, beforeMs);
+    const dropped = this.index.drop(beforeSequence, beforeMs);
     if (dropped.length === 0) return;
     const head = { lastSequence: this.lastSequence, ...(this.floorMs > 0 && { floorMs: this.floorMs }) };
     guarded(() => {
@@ -132,10 +104,10 @@ export class DurableJournal implements CommandJournal {
   }
 
   #load(frame: Frame): void {
-    this.#index.startAfter(frame.lastSequence ?? 0);
-    this.#index.raiseFloor(frame.floorMs ?? Number.NEGATIVE_INFINITY);
-    for (const record of frame.records) this.#index.add(record);
-    for (const verdict of frame.verdicts ?? []) this.#index.addVerdict(verdict);
+    this.index.startAfter(frame.lastSequence ?? 0);
+    this.index.raiseFloor(frame.floorMs ?? Number.NEGATIVE_INFINITY);
+    for (const record of frame.records) this.index.add(record);
+    for (const verdict of frame.verdicts ?? []) this.index.addVerdict(verdict);
   }
 }
 

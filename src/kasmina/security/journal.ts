@@ -91,8 +91,8 @@ export interface CommandJournal extends VerdictJournal {
   close(): void;
 }
 
-/** The index every journal keeps; durable ones add a file. */
-export class JournalIndex {
+/** Records and verdicts by what they are asked for by. */
+class JournalIndex {
   readonly #byEntry = new Map<string, JournalRecord>();
   readonly #byCommand = new Map<string, JournalRecord>();
   readonly #verdicts = new Map<string, KernelVerdict>();
@@ -168,52 +168,59 @@ function verdictKey(requestId: string, step: number): string {
   return `${step} ${requestId}`;
 }
 
-/** A journal that ends with the process, for browsers and for runs without a folder. */
-export class MemoryJournal implements CommandJournal {
-  readonly #index = new JournalIndex();
+/** What every journal answers from memory; how it lasts is its own. */
+export abstract class IndexedJournal implements CommandJournal {
+  protected readonly index = new JournalIndex();
 
   get lastSequence(): number {
-    return this.#index.lastSequence;
+    return this.index.lastSequence;
   }
 
   get floorMs(): number {
-    return this.#index.floorMs;
+    return this.index.floorMs;
   }
 
   get records(): readonly JournalRecord[] {
-    return this.#index.records;
-  }
-
-  find(busEntry: string): JournalRecord | undefined {
-    return this.#index.find(busEntry);
-  }
-
-  findCommand(commandId: string): JournalRecord | undefined {
-    return this.#index.findCommand(commandId);
+    return this.index.records;
   }
 
   get verdicts(): readonly KernelVerdict[] {
-    return this.#index.verdicts;
+    return this.index.verdicts;
+  }
+
+  find(busEntry: string): JournalRecord | undefined {
+    return this.index.find(busEntry);
+  }
+
+  findCommand(commandId: string): JournalRecord | undefined {
+    return this.index.findCommand(commandId);
   }
 
   verdictOf(requestId: string, step: number): KernelVerdict | undefined {
-    return this.#index.verdictOf(requestId, step);
+    return this.index.verdictOf(requestId, step);
   }
 
   append(record: JournalRecord): void {
-    this.#index.add(record);
+    this.index.add(record);
   }
 
   appendVerdict(verdict: KernelVerdict): void {
-    this.#index.addVerdict(verdict);
+    this.index.addVerdict(verdict);
   }
 
+  abstract commit(): void;
+  abstract compact(beforeSequence: number, beforeMs: number): void;
+  abstract close(): void;
+}
+
+/** A journal that ends with the process, for browsers and for runs without a folder. */
+export class MemoryJournal extends IndexedJournal {
   commit(): void {
     // Memory is as durable as this journal gets.
   }
 
   compact(beforeSequence: number, beforeMs: number): void {
-    this.#index.drop(beforeSequence, beforeMs);
+    this.index.drop(beforeSequence, beforeMs);
   }
 
   close(): void {
