@@ -16,12 +16,9 @@ const RUNS = 5;
 
 /** Of several runs each: one run's longest gap is at the mercy of whatever else the machine does. */
 export async function measureGrowth(threads: number): Promise<Figures> {
-  const runs: StepGaps[] = [];
-  const mainThreadMs: number[] = [];
-  for (let run = 0; run < RUNS; run++) {
-    runs.push(await stepGaps(threads));
-    mainThreadMs.push(await mainThreadGapMs(threads));
-  }
+  // A program beside this process comes first: what this one has used up by then would be collected beside it.
+  const mainThreadMs = await repeated(() => mainThreadGapMs(threads));
+  const runs = await repeated(() => stepGaps(threads));
   return {
     graft_stall_steps: spread(runs.map(({ longestMs, medianMs }) => longestMs / medianMs)),
     graft_stall_ms: spread(runs.map(({ longestMs }) => longestMs)),
@@ -29,6 +26,12 @@ export async function measureGrowth(threads: number): Promise<Figures> {
     topologies: median(runs.map(({ topologies }) => topologies)),
     main_thread_gap_ms: spread(mainThreadMs),
   };
+}
+
+async function repeated<T>(measure: () => Promise<T>): Promise<T[]> {
+  const all: T[] = [];
+  while (all.length < RUNS) all.push(await measure());
+  return all;
 }
 
 /** The trainer runs in a worker, as under the command line. */

@@ -1,7 +1,7 @@
 /**
  * The native engine against the WebAssembly one, against ONNX Runtime running the same model in a bare loop, and
  * against PyTorch where it is importable: the training step of every host, batch and threads alike, in one run, turn
- * by turn. Then a run that grows: the longest gap between two steps, and the longest that the main thread was away.
+ * by turn. Before them runs that grow: the longest gap between two steps, and the longest that the main thread was away.
  *
  * Arguments: --threads 2 --rounds 9
  */
@@ -32,6 +32,7 @@ export const engine: Measurement = {
     if (!(Number.isInteger(threads) && threads > 0 && Number.isInteger(rounds) && rounds > 0)) {
       throw new KasminaError("invalid_argument", "--threads and --rounds must be whole numbers above 0");
     }
+    const growth = await measureGrowth(threads);
     const nets: Record<string, Comparison> = {};
     for (const net of benchNets()) nets[net.name] = await compare(net, threads, rounds);
     const pytorch = await measurePyTorch(threads);
@@ -45,7 +46,7 @@ export const engine: Measurement = {
         typeof pytorch === "string"
           ? pytorch
           : ratios((net) => net.native.median / (pytorch[net.name] ?? Number.NaN)),
-      ...(await measureGrowth(threads)),
+      ...growth,
       step_ms: Object.fromEntries(Object.entries(nets).map(([name, net]) => [name, stepTimes(net)])),
       compile_ms: Object.fromEntries(Object.entries(nets).map(([name, net]) => [name, net.compile])),
     };

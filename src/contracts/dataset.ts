@@ -68,6 +68,6 @@ export interface EvaluationSource {
   readonly batch: number;
   /** Rows covered. */
   readonly count: number;
-  /** The tensors of a batch may be overwritten when the next one is asked for. */
+  /** The tensors of a batch may be overwritten when the next one is asked for, in this pass or another. */
   batches(): Iterable<EvaluationBatch>;
 }

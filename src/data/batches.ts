@@ -9,7 +9,7 @@ import type {
   EvaluationSource,
   Rows,
 } from "../contracts/dataset.js";
-import { float32, int32, sizeOf } from "../contracts/tensor.js";
+import { float32, int32, sizeOf, type Tensor } from "../contracts/tensor.js";
 
 /** One batch's arrays, filled again and again. */
 class BatchBuffer {
@@ -105,30 +105,28 @@ export class ShuffledBatches implements BatchSource {
   }
 }
 
-/** All rows in order; the last batch is padded with zeros of weight 0. */
+/** All rows in order; the last batch is padded with zeros of weight 0. One pass at a time: all fill the same arrays. */
 export class OrderedBatches implements EvaluationSource {
   readonly batch: number;
   readonly count: number;
-  readonly #rows: Rows;
-  readonly #inputShape: readonly number[];
+  readonly #buffer: BatchBuffer;
+  readonly #weights: Tensor;
 
   constructor(rows: Rows, inputShape: readonly number[], batch: number) {
     checkBatch(batch);
     this.batch = batch;
     this.count = rows.count;
-    this.#rows = rows;
-    this.#inputShape = inputShape;
+    this.#buffer = new BatchBuffer(rows, batch, inputShape);
+    this.#weights = float32([batch]);
   }
 
   *batches(): Generator<EvaluationBatch> {
-    const buffer = new BatchBuffer(this.#rows, this.batch, this.#inputShape);
-    const weights = float32([this.batch], 1);
     for (let start = 0; start < this.count; start += this.batch) {
       const count = Math.min(this.batch, this.count - start);
-      for (let i = 0; i < count; i++) buffer.copyRow(start + i, i);
-      buffer.clear(count);
-      weights.data.fill(0, count);
-      yield { ...buffer.batch, weights, count };
+      for (let i = 0; i < count; i++) this.#buffer.copyRow(start + i, i);
+      this.#buffer.clear(count);
+      this.#weights.data.fill(1, 0, count).fill(0, count);
+      yield { ...this.#buffer.batch, weights: this.#weights, count };
     }
   }
 }
