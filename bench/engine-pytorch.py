@@ -42,8 +42,8 @@ class ResConv(nn.Module):
         self.head = nn.Linear(channels, classes)
 
     def forward(self, x):
-        h = F.max_pool2d(F.relu(self.conv1(x)), 2)
-        h = F.max_pool2d(F.relu(self.conv2(h)), 2)
+        h = F.relu(F.max_pool2d(self.conv1(x), 2))
+        h = F.relu(F.max_pool2d(self.conv2(h), 2))
         for first, second in self.blocks:
             h = h + second(F.relu(first(F.relu(h))))
         return self.head(F.relu(h).mean((2, 3)))

@@ -7,7 +7,7 @@ import { KasminaError } from "../base/errors.js";
 import { specOf, type Tensors } from "../contracts/tensor.js";
 import { equalShapes, type GraphNode, liveNodes, type Value } from "./native/graph.js";
 import { type LoweredGraph, lowerGraph } from "./native/lower.js";
-import { bytesOf } from "./native/onnx-type.js";
+import { bytesOf, wholeNumbers } from "./native/onnx-type.js";
 import { type Dimension, writeOnnx } from "./native/write-onnx.js";
 import { type ProgramDefinition, type TracedProgram, trace } from "./trace.js";
 
@@ -171,10 +171,6 @@ function affineEntries(one: Uint8Array, two: Uint8Array): Affine[] | undefined {
     return { factor, offset: v1 - factor * b1 };
   });
   return entries.every(({ factor }) => Number.isInteger(factor)) ? entries : undefined;
-}
-
-function wholeNumbers(bytes: Uint8Array): number[] {
-  return [...new BigInt64Array(bytes.slice().buffer)].map(Number);
 }
 
 function equalBytes(a: Uint8Array, b: Uint8Array): boolean {

@@ -1,33 +1,12 @@
 import { numpy as np } from "@jax-js/jax";
 import { describe, expect, test } from "vitest";
 import type { TensorSpec } from "../../contracts/tensor.js";
-import { type JaxArray, trace } from "../trace.js";
-import { liveNodes } from "./graph.js";
-import { lowerGraph } from "./lower.js";
+import { operators } from "./operators.fixture.js";
 
 const matrix: TensorSpec = { shape: [4, 3], dtype: "float32" };
 const square: TensorSpec = { shape: [3, 3], dtype: "float32" };
 const row: TensorSpec = { shape: [3], dtype: "float32" };
 const column: TensorSpec = { shape: [4, 1], dtype: "float32" };
-
-/** The operators that a function of some tensors is lowered to, without those that only change shapes. */
-function operators(specs: readonly TensorSpec[], run: (...arrays: JaxArray[]) => JaxArray): string[] {
-  const controls = Object.fromEntries(specs.map((spec, i) => [String(i), spec]));
-  const { ir } = trace({
-    name: "fusion",
-    state: {},
-    batch: {},
-    controls,
-    run: (_state, _batch, arrays) => ({
-      state: {},
-      outputs: { out: run(...specs.map((_, i) => arrays[i] as JaxArray)) },
-    }),
-  });
-  const { graph, outputs } = lowerGraph("fusion", ir, { contrib: true });
-  return liveNodes(graph.nodes, outputs)
-    .map(({ op }) => op)
-    .filter((op) => op !== "Reshape");
-}
 
 describe("operators that do the work of two", () => {
   test("a matrix product and a row added to it", () => {
@@ -64,17 +43,7 @@ describe("operators that do the work of two", () => {
   });
 
   test("a reduced axis stays, with size 1: nothing is reshaped to be taken from what it was", () => {
-    const { ir } = trace({
-      name: "centred",
-      state: {},
-      batch: {},
-      controls: { x: matrix },
-      run: (_state, _batch, { x }) => ({
-        state: {},
-        outputs: { out: (x as JaxArray).ref.sub((x as JaxArray).mean(-1, { keepdims: true })) },
-      }),
-    });
-    const { graph, outputs } = lowerGraph("centred", ir, { contrib: true });
-    expect(liveNodes(graph.nodes, outputs).map(({ op }) => op)).toEqual(["ReduceMean", "Sub"]);
+    const centred = operators([matrix], (x) => x.ref.sub(x.mean(-1, { keepdims: true })));
+    expect(centred).toEqual(["ReduceMean", "Sub"]);
   });
 });

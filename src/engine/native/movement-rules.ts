@@ -2,6 +2,7 @@
 import { equalShapes } from "./graph.js";
 import { concatenate, flip, pad, slice } from "./movement.js";
 import { asPrimitive, type Context, castView, inputOf, type Lowered, outputOf, type Rule } from "./rule.js";
+import { transposedWindows } from "./transposed-windows.js";
 import {
   broadcast,
   expose,
@@ -15,11 +16,12 @@ import {
 } from "./view.js";
 
 const shrink: Rule<"shrink"> = (context) => [
-  slice(
-    context.graph,
-    inputOf(context, 0),
-    context.params.slice.map(([start, end], dim) => ({ dim, start, count: end - start, step: 1 })),
-  ),
+  transposedWindows(context) ??
+    slice(
+      context.graph,
+      inputOf(context, 0),
+      context.params.slice.map(([start, end], dim) => ({ dim, start, count: end - start, step: 1 })),
+    ),
 ];
 
 /** Joins all at once what jax-js joins in groups of eight. */

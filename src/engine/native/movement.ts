@@ -1,5 +1,6 @@
 /** Moves elements: slices, padding, joining. What they copy, they copy in the base's own order. */
 import { type CommonAxis, indexOfLargest, orderOf, tryAlign } from "./align.js";
+import { gatherWindows } from "./gather-windows.js";
 import type { GraphBuilder, Value } from "./graph.js";
 import {
   type Axis,
@@ -101,9 +102,11 @@ export function concatenate(graph: GraphBuilder, given: readonly View[], dim: nu
   const inPrimary = views[primary]?.axes ?? [];
   const outer = inPrimary[inPrimary.indexOf(joined[primary] as Axis) - 1];
   const before = order.findIndex((common) => common !== "joined" && common.own[primary] === outer && outer);
-  order.splice(before + 1, 0, "joined");
+  // Elements are slow to join one by one: rather each view as a whole, one behind the other.
+  const isByElement = before + 1 === order.length && joined.every((axis) => axis.size === 1);
+  const at = isByElement ? 0 : before + 1;
+  order.splice(at, 0, "joined");
 
-  const at = before + 1;
   const total = joined.reduce((sum, axis) => sum + axis.size, 0);
   const shape = order.map((common) => (common === "joined" ? total : common.size));
   const operands = views.map((view, v) => {
@@ -117,12 +120,10 @@ export function concatenate(graph: GraphBuilder, given: readonly View[], dim: nu
     );
     return expand(graph, value, shape.with(at, joined[v]?.size ?? 1));
   });
-  const base = graph.node(
-    "Concat",
-    operands,
-    { dtype: operands[0]?.dtype ?? "float32", shape },
-    { axis: at },
-  );
+  const dtype = operands[0]?.dtype ?? "float32";
+  const base =
+    gatherWindows(graph, operands, shape, at) ??
+    graph.node("Concat", operands, { dtype, shape }, { axis: at });
 
   const axisOf = new Map(order.map((common, i) => [common, { size: shape[i] ?? 1 }]));
   const dims = alignment.dims.map((list) =>

@@ -28,3 +28,8 @@ export function scalarBytes(dtype: OnnxType, value: number): Uint8Array {
 export function bytesOf(data: ArrayBufferView): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
+
+/** The elements of an int64 constant. */
+export function wholeNumbers(bytes: Uint8Array): number[] {
+  return Array.from(new BigInt64Array(bytes.slice().buffer), Number);
+}

@@ -134,12 +134,15 @@ function takeAxes(given: View, start: number, size: number): { view: View; end: 
 export function arrange(
   graph: GraphBuilder,
   view: View,
-  order: readonly Axis[],
+  wanted: readonly Axis[],
   shape: readonly number[],
 ): Value {
-  if (order.every((axis, i) => axis === view.axes[i])) return graph.reshape(view.base, shape);
+  // Where an axis of size 1 stands moves no element.
+  const isWide = ({ size }: Axis) => size > 1;
+  const [order, present] = [wanted.filter(isWide), view.axes.filter(isWide)];
+  if (order.every((axis, i) => axis === present[i])) return graph.reshape(view.base, shape);
   const groups: Axis[][] = [];
-  for (const axis of view.axes) {
+  for (const axis of present) {
     const last = groups.at(-1)?.at(-1);
     const follows = last && order.indexOf(axis) === order.indexOf(last) + 1;
     if (follows) groups.at(-1)?.push(axis);

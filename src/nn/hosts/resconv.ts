@@ -35,8 +35,9 @@ export function resconv({ inputShape, classes, channels = 8, depth = 2 }: ResCon
     outputShape: size,
     apply: ({ w1, b1, w2, b2 }, x) => {
       const image = x.reshape([-1, height, width, inputChannels]);
-      const half = maxPool2x2(relu(conv3x3(image, w1, b1)));
-      return maxPool2x2(relu(conv3x3(half, w2, b2)));
+      // Rectified after pooling: the same values, from a quarter of the elements.
+      const half = relu(maxPool2x2(conv3x3(image, w1, b1)));
+      return relu(maxPool2x2(conv3x3(half, w2, b2)));
     },
   });
   const head = defineBlock({
