@@ -11,8 +11,6 @@ import { bytesOf, wholeNumbers } from "./native/onnx-type.js";
 import { type Dimension, writeOnnx } from "./native/write-onnx.js";
 import { type ProgramDefinition, type TracedProgram, trace } from "./trace.js";
 
-/** Every ONNX Runtime since 1.20 reads it, and the operators of a forward pass are the same in later ones. */
-const EXPORT_OPSET = 21;
 /** Primes, large, so that no other size of a network is one of them or has it as a factor. */
 const BATCH_SIZES = [1009, 2003] as const;
 const BATCH = "batch";
@@ -61,7 +59,6 @@ export function exportOnnx(options: OnnxExport): Uint8Array {
     outputs: one.outputs.map((value, i) =>
       named(one.traced.outputs[i]?.name ?? "", value, freeShape(value, two.outputs[i], options.name)),
     ),
-    opset: EXPORT_OPSET,
     names,
     metadata: options.metadata ?? {},
   });
@@ -150,7 +147,8 @@ class BatchFreeGraph {
       return graph.ints(entries.map(({ factor, offset }) => (factor === 0 ? offset : -1)));
     }
     const sizes = { dtype: "int64" as const, shape: [entries.length] };
-    const batch = graph.node("Shape", [input], { dtype: "int64", shape: [1] }, { start: 0, end: 1 });
+    const shape = graph.node("Shape", [input], { dtype: "int64", shape: [input.shape.length] });
+    const batch = graph.node("Gather", [shape, graph.ints([0])], { dtype: "int64", shape: [1] }, { axis: 0 });
     const scaled = graph.node("Mul", [batch, graph.ints(entries.map(({ factor }) => factor))], sizes);
     return graph.node("Add", [scaled, graph.ints(entries.map(({ offset }) => offset))], sizes);
   }

@@ -1,4 +1,5 @@
 /** Tamiyo in a run: what she decides goes into the command queue, and what growth costs is counted for her. */
+import { KasminaError } from "../base/index.js";
 import type { CommandSigner } from "../contracts/index.js";
 import type { Kasmina } from "../kasmina/index.js";
 import { type InputHealth, type Policy, Tamiyo } from "../tamiyo/index.js";
@@ -21,6 +22,7 @@ export interface TamiyoRun
 export function tamiyoFor(policy: Policy | null, run: TamiyoRun): Tamiyo | undefined {
   if (!policy) return undefined;
   const { options, kasmina, commands, signer } = run;
+  checkHand(run);
   const costs = costsOf(run);
   costs.countAhead(policy.candidates ?? []);
   return new Tamiyo({
@@ -35,6 +37,24 @@ export function tamiyoFor(policy: Policy | null, run: TamiyoRun): Tamiyo | undef
     },
     ...(options.onDecision && { onDecision: options.onDecision }),
   });
+}
+
+/**
+ * A run whose own policy could not command it fails before its first step, and not at the first decision. What signs and
+ * reads a first command is code that has not run yet, too: here it takes 8 ms from no step.
+ */
+function checkHand({ options, kasmina, signer }: TamiyoRun): void {
+  const envelope = signer.sign({
+    commandId: "tamiyo-0",
+    trainingRunId: options.runId,
+    issuedBy: "tamiyo",
+    seedId: "none",
+    slotId: "none",
+    order: { kind: "SEED", operation: "GERMINATE", blueprintId: "none", parameters: { none: 0 } },
+    decision: { policyVersion: "none", riskReason: "none", featureCoverage: 1 },
+  });
+  if (!kasmina.recognizes(envelope))
+    throw new KasminaError("illegal_state", "the run would not recognize its policy's commands");
 }
 
 function costsOf({ options, kasmina, commands: _, signer: __, ...rest }: TamiyoRun): CountedCosts {

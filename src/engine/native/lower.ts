@@ -10,7 +10,7 @@ import type { LoweredProgram, LoweredTensor, TracedProgram } from "../trace.js";
 import { GraphBuilder, type Value } from "./graph.js";
 import { bytesOf } from "./onnx-type.js";
 import { type Carried, type Part, pack } from "./pack.js";
-import type { Context, Lowered, Rule } from "./rule.js";
+import type { Lowered, Rule } from "./rule.js";
 import { RULES } from "./rules.js";
 import { contiguous, isReal, type View, viewOf } from "./view.js";
 import { writeOnnx } from "./write-onnx.js";
@@ -85,13 +85,7 @@ export function lowerGraph(name: string, ir: Ir, options: LowerOptions): Lowered
         atom.kind === "variable" ? producers.get(atom.id) : undefined,
       ),
     };
-    const results = applyRule(name, {
-      ...lowered,
-      graph,
-      params: equation.params,
-      outputs: equation.outputs,
-      contrib: options.contrib,
-    });
+    const results = applyRule(name, graph, lowered, options.contrib);
     for (const [o, variable] of equation.outputs.entries()) {
       const view = results[o];
       if (!view)
@@ -108,19 +102,24 @@ export function lowerGraph(name: string, ir: Ir, options: LowerOptions): Lowered
   return { graph, inputs, outputs };
 }
 
-function applyRule(name: string, context: Context): readonly View[] {
-  const { equation } = context;
-  if (equation.outputs.some(({ shape }) => shape.includes(0))) {
+function applyRule(
+  name: string,
+  graph: GraphBuilder,
+  { equation, inputs, producers }: Lowered,
+  contrib: boolean,
+): readonly View[] {
+  const { primitive, params, outputs } = equation;
+  if (outputs.some(({ shape }) => shape.includes(0))) {
     throw new KasminaError("engine", `lowering ${name}: ${describe(equation)} has no elements`);
   }
   try {
-    return (RULES[equation.primitive] as Rule)(context);
+    return (RULES[primitive] as Rule)({ equation, inputs, producers, graph, params, outputs, contrib });
   } catch (error) {
     const message =
       error instanceof KasminaError ? error.message : `${describe(equation)}: ${messageOf(error)}`;
     throw new KasminaError("engine", `lowering ${name}: ${message}`, {
       cause: error,
-      details: { program: name, primitive: equation.primitive },
+      details: { program: name, primitive },
     });
   }
 }

@@ -228,10 +228,13 @@ class Packer {
     const different = [...new Set(scalars)];
     const [first] = different;
     if (first && different.length === 1) return this.#graph.reshape(this.#resolve(first), []);
-    const spread = scalars.flatMap((scalar, i) =>
-      Array(chains[i]?.size ?? 0).fill(different.indexOf(scalar)),
-    );
-    const places = this.#graph.constant("int32", [spread.length], bytesOf(Int32Array.from(spread)));
+    const spread = new Int32Array(sum(chains.map(({ size }) => size)));
+    let end = 0;
+    for (const [i, { size }] of chains.entries()) {
+      spread.fill(different.indexOf(defined(scalars[i])), end, end + size);
+      end += size;
+    }
+    const places = this.#graph.constant("int32", [spread.length], bytesOf(spread));
     const vector = this.#scalars.vector(different);
     return this.#graph.node(
       "Gather",

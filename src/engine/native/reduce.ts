@@ -90,9 +90,9 @@ function emitReduce(
   const result = graph.node(OPERATOR[op], [value, axes], { dtype, shape }, { keepdims });
   if (dtype !== "float32" || (op !== "Min" && op !== "Max")) return result;
   // ONNX Runtime's ReduceMax and ReduceMin drop NaN; jax-js keeps it.
-  const isNan = logical(graph, "IsNaN", [value], value.shape);
-  const anyNan = graph.node("ReduceMax", [isNan, axes], { dtype: "bool", shape }, { keepdims });
-  return select(graph, [anyNan, graph.scalar("float32", Number.NaN), result], shape);
+  const isNan = graph.cast(logical(graph, "IsNaN", [value], value.shape), "float32");
+  const anyNan = graph.node("ReduceMax", [isNan, axes], { dtype, shape }, { keepdims });
+  return select(graph, [graph.cast(anyNan, "bool"), graph.scalar("float32", Number.NaN), result], shape);
 }
 
 /**

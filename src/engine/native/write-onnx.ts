@@ -11,11 +11,7 @@ import {
 } from "./gen/onnx_pb.js";
 import { type Attribute, CONTRIB_OPERATORS, type GraphNode, liveNodes, type Value } from "./graph.js";
 import { ELEMENT_TYPE, type OnnxType } from "./onnx-type.js";
-
-/** Version of the operator set: the first with BitCast, the newest that ONNX Runtime 1.30 knows. */
-export const OPSET = 26;
-/** Version of the file format; 10 is read by every ONNX Runtime since 1.18. */
-const IR_VERSION = 10n;
+import { formIn, type OperatorSet, operatorSetOf } from "./operator-set.js";
 
 /** A size, or the name of one that is free. */
 export type Dimension = number | string;
@@ -32,7 +28,8 @@ export interface OnnxModel {
   readonly inputs: readonly NamedValue[];
   /** Distinct values, none of them an input or a constant. */
   readonly outputs: readonly NamedValue[];
-  readonly opset?: number;
+  /** Default: the oldest that has all operators. */
+  readonly operatorSet?: OperatorSet;
   /** Constants with a name of their own; all others are numbered. */
   readonly names?: ReadonlyMap<Value, string>;
   readonly metadata?: Readonly<Record<string, string>>;
@@ -40,10 +37,12 @@ export interface OnnxModel {
 
 /** The model's bytes: equal graphs give equal bytes. Node names are `<place of the equation>/<place of the node>`. */
 export function writeOnnx(model: OnnxModel): Uint8Array {
-  const nodes = liveNodes(
+  const live = liveNodes(
     model.nodes,
     model.outputs.map(({ value }) => value),
   );
+  const operatorSet = model.operatorSet ?? operatorSetOf(live);
+  const nodes = live.map((node) => formIn(operatorSet, node));
   const names = nameValues(model, nodes);
   const name = (value: Value): string => names.get(value.id) ?? `v${value.id}`;
   const constants = new Map<number, Value>();
@@ -52,10 +51,10 @@ export function writeOnnx(model: OnnxModel): Uint8Array {
   return toBinary(
     ModelProtoSchema,
     create(ModelProtoSchema, {
-      irVersion: IR_VERSION,
+      irVersion: operatorSet.irVersion,
       producerName: "kasmina",
       opsetImport: [
-        { domain: "", version: BigInt(model.opset ?? OPSET) },
+        { domain: "", version: BigInt(operatorSet.version) },
         ...(nodes.some((node) => CONTRIB_OPERATORS.has(node.op))
           ? [{ domain: "com.microsoft", version: 1n }]
           : []),
