@@ -5,16 +5,22 @@ import type { LoweredProgram, TracedProgram } from "kasmina/engine";
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import type { BenchNet } from "./engine-nets.js";
 
-/** A loop of the model's own step, with the settings of the native engine. */
+interface PlainOptions {
+  readonly threads: number;
+  /** Whether ONNX Runtime may rewrite the graph as it does by default; the native engine has it off. */
+  readonly optimized: boolean;
+}
+
+/** A loop of the model's own step; all settings but the one named are those of the native engine. */
 export async function plainLoop(
   traced: TracedProgram,
   lowered: LoweredProgram,
   net: BenchNet,
-  threads: number,
+  { threads, optimized }: PlainOptions,
 ): Promise<() => Promise<unknown>> {
   const session = await InferenceSession.create(lowered.model, {
     executionMode: "sequential",
-    graphOptimizationLevel: "disabled",
+    graphOptimizationLevel: optimized ? "all" : "disabled",
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     extra: { session: { intra_op: { allow_spinning: "0" } } },

@@ -1,6 +1,9 @@
-"""The architectures of engine-nets.ts in PyTorch: eager, float32, Adam. Prints milliseconds a step by net as JSON."""
+"""
+The architectures of engine-nets.ts in PyTorch: eager, float32, Adam. Says what it is in a first line; then, for each
+name of a net that it is given in a line, takes a turn at its steps and prints the milliseconds of the median one.
+"""
 
-import json
+import re
 import statistics
 import sys
 import time
@@ -9,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-ROUNDS = 5
 TURN_S = 0.25
 
 
@@ -88,7 +90,7 @@ class CharLm(nn.Module):
         return self.head(self.norm(h))
 
 
-def step_ms(net, x, y):
+def step_of(net, x, y):
     optimizer = torch.optim.Adam(net.parameters(), lr=0.001)
 
     def step():
@@ -99,30 +101,38 @@ def step_ms(net, x, y):
         optimizer.step()
         return loss.item()
 
-    for _ in range(5):
+    return step
+
+
+def turn_ms(step):
+    times = []
+    end = time.perf_counter() + TURN_S
+    while time.perf_counter() < end or len(times) < 3:
+        start = time.perf_counter()
         step()
-    rounds = []
-    for _ in range(ROUNDS):
-        times = []
-        end = time.perf_counter() + TURN_S
-        while time.perf_counter() < end or len(times) < 3:
-            start = time.perf_counter()
-            step()
-            times.append(1000 * (time.perf_counter() - start))
-        rounds.append(statistics.median(times))
-    return statistics.median(rounds)
+        times.append(1000 * (time.perf_counter() - start))
+    return statistics.median(times)
+
+
+def libraries():
+    """What multiplies matrices: a PyTorch on the reference BLAS is several times slower than one on OpenBLAS or MKL."""
+    with open("/proc/self/maps") as maps:
+        names = {line.rsplit("/", 1)[-1].strip() for line in maps if "/" in line}
+    found = sorted(name for name in names if re.search("blas|mkl|dnnl", name))
+    return f"PyTorch {torch.__version__} with {', '.join(found) or 'no BLAS of its own'}"
 
 
 torch.manual_seed(0)
 torch.set_num_threads(int(sys.argv[1]))
 images, digits = torch.rand(64, 1, 28, 28), torch.randint(10, (64,))
 text, following = torch.randint(65, (16, 64)), torch.randint(65, (16, 64))
-print(
-    json.dumps(
-        {
-            "resmlp": step_ms(ResMlp(784, 16, 2, 10), images, digits),
-            "resconv": step_ms(ResConv(8, 2, 10), images, digits),
-            "charlm": step_ms(CharLm(64, 65, 64, 2, 4), text, following),
-        }
-    )
-)
+steps = {
+    "resmlp": step_of(ResMlp(784, 16, 2, 10), images, digits),
+    "resconv": step_of(ResConv(8, 2, 10), images, digits),
+    "charlm": step_of(CharLm(64, 65, 64, 2, 4), text, following),
+}
+for step in steps.values():
+    step()
+print(libraries(), flush=True)
+for line in sys.stdin:
+    print(turn_ms(steps[line.strip()]), flush=True)

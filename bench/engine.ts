@@ -1,9 +1,10 @@
 /**
- * The native engine against the WebAssembly one, against ONNX Runtime running the same model in a bare loop, and
- * against PyTorch where it is importable: the training step of every host, batch and threads alike, in one run, turn
- * by turn. Before them runs that grow: the longest gap between two steps, and the longest that the main thread was away.
+ * The native engine against the WebAssembly one, against ONNX Runtime running the same model in a bare loop (as the
+ * engine sets it up, and with all of its graph optimizations), and against PyTorch where it is importable: the training
+ * step of every host, batch and threads alike, in one run, turn by turn. Before them runs that grow: the longest gap
+ * between two steps, and the longest that the main thread was away.
  *
- * Arguments: --threads 2 --rounds 9
+ * Arguments: --threads 2 --rounds 15
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
@@ -13,9 +14,9 @@ import { createNativeBackend, lowerProgram } from "kasmina/engine/native";
 import { measureGrowth } from "./engine-growth.js";
 import { type BenchNet, benchNets } from "./engine-nets.js";
 import { plainLoop } from "./engine-plain.js";
-import { measurePyTorch } from "./engine-pytorch.js";
+import { PyTorch } from "./engine-pytorch.js";
 import { type Figures, type Measurement, median } from "./measurement.js";
-import { stepOn, takeTurns } from "./turns.js";
+import { ratioOf, stepOn, takeTurns, turnOf } from "./turns.js";
 
 export const engine: Measurement = {
   name: "engine",
@@ -25,7 +26,7 @@ export const engine: Measurement = {
       args: [...args],
       options: {
         threads: { type: "string", default: String(availableParallelism()) },
-        rounds: { type: "string", default: "9" },
+        rounds: { type: "string", default: "15" },
       },
     });
     const [threads, rounds] = [Number(values.threads), Number(values.rounds)];
@@ -33,19 +34,24 @@ export const engine: Measurement = {
       throw new KasminaError("invalid_argument", "--threads and --rounds must be whole numbers above 0");
     }
     const growth = await measureGrowth(threads);
+    const problem = await PyTorch.problem();
+    // More threads than cores that are free can cost PyTorch a factor of ten: it is taken at the better of two counts.
+    const counts = problem === undefined ? [...new Set([1, threads])] : [];
+    const pytorch = await Promise.all(counts.map((count) => PyTorch.start(count)));
     const nets: Record<string, Comparison> = {};
-    for (const net of benchNets()) nets[net.name] = await compare(net, threads, rounds);
-    const pytorch = await measurePyTorch(threads);
-    const ratios = (pick: (net: Comparison) => number): Figures =>
-      Object.fromEntries(Object.entries(nets).map(([name, net]) => [name, round(pick(net))]));
+    for (const net of benchNets()) nets[net.name] = await compare(net, { threads, rounds, pytorch });
+    for (const one of pytorch) one.close();
+    const against = (pick: (net: Comparison) => readonly number[]): Figures =>
+      Object.fromEntries(
+        Object.entries(nets).map(([name, net]) => [name, round(ratioOf(net.native, pick(net)))]),
+      );
     return {
       threads,
-      native_vs_wasm: ratios((net) => net.native.median / net.wasm.median),
-      native_vs_ort: ratios((net) => net.ratioToPlain),
-      native_vs_pytorch:
-        typeof pytorch === "string"
-          ? pytorch
-          : ratios((net) => net.native.median / (pytorch[net.name] ?? Number.NaN)),
+      native_vs_wasm: against((net) => net.wasm),
+      native_vs_ort: against((net) => net.plain),
+      native_vs_ort_optimized: against((net) => net.optimized),
+      native_vs_pytorch: problem ?? against((net) => net.pytorch ?? []),
+      pytorch: pytorch[0]?.about ?? null,
       ...growth,
       step_ms: Object.fromEntries(Object.entries(nets).map(([name, net]) => [name, stepTimes(net)])),
       compile_ms: Object.fromEntries(Object.entries(nets).map(([name, net]) => [name, net.compile])),
@@ -53,23 +59,23 @@ export const engine: Measurement = {
   },
 };
 
-interface Spread {
-  readonly median: number;
-  readonly low: number;
-  readonly high: number;
-}
-
+/** Median steps of each round, in milliseconds. */
 interface Comparison {
-  readonly name: string;
-  readonly native: Spread;
-  readonly wasm: Spread;
-  readonly plain: Spread;
-  /** Median over the rounds of native over plain, both of the same round. */
-  readonly ratioToPlain: number;
+  readonly native: readonly number[];
+  readonly wasm: readonly number[];
+  readonly plain: readonly number[];
+  readonly optimized: readonly number[];
+  readonly pytorch: readonly number[] | undefined;
   readonly compile: Figures;
 }
 
-async function compare(net: BenchNet, threads: number, rounds: number): Promise<Comparison> {
+interface Setting {
+  readonly threads: number;
+  readonly rounds: number;
+  readonly pytorch: readonly PyTorch[];
+}
+
+async function compare(net: BenchNet, { threads, rounds, pytorch }: Setting): Promise<Comparison> {
   const startMs = performance.now();
   const traced = trace(net.definition);
   const tracedMs = performance.now();
@@ -79,21 +85,20 @@ async function compare(net: BenchNet, threads: number, rounds: number): Promise<
   const wasm = await createWasmBackend();
   const nativeStep = await stepOn(native, { ...traced, lowered }, net);
   const compiledMs = performance.now();
-  const turns = {
-    native: nativeStep,
-    plain: await plainLoop(traced, lowered, net, threads),
-    wasm: await stepOn(wasm, traced, net),
+  const engines = {
+    native: turnOf(nativeStep),
+    plain: turnOf(await plainLoop(traced, lowered, net, { threads, optimized: false })),
+    optimized: turnOf(await plainLoop(traced, lowered, net, { threads, optimized: true })),
+    wasm: turnOf(await stepOn(wasm, traced, net)),
   };
-  const times = await takeTurns(turns, rounds);
+  const others = Object.fromEntries(pytorch.map((one, i) => [`pytorch ${i}`, one.turnAt(net.name)]));
+  const times = await takeTurns({ ...engines, ...others }, rounds);
   await native.dispose();
   await wasm.dispose();
-  const ratios = times.native.map((one, i) => one / (times.plain[i] ?? Number.NaN));
+  const pytorchTimes = Object.keys(others).map((name) => times[name as keyof typeof times]);
   return {
-    name: net.name,
-    native: spreadOf(times.native),
-    wasm: spreadOf(times.wasm),
-    plain: spreadOf(times.plain),
-    ratioToPlain: median(ratios),
+    ...times,
+    pytorch: pytorchTimes.sort((a, b) => median(a) - median(b))[0],
     compile: {
       trace: round(tracedMs - startMs),
       lower: round(loweredMs - tracedMs),
@@ -102,13 +107,16 @@ async function compare(net: BenchNet, threads: number, rounds: number): Promise<
   };
 }
 
-function spreadOf(times: readonly number[]): Spread {
-  return { median: median(times), low: Math.min(...times), high: Math.max(...times) };
-}
-
-function stepTimes({ native, plain, wasm }: Comparison): Figures {
-  const show = ({ median: middle, low, high }: Spread) => `${round(middle)} (${round(low)}–${round(high)})`;
-  return { native: show(native), plain_ort: show(plain), wasm: show(wasm) };
+function stepTimes({ native, plain, optimized, wasm, pytorch }: Comparison): Figures {
+  const show = (times: readonly number[]) =>
+    `${round(median(times))} (${round(Math.min(...times))}–${round(Math.max(...times))})`;
+  return {
+    native: show(native),
+    plain_ort: show(plain),
+    optimized_ort: show(optimized),
+    wasm: show(wasm),
+    ...(pytorch && { pytorch: show(pytorch) }),
+  };
 }
 
 function round(value: number): number {

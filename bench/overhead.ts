@@ -23,7 +23,7 @@ import {
 import { grow } from "kasmina/weatherlight";
 import { netOf } from "./engine-nets.js";
 import { type Measurement, median } from "./measurement.js";
-import { stepOn, takeTurns } from "./turns.js";
+import { ratioOf, stepOn, takeTurns, turnOf } from "./turns.js";
 
 const BATCH = 64;
 
@@ -71,7 +71,7 @@ async function compareLoops(backend: Backend, rounds: number) {
     times.bare.push(median(alone));
   }
   return {
-    no_seed_ratio: ratio(times.kasmina, times.bare),
+    no_seed_ratio: round3(ratioOf(times.kasmina, times.bare)),
     kasmina_step_ms: round3(median(times.kasmina)),
     bare_step_ms: round3(median(times.bare)),
   };
@@ -116,12 +116,12 @@ async function compareNets(backend: Backend, rounds: number) {
   const grown = netOf(host, BATCH, [site]);
   const written = netOf(withBlock(host, blueprint, parameters), BATCH);
   const turns = {
-    grown: await stepOn(backend, trace(grown.definition), grown),
-    written: await stepOn(backend, trace(written.definition), written),
+    grown: turnOf(await stepOn(backend, trace(grown.definition), grown)),
+    written: turnOf(await stepOn(backend, trace(written.definition), written)),
   };
   const times = await takeTurns(turns, rounds);
   return {
-    grown_ratio: ratio(times.grown, times.written),
+    grown_ratio: round3(ratioOf(times.grown, times.written)),
     grown_step_ms: round3(median(times.grown)),
     written_step_ms: round3(median(times.written)),
   };
@@ -138,11 +138,6 @@ function withBlock(host: Host, blueprint: Blueprint, parameters: SeedSite["param
     apply: (weights, h) => h.ref.add(blueprint.apply(weights, h, parameters)),
   });
   return defineHost({ ...host, blocks: host.blocks.toSpliced(place + 1, 0, block) });
-}
-
-/** The middle of the ratios of the rounds. */
-function ratio(ours: readonly number[], theirs: readonly number[]): number {
-  return round3(median(ours.map((one, i) => one / (theirs[i] ?? Number.NaN))));
 }
 
 function round3(value: number): number {
