@@ -1,5 +1,6 @@
 /** A run's network, taken elsewhere: the exported file predicts what the run predicts, without any of our code. */
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { spawnSync } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
@@ -11,6 +12,13 @@ import { createNativeBackend } from "../src/engine/native/index.js";
 import { forwardProgram } from "../src/kasmina/index.js";
 import { networkToOnnx, readGrownNetwork, type Summary } from "../src/weatherlight/index.js";
 import { kasmina } from "./kasmina.js";
+
+/** It comes as a package for Python (Debian: python3-onnx), which not every machine has. */
+const PYTHON = process.env.PYTHON ?? "python3";
+
+function hasOnnxChecker(): boolean {
+  return spawnSync(PYTHON, ["-c", "import onnx"]).status === 0;
+}
 
 let folder: string;
 let summary: Summary;
@@ -75,6 +83,13 @@ describe("the exported network of a run", () => {
       code: 2,
       stderr: expect.stringMatching(/--onnx or --safetensors/),
     });
+  });
+
+  test.skipIf(!hasOnnxChecker())("passes the ONNX project's own checker, shapes included", async () => {
+    const file = join(folder, "checked.onnx");
+    await writeFile(file, networkToOnnx(await readGrownNetwork(join(folder, "run"))));
+    const program = `import onnx; onnx.checker.check_model(onnx.load(${JSON.stringify(file)}), full_check=True)`;
+    expect(spawnSync(PYTHON, ["-c", program], { encoding: "utf8" })).toMatchObject({ status: 0, stderr: "" });
   });
 
   test("a file that is no model is one error of ONNX Runtime's", async () => {

@@ -1,6 +1,6 @@
 /** Emits arithmetic on tensors that broadcast, with the meaning that jax-js gives it for every dtype. */
 import { mean, productPlusRow } from "./fusion.js";
-import type { GraphBuilder, Value } from "./graph.js";
+import { equalShapes, type GraphBuilder, type Value } from "./graph.js";
 import type { OnnxType } from "./onnx-type.js";
 
 export type Operands = readonly [Value, Value];
@@ -72,6 +72,15 @@ export function negatedBy(graph: GraphBuilder, value: Value): Value | undefined 
   const node = graph.producer(value);
   const [zero, x] = node?.inputs ?? [];
   return node?.op === "Sub" && zero && constantScalar(zero) === 0 ? x : undefined;
+}
+
+/** The x of which `value`, of the same shape, is −1·x. */
+export function timesMinusOne(graph: GraphBuilder, value: Value): Value | undefined {
+  const node = graph.producer(value);
+  const [a, b] = node?.op === "Mul" ? node.inputs : [];
+  if (!a || !b) return undefined;
+  const x = constantScalar(b) === -1 ? a : constantScalar(a) === -1 ? b : undefined;
+  return x && equalShapes(x.shape, value.shape) ? x : undefined;
 }
 
 /** NaN where either is NaN. */

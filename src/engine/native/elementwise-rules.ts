@@ -41,7 +41,7 @@ function operator(op: string): Rule {
   return unary((graph, x) => arithmetic.unary(graph, op, x));
 }
 
-/** a + b. Where b = 0 − c (or a = 0 − c), one subtraction; where both are padded and do not overlap, joined. */
+/** a + b. Where b = 0 − c or b = −1·c (or a is), one subtraction; where both are padded and do not overlap, joined. */
 const add: Rule = (context) => {
   const [a, b] = [inputOf(context, 0), inputOf(context, 1)];
   const { dtype } = outputOf(context);
@@ -59,7 +59,7 @@ const add: Rule = (context) => {
 const subtract: Emit = (graph, operands, shape) => arithmetic.binary(graph, "Sub", operands, shape);
 
 function negated(graph: GraphBuilder, view: View): View | undefined {
-  const base = arithmetic.negatedBy(graph, view.base);
+  const base = arithmetic.negatedBy(graph, view.base) ?? arithmetic.timesMinusOne(graph, view.base);
   return base && { ...view, base };
 }
 

@@ -32,6 +32,7 @@ describe("operators that do the work of two", () => {
   });
 
   test("a negative that is scaled and added, as one subtraction", () => {
+    expect(operators([matrix, matrix], (x, y) => x.add(y.mul(-1)))).toEqual(["Sub"]);
     const scaled = operators([matrix, matrix], (x, y) => x.add(y.mul(-1).mul(0.5)));
     expect(scaled.filter((op) => op === "Sub" || op === "Add")).toEqual(["Add"]);
     const negative = operators([matrix, matrix], (x, y) => x.add(np.negative(y).mul(0.5)));
