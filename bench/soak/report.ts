@@ -1,9 +1,6 @@
 /** The summary of a soak, as figures and as text. */
-import { stepsPerEpoch } from "./measures.js";
 import type { Tally } from "./tally.js";
 
-/** Memory is told around this epoch, the middle and the end. */
-const FIRST_TOLD = 5;
 const MIB = 1024 * 1024;
 
 export interface SoakOptions {
@@ -15,10 +12,7 @@ export interface SoakOptions {
 export function figuresOf(tally: Tally, options: SoakOptions, wallS: number) {
   const { epochs, seed, engine } = options;
   const last = tally.held.get(epochs);
-  const rss = [FIRST_TOLD, Math.floor(epochs / 2), epochs].map((epoch) => [
-    `epoch ${epoch}`,
-    `${mib(tally.held.get(epoch)?.rss_bytes)}, least around it ${mib(tally.leastAround(epoch))}`,
-  ]);
+  const memory = tally.memory(epochs);
   const rollbacks = Object.entries(tally.rollbacks).map(([name, { count, maxMs }]) => [
     name,
     `${count}, longest ${maxMs.toFixed(1)} ms`,
@@ -35,7 +29,7 @@ export function figuresOf(tally: Tally, options: SoakOptions, wallS: number) {
       ...tally.faults,
       process_kills: tally.kills,
       checkpoints_damaged: tally.damages,
-      resumed_from_previous_checkpoint: tally.resumedFromPrevious(stepsPerEpoch),
+      resumed_from_previous_checkpoint: tally.resumedFromPrevious,
       damaged_checkpoints_passed_over_by_a_rollback: tally.passedOver,
       acknowledgements_lost: last?.redelivered ?? 0,
     },
@@ -44,8 +38,10 @@ export function figuresOf(tally: Tally, options: SoakOptions, wallS: number) {
     rollbacks: Object.fromEntries(rollbacks),
     isolation: { ...(tally.summary?.isolation ?? {}) },
     commands: { sent: tally.sent, unanswered: tally.unanswered.length, answers: sorted(tally.answers) },
-    rss_mib: Object.fromEntries(rss),
-    rss_end_over_middle: tally.growth(epochs) ?? null,
+    rss_mib: {
+      last_process: `${mib(memory.third)} in the third quarter of its life, ${mib(memory.last)} in the last`,
+      growth: memory.growth ?? null,
+    },
     held_at_the_end: {
       programs: last?.programs ?? 0,
       state_paths: last?.state_paths ?? 0,

@@ -1,9 +1,17 @@
 /** Adds up what a soak's processes tell, and says which of its invariants do not hold. */
 import type { EventLine, Summary } from "kasmina/weatherlight";
 import type { AnyLine, SoakLine } from "./lines.js";
+import { stepsPerEpoch } from "./measures.js";
 import { type CommandKind, isRight } from "./orders.js";
 
 type Held = Extract<SoakLine, { type: "held" }>;
+
+/** In bytes; undefined where nothing was told. */
+interface QuarterMemory {
+  readonly third: number | undefined;
+  readonly last: number | undefined;
+  readonly growth: number | undefined;
+}
 
 export interface RollbackTally {
   count: number;
@@ -13,10 +21,10 @@ export interface RollbackTally {
 
 /** A rollback may take so long, by where it returns to. */
 const WITHIN_MS: Readonly<Record<string, number>> = { memory: 500, checkpoint: 12_000 };
-/** How much more memory may be resident at the end than at the middle of the run. */
+/** How much more memory may be resident in the last quarter of a process's life than in the one before. */
 const MAX_GROWTH = 1.03;
-const AROUND_EPOCHS = 5;
-const WARM_AFTER_EPOCHS = 5;
+/** A process that lives shorter is not warm by then. */
+const MIN_LIFE_EPOCHS = 40;
 
 export class Tally {
   readonly #sent = new Map<string, CommandKind>();
@@ -76,7 +84,7 @@ export class Tally {
   }
 
   /** Resumes that went back further than the epoch in which the process was killed: its last checkpoint was damaged. */
-  resumedFromPrevious(stepsPerEpoch: number): number {
+  get resumedFromPrevious(): number {
     return this.resumedAt.filter((step, at) => (this.killedAt[at] ?? 0) - step > stepsPerEpoch).length;
   }
 
@@ -113,26 +121,29 @@ export class Tally {
       want(maxMs <= limitMs, `a rollback (${name}) took ${maxMs.toFixed(0)} ms`);
     }
     want((this.rollbacks.failed?.count ?? 0) === 0, "a rollback had nothing to return to");
-    const growth = this.growth(epochs);
+    const { growth } = this.memory(epochs);
     want(growth === undefined || growth <= MAX_GROWTH, `memory grew by a factor of ${growth?.toFixed(3)}`);
     return problems;
   }
 
-  /** Resident memory at the end against the middle; undefined for a run too short to say. */
-  growth(epochs: number): number | undefined {
-    const [middle, end] = [this.leastAround(Math.floor(epochs / 2)), this.leastAround(epochs)];
-    return epochs < 40 || middle === undefined || end === undefined ? undefined : end / middle;
+  /**
+   * The least resident memory of the third and of the last quarter of the life of the process that ended the run, in bytes.
+   * Of a quarter, since a topology that has just been compiled leaves pages that the allocator gives back some epochs later;
+   * of that process, since another has other code compiled. `growth` is undefined for a life too short to be warm.
+   */
+  memory(epochs: number): QuarterMemory {
+    const born = Math.floor((this.resumedAt.at(-1) ?? 0) / stepsPerEpoch);
+    const quarter = (epochs - born) / 4;
+    const third = this.#least(epochs - 2 * quarter, epochs - quarter);
+    const last = this.#least(epochs - quarter, epochs);
+    const isWarm = epochs - born >= MIN_LIFE_EPOCHS;
+    return { third, last, growth: isWarm && third && last ? last / third : undefined };
   }
 
-  /**
-   * The least resident memory of the epochs around one, in bytes: a topology that has just been compiled leaves pages that
-   * the allocator gives back some epochs later, so that single readings vary by a tenth.
-   */
-  leastAround(epoch: number): number | undefined {
-    const around = [...this.held.values()].filter(
-      (held) => held.epoch >= WARM_AFTER_EPOCHS && Math.abs(held.epoch - epoch) <= AROUND_EPOCHS,
-    );
-    return around.length === 0 ? undefined : Math.min(...around.map(({ rss_bytes }) => rss_bytes));
+  /** Of the epochs after one and up to another. */
+  #least(after: number, upTo: number): number | undefined {
+    const told = [...this.held.values()].filter(({ epoch }) => epoch > after && epoch <= upTo);
+    return told.length === 0 ? undefined : Math.min(...told.map(({ rss_bytes }) => rss_bytes));
   }
 
   #hearAnswer({ id, kind, status, reason }: Extract<SoakLine, { type: "answered" }>): void {
