@@ -131,11 +131,6 @@ export class Kasmina {
     return this.#door.isReplaying;
   }
 
-  /** Whether an envelope is a whole command, signed with a key of this run. Changes nothing, and records no nonce. */
-  recognizes(envelope: Uint8Array): boolean {
-    return "authentic" in this.#verifier.authenticate(envelope);
-  }
-
   /**
    * Handles everything the source holds, in order, with one commit of the journal. A resumed run first does its
    * journaled commands again; until they are through, new ones stay in the source.

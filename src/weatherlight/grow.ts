@@ -153,6 +153,8 @@ async function assemble(
     kasmina,
     commands,
     signer,
+    keys,
+    clock,
     stepsPerEpoch: train.stepsPerEpoch,
     observeEverySteps: everySteps,
     evaluationBatch: EVALUATION_BATCH,

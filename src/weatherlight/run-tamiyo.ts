@@ -1,11 +1,12 @@
 /** Tamiyo in a run: what she decides goes into the command queue, and what growth costs is counted for her. */
-import { KasminaError } from "../base/index.js";
-import type { CommandSigner } from "../contracts/index.js";
+import type { Clock } from "../base/index.js";
+import type { CommandSigner, KeyRing } from "../contracts/index.js";
 import type { Kasmina } from "../kasmina/index.js";
 import { type InputHealth, type Policy, Tamiyo } from "../tamiyo/index.js";
 import type { CommandQueue } from "./command-queue.js";
 import type { GrowOptions } from "./grow-options.js";
 import { CountedCosts, type GrowthCostsOptions } from "./growth-costs.js";
+import { rehearse } from "./rehearsal.js";
 
 /** The run that she watches. */
 export interface TamiyoRun
@@ -17,14 +18,18 @@ export interface TamiyoRun
   readonly kasmina: Kasmina;
   readonly commands: CommandQueue;
   readonly signer: CommandSigner;
+  readonly keys: KeyRing;
+  readonly clock: Clock;
 }
 
 export function tamiyoFor(policy: Policy | null, run: TamiyoRun): Tamiyo | undefined {
   if (!policy) return undefined;
-  const { options, kasmina, commands, signer } = run;
-  checkHand(run);
+  const { options, blueprints, kasmina, commands, signer, keys, clock } = run;
+  const { candidates = [] } = policy;
+  const { runId, host } = options;
+  rehearse({ runId, host, blueprints, config: kasmina.config, clock, keys, signer, candidates });
   const costs = costsOf(run);
-  costs.countAhead(policy.candidates ?? []);
+  costs.countAhead(candidates);
   return new Tamiyo({
     policy,
     signer,
@@ -39,28 +44,11 @@ export function tamiyoFor(policy: Policy | null, run: TamiyoRun): Tamiyo | undef
   });
 }
 
-/**
- * A run whose own policy could not command it fails before its first step, and not at the first decision. What signs and
- * reads a first command is code that has not run yet, too: here it takes 8 ms from no step.
- */
-function checkHand({ options, kasmina, signer }: TamiyoRun): void {
-  const envelope = signer.sign({
-    commandId: "tamiyo-0",
-    trainingRunId: options.runId,
-    issuedBy: "tamiyo",
-    seedId: "none",
-    slotId: "none",
-    order: { kind: "SEED", operation: "GERMINATE", blueprintId: "none", parameters: { none: 0 } },
-    decision: { policyVersion: "none", riskReason: "none", featureCoverage: 1 },
-  });
-  if (!kasmina.recognizes(envelope))
-    throw new KasminaError("illegal_state", "the run would not recognize its policy's commands");
-}
-
-function costsOf({ options, kasmina, commands: _, signer: __, ...rest }: TamiyoRun): CountedCosts {
+function costsOf(run: TamiyoRun): CountedCosts {
+  const { options, kasmina, blueprints, optimizer, stepsPerEpoch, observeEverySteps, evaluationBatch } = run;
   const { host, dataset, batch, epochs } = options;
   return new CountedCosts({
-    ...rest,
+    ...{ blueprints, optimizer, stepsPerEpoch, observeEverySteps, evaluationBatch },
     host,
     batch,
     epochs,
