@@ -151,12 +151,14 @@ export class WorkerTracer implements TopologyTracer {
     this.#goOn();
   }
 
+  /** What somebody waits for comes before all that is anticipated, whatever was asked last. */
   #goOn(): void {
     if (this.#current) return;
-    const [next, ...others] = this.#waiting;
-    if (!next || (this.#holds.size > 0 && !next.isAwaited)) return;
+    const anticipated = this.#holds.size === 0 ? this.#waiting[0] : undefined;
+    const next = this.#waiting.find(({ isAwaited }) => isAwaited) ?? anticipated;
+    if (!next) return;
     this.#current = next;
-    this.#waiting = others;
+    this.#waiting = this.#waiting.filter((asked) => asked !== next);
     if (this.#failure === undefined) this.#worker.postMessage(next.question);
     else this.#settle({ problem: this.#failure });
   }
