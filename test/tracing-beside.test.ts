@@ -69,26 +69,6 @@ describe("a topology traced in another thread", () => {
     expect(traced.train.digest).toBe((await localTracer.trace(topology, options)).train.digest);
   });
 
-  test("is traced before what is anticipated later, and while that is held off", async () => {
-    const { tracer } = start("createHost");
-    const others = (["germinated", "blending", "shadowing"] as const).map((part) => ({
-      ...topology,
-      sites: topology.sites.map((site) => ({ ...site, part })),
-    }));
-    const [first, ...later] = others;
-    const done: string[] = [];
-    const tell = (name: string) => (): void => void done.push(name);
-    const underWay = tracer.anticipate(first ? [first] : [], options).map((one) => one.then(tell("first")));
-    const release = tracer.hold();
-    const awaited = tracer.trace(topology, options).then(tell("awaited"));
-    const anticipated = tracer.anticipate(later, options).map((one) => one.then(tell("anticipated")));
-    await Promise.all([...underWay, awaited]);
-    expect(done).toEqual(["first", "awaited"]);
-    release();
-    await Promise.all(anticipated);
-    expect(done).toEqual(["first", "awaited", "anticipated", "anticipated"]);
-  });
-
   test("a closed tracer leaves the work to this thread", async () => {
     const { tracer, problems } = start("createHost");
     const traced = tracer.trace(topology, options);

@@ -51,8 +51,6 @@ export class GrowingNetwork {
   readonly #kasmina: Kasmina;
   readonly #programs: Programs;
   #installed: TopologyPrograms | undefined;
-  /** What the seed that is growing leads to, if all goes well. */
-  #likelyNext: Topology | undefined;
   #preparedSequence = 0;
 
   constructor(options: NetworkOptions) {
@@ -100,7 +98,6 @@ export class GrowingNetwork {
       this.#installed = programs;
       this.#kasmina.recordTopology(installedTopology(programs.topology));
       const ahead = topologiesAhead(this.#topologyOptions, this.guard.admitted());
-      this.#likelyNext = ahead[0];
       const soon = [programs.topology, ...ahead.slice(0, SOON)];
       const grafts = soon.flatMap((topology) => this.#graftsOn(topology));
       void this.#programs.anticipate([...ahead, ...grafts]);
@@ -120,9 +117,6 @@ export class GrowingNetwork {
   /** Says that a training step has ended: programs are compiled between steps. */
   afterStep(): void {
     this.#programs.afterStep();
-    const next = this.#likelyNext;
-    this.#likelyNext = undefined;
-    if (next) this.#programs.prepareLikely(next);
   }
 
   /** After a rollback: what is planned then is prepared again. */

@@ -3,7 +3,7 @@ import { type Deferred, deferred } from "../base/index.js";
 import type { Backend, Program } from "../engine/index.js";
 import { type IsolationFailure, IsolationMonitor, type Topology } from "../kasmina/index.js";
 import { CompileTurns } from "./compile-turns.js";
-import { localTracer, type TopologyTracer, type TracedTopology, type TracingOptions } from "./tracer.js";
+import { localTracer, type TopologyTracer, type TracingOptions } from "./tracer.js";
 
 export interface TopologyPrograms {
   readonly topology: Topology;
@@ -83,11 +83,6 @@ export class Programs {
     this.#entryOf(topology).programs.catch(() => undefined); // told to whoever asks for them
   }
 
-  /** The same for a topology that may well come next, where that costs this thread no tracing. */
-  prepareLikely(topology: Topology): void {
-    if (this.#options.tracer?.anticipate) this.prepareAhead(topology);
-  }
-
   /** Says that a training step has ended. */
   afterStep(): void {
     this.#turns.afterStep();
@@ -128,24 +123,9 @@ export class Programs {
   }
 
   async #compile(topology: Topology, hurry: Promise<void>): Promise<PreparedTopology> {
-    const { tracer = localTracer } = this.#options;
-    // A session takes up to twice as long to make while the tracing thread works beside this one.
-    const release = tracer.hold?.();
-    try {
-      const traced = await tracer.trace(topology, this.#options);
-      if (!traced.proof.proven) return { topology, failure: traced.proof };
-      return await this.#compileTraced(topology, traced, hurry);
-    } finally {
-      release?.();
-    }
-  }
-
-  async #compileTraced(
-    topology: Topology,
-    traced: TracedTopology,
-    hurry: Promise<void>,
-  ): Promise<TopologyPrograms> {
-    const { backend, monitor: options } = this.#options;
+    const { backend, tracer = localTracer, monitor: options } = this.#options;
+    const traced = await tracer.trace(topology, this.#options);
+    if (!traced.proof.proven) return { topology, failure: traced.proof };
     await this.#turns.next(hurry);
     const train = await backend.compile(traced.train);
     await this.#turns.next(hurry);

@@ -39,8 +39,6 @@ export interface TopologyTracer {
    * what was anticipated earlier; each resolves when it is.
    */
   anticipate?(topologies: readonly Topology[], options: TracingOptions): readonly Promise<void>[];
-  /** What is anticipated rests until the function that this returns is called; what is asked for does not. */
-  hold?(): () => void;
 }
 
 export function definitionsOf(topology: Topology, options: TracingOptions): OfTopology<ProgramDefinition> {

@@ -34,8 +34,6 @@ const MAX_ANSWERS = 48;
 
 interface Asked {
   readonly question: TracingRequest;
-  /** Whether somebody waits for the answer; or else it may be asked for. */
-  isAwaited: boolean;
   readonly answer: Promise<TracingAnswer>;
   readonly settle: (answer: TracingAnswer) => void;
 }
@@ -57,8 +55,6 @@ export class WorkerTracer implements TopologyTracer {
   #waiting: readonly Asked[] = [];
   /** What it works on. */
   #current: Asked | undefined;
-  /** Those who want what is anticipated to rest. */
-  readonly #holds = new Set<symbol>();
   readonly #onFallback: (problem: string) => void;
   #failure: string | undefined;
 
@@ -76,7 +72,6 @@ export class WorkerTracer implements TopologyTracer {
   async trace(topology: Topology, options: TracingOptions): Promise<TracedTopology> {
     if (topology.teacher) return localTracer.trace(topology, options); // its network is no module's
     const asked = this.#ask(topology, options);
-    asked.isAwaited = true;
     this.#hasten([asked]);
     const answer = await asked.answer;
     if ("problem" in answer) {
@@ -101,15 +96,6 @@ export class WorkerTracer implements TopologyTracer {
       .map((topology) => this.#ask(topology, options));
     this.#hasten(asked);
     return asked.map(async ({ answer }) => void (await answer));
-  }
-
-  hold(): () => void {
-    const hold = Symbol("hold");
-    this.#holds.add(hold);
-    return () => {
-      this.#holds.delete(hold);
-      this.#goOn();
-    };
   }
 
   async close(): Promise<void> {
@@ -138,7 +124,7 @@ export class WorkerTracer implements TopologyTracer {
 
   #new(question: TracingRequest): Asked {
     const { promise, resolve } = deferred<TracingAnswer>();
-    const asked = { question, isAwaited: false, answer: promise, settle: resolve };
+    const asked = { question, answer: promise, settle: resolve };
     this.#waiting = [...this.#waiting, asked];
     return asked;
   }
@@ -151,14 +137,12 @@ export class WorkerTracer implements TopologyTracer {
     this.#goOn();
   }
 
-  /** What somebody waits for comes before all that is anticipated, whatever was asked last. */
   #goOn(): void {
     if (this.#current) return;
-    const anticipated = this.#holds.size === 0 ? this.#waiting[0] : undefined;
-    const next = this.#waiting.find(({ isAwaited }) => isAwaited) ?? anticipated;
+    const [next, ...others] = this.#waiting;
     if (!next) return;
     this.#current = next;
-    this.#waiting = this.#waiting.filter((asked) => asked !== next);
+    this.#waiting = others;
     if (this.#failure === undefined) this.#worker.postMessage(next.question);
     else this.#settle({ problem: this.#failure });
   }
