@@ -27,7 +27,7 @@ interface Factors {
   readonly y: View;
 }
 
-/** What is left of a sum of padded pieces of a product, as windows × matrix; undefined for anything else. */
+/** A cut of a sum of padded pieces of a matrix product, as windows × matrix; undefined for anything else. */
 export function transposedWindows(context: Context<"shrink">): View | undefined {
   const { graph, params } = context;
   const pieces = paddedPieces(context.producers[0]);
