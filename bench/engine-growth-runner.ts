@@ -5,7 +5,7 @@ import { createNativeBackend } from "kasmina/engine/native";
 import { parseConfig } from "kasmina/kasmina";
 import { createHost } from "kasmina/nn";
 import { PlateauPolicy } from "kasmina/tamiyo";
-import { type GrowthCallbacks, grow, type Summary, ThreadKernels, WorkerTracer } from "kasmina/weatherlight";
+import { type GrowthCallbacks, grow, ProcessTracer, type Summary, ThreadKernels } from "kasmina/weatherlight";
 import { median } from "./measurement.js";
 
 export interface StepGaps {
@@ -26,7 +26,7 @@ export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {
   const backend = await createNativeBackend({ threads });
   const dataset = await openDataset("mnist", { seed: 0 });
   const { inputShape, inputDType, classes } = dataset;
-  const tracer = new WorkerTracer({
+  const tracer = new ProcessTracer({
     host: {
       module: import.meta.resolve("kasmina/nn"),
       name: "createHost",

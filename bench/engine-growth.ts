@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { setFlagsFromString } from "node:v8";
 import { KasminaError } from "kasmina/base";
 import { growInWorker } from "kasmina/weatherlight";
 import type { StepGaps } from "./engine-growth-runner.js";
@@ -16,6 +17,7 @@ const RUNS = 5;
 
 /** Of several runs each: one run's longest gap is at the mercy of whatever else the machine does. */
 export async function measureGrowth(threads: number): Promise<Figures> {
+  setFlagsFromString("--no-parallel-scavenge"); // as the command line runs
   // A program beside this process comes first: what this one has used up by then would be collected beside it.
   const mainThreadMs = await repeated(() => mainThreadGapMs(threads));
   const runs = await repeated(() => stepGaps(threads));

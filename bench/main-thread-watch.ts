@@ -7,6 +7,7 @@ import { isMainThread } from "node:worker_threads";
 const START_MS = 100;
 
 const file = process.env.KASMINA_BENCH_GAP_FILE;
+delete process.env.KASMINA_BENCH_GAP_FILE; // the program's own children are not watched
 if (isMainThread && file !== undefined) {
   const delay = monitorEventLoopDelay({ resolution: 1 });
   setTimeout(() => delay.enable(), START_MS).unref();

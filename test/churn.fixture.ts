@@ -10,7 +10,7 @@ import { makeSpirals } from "../src/data/index.js";
 import { openBackend } from "../src/engine/index.js";
 import { parseConfig } from "../src/kasmina/index.js";
 import { resmlp } from "../src/nn/index.js";
-import type * as WorkerTracerModule from "../src/tolaria/worker-tracer.node.js";
+import type * as ProcessTracerModule from "../src/tolaria/process-tracer.node.js";
 import { grow } from "../src/weatherlight/grow.js";
 import type { GrowCheckpoint } from "../src/weatherlight/grow-result.js";
 import { KernelService } from "../src/weatherlight/kernel-service.js";
@@ -18,9 +18,9 @@ import { RunAccess } from "../src/weatherlight/run-access.js";
 import { type Alive, CountingBackend } from "./support/counting-backend.js";
 
 const dist = new URL("../dist/", import.meta.url);
-const { WorkerTracer } = (await import(
-  new URL("tolaria/worker-tracer.node.js", dist).href
-)) as typeof WorkerTracerModule;
+const { ProcessTracer } = (await import(
+  new URL("tolaria/process-tracer.node.js", dist).href
+)) as typeof ProcessTracerModule;
 
 export const RUN_ID = "churn";
 const WIDTH = 8;
@@ -211,10 +211,10 @@ async function churnIn(
 }
 
 /** In a thread of its own, which runs what is built. */
-function newTracer(): InstanceType<typeof WorkerTracer> {
+function newTracer(): InstanceType<typeof ProcessTracer> {
   const module = new URL("nn/index.js", dist).href;
   const { inputShape, inputDType, classes } = dataset;
-  return new WorkerTracer({
+  return new ProcessTracer({
     host: { module, name: "resmlp", args: [{ inputShape, inputDType, classes, width: WIDTH }] },
     onFallback: (problem) => {
       throw new Error(problem);

@@ -1,15 +1,20 @@
-/** Tracing beside the training, with the built package: a worker thread runs JavaScript. */
+/** Tracing beside the training, with the built package: another process runs JavaScript. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { lowerProgram } from "../src/engine/native/index.js";
 import type { Topology } from "../src/kasmina/index.js";
 import { builtinBlueprints, resmlp } from "../src/nn/index.js";
 import { localTracer, OPTIMIZERS } from "../src/tolaria/index.js";
-import type * as WorkerTracerModule from "../src/tolaria/worker-tracer.node.js";
+import type * as ProcessTracerModule from "../src/tolaria/process-tracer.node.js";
 
 const dist = new URL("../dist/", import.meta.url);
-const { WorkerTracer } = (await import(
-  new URL("tolaria/worker-tracer.node.js", dist).href
-)) as typeof WorkerTracerModule;
+const { ProcessTracer } = (await import(
+  new URL("tolaria/process-tracer.node.js", dist).href
+)) as typeof ProcessTracerModule;
 
 const monitor = { batch: 4, rows: 1, coordinates: 64 };
 const options = { optimizer: OPTIMIZERS.adam, trainBatch: 4, evaluationBatch: 8, monitor };
@@ -28,14 +33,14 @@ const topology: Topology = {
   ],
 };
 
-const open: InstanceType<typeof WorkerTracer>[] = [];
+const open: InstanceType<typeof ProcessTracer>[] = [];
 afterEach(async () => {
   for (const tracer of open.splice(0)) await tracer.close();
 });
 
 function start(name: string) {
   const problems: string[] = [];
-  const tracer = new WorkerTracer({
+  const tracer = new ProcessTracer({
     host: { module: new URL("nn/index.js", dist).href, name, args: ["resmlp", task] },
     onFallback: (problem) => problems.push(problem),
   });
@@ -43,8 +48,8 @@ function start(name: string) {
   return { tracer, problems };
 }
 
-describe("a topology traced in another thread", () => {
-  test("is the program that this thread traces, lowered already", async () => {
+describe("a topology traced in another process", () => {
+  test("is the program that this one traces, lowered already", async () => {
     const { tracer, problems } = start("createHost");
     const [beside, here] = await Promise.all([
       tracer.trace(topology, options),
@@ -67,6 +72,44 @@ describe("a topology traced in another thread", () => {
     const traced = await tracer.trace(topology, options);
     expect(problems).toEqual([expect.stringMatching(/exports no noSuchHost/)]);
     expect(traced.train.digest).toBe((await localTracer.trace(topology, options)).train.digest);
+  });
+
+  test("is traced before what is anticipated later", async () => {
+    const { tracer } = start("createHost");
+    const others = (["germinated", "blending", "shadowing"] as const).map((part) => ({
+      ...topology,
+      sites: topology.sites.map((site) => ({ ...site, part })),
+    }));
+    const [first, ...later] = others;
+    const done: string[] = [];
+    const tell = (name: string) => (): void => void done.push(name);
+    const underWay = tracer.anticipate(first ? [first] : [], options).map((one) => one.then(tell("first")));
+    const awaited = tracer.trace(topology, options).then(tell("awaited"));
+    const anticipated = tracer.anticipate(later, options).map((one) => one.then(tell("anticipated")));
+    await Promise.all([...underWay, awaited, ...anticipated]);
+    expect(done).toEqual(["first", "awaited", "anticipated", "anticipated"]);
+  });
+
+  test("outlives no process that started it, however that one ends", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "kasmina-tracer-"));
+    const script = join(folder, "program.mjs");
+    const host = { module: new URL("nn/index.js", dist).href, name: "createHost", args: ["resmlp", task] };
+    writeFileSync(
+      script,
+      `import { ProcessTracer } from ${JSON.stringify(new URL("weatherlight/index.js", dist).href)};
+       new ProcessTracer({ host: ${JSON.stringify(host)} });
+       setInterval(() => {}, 1000);
+       console.error("started");`,
+    );
+    try {
+      const program = spawn(process.execPath, [script], { stdio: ["ignore", "ignore", "pipe"] });
+      await once(program.stderr, "data");
+      program.kill("SIGKILL");
+      await once(program, "close"); // the tracer writes to the same stderr, which ends with the last of its writers
+      expect(program.signalCode).toBe("SIGKILL");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   test("a closed tracer leaves the work to this thread", async () => {

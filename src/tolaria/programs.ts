@@ -124,6 +124,7 @@ export class Programs {
 
   async #compile(topology: Topology, hurry: Promise<void>): Promise<PreparedTopology> {
     const { backend, tracer = localTracer, monitor: options } = this.#options;
+    await this.#turns.next(hurry);
     const traced = await tracer.trace(topology, this.#options);
     if (!traced.proof.proven) return { topology, failure: traced.proof };
     await this.#turns.next(hurry);

@@ -1,11 +1,11 @@
-/** What the thread of the trainer and the thread that traces for it say to each other: plain data. */
+/** What the trainer and the process that traces for it say to each other: plain data. */
 import type { TracedProgram } from "../engine/index.js";
 import type { SeedSite, Topology } from "../kasmina/index.js";
 import type { BlueprintParameters } from "../nn/index.js";
 import type { OptimizerId } from "./optimizers.js";
 import type { TracedTopology, TracingOptions } from "./tracer.js";
 
-/** An export of a module that another thread can import: the value itself, or what the function gives for `args`. */
+/** An export of a module that another process can import: the value itself, or what the function gives for `args`. */
 export interface ModuleSource {
   /** URL of the module. */
   readonly module: string;
@@ -14,7 +14,7 @@ export interface ModuleSource {
   readonly args?: readonly unknown[];
 }
 
-/** What a tracing thread is started with. */
+/** What a tracing process is told first. */
 export interface TracingStart {
   readonly host: ModuleSource;
   readonly blueprints: ModuleSource;

@@ -13,10 +13,8 @@ import {
 const RUNNER = new URL("./run-growth.js", import.meta.url).href;
 
 /**
- * Memory for young objects, in MB; V8's default is 48. ONNX Runtime hands a copy of what a step wrote to JavaScript, which is
- * garbage at once and as large as the state. With little room for young objects it goes with the next of many cheap
- * collections. With much, V8 takes it for growth and marks the whole heap ten times a second, with four helper threads that
- * keep the main thread waiting: its longest gap in a run was 18 ms, and is 12 (2 cores).
+ * Memory for young objects, in MB. Collecting them lies between two steps: with V8's default of 48 up to 8 ms, with this
+ * up to 2 (2 cores).
  */
 const YOUNG_GENERATION_MB = 12;
 

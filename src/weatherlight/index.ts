@@ -1,4 +1,4 @@
-export { WorkerTracer, type WorkerTracerOptions } from "../tolaria/worker-tracer.node.js";
+export { ProcessTracer, type ProcessTracerOptions } from "../tolaria/process-tracer.node.js";
 export { BusCommands, type BusCommandsOptions, COMMAND_TOPIC } from "./bus-commands.js";
 export { defaultPolicy } from "./default-policy.js";
 export { type GrownNetwork, networkToOnnx, networkToSafetensors, readGrownNetwork } from "./export-run.js";

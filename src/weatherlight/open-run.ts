@@ -7,8 +7,8 @@ import { checkTeacher, type KasminaConfig } from "../kasmina/index.js";
 import { type BlueprintRegistry, builtinBlueprints, createHost, type Host } from "../nn/index.js";
 import type { Policy } from "../tamiyo/index.js";
 import type { TeacherOptions } from "../tolaria/index.js";
+import { ProcessTracer } from "../tolaria/process-tracer.node.js";
 import { RunFolder } from "../tolaria/run-folder.node.js";
-import { WorkerTracer } from "../tolaria/worker-tracer.node.js";
 import { readGrownNetwork } from "./export-run.js";
 import type { GrowCheckpoint } from "./grow-result.js";
 import { type GrowthConfig, parseGrowthConfig } from "./growth-config.js";
@@ -50,7 +50,7 @@ export interface OpenRun extends Telling {
   readonly host: Host;
   readonly blueprints: BlueprintRegistry;
   readonly backend: Backend;
-  readonly tracer: WorkerTracer | undefined;
+  readonly tracer: ProcessTracer | undefined;
   readonly policy: Policy | null;
   readonly teacher: TeacherOptions | undefined;
   readonly kernels: OpenKernels | undefined;
@@ -174,18 +174,18 @@ async function newFolder(config: GrowthConfig): Promise<RunFolder | undefined> {
 }
 
 /**
- * The host's module, by its URL: a thread of its own makes the same host and traces its topologies. That thread is told
+ * The host's module, by its URL: a process of its own makes the same host and traces its topologies. It is told
  * of no teacher and of no blueprint but the built-in ones.
  */
 function traceBeside(
   { config, dataset, parts, teacher }: AskedRun,
   backend: Backend,
   { tell }: Telling,
-): WorkerTracer | undefined {
+): ProcessTracer | undefined {
   if (backend.name !== "native" || teacher || parts.blueprints) return undefined;
   const { inputShape, inputDType, classes } = dataset;
   const module = new URL("../nn/index.js", import.meta.url).href;
-  return new WorkerTracer({
+  return new ProcessTracer({
     host: { module, name: "createHost", args: [config.host, { inputShape, inputDType, classes }] },
     onFallback: (problem) =>
       tell({ type: "notice", text: `a topology was traced on the training thread: ${problem}` }),

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { float32, int32 } from "../../contracts/tensor.js";
 import { definitionOf, describeBackend, evaluate } from "../backend.conformance.js";
 import type { Backend } from "../backend.js";
-import { trace } from "../trace.js";
+import { type JaxArray, trace } from "../trace.js";
 import { lowerProgram } from "./lower.js";
 import { createNativeBackend } from "./native-backend.js";
 
@@ -65,6 +65,32 @@ describe("native back end", () => {
     await first;
     program.dispose();
     await expect(program.run(state, { x0: float32([2]) }, {})).rejects.toThrow(/double is disposed/);
+  });
+
+  test("steps leave no copies of the state for the garbage collector", async () => {
+    const size = 2 ** 18;
+    const program = await backend.compile(
+      trace({
+        name: "decay",
+        state: { w: { shape: [size], dtype: "float32" } },
+        batch: {},
+        controls: {},
+        run: ({ w }) => ({ state: { w: (w as JaxArray).mul(0.5) }, outputs: {} }),
+      }),
+    );
+    const state = backend.createState();
+    state.write({ w: float32([size], 1) });
+    await program.run(state, {}, {}); // from here on the state has both its memories
+    const before = process.memoryUsage().arrayBuffers;
+    const held: number[] = [];
+    for (let step = 0; step < 20; step++) {
+      await program.run(state, {}, {});
+      held.push(process.memoryUsage().arrayBuffers - before);
+    }
+    expect(Math.max(...held)).toBeLessThan(4 * size);
+    expect((await state.read(["w"])).w?.data[0]).toBe(2 ** -21);
+    state.dispose();
+    program.dispose();
   });
 
   test("programs in use outlive any number of others", async () => {

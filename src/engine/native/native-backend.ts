@@ -7,7 +7,7 @@ import type { Backend, BackendStats, Program, State } from "../backend.js";
 import type { LoweredProgram, ProgramInput, ProgramOutput, TracedProgram } from "../trace.js";
 import { lowerProgram } from "./lower.js";
 import { loadOrt, type Ort } from "./ort.js";
-import { createSession, runError, type SessionOptions } from "./session.js";
+import { createSession, runError, runSession, type SessionOptions } from "./session.js";
 import { type Block, NativeState, newData, ortTensor } from "./state.js";
 
 export interface NativeOptions {
@@ -212,7 +212,7 @@ class NativeProgram implements Program {
       read[output.name] = tensor;
     }
     try {
-      await this.#session.run(feeds, fetches);
+      await runSession(this.#session, feeds, fetches);
     } catch (error) {
       throw runError(this.traced, error);
     }

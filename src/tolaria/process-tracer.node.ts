@@ -1,6 +1,7 @@
-/** Traces in a thread of its own, so that the trainer goes on with the old program until the new one is there. */
+/** Traces in a process of its own, so that the trainer goes on with the old program until the new one is there. */
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
 import { deserialize } from "node:v8";
-import { Worker } from "node:worker_threads";
 import { deferred } from "../base/index.js";
 import type { Ir, ProgramDefinition, TracedProgram } from "../engine/index.js";
 import type { IsolationProof, Topology } from "../kasmina/index.js";
@@ -20,7 +21,7 @@ import {
   type TracingStart,
 } from "./tracing-protocol.js";
 
-export interface WorkerTracerOptions {
+export interface ProcessTracerOptions {
   /** The host, or the function that makes it. */
   readonly host: ModuleSource;
   /** Default: the blueprints that come with Kasmina. */
@@ -29,11 +30,16 @@ export interface WorkerTracerOptions {
   readonly onFallback?: (problem: string) => void;
 }
 
+/** What is printed where a host is made goes there: stdout is for data. */
+const STDERR = 2;
+
 /** Answers kept: the present topologies, and those that may be asked for next. */
 const MAX_ANSWERS = 48;
 
 interface Asked {
   readonly question: TracingRequest;
+  /** Whether somebody waits for the answer; or else it may be asked for. */
+  isAwaited: boolean;
   readonly answer: Promise<TracingAnswer>;
   readonly settle: (answer: TracingAnswer) => void;
 }
@@ -44,34 +50,40 @@ const BUILTIN_BLUEPRINTS: ModuleSource = {
 };
 
 /**
- * A tracer in a worker thread. Host and blueprints are given by the modules that export them, since functions cannot
- * be sent to a thread. Whatever it cannot do is done on the caller's thread instead, and told.
+ * A tracer in a process of its own, below this one in priority with all its threads: those in which V8 collects its
+ * garbage and optimizes its code would take the cores from the trainer, were they of one process. Host and blueprints are
+ * given by the modules that export them, since functions cannot be sent. Whatever it cannot do is done on the caller's
+ * thread instead, and told. Only what somebody waits for keeps this process alive.
  */
-export class WorkerTracer implements TopologyTracer {
-  readonly #worker: Worker;
+export class ProcessTracer implements TopologyTracer {
+  readonly #process: ChildProcess;
   /** By question, the one asked last at the end. */
   readonly #asked = new Map<string, Asked>();
-  /** What the thread has yet to be given, the most urgent first. */
+  /** What the process has yet to be given, the most urgent first. */
   #waiting: readonly Asked[] = [];
   /** What it works on. */
   #current: Asked | undefined;
   readonly #onFallback: (problem: string) => void;
   #failure: string | undefined;
 
-  constructor({ host, blueprints = BUILTIN_BLUEPRINTS, onFallback }: WorkerTracerOptions) {
+  constructor({ host, blueprints = BUILTIN_BLUEPRINTS, onFallback }: ProcessTracerOptions) {
     this.#onFallback = onFallback ?? (() => undefined);
-    this.#worker = new Worker(new URL("./tracing-worker.node.js", import.meta.url), {
-      workerData: { host, blueprints } satisfies TracingStart,
+    this.#process = fork(new URL("./tracing-process.node.js", import.meta.url), {
+      serialization: "advanced",
+      stdio: ["ignore", STDERR, STDERR, "ipc"],
     });
-    this.#worker.unref();
-    this.#worker.on("message", (answer: TracingAnswer) => this.#settle(answer));
-    this.#worker.on("error", (error) => this.#fail(error.message));
-    this.#worker.on("exit", () => this.#fail("the tracing thread has ended"));
+    this.#process.on("message", (answer) => this.#settle(answer as TracingAnswer));
+    this.#process.on("error", (error) => this.#fail(error.message));
+    this.#process.on("disconnect", () => this.#fail("the tracing process has ended"));
+    this.#process.unref();
+    this.#send({ host, blueprints });
+    this.#goOn();
   }
 
   async trace(topology: Topology, options: TracingOptions): Promise<TracedTopology> {
     if (topology.teacher) return localTracer.trace(topology, options); // its network is no module's
     const asked = this.#ask(topology, options);
+    asked.isAwaited = true;
     this.#hasten([asked]);
     const answer = await asked.answer;
     if ("problem" in answer) {
@@ -89,7 +101,7 @@ export class WorkerTracer implements TopologyTracer {
     };
   }
 
-  /** The thread traces them when nothing is waited for. */
+  /** The process traces them when nothing is waited for. */
   anticipate(topologies: readonly Topology[], options: TracingOptions): Promise<void>[] {
     const asked = topologies
       .filter(({ teacher }) => !teacher)
@@ -99,7 +111,9 @@ export class WorkerTracer implements TopologyTracer {
   }
 
   async close(): Promise<void> {
-    await this.#worker.terminate();
+    this.#process.ref();
+    const ended = once(this.#process, "exit");
+    if (this.#process.kill("SIGKILL")) await ended;
   }
 
   /** The equal question that was asked already, or this one, which waits from now on. */
@@ -124,7 +138,7 @@ export class WorkerTracer implements TopologyTracer {
 
   #new(question: TracingRequest): Asked {
     const { promise, resolve } = deferred<TracingAnswer>();
-    const asked = { question, answer: promise, settle: resolve };
+    const asked = { question, isAwaited: false, answer: promise, settle: resolve };
     this.#waiting = [...this.#waiting, asked];
     return asked;
   }
@@ -138,13 +152,24 @@ export class WorkerTracer implements TopologyTracer {
   }
 
   #goOn(): void {
-    if (this.#current) return;
-    const [next, ...others] = this.#waiting;
+    if (!this.#current) this.#giveNext();
+    const isAwaited = [this.#current, ...this.#waiting].some((asked) => asked?.isAwaited);
+    if (isAwaited) this.#process.channel?.ref();
+    else this.#process.channel?.unref();
+  }
+
+  /** What somebody waits for comes before all that is anticipated, whatever was asked last. */
+  #giveNext(): void {
+    const next = this.#waiting.find(({ isAwaited }) => isAwaited) ?? this.#waiting[0];
     if (!next) return;
     this.#current = next;
-    this.#waiting = others;
-    if (this.#failure === undefined) this.#worker.postMessage(next.question);
+    this.#waiting = this.#waiting.filter((asked) => asked !== next);
+    if (this.#failure === undefined) this.#send(next.question);
     else this.#settle({ problem: this.#failure });
+  }
+
+  #send(message: TracingStart | TracingRequest): void {
+    this.#process.send(message);
   }
 
   #settle(answer: TracingAnswer): void {

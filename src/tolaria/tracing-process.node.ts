@@ -1,7 +1,7 @@
-/** The thread that traces and lowers new topologies while another one trains. */
+/** The process that traces and lowers new topologies while another one trains. */
+import { readdirSync } from "node:fs";
 import { constants, setPriority } from "node:os";
 import { serialize } from "node:v8";
-import { parentPort, workerData } from "node:worker_threads";
 import { KasminaError, messageOf } from "../base/index.js";
 import { type ProgramDefinition, type TracedProgram, trace } from "../engine/index.js";
 import { lowerProgram } from "../engine/native/index.js";
@@ -17,26 +17,37 @@ import type {
   TracingStart,
 } from "./tracing-protocol.js";
 
-const port = parentPort;
-if (!port) throw new KasminaError("illegal_state", "tracing-worker must be started as a worker thread");
-const start = workerData as TracingStart;
-// Training comes first where cores are few. Only Linux counts priority by the thread; elsewhere it would be the process's.
-if (process.platform === "linux") setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+/** Whoever started this process ends it: what a terminal or a service manager tells both of them is the other's to obey. */
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-async function load(source: ModuleSource): Promise<unknown> {
+const send = process.send?.bind(process);
+if (!send) throw new KasminaError("illegal_state", "tracing-process must be started by a ProcessTracer");
+
+process.title = "kasmina tracer";
+giveWay();
+for (const signal of SIGNALS) process.on(signal, () => undefined);
+process.once("message", serve);
+
+/** Training comes first where cores are few. On Linux each thread has its own priority, and V8 has several threads. */
+function giveWay(): void {
+  const threads = process.platform === "linux" ? readdirSync("/proc/self/task").map(Number) : [process.pid];
+  for (const thread of threads) setPriority(thread, constants.priority.PRIORITY_BELOW_NORMAL);
+}
+
+/** Loads once what is to be traced: a failure is then the answer to every request. */
+function serve({ host, blueprints }: TracingStart): void {
+  const loading = Promise.all([load<Host>(host), load<BlueprintRegistry>(blueprints)]);
+  loading.catch(() => undefined);
+  process.on("message", async (request: TracingRequest) => send?.(await answer(loading, request)));
+}
+
+async function load<T>(source: ModuleSource): Promise<T> {
   const exported = ((await import(source.module)) as Record<string, unknown>)[source.name];
   if (exported === undefined) {
     throw new KasminaError("invalid_argument", `${source.module} exports no ${source.name}`);
   }
-  return source.args && typeof exported === "function" ? exported(...source.args) : exported;
+  return (source.args && typeof exported === "function" ? exported(...source.args) : exported) as T;
 }
-
-// Loaded once, at the first request: a failure is then that request's answer.
-const loading = Promise.all([load(start.host), load(start.blueprints)]).then(([host, blueprints]) => ({
-  host: host as Host,
-  blueprints: blueprints as BlueprintRegistry,
-}));
-loading.catch(() => undefined);
 
 type LoweredStep = Omit<TracedProgram, "definition">;
 
@@ -49,9 +60,12 @@ function plain(program: LoweredStep): PlainProgram {
   return { ...program, ir: serialize(program.ir) };
 }
 
-async function answer({ sites, hostGradient, ...options }: TracingRequest): Promise<TracingAnswer> {
+async function answer(
+  loading: Promise<[Host, BlueprintRegistry]>,
+  { sites, hostGradient, ...options }: TracingRequest,
+): Promise<TracingAnswer> {
   try {
-    const { host, blueprints } = await loading;
+    const [host, blueprints] = await loading;
     const topology: Topology = {
       host,
       hostGradient,
@@ -66,5 +80,3 @@ async function answer({ sites, hostGradient, ...options }: TracingRequest): Prom
     return { problem: messageOf(error) };
   }
 }
-
-port.on("message", async (request: TracingRequest) => port.postMessage(await answer(request)));
