@@ -93,20 +93,28 @@ describe("a topology traced in another process", () => {
   test("outlives no process that started it, however that one ends", async () => {
     const folder = mkdtempSync(join(tmpdir(), "kasmina-tracer-"));
     const script = join(folder, "program.mjs");
-    const host = { module: new URL("nn/index.js", dist).href, name: "createHost", args: ["resmlp", task] };
+    const module = new URL("nn/index.js", dist).href;
     writeFileSync(
       script,
-      `import { ProcessTracer } from ${JSON.stringify(new URL("weatherlight/index.js", dist).href)};
-       new ProcessTracer({ host: ${JSON.stringify(host)} });
-       setInterval(() => {}, 1000);
-       console.error("started");`,
+      `import { createHost } from ${JSON.stringify(module)};
+       import { OPTIMIZERS } from ${JSON.stringify(new URL("tolaria/index.js", dist).href)};
+       import { ProcessTracer } from ${JSON.stringify(new URL("weatherlight/index.js", dist).href)};
+       const args = ["resmlp", ${JSON.stringify(task)}];
+       const tracer = new ProcessTracer({ host: { module: ${JSON.stringify(module)}, name: "createHost", args } });
+       const topology = { host: createHost(...args), hostGradient: "detach", sites: [] };
+       const options = { ...${JSON.stringify({ ...options, optimizer: undefined })}, optimizer: OPTIMIZERS.adam };
+       await tracer.trace(topology, options);
+       tracer.anticipate([{ ...topology, hostGradient: "flow" }], options);
+       console.error("traced");`,
     );
     try {
       const program = spawn(process.execPath, [script], { stdio: ["ignore", "ignore", "pipe"] });
+      const said: string[] = [];
+      program.stderr.setEncoding("utf8").on("data", (text: string) => said.push(text));
       await once(program.stderr, "data");
       program.kill("SIGKILL");
       await once(program, "close"); // the tracer writes to the same stderr, which ends with the last of its writers
-      expect(program.signalCode).toBe("SIGKILL");
+      expect({ signal: program.signalCode, said }).toEqual({ signal: "SIGKILL", said: ["traced\n"] });
     } finally {
       rmSync(folder, { recursive: true });
     }

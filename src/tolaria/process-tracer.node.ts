@@ -53,7 +53,7 @@ const BUILTIN_BLUEPRINTS: ModuleSource = {
  * A tracer in a process of its own, below this one in priority with all its threads: those in which V8 collects its
  * garbage and optimizes its code would take the cores from the trainer, were they of one process. Host and blueprints are
  * given by the modules that export them, since functions cannot be sent. Whatever it cannot do is done on the caller's
- * thread instead, and told. Only what somebody waits for keeps this process alive.
+ * thread instead, and told. An unanswered question keeps this process alive, an idle tracer does not.
  */
 export class ProcessTracer implements TopologyTracer {
   readonly #process: ChildProcess;
@@ -153,8 +153,7 @@ export class ProcessTracer implements TopologyTracer {
 
   #goOn(): void {
     if (!this.#current) this.#giveNext();
-    const isAwaited = [this.#current, ...this.#waiting].some((asked) => asked?.isAwaited);
-    if (isAwaited) this.#process.channel?.ref();
+    if (this.#current) this.#process.channel?.ref();
     else this.#process.channel?.unref();
   }
 

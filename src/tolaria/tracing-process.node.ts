@@ -20,8 +20,9 @@ import type {
 /** Whoever started this process ends it: what a terminal or a service manager tells both of them is the other's to obey. */
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-const send = process.send?.bind(process);
-if (!send) throw new KasminaError("illegal_state", "tracing-process must be started by a ProcessTracer");
+if (!process.send) {
+  throw new KasminaError("illegal_state", "tracing-process must be started by a ProcessTracer");
+}
 
 process.title = "kasmina tracer";
 giveWay();
@@ -38,7 +39,12 @@ function giveWay(): void {
 function serve({ host, blueprints }: TracingStart): void {
   const loading = Promise.all([load<Host>(host), load<BlueprintRegistry>(blueprints)]);
   loading.catch(() => undefined);
-  process.on("message", async (request: TracingRequest) => send?.(await answer(loading, request)));
+  process.on("message", async (request: TracingRequest) => reply(await answer(loading, request)));
+}
+
+/** Whoever asked may be gone by now: this process ends with the channel to it. */
+function reply(answer: TracingAnswer): void {
+  process.send?.(answer, undefined, undefined, () => undefined);
 }
 
 async function load<T>(source: ModuleSource): Promise<T> {
