@@ -29,10 +29,13 @@ giveWay();
 for (const signal of SIGNALS) process.on(signal, () => undefined);
 process.once("message", serve);
 
-/** Training comes first where cores are few. On Linux each thread has its own priority, and V8 has several threads. */
+/**
+ * Training comes first where cores are few; while it waits for a trace it leaves them free. On Linux each thread has its own
+ * priority, and V8 has several threads.
+ */
 function giveWay(): void {
   const threads = process.platform === "linux" ? readdirSync("/proc/self/task").map(Number) : [process.pid];
-  for (const thread of threads) setPriority(thread, constants.priority.PRIORITY_BELOW_NORMAL);
+  for (const thread of threads) setPriority(thread, constants.priority.PRIORITY_LOW);
 }
 
 /** Loads once what is to be traced: a failure is then the answer to every request. */
