@@ -210,7 +210,7 @@ async function churnIn(
   };
 }
 
-/** In a thread of its own, which runs what is built. */
+/** In a process of its own, which runs what is built. */
 function newTracer(): InstanceType<typeof ProcessTracer> {
   const module = new URL("nn/index.js", dist).href;
   const { inputShape, inputDType, classes } = dataset;

@@ -48,7 +48,11 @@ function costsOf(run: TamiyoRun): CountedCosts {
   const { options, kasmina, blueprints, optimizer, stepsPerEpoch, observeEverySteps, evaluationBatch } = run;
   const { host, dataset, batch, epochs } = options;
   return new CountedCosts({
-    ...{ blueprints, optimizer, stepsPerEpoch, observeEverySteps, evaluationBatch },
+    blueprints,
+    optimizer,
+    stepsPerEpoch,
+    observeEverySteps,
+    evaluationBatch,
     host,
     batch,
     epochs,
