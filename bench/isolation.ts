@@ -2,25 +2,32 @@
  * What the isolation monitor costs: its probe against the training step, in one run, and its memory against the size
  * of the host. The figures hold for the seeds of each case, on the shapes of MNIST and spirals.
  */
+
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { Random } from "kasmina/base";
-import { DEFAULT_BLEND, float32, int32, type Tensor, type Tensors } from "kasmina/contracts";
-import { type Backend, openBackend, trace } from "kasmina/engine";
 import {
-  blendWeights,
+  DEFAULT_BLEND,
+  float32,
+  int32,
+  resolveParameters,
+  type Tensor,
+  type Tensors,
+} from "kasmina/contracts";
+import { type Backend, openBackend, trace } from "kasmina/engine";
+import { blendWeights, parseConfig } from "kasmina/kasmina";
+import {
   hostWeightControl,
   IsolationMonitor,
   inquiryProgram,
   monitoredRows,
-  parseConfig,
   type SeedPart,
   type SeedSite,
   sampleCoordinates,
   seedWeightControl,
   slotShape,
   type Topology,
-} from "kasmina/kasmina";
+} from "kasmina/network";
 import {
   builtinBlueprints,
   countHostParameters,
@@ -29,7 +36,6 @@ import {
   initHost,
   initKernel,
   resmlp,
-  resolveParameters,
 } from "kasmina/nn";
 import { HyperControls, ModelState, OPTIMIZERS, trainStepProgram } from "kasmina/tolaria";
 import { type Figures, type Measurement, median } from "./measurement.js";

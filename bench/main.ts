@@ -4,11 +4,11 @@ import type { Figures, Measurement } from "./measurement.js";
 /** One file a measurement, loaded when it is asked for. */
 const MEASUREMENTS: Readonly<Record<string, () => Promise<Measurement>>> = {
   commands: async () => (await import("./commands.js")).commands,
-  engine: async () => (await import("./engine.js")).engine,
-  growth: async () => (await import("./growth.js")).growth,
-  "host-gradient": async () => (await import("./host-gradient.js")).hostGradient,
+  engine: async () => (await import("./engine/engine.js")).engine,
+  growth: async () => (await import("./growth/growth.js")).growth,
+  "host-gradient": async () => (await import("./growth/host-gradient.js")).hostGradient,
   isolation: async () => (await import("./isolation.js")).isolation,
-  judgement: async () => (await import("./judgement.js")).judgement,
+  judgement: async () => (await import("./growth/judgement.js")).judgement,
   "kernel-delay": async () => (await import("./kernel-delay.js")).kernelDelay,
   overhead: async () => (await import("./overhead.js")).overhead,
   prefetch: async () => (await import("./prefetch.js")).prefetch,

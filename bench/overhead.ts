@@ -5,12 +5,14 @@
  *
  * Arguments: --rounds 9
  */
+
 import { parseArgs } from "node:util";
 import { KasminaError } from "kasmina/base";
+import { resolveParameters } from "kasmina/contracts";
 import { type Dataset, openDataset, ShuffledBatches } from "kasmina/data";
 import { type Backend, type Program, trace } from "kasmina/engine";
 import { createNativeBackend } from "kasmina/engine/native";
-import type { SeedSite } from "kasmina/kasmina";
+import type { SeedSite } from "kasmina/network";
 import {
   type Blueprint,
   builtinBlueprints,
@@ -18,12 +20,11 @@ import {
   defineBlock,
   defineHost,
   type Host,
-  resolveParameters,
 } from "kasmina/nn";
 import { grow } from "kasmina/weatherlight";
-import { netOf } from "./engine-nets.js";
+import { netOf } from "./engine/engine-nets.js";
+import { ratioOf, stepOn, takeTurns, turnOf } from "./engine/turns.js";
 import { type Measurement, median } from "./measurement.js";
-import { ratioOf, stepOn, takeTurns, turnOf } from "./turns.js";
 
 const BATCH = 64;
 

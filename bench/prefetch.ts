@@ -85,6 +85,7 @@ async function measure(settings: Settings, catalog: Catalog): Promise<Figures> {
     messages: bus,
     reader: catalog,
     cache: new KernelCache(new BlueprintLocks()),
+    blueprints: builtinBlueprints,
     group: "bench",
     maxRunning: settings.concurrency,
     deadlineMs: 60_000,

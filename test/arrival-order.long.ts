@@ -1,8 +1,8 @@
 /** Three seeds in two slots: whatever order their kernels come in, the run is the same to the last bit (DESIGN §5, §6). */
 import { describe, expect, test } from "vitest";
 import { type Backend, openBackend } from "../src/engine/index.js";
-import { config, optionsFor } from "../src/weatherlight/grow.fixture.js";
-import type { GrowOptions } from "../src/weatherlight/grow-options.js";
+import { config, optionsFor } from "../src/weatherlight/grow/grow.fixture.js";
+import type { GrowOptions } from "../src/weatherlight/grow/grow-options.js";
 import { HeldKernels } from "./support/held-kernels.js";
 import { runScript, type ScriptedSeed } from "./support/scripted-growth.js";
 

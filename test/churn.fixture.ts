@@ -10,16 +10,16 @@ import { makeSpirals } from "../src/data/index.js";
 import { openBackend } from "../src/engine/index.js";
 import { parseConfig } from "../src/kasmina/index.js";
 import { resmlp } from "../src/nn/index.js";
-import type * as ProcessTracerModule from "../src/tolaria/process-tracer.node.js";
-import { grow } from "../src/weatherlight/grow.js";
-import type { GrowCheckpoint } from "../src/weatherlight/grow-result.js";
-import { KernelService } from "../src/weatherlight/kernel-service.js";
-import { RunAccess } from "../src/weatherlight/run-access.js";
+import type * as ProcessTracerModule from "../src/tolaria/tracing/process-tracer.node.js";
+import { RunAccess } from "../src/weatherlight/control/run-access.js";
+import { grow } from "../src/weatherlight/grow/grow.js";
+import type { GrowCheckpoint } from "../src/weatherlight/grow/grow-result.js";
+import { KernelService } from "../src/weatherlight/kernels/kernel-service.js";
 import { type Alive, CountingBackend } from "./support/counting-backend.js";
 
 const dist = new URL("../dist/", import.meta.url);
 const { ProcessTracer } = (await import(
-  new URL("tolaria/process-tracer.node.js", dist).href
+  new URL("tolaria/tracing/process-tracer.node.js", dist).href
 )) as typeof ProcessTracerModule;
 
 export const RUN_ID = "churn";

@@ -1,10 +1,11 @@
 /** One seed after another is grafted, trained and culled: nothing of them is left, and the host is what its parameters say. */
+
 import { describe, expect, test } from "vitest";
 import { OrderedBatches } from "../src/data/index.js";
 import { openBackend, trace } from "../src/engine/index.js";
-import { evaluationProgram, type Topology } from "../src/kasmina/index.js";
+import { evaluationProgram, type Topology } from "../src/network/index.js";
 import { evaluateRows } from "../src/tolaria/evaluate.js";
-import type { GrowCheckpoint } from "../src/weatherlight/grow-result.js";
+import type { GrowCheckpoint } from "../src/weatherlight/grow/grow-result.js";
 import { type Churn, churn, dataset, type Holdings, host } from "./churn.fixture.js";
 
 /** Programs of the present topology and of the one before: two of each, and a monitor. */

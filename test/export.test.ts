@@ -1,4 +1,5 @@
 /** A run's network, taken elsewhere: the exported file predicts what the run predicts, without any of our code. */
+
 import { spawnSync } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -9,7 +10,7 @@ import { decodeSafetensors } from "../src/contracts/index.js";
 import { openDataset } from "../src/data/index.js";
 import { trace } from "../src/engine/index.js";
 import { createNativeBackend } from "../src/engine/native/index.js";
-import { forwardProgram } from "../src/kasmina/index.js";
+import { forwardProgram } from "../src/network/index.js";
 import { networkToOnnx, readGrownNetwork, type Summary } from "../src/weatherlight/index.js";
 import { kasmina } from "./kasmina.js";
 

@@ -14,9 +14,9 @@ import { type Backend, openBackend } from "../src/engine/index.js";
 import { parseConfig } from "../src/kasmina/index.js";
 import { builtinBlueprints, resmlp } from "../src/nn/index.js";
 import type { GoodState } from "../src/tolaria/index.js";
-import { grow } from "../src/weatherlight/grow.js";
-import type { GrowOptions } from "../src/weatherlight/grow-options.js";
-import type { GrowCheckpoint } from "../src/weatherlight/grow-result.js";
+import { grow } from "../src/weatherlight/grow/grow.js";
+import type { GrowOptions } from "../src/weatherlight/grow/grow-options.js";
+import type { GrowCheckpoint } from "../src/weatherlight/grow/grow-result.js";
 import { eventsOf, runScript, type ScriptedSeed } from "./support/scripted-growth.js";
 
 const dataset = makeSpirals({ seed: 3 });

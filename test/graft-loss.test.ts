@@ -1,8 +1,8 @@
 /** What a graft does to the held-out loss, boundary by boundary, at the same weights (bench/graft-watch.ts). */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { GraftWatch } from "../bench/graft-watch.js";
-import { judgedBlueprints } from "../bench/judgement-blueprints.js";
-import { RememberingTracer } from "../bench/remembering-tracer.js";
+import { GraftWatch } from "../bench/growth/graft-watch.js";
+import { judgedBlueprints } from "../bench/growth/judgement-blueprints.js";
+import { RememberingTracer } from "../bench/growth/remembering-tracer.js";
 import { makeSpirals } from "../src/data/index.js";
 import { type Backend, openBackend } from "../src/engine/index.js";
 import { type KasminaConfigInput, parseConfig } from "../src/kasmina/index.js";

@@ -1,10 +1,10 @@
 /** The trainer's thread, through the built package: a worker needs JavaScript. */
 import { describe, expect, test } from "vitest";
-import type { GrowthLine, Summary } from "../src/weatherlight/growth-lines.js";
+import type { GrowthLine, Summary } from "../src/weatherlight/folder/growth-lines.js";
 
 const { growInWorker } = (await import(
-  new URL("../dist/weatherlight/grow-in-worker.js", import.meta.url).href
-)) as typeof import("../src/weatherlight/grow-in-worker.js");
+  new URL("../dist/weatherlight/run/grow-in-worker.js", import.meta.url).href
+)) as typeof import("../src/weatherlight/run/grow-in-worker.js");
 
 const runner = new URL("./fixtures/runners.mjs", import.meta.url).href;
 

@@ -1,82 +1,158 @@
+/** Holds the picture of rooms: imports point right and never back, and no files go round in a circle. */
 import { readdirSync, readFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 
-/** Which rooms a room may import, beside itself (DESIGN §3). */
-const ROOMS = [
-  "base",
-  "contracts",
-  "engine",
-  "nn",
-  "kasmina",
-  "tolaria",
-  "tamiyo",
-  "oona",
-  "catalog",
-  "data",
-  "weatherlight",
-  "cli",
-];
 const COMMON = ["base", "contracts"];
+/** Which rooms a room may import, beside itself. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   base: [],
   contracts: ["base"],
   engine: COMMON,
   nn: [...COMMON, "engine"],
-  kasmina: [...COMMON, "engine", "nn"],
-  tolaria: [...COMMON, "engine", "nn", "kasmina"],
+  network: [...COMMON, "engine", "nn"],
+  kasmina: COMMON,
+  tolaria: [...COMMON, "engine", "nn", "network", "kasmina"],
   tamiyo: COMMON,
   oona: COMMON,
   catalog: [...COMMON, "engine", "nn"],
   data: COMMON,
-  weatherlight: ROOMS.filter((room) => room !== "cli"),
-  cli: ROOMS,
+  weatherlight: [
+    ...COMMON,
+    "engine",
+    "nn",
+    "network",
+    "kasmina",
+    "tolaria",
+    "tamiyo",
+    "oona",
+    "catalog",
+    "data",
+  ],
+  cli: [...COMMON, "data", "engine", "kasmina", "catalog", "nn", "weatherlight"],
 };
 
-/** Files in rooms that run in a browser which may use Node all the same: each stands in a file of its own. */
-const NODE_ONLY =
-  /(^engine\/native|^kasmina\/.*\.node\.ts$|^tolaria\/.*\.node\.ts$|^base\/.*\.node\.ts$|^contracts\/.*\.node\.ts$)/;
-const BROWSER_ROOMS = ["base", "contracts", "engine", "nn", "kasmina", "tolaria", "tamiyo"];
+/** Rooms that run in a browser: a file of theirs that uses Node is a `*.node.ts`, or stands in `engine/native/`. */
+const BROWSER_ROOMS = ["base", "contracts", "engine", "nn", "network", "kasmina", "tolaria", "tamiyo"];
+const BROWSER_FILES = ["src/oona/bus.ts", "src/oona/memory.ts", "src/oona/memory-group.ts"];
+const NODE_ONLY = /^src\/engine\/native\/|\.node\.ts$/;
+const TESTING = /\.(test|long|conformance|fixture)\.ts$/;
 
-const src = new URL("../src", import.meta.url).pathname;
-const files = readdirSync(src, { recursive: true, encoding: "utf8" })
-  .filter((name) => name.endsWith(".ts"))
-  .map((name) => relative(src, join(src, name)));
+const root = new URL("..", import.meta.url).pathname;
+const files = ["src", "bench", "test", "examples"].flatMap((folder) =>
+  readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".ts"))
+    .map((name) => join(folder, name)),
+);
+const specifiers = new Map(
+  files.map((file) => {
+    const text = readFileSync(join(root, file), "utf8");
+    return [file, [...text.matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/g)].map(([, name = ""]) => name)];
+  }),
+);
+const imports = new Map(files.map((file) => [file, importsOf(file)]));
 
+/** Files of this repository that a file imports, types included. */
 function importsOf(file: string): string[] {
-  const text = readFileSync(join(src, file), "utf8");
-  return [...text.matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/g)].map((match) => match[1] ?? "");
+  return (specifiers.get(file) ?? [])
+    .filter((name) => name.startsWith("."))
+    .map((name) => join(file, "..", name).replace(/\.js$/, ".ts"))
+    .filter((target) => specifiers.has(target));
 }
 
-function roomOf(path: string): string {
-  return path.includes("/") ? (path.split("/")[0] ?? "") : "";
+/** The room of a source file; undefined for the root export and what is no source. */
+function roomOf(file: string): string | undefined {
+  return /^src\/([^/]+)\//.exec(file)?.[1];
 }
 
-describe("imports point right and never back", () => {
-  test.each(files)("%s", (file) => {
-    const room = roomOf(file);
-    if (room === "") return;
-    for (const specifier of importsOf(file).filter((name) => name.startsWith("."))) {
-      const target = roomOf(join(file, "..", specifier));
-      expect([room, ...(MAY_IMPORT[room] ?? [])], `${file} imports ${specifier}`).toContain(target);
+/** Groups of files that import each other in a circle (Tarjan 1972, strongly connected components). */
+function circlesOf(graph: ReadonlyMap<string, readonly string[]>): string[][] {
+  const index = new Map<string, number>();
+  const lowest = new Map<string, number>();
+  const open: string[] = [];
+  const circles: string[][] = [];
+  const lower = (file: string, to = Number.POSITIVE_INFINITY): void => {
+    lowest.set(file, Math.min(lowest.get(file) ?? to, to));
+  };
+  const visit = (file: string): void => {
+    index.set(file, index.size);
+    lower(file, index.get(file));
+    open.push(file);
+    for (const target of graph.get(file) ?? []) {
+      if (!index.has(target)) {
+        visit(target);
+        lower(file, lowest.get(target));
+      } else if (open.includes(target)) lower(file, index.get(target));
     }
+    if (lowest.get(file) !== index.get(file)) return;
+    const circle = open.splice(open.indexOf(file));
+    if (circle.length > 1) circles.push(circle);
+  };
+  for (const file of graph.keys()) if (!index.has(file)) visit(file);
+  return circles;
+}
+
+/** Everything that a file needs, directly or not. */
+function reachableFrom(starts: readonly string[]): Set<string> {
+  const reached = new Set<string>();
+  const queue = [...starts];
+  for (let file = queue.pop(); file !== undefined; file = queue.pop()) {
+    if (reached.has(file)) continue;
+    reached.add(file);
+    queue.push(...(imports.get(file) ?? []));
+  }
+  return reached;
+}
+
+describe("imports", () => {
+  test("point right and never back", () => {
+    const upward = files.flatMap((file) => {
+      const room = roomOf(file);
+      if (room === undefined) return [];
+      const allowed = [room, ...(MAY_IMPORT[room] ?? [])];
+      return (imports.get(file) ?? [])
+        .filter((target) => !allowed.includes(roomOf(target) ?? ""))
+        .map((target) => `${file} → ${target}`);
+    });
+    expect(upward).toEqual([]);
   });
 
-  test("rooms for the browser use no Node API outside files of their own", () => {
+  test("go round in no circle, tests and measurements included", () => {
+    expect(circlesOf(imports)).toEqual([]);
+  });
+
+  test("a circle would be found", () => {
+    const graph = new Map([
+      ["a", ["b"]],
+      ["b", ["c"]],
+      ["c", ["b"]],
+      ["d", ["a", "d"]],
+    ]);
+    expect(circlesOf(graph)).toEqual([["b", "c"]]);
+  });
+
+  test("lead from kasmina/ and its tests to no engine, no network and no layers", () => {
+    const control = files.filter((file) => roomOf(file) === "kasmina");
+    const rooms = new Set([...reachableFrom(control)].map(roomOf));
+    expect([...rooms].sort()).toEqual(["base", "contracts", "kasmina"]);
+    const packages = control
+      .flatMap((file) => specifiers.get(file) ?? [])
+      .filter((name) => !name.startsWith(".") && !name.startsWith("node:"));
+    expect(packages.filter((name) => /jax|onnx/.test(name))).toEqual([]);
+  });
+
+  test("of Node stand in files of their own where a room is for the browser too", () => {
     const offenders = files
-      .filter(
-        (file) => BROWSER_ROOMS.includes(roomOf(file)) || file === "oona/memory.ts" || file === "oona/bus.ts",
-      )
-      .filter((file) => !NODE_ONLY.test(file) && !/\.(test|long|conformance|fixture)\.ts$/.test(file))
+      .filter((file) => BROWSER_ROOMS.includes(roomOf(file) ?? "") || BROWSER_FILES.includes(file))
+      .filter((file) => !NODE_ONLY.test(file) && !TESTING.test(file))
       .filter((file) =>
-        importsOf(file).some((name) => name.startsWith("node:") || name === "onnxruntime-node"),
+        (specifiers.get(file) ?? []).some((name) => name.startsWith("node:") || name === "onnxruntime-node"),
       );
     expect(offenders).toEqual([]);
   });
 
-  test("every file stands in a room that the design knows", () => {
-    expect([...new Set(files.map(roomOf))].filter((room) => room !== "" && !ROOMS.includes(room))).toEqual(
-      [],
-    );
+  test("know every room", () => {
+    const rooms = new Set(files.flatMap((file) => roomOf(file) ?? []));
+    expect([...rooms].sort()).toEqual(Object.keys(MAY_IMPORT).sort());
   });
 });

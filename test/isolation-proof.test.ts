@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { type Arrays, type TracedProgram, trace } from "../src/engine/index.js";
-import { proveIsolation, type SeedPart, type SeedSite, type Topology } from "../src/kasmina/index.js";
-import { branchProgram } from "../src/kasmina/isolation/branches.js";
-import { openHole } from "../src/kasmina/isolation/leaks.fixture.js";
-import { weightProblem } from "../src/kasmina/isolation/weights-check.js";
+import { proveIsolation, type SeedPart, type SeedSite, type Topology } from "../src/network/index.js";
+import { branchProgram } from "../src/network/isolation/branches.js";
+import { openHole } from "../src/network/isolation/leaks.fixture.js";
+import { weightProblem } from "../src/network/isolation/weights-check.js";
 import { type Blueprint, convResidual, mlpResidual, resconv, resmlp } from "../src/nn/index.js";
 import { OPTIMIZERS } from "../src/tolaria/optimizers.js";
 import { trainStepProgram } from "../src/tolaria/train-step.js";

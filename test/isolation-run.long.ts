@@ -5,10 +5,10 @@ import { type BlendConfig, DEFAULT_BLEND } from "../src/contracts/index.js";
 import { makeSpirals } from "../src/data/index.js";
 import { type Backend, openBackend, trace } from "../src/engine/index.js";
 import { type KasminaConfigInput, parseConfig } from "../src/kasmina/index.js";
-import { openHole } from "../src/kasmina/isolation/leaks.fixture.js";
+import { openHole } from "../src/network/isolation/leaks.fixture.js";
 import { BlueprintRegistry, builtinBlueprints, mlpResidual, resmlp } from "../src/nn/index.js";
 import { definitionsOf, type TopologyTracer } from "../src/tolaria/index.js";
-import type { GrowOptions } from "../src/weatherlight/grow-options.js";
+import type { GrowOptions } from "../src/weatherlight/grow/grow-options.js";
 import { eventsOf, gaugeOf, runScript, type ScriptedSeed } from "./support/scripted-growth.js";
 
 const dataset = makeSpirals({ seed: 3, train: 600, test: 100 });

@@ -1,6 +1,6 @@
 /** The policy keeps what helps and culls what does not; `npm run bench -- judgement` runs more of the same. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { JUDGED, judgeOnce } from "../bench/judgement-run.js";
+import { JUDGED, judgeOnce } from "../bench/growth/judgement-run.js";
 import { type Backend, openBackend } from "../src/engine/index.js";
 
 const RUNS = 3;

@@ -6,15 +6,15 @@ import type * as EngineModule from "../src/engine/index.js";
 import type * as KasminaModule from "../src/kasmina/index.js";
 import type * as NnModule from "../src/nn/index.js";
 import type * as TamiyoModule from "../src/tamiyo/index.js";
-import type * as GrowModule from "../src/weatherlight/grow.js";
-import type { KernelThreadStart } from "../src/weatherlight/kernel-thread-protocol.js";
-import type * as ThreadModule from "../src/weatherlight/thread-kernels.js";
+import type * as GrowModule from "../src/weatherlight/grow/grow.js";
+import type { KernelThreadStart } from "../src/weatherlight/kernels/kernel-thread-protocol.js";
+import type * as ThreadModule from "../src/weatherlight/kernels/thread-kernels.js";
 
 async function load<T>(path: string): Promise<T> {
   return (await import(new URL(`../dist/${path}`, import.meta.url).href)) as T;
 }
-const { ThreadKernels } = await load<typeof ThreadModule>("weatherlight/thread-kernels.js");
-const { grow } = await load<typeof GrowModule>("weatherlight/grow.js");
+const { ThreadKernels } = await load<typeof ThreadModule>("weatherlight/kernels/thread-kernels.js");
+const { grow } = await load<typeof GrowModule>("weatherlight/grow/grow.js");
 const { parseConfig } = await load<typeof KasminaModule>("kasmina/index.js");
 const { createWasmBackend } = await load<typeof EngineModule>("engine/index.js");
 const { builtinBlueprints, createHost, initKernel } = await load<typeof NnModule>("nn/index.js");

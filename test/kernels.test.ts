@@ -36,6 +36,7 @@ async function setup() {
     messages: bus,
     reader: catalog,
     cache,
+    blueprints: builtinBlueprints,
     group: "run-1",
     observer: (event) => events.push(event),
     deadlineMs: 5000,
@@ -145,6 +146,7 @@ describe("a kernel asked for over the bus", () => {
       messages: bus,
       reader: catalog,
       cache: new KernelCache(new BlueprintLocks()),
+      blueprints: builtinBlueprints,
       group: "run-1",
       deadlineMs: 30,
     });

@@ -1,6 +1,7 @@
 // Leaves 1,000 kernel requests outstanding on a bus with no worker, closes, and says what became of them. Nothing is
 // left that keeps the process alive: it ends by itself.
 import { BlueprintLocks, KernelCache, KernelPrefetch } from "../dist/kasmina/index.js";
+import { builtinBlueprints } from "../dist/nn/index.js";
 import { MemoryBus } from "../dist/oona/index.js";
 
 const names = {};
@@ -8,6 +9,7 @@ const prefetch = await KernelPrefetch.open({
   messages: new MemoryBus(),
   reader: { read: () => new Promise(() => {}) },
   cache: new KernelCache(new BlueprintLocks()),
+  blueprints: builtinBlueprints,
   observer: ({ name }) => {
     names[name] = (names[name] ?? 0) + 1;
   },

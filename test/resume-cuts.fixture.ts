@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Random } from "../src/base/index.js";
-import { readCheckpoint } from "../src/tolaria/checkpoint.node.js";
+import { readCheckpoint } from "../src/weatherlight/folder/checkpoint.js";
 import {
   dyingWhileWriting,
   ended,

@@ -12,18 +12,18 @@ import {
   type RollbackSource,
 } from "../src/contracts/index.js";
 import { loadKeys } from "../src/contracts/index.node.js";
-import type * as ClientModule from "../src/weatherlight/control-client.js";
-import type { EventLine, GrowthLine } from "../src/weatherlight/growth-lines.js";
-import type * as ReplayModule from "../src/weatherlight/replay.js";
-import type * as RunModule from "../src/weatherlight/run-growth.js";
+import type * as ClientModule from "../src/weatherlight/control/control-client.js";
+import type { EventLine, GrowthLine } from "../src/weatherlight/folder/growth-lines.js";
+import type * as ReplayModule from "../src/weatherlight/run/replay.js";
+import type * as RunModule from "../src/weatherlight/run/run-growth.js";
 
 /** Through the built package: the thread of the kernels needs JavaScript. */
 async function load<T>(name: string): Promise<T> {
   return (await import(new URL(`../dist/weatherlight/${name}.js`, import.meta.url).href)) as T;
 }
-const { sendCommand } = await load<typeof ClientModule>("control-client");
-const { replayRun } = await load<typeof ReplayModule>("replay");
-const { runGrowth } = await load<typeof RunModule>("run-growth");
+const { sendCommand } = await load<typeof ClientModule>("control/control-client");
+const { replayRun } = await load<typeof ReplayModule>("run/replay");
+const { runGrowth } = await load<typeof RunModule>("run/run-growth");
 
 let root = "";
 beforeAll(async () => {

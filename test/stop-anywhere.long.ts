@@ -6,9 +6,9 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { type Backend, openBackend, type Program } from "../src/engine/index.js";
 import { parseConfig } from "../src/kasmina/index.js";
 import { localTracer } from "../src/tolaria/index.js";
-import { optionsFor, run, type Trail } from "../src/weatherlight/grow.fixture.js";
-import type { GrowOptions } from "../src/weatherlight/grow-options.js";
-import type { GrowCheckpoint } from "../src/weatherlight/grow-result.js";
+import { optionsFor, run, type Trail } from "../src/weatherlight/grow/grow.fixture.js";
+import type { GrowOptions } from "../src/weatherlight/grow/grow-options.js";
+import type { GrowCheckpoint } from "../src/weatherlight/grow/grow-result.js";
 import { HeldKernels, KERNELS_AT_ONCE } from "./support/held-kernels.js";
 
 type Stop = (stop: AbortController) => Partial<GrowOptions>;

@@ -1,4 +1,5 @@
 /** Tracing beside the training, with the built package: another process runs JavaScript. */
+
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -6,14 +7,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { lowerProgram } from "../src/engine/native/index.js";
-import type { Topology } from "../src/kasmina/index.js";
+import type { Topology } from "../src/network/index.js";
 import { builtinBlueprints, resmlp } from "../src/nn/index.js";
 import { localTracer, OPTIMIZERS } from "../src/tolaria/index.js";
-import type * as ProcessTracerModule from "../src/tolaria/process-tracer.node.js";
+import type * as ProcessTracerModule from "../src/tolaria/tracing/process-tracer.node.js";
 
 const dist = new URL("../dist/", import.meta.url);
 const { ProcessTracer } = (await import(
-  new URL("tolaria/process-tracer.node.js", dist).href
+  new URL("tolaria/tracing/process-tracer.node.js", dist).href
 )) as typeof ProcessTracerModule;
 
 const monitor = { batch: 4, rows: 1, coordinates: 64 };

@@ -1,12 +1,8 @@
 /** Builds kernels of blueprints: initial weights, prewarmed, published. What was built before is found, not built again. */
+
 import { KasminaError } from "../base/index.js";
-import {
-  type Blueprint,
-  type BlueprintParameters,
-  type BlueprintRegistry,
-  initKernel,
-  resolveParameters,
-} from "../nn/index.js";
+import { type BlueprintParameters, resolveParameters } from "../contracts/index.js";
+import { type Blueprint, type BlueprintRegistry, initKernel } from "../nn/index.js";
 import { type Origin, type Prewarm, packArtifact } from "./artifact.js";
 import type { KernelCandidate, Prewarmer } from "./prewarm.js";
 import type { ArtifactQuery, Catalog, CatalogEntry } from "./store.js";

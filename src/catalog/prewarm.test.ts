@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from "vitest";
-import { float32 } from "../contracts/index.js";
+import { float32, resolveParameters } from "../contracts/index.js";
 import { type Backend, createWasmBackend } from "../engine/index.js";
-import { type Blueprint, builtinBlueprints, initKernel, resolveParameters } from "../nn/index.js";
+import { type Blueprint, builtinBlueprints, initKernel } from "../nn/index.js";
 import { enginePrewarmer, type KernelCandidate } from "./prewarm.js";
 
 const backend: Backend = await createWasmBackend();

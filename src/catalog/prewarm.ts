@@ -2,10 +2,11 @@
  * Runs a kernel before anyone depends on it: does it compile, does it give finite values of the slot's shape, and how
  * long does a forward pass take. What it measures goes into the manifest, and gate G2 reads it.
  */
+
 import { type Clock, KasminaError, Random, systemClock } from "../base/index.js";
-import { float32, sizeOf, type Tensor, type Tensors } from "../contracts/index.js";
+import { type BlueprintParameters, float32, sizeOf, type Tensor, type Tensors } from "../contracts/index.js";
 import { type Backend, type ProgramDefinition, type TracedProgram, trace } from "../engine/index.js";
-import type { Blueprint, BlueprintParameters } from "../nn/index.js";
+import type { Blueprint } from "../nn/index.js";
 import type { Prewarm } from "./artifact.js";
 
 /** A kernel that is to be tried at a slot. */

@@ -1,13 +1,13 @@
 import { Command } from "commander";
 import { describe, expect, test } from "vitest";
 import { KasminaError } from "../base/index.js";
-import type { GrowthCallbacks, GrowthLine, Summary } from "../weatherlight/growth-lines.js";
+import type { GrowthCallbacks, GrowthLine, Summary } from "../weatherlight/folder/growth-lines.js";
 import { runCli } from "./cli.js";
-import { reportError } from "./exit.js";
-import { addGrow, type Grow } from "./grow.js";
-import { formatDuration, formatReport } from "./growth-report.js";
-import type { Io, StopSignal } from "./io.js";
-import { formatTable } from "./table.js";
+import { addGrow, type Grow } from "./commands/grow.js";
+import { reportError } from "./terminal/exit.js";
+import { formatDuration, formatReport } from "./terminal/growth-report.js";
+import type { Io, StopSignal } from "./terminal/io.js";
+import { formatTable } from "./terminal/table.js";
 
 class TestIo implements Io {
   out = "";

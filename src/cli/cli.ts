@@ -1,8 +1,8 @@
 /** The command line: finds the command, loads its file and runs it. */
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
-import { EXIT, reportError } from "./exit.js";
-import type { Io } from "./io.js";
+import { EXIT, reportError } from "./terminal/exit.js";
+import type { Io } from "./terminal/io.js";
 
 /** A command's own file adds its options to `command` and what it does, by way of `done`. */
 export type AddCommand = (command: Command, io: Io, done: (exitCode: number) => void) => void;
@@ -16,55 +16,55 @@ interface CommandEntry {
 const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   grow: {
     summary: "train a host network and grow it",
-    load: async () => (await import("./grow.js")).addGrow,
+    load: async () => (await import("./commands/grow.js")).addGrow,
   },
   catalog: {
     summary: "build, list, verify, add and harvest kernels",
-    load: async () => (await import("./catalog.js")).addCatalog,
+    load: async () => (await import("./commands/catalog.js")).addCatalog,
   },
   inspect: {
     summary: "show what a run folder holds, and check it",
-    load: async () => (await import("./inspect.js")).addInspect,
+    load: async () => (await import("./commands/inspect.js")).addInspect,
   },
   replay: {
     summary: "do a run again from its journal, and say whether it came out the same",
-    load: async () => (await import("./replay.js")).addReplay,
+    load: async () => (await import("./commands/replay.js")).addReplay,
   },
   export: {
     summary: "write the grown network as ONNX or safetensors",
-    load: async () => (await import("./export.js")).addExport,
+    load: async () => (await import("./commands/export.js")).addExport,
   },
   report: {
     summary: "draw the course of a run as one HTML page",
-    load: async () => (await import("./report.js")).addReport,
+    load: async () => (await import("./commands/report.js")).addReport,
   },
   status: {
     summary: "show what a running trainer is doing",
-    load: async () => (await import("./status.js")).addStatus,
+    load: async () => (await import("./commands/status.js")).addStatus,
   },
   seed: {
     summary: "germinate, advance, fossilize, cull, pause or resume a seed of a running trainer",
-    load: async () => (await import("./seed.js")).addSeed,
+    load: async () => (await import("./commands/seed.js")).addSeed,
   },
   optimizer: {
     summary: "change learning rate, momentum or weight decay of a running trainer",
-    load: async () => (await import("./optimizer.js")).addOptimizer,
+    load: async () => (await import("./commands/optimizer.js")).addOptimizer,
   },
   emergency: {
     summary: "pause growth, freeze seeds or halt a running trainer",
-    load: async () => (await import("./emergency.js")).addEmergency,
+    load: async () => (await import("./commands/emergency.js")).addEmergency,
   },
   rollback: {
     summary: "take a running trainer back to its last good state",
-    load: async () => (await import("./rollback.js")).addRollback,
+    load: async () => (await import("./commands/rollback.js")).addRollback,
   },
   reset: {
     summary: "clear the seed registry or the teacher of a running trainer",
-    load: async () => (await import("./reset.js")).addReset,
+    load: async () => (await import("./commands/reset.js")).addReset,
   },
   keys: {
     summary: "make and list the keys that sign commands",
-    load: async () => (await import("./keys.js")).addKeys,
+    load: async () => (await import("./commands/keys.js")).addKeys,
   },
 };
 

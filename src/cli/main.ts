@@ -13,7 +13,7 @@ setFlagsFromString("--no-parallel-scavenge");
 
 // Loaded one after the other, so that signals and timers get their turn in between.
 await import("commander");
-const { processIo } = await import("./io.js");
+const { processIo } = await import("./terminal/io.js");
 const { runCli } = await import("./cli.js");
 
 process.exitCode = await runCli(process.argv.slice(2), processIo);

@@ -5,6 +5,15 @@ export {
   blendToProto,
   DEFAULT_BLEND,
 } from "./blend.js";
+export {
+  type BlueprintCatalog,
+  type BlueprintDescription,
+  type BlueprintParameters,
+  countKernelParameters,
+  type ParameterBounds,
+  parameterProblem,
+  resolveParameters,
+} from "./blueprint.js";
 export { CommandSigner, type CommandSignerOptions, randomNonce } from "./command-signer.js";
 export { buildCommand, type CommandDecision, type CommandDraft, type Order } from "./commands.js";
 export type { Batch, BatchSource, Dataset, EvaluationBatch, EvaluationSource, Rows } from "./dataset.js";
@@ -17,6 +26,14 @@ export {
   signEnvelope,
   signingInput,
 } from "./envelope.js";
+export {
+  type IsolationFailure,
+  type IsolationLimits,
+  type IsolationReading,
+  type IsolationTally,
+  keepWorst,
+  violationOf,
+} from "./isolation.js";
 export {
   decodeKernelError,
   decodeKernelReady,
@@ -62,6 +79,7 @@ export type {
   CommandOutcome,
   CommandSource,
   Estimate,
+  InstalledTopology,
   Kernel,
   KernelRequest,
   KernelSlot,
@@ -77,6 +95,7 @@ export {
   type SafetensorsContent,
   type SafetensorsLimits,
 } from "./safetensors.js";
+export { TEACHER_ROOT } from "./state-paths.js";
 export {
   type Attributes,
   type AttributeValue,

@@ -142,3 +142,13 @@ export interface SystemState {
   readonly flopsPerStep: number;
   readonly flopsTotal: number;
 }
+
+/** What the trainer installed, as read off the traced program. */
+export interface InstalledTopology {
+  /** Shape of the activation at every slot of the program, without the batch axis. */
+  readonly slots: Readonly<Record<string, readonly number[]>>;
+  /** Shape of every seed's output in the program, without the batch axis, and the slot it is in. */
+  readonly seeds: Readonly<
+    Record<string, { readonly slotId: string; readonly outputShape: readonly number[] }>
+  >;
+}

@@ -14,7 +14,7 @@ import {
   type TelemetryEvent,
   type TelemetryPacket,
 } from "../contracts/index.js";
-import { builtinBlueprints } from "../nn/index.js";
+import { describedBlueprints } from "./blueprints.fixture.js";
 import {
   type CommandJournal,
   Kasmina,
@@ -93,7 +93,7 @@ export class ControlRun {
     this.kasmina = new Kasmina({
       trainingRunId: RUN_ID,
       slots: SLOTS,
-      blueprints: builtinBlueprints,
+      blueprints: describedBlueprints,
       config: parseConfig({ leadSteps: 2, embargoMs: 50, ...options.config }),
       clock: this.clock,
       telemetry: { emit: (packet) => void this.packets.push(structuredClone(packet)) },

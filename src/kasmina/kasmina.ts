@@ -11,37 +11,32 @@
  *     …run the step, kasmina.recordStep(…)
  *     kasmina.flushTelemetry({step, epoch})
  */
+
+import type { BreakerState } from "../base/breaker.js";
 import type { Clock } from "../base/clock.js";
+import type { BlueprintCatalog } from "../contracts/blueprint.js";
+import type { IsolationFailure, IsolationReading, IsolationTally } from "../contracts/isolation.js";
 import type { KeyRing } from "../contracts/key-ring.js";
 import type {
   CommandDelivery,
   CommandOutcome,
   CommandSource,
+  InstalledTopology,
   KernelSource,
   TelemetrySink,
 } from "../contracts/ports.js";
 import type { Attributes } from "../contracts/telemetry.js";
 import type { TensorSpecs } from "../contracts/tensor.js";
-import type { BlueprintCatalog } from "./blueprint-catalog.js";
-import { deregisterTeacher, takeDueEffects } from "./boundary.js";
-import type { BreakerState } from "./breaker.js";
-import type { PlannedChange, StructuralChange } from "./change-plan.js";
-import type { Boundary } from "./commands/context.js";
-import { CommandDoor } from "./commands/door.js";
-import { type KasminaConfig, parseConfig } from "./config.js";
-import { planCull } from "./culling.js";
-import { describeRun, type RunDescription } from "./describe.js";
-import type { InstalledTopology } from "./gates/index.js";
-import type { IsolationFailure, IsolationReading } from "./isolation/index.js";
+import { planCull } from "./changes/culling.js";
+import { describeRun, type RunDescription } from "./changes/describe.js";
+import { deregisterTeacher, takeDueEffects } from "./changes/effects.js";
 import {
-  type IsolationTally,
   type IsolationVerdict,
   isolationError,
   recordReadings,
   recordViolation,
   refuseUnproven,
-} from "./isolation-watch.js";
-import { canCull } from "./lifecycle.js";
+} from "./changes/isolation-watch.js";
 import {
   alphaOf,
   type EvaluationMeasurement,
@@ -50,17 +45,22 @@ import {
   recordPerformance,
   recordStep,
   type StepMeasurement,
-} from "./measurements.js";
-import type { SlotSpec } from "./registry.js";
-import { ResetWatch, type ResidueProbe } from "./reset-watch.js";
-import { rollBackTo } from "./rolling-back.js";
-import { RunState, type StandingEmergency } from "./run-state.js";
+} from "./changes/measurements.js";
+import { ResetWatch, type ResidueProbe } from "./changes/reset-watch.js";
+import { rollBackTo } from "./changes/rolling-back.js";
+import { CommandDoor } from "./commands/command-ingress.js";
+import type { Boundary } from "./commands/context.js";
+import { type KasminaConfig, parseConfig } from "./config.js";
 import { type CommandJournal, MemoryJournal } from "./security/journal.js";
 import { NonceLedger } from "./security/nonce-ledger.js";
 import { CommandVerifier } from "./security/verifier.js";
-import type { PerformanceStatus, Seed } from "./seed.js";
-import { type KasminaSnapshot, restoreSnapshot, takeSnapshot } from "./snapshot.js";
-import type { Teacher, UpdateProblem } from "./teacher.js";
+import type { PlannedChange, StructuralChange } from "./state/change-plan.js";
+import { canCull } from "./state/lifecycle.js";
+import type { SlotSpec } from "./state/registry.js";
+import { RunState, type StandingEmergency } from "./state/run-state.js";
+import type { PerformanceStatus, Seed } from "./state/seed.js";
+import { type KasminaSnapshot, restoreSnapshot, takeSnapshot } from "./state/snapshot.js";
+import type { Teacher, UpdateProblem } from "./state/teacher.js";
 import { TelemetryHub } from "./telemetry/hub.js";
 
 export interface KasminaOptions {

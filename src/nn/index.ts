@@ -1,13 +1,8 @@
 export { type AttentionSize, causalAttention } from "./attention.js";
 export {
   type Blueprint,
-  type BlueprintParameters,
-  countKernelParameters,
   defineBlueprint,
   initKernel,
-  type ParameterBounds,
-  parameterProblem,
-  resolveParameters,
 } from "./blueprint.js";
 export {
   attentionResidual,

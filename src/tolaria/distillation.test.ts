@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { float32, int32, scalar, type Tensor, type Tensors } from "../contracts/index.js";
 import { type Backend, createWasmBackend, trace } from "../engine/index.js";
 import { createNativeBackend } from "../engine/native/index.js";
-import { checkTeacher, type Topology, teacherSpecs } from "../kasmina/index.js";
+import { checkTeacher, type Topology, teacherSpecs } from "../network/index.js";
 import { charlm, initHost, resmlp } from "../nn/index.js";
 import { OPTIMIZERS } from "./optimizers.js";
 import { trainStepProgram } from "./train-step.js";

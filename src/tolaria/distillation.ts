@@ -1,15 +1,15 @@
 /** The teacher of a run: what it is given as, how it is registered, and the controls that it adds to each step. */
-import { scalar, type Tensors } from "../contracts/index.js";
+
+import { scalar, TEACHER_ROOT, type Tensors } from "../contracts/index.js";
+import type { Kasmina } from "../kasmina/index.js";
 import {
   checkTeacher,
   DISTILLATION_TEMPERATURE,
   DISTILLATION_WEIGHT,
-  type Kasmina,
-  TEACHER_ROOT,
   type TeacherNetwork,
   type Topology,
   teacherSpecs,
-} from "../kasmina/index.js";
+} from "../network/index.js";
 import type { Host } from "../nn/index.js";
 import type { ModelState } from "./model-state.js";
 

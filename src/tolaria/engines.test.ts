@@ -1,4 +1,5 @@
 /** Whole training steps on both engines: every host, blueprint and optimizer. */
+
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Random } from "../base/index.js";
 import {
@@ -13,15 +14,15 @@ import {
 } from "../contracts/index.js";
 import { type Backend, createWasmBackend, trace } from "../engine/index.js";
 import { createNativeBackend } from "../engine/native/index.js";
+import { blendWeights } from "../kasmina/index.js";
 import {
   batchSpecs,
-  blendWeights,
   type SeedPart,
   type SeedSite,
   seedPath,
   slotShape,
   type Topology,
-} from "../kasmina/index.js";
+} from "../network/index.js";
 import {
   builtinBlueprints,
   createHost,

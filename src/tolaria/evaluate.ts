@@ -1,7 +1,8 @@
 /** Evaluation of a topology over all rows of a split. */
+
 import type { EvaluationSource, Tensors } from "../contracts/index.js";
 import type { Program, State } from "../engine/index.js";
-import { type EvaluationResult, EvaluationSums, type Topology } from "../kasmina/index.js";
+import { type EvaluationResult, EvaluationSums, type Topology } from "../network/index.js";
 
 /** Runs `program` over every batch and adds up; `flops` counts what it cost. `pause` comes between two batches. */
 export async function evaluateRows(

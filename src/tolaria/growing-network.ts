@@ -2,27 +2,25 @@
  * The network of a run as it stands: its parameters, its topology of the moment, and the programs that train and
  * evaluate it. A topology is installed at a step boundary; those that may come next are prepared beside training.
  */
+
 import { KasminaError } from "../base/index.js";
 import type { EvaluationSource } from "../contracts/index.js";
+import type { Kasmina } from "../kasmina/index.js";
+import { type EvaluationResult, monitoredRows, parameterSpecs, type Topology } from "../network/index.js";
+import { countHostParameters, slotsOf } from "../nn/index.js";
+import { evaluateRows } from "./evaluate.js";
+import { ModelState } from "./model-state.js";
+import { IsolationGuard } from "./recovery/isolation-guard.js";
 import {
   blendControls,
-  type EvaluationResult,
   installedTopology,
-  type Kasmina,
-  monitoredRows,
-  parameterSpecs,
-  type Topology,
   type TopologyOptions,
   topologiesAhead,
   topologiesOfCandidates,
   topologyAfter,
   topologyOf,
-} from "../kasmina/index.js";
-import { countHostParameters, slotsOf } from "../nn/index.js";
-import { evaluateRows } from "./evaluate.js";
-import { IsolationGuard } from "./isolation-guard.js";
-import { ModelState } from "./model-state.js";
-import { Programs, type TopologyPrograms } from "./programs.js";
+} from "./topologies.js";
+import { Programs, type TopologyPrograms } from "./tracing/programs.js";
 import { countScalars } from "./train-step.js";
 import type { TrainerOptions } from "./trainer-options.js";
 

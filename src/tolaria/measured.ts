@@ -1,17 +1,15 @@
 /** What was measured, in the words of the execution layer and of the policy. */
+
 import type { SystemState, Tensor } from "../contracts/index.js";
-import {
-  type BlendWeights,
-  type EvaluationMeasurement,
-  type EvaluationResult,
-  isBlended,
-  isShadow,
-  type Kasmina,
-  type SeedEvaluation,
-  type SeedStepMeasurement,
-  type StepMeasurement,
-  type Topology,
+import type {
+  BlendWeights,
+  EvaluationMeasurement,
+  Kasmina,
+  SeedEvaluation,
+  SeedStepMeasurement,
+  StepMeasurement,
 } from "../kasmina/index.js";
+import { type EvaluationResult, isBlended, isShadow, type Topology } from "../network/index.js";
 import type { GrowingNetwork } from "./growing-network.js";
 import type { Progress } from "./progress.js";
 

@@ -2,10 +2,10 @@
  * Everything a run learns, resident in the engine: parameters and optimizer state, by path. Optimizer state is made
  * with its parameter, moves with it and goes with it; ownership is by path, never by value.
  */
+
 import { KasminaError } from "../base/index.js";
-import { float32, type Tensor, type Tensors } from "../contracts/index.js";
+import { float32, TEACHER_ROOT, type Tensor, type Tensors } from "../contracts/index.js";
 import type { Backend, State } from "../engine/index.js";
-import { TEACHER_ROOT } from "../kasmina/index.js";
 import type { Optimizer } from "./optimizers.js";
 import { countPath, optimizerSpecs, slotPath } from "./train-step.js";
 

@@ -11,7 +11,8 @@ import {
 } from "../contracts/index.js";
 import { type Backend, createWasmBackend, dependencies, type State, trace } from "../engine/index.js";
 import { createNativeBackend } from "../engine/native/index.js";
-import { blendWeights, type SeedPart, type SeedSite, seedPath, type Topology } from "../kasmina/index.js";
+import { blendWeights } from "../kasmina/index.js";
+import { type SeedPart, type SeedSite, seedPath, type Topology } from "../network/index.js";
 import {
   attentionResidual,
   type Blueprint,

@@ -1,4 +1,5 @@
 /** The training step of a topology as one program: gradients, then the optimizer's update of what learns. */
+
 import { sizeOf, type TensorSpec, type TensorSpecs } from "../contracts/index.js";
 import type { Arrays, JaxArray, ProgramDefinition } from "../engine/index.js";
 import {
@@ -14,7 +15,7 @@ import {
   stepGradients,
   type Topology,
   teacherSpecs,
-} from "../kasmina/index.js";
+} from "../network/index.js";
 import type { HyperArrays, Optimizer } from "./optimizers.js";
 
 const SCALAR: TensorSpec = { shape: [], dtype: "float32" };

@@ -1,6 +1,6 @@
 /** All that a trainer needs to go on from a step as if it had never stopped. */
 import type { ProgressSnapshot } from "./progress.js";
-import type { GoodState, RollbackSnapshot } from "./rollback.js";
+import type { GoodState, RollbackSnapshot } from "./recovery/rollback.js";
 
 export interface TrainerCheckpoint extends GoodState, ProgressSnapshot, RollbackSnapshot {
   /** From 0. */

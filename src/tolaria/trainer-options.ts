@@ -1,4 +1,5 @@
 /** What a trainer is given, and what it reports. */
+
 import type { Clock } from "../base/index.js";
 import type {
   BatchSource,
@@ -8,14 +9,16 @@ import type {
   SystemState,
 } from "../contracts/index.js";
 import type { Backend } from "../engine/index.js";
-import type { EvaluationResult, GraftCandidate, Kasmina, Topology } from "../kasmina/index.js";
+import type { Kasmina } from "../kasmina/index.js";
+import type { EvaluationResult, Topology } from "../network/index.js";
 import type { BlueprintRegistry, Host } from "../nn/index.js";
 import type { TeacherOptions } from "./distillation.js";
 import type { HyperParameters } from "./hyper.js";
 import type { Optimizer } from "./optimizers.js";
-import type { CheckpointReader } from "./rollback.js";
+import type { CheckpointReader } from "./recovery/rollback.js";
 import type { ScheduleId } from "./schedules.js";
-import type { TopologyTracer } from "./tracer.js";
+import type { GraftCandidate } from "./topologies.js";
+import type { TopologyTracer } from "./tracing/tracer.js";
 import type { TrainerCheckpoint } from "./trainer-checkpoint.js";
 
 export interface TrainerOptions {

@@ -3,9 +3,10 @@
  * takes effect; then one compiled step runs. What it computes depends on the seed, the data and the journal alone,
  * never on how long anything took.
  */
+
 import { abortable, unlessStopped } from "../base/index.js";
 import type { EvaluationSource } from "../contracts/index.js";
-import type { EvaluationResult } from "../kasmina/index.js";
+import type { EvaluationResult } from "../network/index.js";
 import { initHost } from "../nn/index.js";
 import { type ChangeTarget, carryOut } from "./changes.js";
 import { registerTeacher, releaseTeacher } from "./distillation.js";
@@ -14,7 +15,9 @@ import { HyperControls } from "./hyper.js";
 import { evaluationMeasurement, systemState } from "./measured.js";
 import type { ModelState } from "./model-state.js";
 import { Progress } from "./progress.js";
-import { Rollback } from "./rollback.js";
+import { Rollback } from "./recovery/rollback.js";
+import type { Trouble } from "./recovery/training-failure.js";
+import { Training } from "./step-runner.js";
 import type { TrainerCheckpoint } from "./trainer-checkpoint.js";
 import type {
   StepReport,
@@ -23,8 +26,6 @@ import type {
   TrainingEnd,
   TrainingResult,
 } from "./trainer-options.js";
-import { Training } from "./training.js";
-import type { Trouble } from "./trouble.js";
 
 /** Milliseconds of uninterrupted steps after which waiting messages and timers get their turn. */
 const YIELD_EVERY_MS = 25;

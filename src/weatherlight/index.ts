@@ -1,12 +1,11 @@
-export { ProcessTracer, type ProcessTracerOptions } from "../tolaria/process-tracer.node.js";
-export { BusCommands, type BusCommandsOptions, COMMAND_TOPIC } from "./bus-commands.js";
-export { defaultPolicy } from "./default-policy.js";
-export { type GrownNetwork, networkToOnnx, networkToSafetensors, readGrownNetwork } from "./export-run.js";
-export { grow } from "./grow.js";
-export { growInWorker } from "./grow-in-worker.js";
-export type { GrowOptions } from "./grow-options.js";
-export type { GrownSeed, GrowResult } from "./grow-result.js";
-export { type GrowthConfig, type GrowthOptions, parseGrowthConfig } from "./growth-config.js";
+export { ProcessTracer, type ProcessTracerOptions } from "../tolaria/tracing/process-tracer.node.js";
+export { BusCommands, type BusCommandsOptions, COMMAND_TOPIC } from "./control/bus-commands.js";
+export {
+  type GrownNetwork,
+  networkToOnnx,
+  networkToSafetensors,
+  readGrownNetwork,
+} from "./folder/export-run.js";
 export type {
   EpochLine,
   EventLine,
@@ -19,15 +18,18 @@ export type {
   SeedReport,
   StepLine,
   Summary,
-} from "./growth-lines.js";
-export { type Inspection, inspectRun, type NetworkMeta } from "./inspect-run.js";
-export {
-  type KernelListener,
-  KernelService,
-  type KernelServiceOptions,
-  type RunKernels,
-} from "./kernel-service.js";
-export type { KernelThreadStart } from "./kernel-thread-protocol.js";
-export type { OpenKernels, RunParts } from "./open-run.js";
-export { runGrowth } from "./run-growth.js";
-export { ThreadKernels } from "./thread-kernels.js";
+} from "./folder/growth-lines.js";
+export { type Inspection, inspectRun } from "./folder/inspect-run.js";
+export type { NetworkMeta } from "./folder/saved-checkpoint.js";
+export { defaultPolicy } from "./grow/default-policy.js";
+export { grow } from "./grow/grow.js";
+export type { GrowOptions } from "./grow/grow-options.js";
+export type { GrownSeed, GrowResult } from "./grow/grow-result.js";
+export type { KernelListener, RunControl, RunKernels, RunStatus } from "./grow/ports.js";
+export { KernelService, type KernelServiceOptions } from "./kernels/kernel-service.js";
+export type { KernelThreadStart } from "./kernels/kernel-thread-protocol.js";
+export { ThreadKernels } from "./kernels/thread-kernels.js";
+export { growInWorker } from "./run/grow-in-worker.js";
+export { type GrowthConfig, type GrowthOptions, parseGrowthConfig } from "./run/growth-config.js";
+export type { OpenKernels, RunParts } from "./run/open-run.js";
+export { runGrowth } from "./run/run-growth.js";

@@ -1,8 +1,9 @@
 /** Kernels whose arrival a test decides: each fetch waits until it is let go. */
+
 import { type Deferred, deferred } from "../../src/base/index.js";
 import type { Kernel, KernelRequest } from "../../src/contracts/index.js";
 import { builtinBlueprints, initKernel } from "../../src/nn/index.js";
-import type { RunKernels } from "../../src/weatherlight/kernel-service.js";
+import type { RunKernels } from "../../src/weatherlight/index.js";
 
 /** Weights follow from the seed's id, latencies are fixed: nothing about a kernel hangs on when it came. */
 export function kernelOf({ blueprintId, parameters, slot, seedId }: KernelRequest): Kernel {

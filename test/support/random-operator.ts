@@ -2,6 +2,7 @@
  * An operator who does not know what they want: random commands to a running trainer, as long as it runs. Every other
  * time they try what they never got through with, where the run is such that they can.
  */
+
 import type { Random } from "../../src/base/index.js";
 import {
   DEFAULT_BLEND,
@@ -11,9 +12,13 @@ import {
   type SeedState,
   type Stage,
 } from "../../src/contracts/index.js";
-import { canCull } from "../../src/kasmina/lifecycle.js";
-import { type OperatorOrder, readStatus, sendCommand } from "../../src/weatherlight/control-client.js";
-import type { RunStatus } from "../../src/weatherlight/control-protocol.js";
+import { canCull } from "../../src/kasmina/state/lifecycle.js";
+import {
+  type OperatorOrder,
+  readStatus,
+  sendCommand,
+} from "../../src/weatherlight/control/control-client.js";
+import type { RunStatus } from "../../src/weatherlight/index.js";
 
 /** Longest pause between two commands. */
 const PAUSE_MS = 60;

@@ -1,9 +1,9 @@
 /** A growth run whose seeds do what a script says, for tests of what happens to them. */
 import type { BlendConfig, Stage, SystemState, TelemetryPacket } from "../../src/contracts/index.js";
 import type { Decision, Policy, SeedAdvance } from "../../src/tamiyo/index.js";
-import { grow } from "../../src/weatherlight/grow.js";
-import type { GrowOptions } from "../../src/weatherlight/grow-options.js";
-import type { GrowResult } from "../../src/weatherlight/grow-result.js";
+import { grow } from "../../src/weatherlight/grow/grow.js";
+import type { GrowOptions } from "../../src/weatherlight/grow/grow-options.js";
+import type { GrowResult } from "../../src/weatherlight/grow/grow-result.js";
 
 export interface ScriptedSeed {
   readonly seedId: string;

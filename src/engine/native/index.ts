@@ -1,2 +1,2 @@
-export { lowerProgram } from "./lower.js";
+export { lowerProgram } from "../onnx/lower.js";
 export { createNativeBackend, type NativeOptions } from "./native-backend.js";

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { float32, int32 } from "../../contracts/tensor.js";
 import { definitionOf, describeBackend, evaluate } from "../backend.conformance.js";
 import type { Backend } from "../backend.js";
+import { lowerProgram } from "../onnx/lower.js";
 import { type JaxArray, trace } from "../trace.js";
-import { lowerProgram } from "./lower.js";
 import { createNativeBackend } from "./native-backend.js";
 
 describeBackend("native", () => createNativeBackend({ threads: 2 }));

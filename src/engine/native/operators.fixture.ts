@@ -1,8 +1,8 @@
 /** What a function of some tensors is lowered to. */
 import type { TensorSpec } from "../../contracts/tensor.js";
+import { liveNodes } from "../onnx/graph.js";
+import { lowerGraph } from "../onnx/lower.js";
 import { type JaxArray, trace } from "../trace.js";
-import { liveNodes } from "./graph.js";
-import { lowerGraph } from "./lower.js";
 
 /** The operators in order, without those that only change shapes. */
 export function operators(

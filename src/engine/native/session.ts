@@ -2,8 +2,8 @@
 import { MessageChannel } from "node:worker_threads";
 import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { KasminaError } from "../../base/errors.js";
+import { describe } from "../onnx/lower.js";
 import type { LoweredProgram, TracedProgram } from "../trace.js";
-import { describe } from "./lower.js";
 import { firstLine, type Ort } from "./ort.js";
 
 export interface SessionOptions {

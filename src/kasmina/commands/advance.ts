@@ -1,11 +1,11 @@
 /** The operations that move a seed one gate further. A gate that fails culls the seed; a wrong stage changes nothing. */
 import { type BlendConfig, blendFromProto, DEFAULT_BLEND } from "../../contracts/blend.js";
-import { blendProblem } from "../blend-rules.js";
-import { planCull } from "../culling.js";
-import { askGate } from "../gate-runner.js";
+import { planCull } from "../changes/culling.js";
+import { askGate } from "../gates/gate-runner.js";
 import type { GateResult } from "../gates/index.js";
-import { ADVANCES, type Advance, type AdvancingOperation } from "../lifecycle.js";
-import type { MutableSeed } from "../seed.js";
+import { blendProblem } from "../state/blend-rules.js";
+import { ADVANCES, type Advance, type AdvancingOperation } from "../state/lifecycle.js";
+import type { MutableSeed } from "../state/seed.js";
 import { type CommandContext, expectedStageOf, leadStep, stageMismatch, targetSeed } from "./context.js";
 import { applied, type HandlerResult, type RefusalReason, refused } from "./outcome.js";
 

@@ -1,7 +1,8 @@
 /** CIRCUIT_BREAKER commands: an operator opens or closes a breaker by hand. */
+
+import type { Breaker } from "../../base/breaker.js";
 import { BreakerAction, type CircuitBreakerCommand } from "../../contracts/gen/kasmina/v1/command_pb.js";
 import { type BreakerName, breakerWords } from "../../contracts/names.js";
-import type { Breaker } from "../breaker.js";
 import { type CommandContext, stageMismatch, targetSeed } from "./context.js";
 import { applied, type HandlerResult, refused } from "./outcome.js";
 

@@ -1,8 +1,8 @@
 /** What a handler is given. It reads the command, changes the run's state through it, and answers. */
 import type { AdaptationCommand } from "../../contracts/gen/kasmina/v1/command_pb.js";
 import { type Stage, stageWords } from "../../contracts/names.js";
-import type { RunState } from "../run-state.js";
-import type { MutableSeed } from "../seed.js";
+import type { RunState } from "../state/run-state.js";
+import type { MutableSeed } from "../state/seed.js";
 import { type HandlerResult, refused } from "./outcome.js";
 
 /** The step boundary at which commands are handled. */

@@ -1,7 +1,7 @@
 /** EMERGENCY commands: pause growth, freeze seeds, halt with a checkpoint, or back to normal; at this boundary. */
 import type { EmergencyCommand } from "../../contracts/gen/kasmina/v1/command_pb.js";
 import { emergencyWords } from "../../contracts/names.js";
-import type { RunState } from "../run-state.js";
+import type { RunState } from "../state/run-state.js";
 import type { CommandContext } from "./context.js";
 import { applied, type HandlerResult, refused } from "./outcome.js";
 

@@ -1,10 +1,10 @@
 /** GERMINATE: asks G0, enters the seed and starts the fetch of its kernel; it is attached a lead later. */
+import { resolveParameters } from "../../contracts/blueprint.js";
 import type { SeedCommand } from "../../contracts/gen/kasmina/v1/command_pb.js";
 import type { KernelRequest, KernelSlot } from "../../contracts/ports.js";
-import { resolveParameters } from "../../nn/blueprint.js";
-import { tellGate } from "../gate-runner.js";
+import { tellGate } from "../gates/gate-runner.js";
 import { type G0Inputs, type GateResult, g0Sanity } from "../gates/index.js";
-import { type MutableSeed, newSeed } from "../seed.js";
+import { type MutableSeed, newSeed } from "../state/seed.js";
 import { type CommandContext, expectedStageOf, leadStep, quoted } from "./context.js";
 import { applied, type HandlerResult, type RefusalReason, refused } from "./outcome.js";
 

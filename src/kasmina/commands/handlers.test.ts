@@ -3,7 +3,7 @@ import { fromJsonText, toJsonText } from "../../base/index.js";
 import type { Kernel, KernelRequest } from "../../contracts/index.js";
 import { float32 } from "../../contracts/index.js";
 import { ControlRun, kernelFor, RUN_ID } from "../control-run.fixture.js";
-import type { KasminaSnapshot } from "../snapshot.js";
+import type { KasminaSnapshot } from "../state/snapshot.js";
 
 function seedOf(run: ControlRun, id = "s1") {
   const seed = run.kasmina.seed(id);

@@ -1,8 +1,8 @@
 /** PAUSE commands: a seed leaves the step with its weights and optimizer state kept, or comes back. */
 import type { PauseCommand } from "../../contracts/gen/kasmina/v1/command_pb.js";
-import { askGate, type LivingGate } from "../gate-runner.js";
-import { canCull, gateOf } from "../lifecycle.js";
-import type { MutableSeed } from "../seed.js";
+import { askGate, type LivingGate } from "../gates/gate-runner.js";
+import { canCull, gateOf } from "../state/lifecycle.js";
+import type { MutableSeed } from "../state/seed.js";
 import { cullFailed } from "./advance.js";
 import { type CommandContext, leadStep, stageMismatch, targetSeed } from "./context.js";
 import { applied, type HandlerResult, refused } from "./outcome.js";

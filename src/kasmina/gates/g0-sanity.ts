@@ -1,11 +1,11 @@
 /** G0, to GERMINATED: is there such a blueprint, does it fit, and is the place open? Asked again when the kernel comes. */
-import { type Blueprint, parameterProblem } from "../../nn/blueprint.js";
+import { type BlueprintDescription, parameterProblem } from "../../contracts/blueprint.js";
 import { type Check, type CommonInputs, commonCheck, failing, type GateResult, judge } from "./gate.js";
 
 export interface G0Inputs extends CommonInputs {
   readonly blueprintId: string;
   /** As the catalog knows it; undefined where it does not. */
-  readonly blueprint: Blueprint | undefined;
+  readonly blueprint: BlueprintDescription | undefined;
   readonly parameters: Readonly<Record<string, number>>;
   /** Parameters that were given twice. */
   readonly repeatedParameters?: readonly string[];

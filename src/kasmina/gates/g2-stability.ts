@@ -1,7 +1,7 @@
 /** G2, to BLENDING: is the seed fast enough, steady, and does it help on batches it never trained on? */
 import { mean } from "../../base/statistics.js";
 import type { Estimate } from "../../contracts/ports.js";
-import type { PerformanceStatus } from "../seed.js";
+import type { PerformanceStatus } from "../state/seed.js";
 import { type Check, type CommonInputs, commonCheck, failing, type GateResult, judge } from "./gate.js";
 
 export interface G2Inputs extends CommonInputs {

@@ -1,15 +1,6 @@
 /** G3, to SHADOWING: does the program that runs hold the seed where it should be, at its full alpha? */
+import type { InstalledTopology } from "../../contracts/ports.js";
 import { type Check, type CommonInputs, commonCheck, failing, type GateResult, judge } from "./gate.js";
-
-/** What the trainer installed, as read off the traced program. */
-export interface InstalledTopology {
-  /** Shape of the activation at every slot of the program, without the batch axis. */
-  readonly slots: Readonly<Record<string, readonly number[]>>;
-  /** Shape of every seed's output in the program, without the batch axis, and the slot it is in. */
-  readonly seeds: Readonly<
-    Record<string, { readonly slotId: string; readonly outputShape: readonly number[] }>
-  >;
-}
 
 export interface G3Inputs extends CommonInputs {
   readonly seedId: string;

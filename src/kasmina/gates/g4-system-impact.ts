@@ -1,6 +1,6 @@
 /** G4, to PROBATIONARY and again to FOSSILIZED: is the whole network better with the seed than without it? */
 import type { Estimate } from "../../contracts/ports.js";
-import type { PerformanceStatus } from "../seed.js";
+import type { PerformanceStatus } from "../state/seed.js";
 import { isolationCheck } from "./g1-gradient-health.js";
 import { isAbove, performanceCheck } from "./g2-stability.js";
 import { type Check, type CommonInputs, commonCheck, failing, type GateResult, judge } from "./gate.js";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { builtinBlueprints } from "../../nn/index.js";
+import { describedBlueprints } from "../blueprints.fixture.js";
 import {
   GATE_REASONS,
   type GateResult,
@@ -16,7 +16,7 @@ const G0 = {
   stage: "DORMANT" as const,
   fallbackUsed: false,
   blueprintId: "mlp-residual",
-  blueprint: builtinBlueprints.get("mlp-residual"),
+  blueprint: describedBlueprints.get("mlp-residual"),
   parameters: {},
   slotId: "block1",
   slotShape: [8],
@@ -98,7 +98,7 @@ const FAILURES: readonly [string, string, GateResult][] = [
   [
     "slot_shape",
     "no fit",
-    g0Sanity({ ...G0, blueprintId: "conv-residual", blueprint: builtinBlueprints.get("conv-residual") }),
+    g0Sanity({ ...G0, blueprintId: "conv-residual", blueprint: describedBlueprints.get("conv-residual") }),
   ],
   ["kernel_not_attached", "", g1GradientHealth({ ...G1, kernelAttached: false })],
   ["isolation_violations", "G1", g1GradientHealth({ ...G1, isolationViolations: 1 })],

@@ -1,13 +1,14 @@
 /** What a request, an answer and an artifact must be before a kernel is let in. */
 import { KasminaError, messageOf } from "../../base/index.js";
 import {
+  type BlueprintCatalog,
+  type BlueprintDescription,
   formatSpec,
   type Kernel,
   type KernelReady,
   type KernelRequest,
   sameSpec,
 } from "../../contracts/index.js";
-import type { Blueprint, BlueprintRegistry } from "../../nn/index.js";
 
 /** Why a kernel cannot be had. */
 export const FETCH_REASONS = [
@@ -49,7 +50,7 @@ export class FetchFailure extends Error {
 /** Why a request is not even sent; undefined where it may be. */
 export function requestProblem(
   request: KernelRequest,
-  blueprints: BlueprintRegistry,
+  blueprints: BlueprintCatalog,
 ): FetchReason | undefined {
   if (isBlank(request.trainingRunId)) return "missing_training_run_id";
   if (isBlank(request.requestId)) return "missing_request_id";
@@ -79,7 +80,7 @@ export function checkAnswer(request: KernelRequest, ready: KernelReady): KernelR
  * Holds a verified artifact against what was asked for, and its weights against what the blueprint has at the slot.
  * @throws FetchFailure where they differ
  */
-export function checkKernel(request: KernelRequest, kernel: Kernel, blueprints: BlueprintRegistry): Kernel {
+export function checkKernel(request: KernelRequest, kernel: Kernel, blueprints: BlueprintCatalog): Kernel {
   const blueprint = blueprints.find(kernel.blueprintId);
   if (kernel.blueprintId !== request.blueprintId || !blueprint)
     throw new FetchFailure("wrong_blueprint", `the artifact is a kernel of ${kernel.blueprintId}`);
@@ -93,7 +94,7 @@ export function checkKernel(request: KernelRequest, kernel: Kernel, blueprints: 
 }
 
 function weightsProblem(
-  blueprint: Blueprint,
+  blueprint: BlueprintDescription,
   shape: readonly number[],
   { form, parameters, tensors }: Kernel,
 ): string | undefined {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { deferred, KasminaError, ManualClock, sha256Hex } from "../../base/index.js";
+import { resolveParameters } from "../../contracts/blueprint.js";
 import {
   decodeKernelRequest,
   encodeKernelError,
@@ -12,7 +13,7 @@ import {
   type MessagePort,
   type Subscription,
 } from "../../contracts/index.js";
-import { builtinBlueprints, initKernel, resolveParameters } from "../../nn/index.js";
+import { describedBlueprints, describedKernel } from "../blueprints.fixture.js";
 import { KernelCache } from "./cache.js";
 import { BlueprintLocks } from "./lock.js";
 import type { KernelEvent } from "./observer.js";
@@ -63,14 +64,14 @@ const shaOf = (blueprintId: string): string => sha256Hex(blueprintId);
 const never = (): Promise<never> => new Promise(() => {});
 
 function kernelOf(blueprintId: string): Kernel {
-  const blueprint = builtinBlueprints.get(blueprintId);
+  const blueprint = describedBlueprints.get(blueprintId);
   const parameters = resolveParameters(blueprint);
   return {
     blueprintId,
     parameters,
     sha256: shaOf(blueprintId),
     form: blueprint.form,
-    tensors: initKernel(blueprint, [6], parameters, 1),
+    tensors: describedKernel(blueprintId, [6], parameters),
     prewarmP50Ms: 0.5,
     prewarmP95Ms: 0.6,
     fallbackUsed: false,
@@ -107,6 +108,7 @@ async function setup(changes: Partial<PrefetchOptions> = {}) {
     observer: (event) => events.push(event),
     clock,
     group: "test",
+    blueprints: describedBlueprints,
     ...changes,
   });
   const fetch = (request: KernelRequest, signal = new AbortController().signal) => {
@@ -312,7 +314,7 @@ describe("a worker that misbehaves", () => {
       if (ref === "corrupt") throw new KasminaError("corrupt", "the digest differs");
       if (ref === "missing") throw new KasminaError("io", "no such folder");
       if (ref === "squeeze") {
-        const tensors = initKernel(builtinBlueprints.get("low-rank"), [7], { rank: 8 }, 1);
+        const tensors = describedKernel("low-rank", [7], { rank: 8 });
         return { ...kernelOf("low-rank"), tensors };
       }
       return reading.read(ref, sha256, signal);

@@ -13,6 +13,7 @@ import {
 } from "../../base/index.js";
 import {
   type Attributes,
+  type BlueprintCatalog,
   decodeKernelError,
   decodeKernelReady,
   type EventName,
@@ -27,10 +28,9 @@ import {
   type Subscription,
   type TelemetryLevel,
 } from "../../contracts/index.js";
-import { type BlueprintRegistry, builtinBlueprints } from "../../nn/index.js";
 import { copyKernel, type KernelCache } from "./cache.js";
 import { checkAnswer, checkKernel, FetchFailure, requestProblem } from "./checks.js";
-import { type Flight, FlightTable } from "./flights.js";
+import { type Flight, FlightTable } from "./in-flight.js";
 import type { PrefetchStats, PrefetchStatus } from "./metrics.js";
 import type { KernelObserver } from "./observer.js";
 
@@ -44,8 +44,8 @@ export interface PrefetchOptions {
   readonly messages: MessagePort;
   readonly reader: ArtifactReader;
   readonly cache: KernelCache;
-  /** What a kernel may be of. Default: the built-in ones. */
-  readonly blueprints?: BlueprintRegistry;
+  /** What a kernel may be of. */
+  readonly blueprints: BlueprintCatalog;
   readonly observer?: KernelObserver;
   readonly clock?: Clock;
   /** Name of this requester on the bus; unlike any other's. */
@@ -67,7 +67,7 @@ export class KernelPrefetch implements KernelSource {
   readonly #options: PrefetchOptions;
   readonly #clock: Clock;
   readonly #worker: AsyncWorker;
-  readonly #blueprints: BlueprintRegistry;
+  readonly #blueprints: BlueprintCatalog;
   readonly #flights = new FlightTable();
   readonly #deadlineMs: number;
   readonly #requests: Record<PrefetchStatus, number> = {
@@ -98,7 +98,7 @@ export class KernelPrefetch implements KernelSource {
   private constructor(options: PrefetchOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    this.#blueprints = options.blueprints ?? builtinBlueprints;
+    this.#blueprints = options.blueprints;
     this.#deadlineMs = options.deadlineMs ?? Math.max(2 * (options.latencyBudgetMs ?? 10), 1000);
     this.#worker = new AsyncWorker({
       maxRunning: options.maxRunning ?? 8,

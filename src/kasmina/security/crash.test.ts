@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import type { ManualClock } from "../../base/index.js";
 import type { CommandDelivery, CommandOutcome } from "../../contracts/index.js";
 import { ControlRun, countingNonces, SLOTS } from "../control-run.fixture.js";
-import type { KasminaSnapshot } from "../snapshot.js";
+import type { KasminaSnapshot } from "../state/snapshot.js";
 import { CrashStorage, PowerCut } from "./crash-storage.fixture.js";
 import { DurableJournal } from "./durable-journal.js";
 

@@ -3,8 +3,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { STAGES, type Stage } from "../../contracts/index.js";
-import { readRunFolder } from "../../tolaria/run-folder.node.js";
-import type { Summary } from "../growth-lines.js";
+import type { Summary } from "../folder/growth-lines.js";
+import { readRunFolder } from "../folder/run-folder.js";
 
 const measured = z.number().nullish();
 const phase = z.enum(["grow", "host_alone"]);

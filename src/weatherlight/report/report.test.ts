@@ -2,8 +2,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Summary } from "../growth-lines.js";
-import type { ObservationRecord, SeedObservation } from "../run-records.js";
+import type { Summary } from "../folder/growth-lines.js";
+import type { ObservationRecord, SeedObservation } from "../folder/run-records.js";
 import { readRunHistory } from "./history.js";
 import { reportOf } from "./index.js";
 

@@ -1,0 +1,111 @@
+/** What `engine-growth` runs in a worker: MNIST grown as the command line does it, every step timed. */
+import { openDataset } from "kasmina/data";
+import type { Backend, Program } from "kasmina/engine";
+import { createNativeBackend } from "kasmina/engine/native";
+import { parseConfig } from "kasmina/kasmina";
+import { createHost } from "kasmina/nn";
+import { PlateauPolicy } from "kasmina/tamiyo";
+import { type GrowthCallbacks, grow, ProcessTracer, type Summary, ThreadKernels } from "kasmina/weatherlight";
+import { median } from "../measurement.js";
+
+export interface StepGaps {
+  /** From the end of whatever program ran before to the step's own end. */
+  readonly medianMs: number;
+  readonly longestMs: number;
+  /** Training programs that ran. */
+  readonly topologies: number;
+}
+
+const EPOCHS = 6;
+const BATCH = 64;
+/** The first steps warm caches up; no graft is among them. */
+const WARM_UP_STEPS = 20;
+
+export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {}): Promise<Summary> {
+  const { threads } = options as { threads: number };
+  const backend = await createNativeBackend({ threads });
+  const dataset = await openDataset("mnist", { seed: 0 });
+  const { inputShape, inputDType, classes } = dataset;
+  const tracer = new ProcessTracer({
+    host: {
+      module: import.meta.resolve("kasmina/nn"),
+      name: "createHost",
+      args: ["resmlp", { inputShape, inputDType, classes }],
+    },
+  });
+  const kernels = await ThreadKernels.open({
+    trainingRunId: "bench",
+    seed: 0,
+    engine: "native",
+    threads,
+    batch: BATCH,
+    config: parseConfig(),
+  });
+  const clock = new StepClock();
+  await grow({
+    runId: "bench",
+    host: createHost("resmlp", dataset),
+    dataset,
+    backend: clock.watch(backend),
+    tracer,
+    kernels,
+    epochs: EPOCHS,
+    batch: BATCH,
+    policy: new PlateauPolicy({
+      blueprints: [{ id: "mlp-residual", parameters: {} }],
+      germinateAtEpoch: 1,
+    }),
+  });
+  await kernels.close();
+  await tracer.close();
+  await backend.dispose();
+  callbacks.onLine?.({ type: "notice", text: JSON.stringify(clock.gaps()) });
+  return {} as Summary;
+}
+
+class StepClock {
+  readonly #gapsMs: number[] = [];
+  readonly #trained = new Set<string>();
+  #lastEndMs = performance.now();
+
+  /** A back end whose programs report when they end. */
+  watch(backend: Backend): Backend {
+    return {
+      name: backend.name,
+      description: backend.description,
+      get stats() {
+        return backend.stats;
+      },
+      createState: () => backend.createState(),
+      dispose: () => backend.dispose(),
+      compile: async (traced) => this.#time(await backend.compile(traced)),
+    };
+  }
+
+  gaps(): StepGaps {
+    const gapsMs = this.#gapsMs.slice(WARM_UP_STEPS);
+    return {
+      medianMs: median(gapsMs),
+      longestMs: Math.max(...gapsMs),
+      topologies: this.#trained.size,
+    };
+  }
+
+  #time(program: Program): Program {
+    const { traced } = program;
+    return {
+      traced,
+      dispose: () => program.dispose(),
+      run: async (state, batch, controls) => {
+        const outputs = await program.run(state, batch, controls);
+        const nowMs = performance.now();
+        if (traced.definition.name === "training step") {
+          this.#gapsMs.push(nowMs - this.#lastEndMs);
+          this.#trained.add(traced.digest);
+        }
+        this.#lastEndMs = nowMs;
+        return outputs;
+      },
+    };
+  }
+}

@@ -1,0 +1,59 @@
+/** The same architectures in PyTorch, eager, on the CPU, in a process of its own that takes turns with the engines. */
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { promisify } from "node:util";
+import { KasminaError } from "kasmina/base";
+import type { Turn } from "./turns.js";
+
+const SCRIPT = new URL("../../../bench/engine/engine-pytorch.py", import.meta.url).pathname;
+
+/** PyTorch at one thread count. */
+export class PyTorch {
+  /** Its version, and the libraries that it computes with. */
+  readonly about: string;
+  readonly #process: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+
+  private constructor(about: string, process: ChildProcess, lines: AsyncIterator<string>) {
+    this.about = about;
+    this.#process = process;
+    this.#lines = lines;
+  }
+
+  /** Why there is no PyTorch here; undefined where there is. */
+  static async problem(): Promise<string | undefined> {
+    try {
+      await promisify(execFile)(python(), ["-c", "import torch"]);
+      return undefined;
+    } catch {
+      return `not measured: ${python()} cannot import torch`;
+    }
+  }
+
+  static async start(threads: number): Promise<PyTorch> {
+    const child = spawn(python(), [SCRIPT, String(threads)], { stdio: ["pipe", "pipe", "inherit"] });
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+    return new PyTorch(await nextOf(lines), child, lines);
+  }
+
+  turnAt(net: string): Turn {
+    return async () => {
+      this.#process.stdin?.write(`${net}\n`);
+      return Number(await nextOf(this.#lines));
+    };
+  }
+
+  close(): void {
+    this.#process.stdin?.end();
+  }
+}
+
+function python(): string {
+  return process.env.PYTHON ?? "python3";
+}
+
+async function nextOf(lines: AsyncIterator<string>): Promise<string> {
+  const { value, done } = await lines.next();
+  if (done) throw new KasminaError("illegal_state", "PyTorch's process has ended");
+  return value;
+}

@@ -1,0 +1,133 @@
+/** `kasmina grow`: trains a host network and grows it, in a thread of its own. */
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { KasminaError, systemClock } from "../../base/index.js";
+import { DATA_FORMS } from "../../data/open.js";
+import type { GrowthCallbacks, Summary } from "../../weatherlight/folder/growth-lines.js";
+import { growInWorker } from "../../weatherlight/run/grow-in-worker.js";
+import { EXIT, EXIT_OF_SIGNAL } from "../terminal/exit.js";
+import { formatReport } from "../terminal/growth-report.js";
+import { createGrowthView } from "../terminal/growth-view.js";
+import { type Io, type StopSignal, wantsColor } from "../terminal/io.js";
+
+/** How the run is done: in a worker, or in a test by something smaller. */
+export type Grow = (options: unknown, callbacks: GrowthCallbacks) => Promise<Summary>;
+
+interface GrowFlags {
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}
+
+export function addGrow(
+  command: Command,
+  io: Io,
+  done: (exitCode: number) => void,
+  grow: Grow = growInWorker,
+): void {
+  command
+    .option("--data <name>", `${DATA_FORMS} (default: spirals)`)
+    .option("--host <name>", "resmlp, resconv, charlm (default: what suits the data)")
+    .option("--engine <name>", "auto, native, wasm (default: auto)")
+    .option("--threads <n>", "threads of the native engine", toNumber)
+    .option("--epochs <n>", "passes over the training data", toNumber)
+    .option("--batch <n>", "rows a step", toNumber)
+    .option("--lr <rate>", "learning rate (default: the optimizer's)", toNumber)
+    .option("--optimizer <name>", "sgd, adam, adamw (default: adam)")
+    .option("--seed <n>", "everything random follows from it (default: 0)", toNumber)
+    .option("--blueprint <name>", "of the seeds; auto: what suits the slot (default: auto)")
+    .option("--slots <names>", "slots that may grow, separated by commas (default: all)", toList)
+    .option("--policy <name>", "when to germinate: plateau, epoch:<n>, schedule, random (default: plateau)")
+    .option("--budget-params <n>", "parameters that seeds may add: a number, or 50% of the host's", toNumber)
+    .option("--budget-flops <n>", "FLOPs that growth may add to the host's: a number, or 50%", toNumber)
+    .option("--latency-budget <ms>", "a kernel slower than this is refused (default: 10)", toNumber)
+    .option("--teacher <run-dir>", "also learn to answer like the network of this run")
+    .option("--distill-weight <w>", "part of the teacher in the loss (default: 0.3)", toNumber)
+    .option("--distill-temperature <t>", "softmax temperature of the comparison (default: 4)", toNumber)
+    .option("--no-growth", "train the host alone")
+    .option("--compare", "also train the host alone, and show both")
+    .option("--catalog <path>", "folder of the kernel catalog (default: catalog in the run's folder)")
+    .option("--run-dir <path>", "folder for the run's files (default: runs/<run id>)")
+    .option("--resume <run-dir>", "go on with a run that stopped, from its last checkpoint")
+    .option("--json", "print one JSON object a line")
+    .option("--quiet", "print the report only")
+    .action(async ({ json, quiet, ...options }: GrowFlags & Record<string, unknown>) => {
+      done(
+        await runGrow(
+          options.resume === undefined ? withRunFolder(options) : withoutDefaults(options),
+          { json: json ?? false, quiet: quiet ?? false },
+          io,
+          grow,
+        ),
+      );
+    });
+}
+
+async function runGrow(
+  options: Readonly<Record<string, unknown>>,
+  flags: Required<GrowFlags>,
+  io: Io,
+  grow: Grow,
+): Promise<number> {
+  const view = await createGrowthView(io, flags, async () =>
+    (await import("../terminal/growth-bar.js")).barView(io),
+  );
+  const stop = stopOnSignals(io, () => view.say("stopping after this step; once more ends at once"));
+  try {
+    const summary = await grow(options, { signal: stop.signal, onLine: (line) => view.show(line) });
+    view.end();
+    if (!flags.json) {
+      io.stdout.write(
+        formatReport(summary, String(options.runDir ?? options.resume), wantsColor(io, io.stdout)),
+      );
+    }
+    return stop.exitCode() ?? EXIT.done;
+  } catch (error) {
+    view.end();
+    const exitCode = stop.exitCode();
+    if (exitCode === undefined || !(error instanceof KasminaError) || error.code !== "canceled") throw error;
+    io.stderr.write(`kasmina: ${error.message}\n`);
+    return exitCode;
+  } finally {
+    stop.dispose();
+  }
+}
+
+/** The first signal asks the run to end; the second one does not ask. */
+function stopOnSignals(io: Io, onFirst: () => void) {
+  const controller = new AbortController();
+  let first: StopSignal | undefined;
+  const dispose = io.onSignal((signal) => {
+    if (first) return io.exitNow(EXIT_OF_SIGNAL[signal]);
+    first = signal;
+    onFirst();
+    controller.abort();
+  });
+  return {
+    signal: controller.signal,
+    exitCode: (): number | undefined => (first ? EXIT_OF_SIGNAL[first] : undefined),
+    dispose,
+  };
+}
+
+/** Adds the run's id, and the folder of that name where none was asked for. */
+function withRunFolder(options: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const time = new Date(systemClock.nowMs()).toISOString().replace(/[-:]|\..*/g, "");
+  const runId = `${time}-${randomBytes(3).toString("hex")}`;
+  return { runId, runDir: join("runs", runId), ...options };
+}
+
+/** What was typed: `--no-growth` has a default of its own, which a resumed run does not need. */
+function withoutDefaults({ growth, ...options }: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return growth === false ? { growth, ...options } : options;
+}
+
+/** What is no number stays a text, so that the one validator can say what was typed. */
+function toNumber(text: string): unknown {
+  const value = text.trim() === "" ? Number.NaN : Number(text);
+  return Number.isNaN(value) ? text : value;
+}
+
+function toList(text: string): string[] {
+  return text.split(",").map((name) => name.trim());
+}

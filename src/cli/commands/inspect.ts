@@ -1,0 +1,84 @@
+/** `kasmina inspect`: what a run folder holds, and whether its checkpoint is whole. */
+import type { Command } from "commander";
+import {
+  type InspectedBlock,
+  type InspectedSeed,
+  type Inspection,
+  inspectRun,
+} from "../../weatherlight/folder/inspect-run.js";
+import { EXIT } from "../terminal/exit.js";
+import { count } from "../terminal/growth-report.js";
+import { type Io, wantsColor } from "../terminal/io.js";
+import { type Paint, painter, stageStyle } from "../terminal/paint.js";
+import { formatTable } from "../terminal/table.js";
+
+export function addInspect(command: Command, io: Io, done: (exitCode: number) => void): void {
+  command
+    .argument("<run-dir>", "folder of a run")
+    .option("--json", "print one JSON object")
+    .action(async (path: string, flags: { readonly json?: boolean }) => {
+      const inspection = await inspectRun(path);
+      io.stdout.write(
+        flags.json
+          ? `${JSON.stringify(inspection)}\n`
+          : formatInspection(inspection, painter(wantsColor(io, io.stdout))),
+      );
+      if (!inspection.checkpoint.valid) io.stderr.write(`kasmina: ${inspection.checkpoint.problem}\n`);
+      done(inspection.checkpoint.valid ? EXIT.done : EXIT.failed);
+    });
+}
+
+/** Ends with a newline. */
+export function formatInspection(inspection: Inspection, paint: Paint): string {
+  const sections = [facts(inspection, paint)];
+  if (inspection.checkpoint.valid) {
+    sections.push(blockTable(inspection.blocks));
+    sections.push(inspection.seeds.length > 0 ? seedTable(inspection.seeds, paint) : ["no seeds"]);
+  }
+  return `${sections.map((lines) => lines.join("\n")).join("\n\n")}\n`;
+}
+
+function facts(inspection: Inspection, paint: Paint): string[] {
+  const { checkpoint } = inspection;
+  const state = checkpoint.valid
+    ? `${paint("green", "digest ok")}  sha256 ${checkpoint.sha256}  ${count(checkpoint.bytes)} bytes`
+    : paint("red", "damaged or missing");
+  const rows = [
+    ["run", inspection.run_id ?? "unknown"],
+    ["folder", inspection.path],
+    ["ended", inspection.ended ? "yes" : "no report yet"],
+    ["checkpoint", state],
+  ];
+  if (checkpoint.valid) {
+    rows.push(["at", `step ${inspection.step}, epoch ${inspection.epoch}`]);
+    rows.push(["host", inspection.host ?? ""]);
+    rows.push([
+      "parameters",
+      `${count(inspection.params_host)} host, ${count(inspection.params_total)} with seeds`,
+    ]);
+  }
+  return formatTable(rows);
+}
+
+function blockTable(blocks: readonly InspectedBlock[]): string[] {
+  const rows = blocks.map((block) => [
+    block.name,
+    `[${block.output_shape.join(", ")}]`,
+    block.slot ? block.name : "–",
+    count(block.parameters),
+  ]);
+  return formatTable([["block", "output", "slot", "parameters"], ...rows], ["left", "left", "left", "right"]);
+}
+
+function seedTable(seeds: readonly InspectedSeed[], paint: Paint): string[] {
+  const header = ["seed", "blueprint", "slot", "stage", "alpha", "parameters"];
+  const rows = seeds.map((seed) => [
+    seed.id,
+    seed.blueprint,
+    seed.slot,
+    paint(stageStyle(seed.stage), seed.stage),
+    seed.alpha.toFixed(2),
+    count(seed.parameters),
+  ]);
+  return formatTable([header, ...rows], ["left", "left", "left", "left", "right", "right"]);
+}

@@ -1,0 +1,96 @@
+/** `kasmina seed …`: operator's commands for one seed of a running trainer. */
+import type { Command } from "commander";
+import { KasminaError } from "../../base/index.js";
+import type { Operation, Stage } from "../../contracts/index.js";
+import { readStatus } from "../../weatherlight/control/control-client.js";
+import type { Io } from "../terminal/io.js";
+import { addOperatorOptions, type OperatorFlags, operate, runFolderOf } from "./operate.js";
+
+interface GerminateFlags extends OperatorFlags {
+  readonly slot: string;
+  readonly blueprint: string;
+  readonly param: Readonly<Record<string, number>>;
+}
+
+/** What `advance` asks for, by the stage the seed is in. */
+const NEXT: { readonly [S in Stage]?: Operation } = {
+  GERMINATED: "START_TRAINING",
+  TRAINING: "START_BLENDING",
+  BLENDING: "START_SHADOWING",
+  SHADOWING: "START_PROBATION",
+};
+
+export function addSeed(command: Command, io: Io, done: (exitCode: number) => void): void {
+  command.description("command one seed of a running trainer").usage("<operation> …");
+  addGerminate(command, io, done);
+  addOperatorOptions(
+    command.command("advance <seed>").description("ask the next gate to let the seed on"),
+  ).action(async (seedId: string, flags: OperatorFlags) => {
+    const stage = await stageOf(seedId, flags);
+    const operation = NEXT[stage];
+    if (!operation)
+      throw new KasminaError(
+        "invalid_argument",
+        `seed ${seedId} is ${stage}: there is nothing to advance to`,
+      );
+    done(await operate({ order: { kind: "SEED", operation }, seedId, expectedStage: stage }, flags, io));
+  });
+  for (const [name, operation, summary] of SIMPLE) {
+    addOperatorOptions(command.command(`${name} <seed>`).description(summary)).action(
+      async (seedId: string, flags: OperatorFlags) => {
+        done(await operate({ order: { kind: "SEED", operation }, seedId }, flags, io));
+      },
+    );
+  }
+  for (const name of ["pause", "resume"] as const) {
+    addOperatorOptions(command.command(`${name} <seed>`).description(PAUSES[name])).action(
+      async (seedId: string, flags: OperatorFlags) => {
+        done(await operate({ order: { kind: "PAUSE", resume: name === "resume" }, seedId }, flags, io));
+      },
+    );
+  }
+}
+
+const SIMPLE = [
+  ["fossilize", "FOSSILIZE", "keep the seed for good"],
+  ["cull", "CULL", "take the seed out"],
+  ["cancel", "CANCEL", "take back the seed's pending change"],
+] as const;
+
+const PAUSES = {
+  pause: "take the seed out of the step, its weights kept",
+  resume: "put a paused seed back",
+} as const;
+
+function addGerminate(command: Command, io: Io, done: (exitCode: number) => void): void {
+  addOperatorOptions(
+    command
+      .command("germinate [seed]")
+      .description("graft a new seed")
+      .requiredOption("--slot <id>", "where it is to live")
+      .requiredOption("--blueprint <id>", "what it is to be")
+      .option("--param <name=value>", "a parameter of the blueprint; may be given again", addParameter, {}),
+  ).action(async (seedId: string | undefined, flags: GerminateFlags) => {
+    const { slot: slotId, blueprint: blueprintId, param: parameters } = flags;
+    const order = { kind: "SEED" as const, operation: "GERMINATE" as const, blueprintId, parameters };
+    done(await operate({ order, slotId, ...(seedId !== undefined && { seedId }) }, flags, io));
+  });
+}
+
+function addParameter(text: string, known: Readonly<Record<string, number>>): Record<string, number> {
+  const [name = "", value = ""] = text.split("=");
+  const number = value.trim() === "" ? Number.NaN : Number(value);
+  if (name === "" || Number.isNaN(number))
+    throw new KasminaError("invalid_argument", `--param must be name=number, got ${JSON.stringify(text)}`);
+  return { ...known, [name]: number };
+}
+
+async function stageOf(seedId: string, flags: OperatorFlags): Promise<Stage> {
+  const { seeds } = await readStatus(runFolderOf(flags));
+  const seed = seeds.find(({ id }) => id === seedId);
+  if (!seed) {
+    const known = seeds.map(({ id }) => id).join(", ") || "none";
+    throw new KasminaError("invalid_argument", `the run has no seed ${seedId}; it has ${known}`);
+  }
+  return seed.stage;
+}

@@ -1,0 +1,45 @@
+/** The lines of a run in words; what is only for programs has none. */
+import type { EpochLine, EventLine, GrowthLine, Phase } from "../../weatherlight/folder/growth-lines.js";
+import { percent } from "./growth-report.js";
+import { LEVEL_STYLE, type Paint } from "./paint.js";
+
+export const PHASE_NAMES: { readonly [P in Phase]: string } = { grow: "growing", host_alone: "host alone" };
+
+/** One line of text, or undefined for what is not worth one. */
+export function describeLine(line: GrowthLine, paint: Paint): string | undefined {
+  switch (line.type) {
+    case "epoch":
+      return describeEpoch(line);
+    case "event":
+      return describeEvent(line, paint);
+    case "notice":
+      return paint("dim", line.text);
+    case "step":
+    case "summary":
+      return undefined;
+    default:
+      return line satisfies never;
+  }
+}
+
+function describeEpoch(line: EpochLine): string {
+  const name = line.phase === "grow" ? "epoch" : "host alone, epoch";
+  const losses = `train loss ${line.train_loss.toFixed(4)}  held-out loss ${line.val_loss.toFixed(4)}`;
+  return `${name} ${String(line.epoch).padStart(3)}  ${losses}  accuracy ${percent(line.val_accuracy)}`;
+}
+
+/** Every stage a seed reaches, and whatever is graver than INFO. */
+function describeEvent(line: EventLine, paint: Paint): string | undefined {
+  if (line.name === "seed_stage") return paint("cyan", `  ${line.seed_id}: ${line.from} → ${line.to}`);
+  if (line.level === "INFO") return undefined;
+  return paint(LEVEL_STYLE[line.level], `  ${describeGrave(line)}`);
+}
+
+function describeGrave(line: EventLine): string {
+  if (line.name === "gate_failure") return `${line.seed_id}: ${line.gate} failed: ${line.reason}`;
+  const { type, name, level, ...attributes } = line;
+  const facts = Object.entries(attributes)
+    .filter(([, value]) => value !== "")
+    .map(([key, value]) => `${key}=${value}`);
+  return `${name}  ${facts.join(" ")}`;
+}

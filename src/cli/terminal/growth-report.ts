@@ -1,0 +1,97 @@
+/** The report of a growth run, for people. */
+import type { SeedReport, Summary } from "../../weatherlight/folder/growth-lines.js";
+import { type Paint, painter, stageStyle } from "./paint.js";
+import { formatTable } from "./table.js";
+
+/** Ends with a newline. */
+export function formatReport(summary: Summary, runDir: string | undefined, color: boolean): string {
+  const paint = painter(color);
+  const blocks = [
+    [headline(summary, paint)],
+    accuracyTable(summary, paint),
+    summary.seeds.length > 0 ? seedTable(summary.seeds, paint) : ["no seed was germinated"],
+    costLines(summary, runDir),
+  ];
+  return `\n${blocks.map((lines) => lines.map((line) => `  ${line}`.trimEnd()).join("\n")).join("\n\n")}\n`;
+}
+
+function headline({ host, data, epochs, seed, engine, wall_s }: Summary, paint: Paint): string {
+  const times = `${epochs} ${epochs === 1 ? "epoch" : "epochs"}, seed ${seed}, ${engine}, ${formatDuration(wall_s)}`;
+  return `${paint("bold", `${host} on ${data}`)}  ${paint("dim", times)}`;
+}
+
+function accuracyTable(summary: Summary, paint: Paint): string[] {
+  const grown = summary.seeds.some((seed) => seed.stage === "FOSSILIZED");
+  const rows = [["", "test accuracy", "parameters"]];
+  const alone = summary.accuracy_host_alone;
+  if (alone !== null) rows.push(["host alone", percent(alone), count(summary.params_host)]);
+  const name = grown || alone !== null ? "host grown" : "host";
+  rows.push([name, paint("bold", percent(summary.accuracy)), count(summary.params_total)]);
+  const lines = formatTable(rows, ["left", "right", "right"]);
+  if (alone === null) return lines;
+  const points = 100 * (summary.accuracy - alone);
+  const sign = points > 0 ? "+" : points < 0 ? "−" : "±";
+  const gain = `${sign}${Math.abs(points).toFixed(2)} points`;
+  return [...lines.slice(0, -1), `${lines.at(-1)}  ${paint(points > 0 ? "green" : "yellow", gain)}`];
+}
+
+function seedTable(seeds: readonly SeedReport[], paint: Paint): string[] {
+  const header = ["seed", "blueprint", "slot", "stage", "alpha", "shadow gain", "contribution"];
+  const rows = seeds.map((seed) => [
+    seed.id,
+    seed.blueprint,
+    seed.slot,
+    paint(stageStyle(seed.stage), seed.stage),
+    seed.alpha.toFixed(2),
+    measured(seed.shadow_gain),
+    measured(seed.contribution),
+  ]);
+  return formatTable([header, ...rows], ["left", "left", "left", "left", "right", "right", "right"]);
+}
+
+function costLines(summary: Summary, runDir: string | undefined): string[] {
+  const { commands, isolation } = summary;
+  const violations = isolation.violations === 1 ? "1 violation" : `${isolation.violations} violations`;
+  const rows = [
+    ["cost", `${formatFlops(summary.flops_total)}, ${Math.round(summary.steps_per_s)} steps/s`],
+    ["commands", `${commands.accepted} accepted, ${commands.rejected} rejected`],
+    [
+      "isolation",
+      `${violations}, largest leak ratio ${isolation.max_leak_ratio}, cosine ${isolation.max_cosine}`,
+    ],
+  ];
+  return formatTable(runDir === undefined ? rows : [...rows, ["run folder", runDir]]);
+}
+
+export function percent(fraction: number): string {
+  return `${(100 * fraction).toFixed(2)} %`;
+}
+
+function measured(value: number | null): string {
+  return value === null ? "–" : value.toFixed(4);
+}
+
+/** 12,345. By hand: the first number that Intl formats holds the thread for 15 ms. */
+export function count(value: number): string {
+  return String(value).replace(/\B(?=(\d{3})+$)/g, ",");
+}
+
+/** 43 s, 2 min 05 s, 1 h 03 min. */
+export function formatDuration(seconds: number): string {
+  if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`;
+  const minutes = Math.floor(Math.round(seconds) / 60);
+  const two = (value: number): string => String(value).padStart(2, "0");
+  if (minutes < 60) return `${minutes} min ${two(Math.round(seconds) % 60)} s`;
+  return `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
+}
+
+function formatFlops(flops: number): string {
+  for (const [unit, size] of [
+    ["PFLOP", 1e15],
+    ["TFLOP", 1e12],
+    ["GFLOP", 1e9],
+  ] as const) {
+    if (flops >= size) return `${(flops / size).toPrecision(3)} ${unit}`;
+  }
+  return `${(flops / 1e6).toPrecision(3)} MFLOP`;
+}

@@ -1,0 +1,50 @@
+/** How a growth run is shown while it goes on: JSON lines, plain lines, lines above a bar, or not at all. */
+import type { GrowthLine } from "../../weatherlight/folder/growth-lines.js";
+import { describeLine } from "./describe-line.js";
+import { type Io, wantsColor } from "./io.js";
+import { painter } from "./paint.js";
+
+export interface GrowthView {
+  show(line: GrowthLine): void;
+  /** A word to the person at the terminal. */
+  say(text: string): void;
+  /** Clears what is not to stay on the screen. May be called again. */
+  end(): void;
+}
+
+/** The view of that kind; `bar` makes the one for a terminal on stderr, where it is drawn. */
+export async function createGrowthView(
+  io: Io,
+  flags: { readonly json: boolean; readonly quiet: boolean },
+  bar: () => Promise<GrowthView>,
+): Promise<GrowthView> {
+  if (flags.json) return jsonView(io, flags.quiet);
+  if (flags.quiet) return { show: () => undefined, say: () => undefined, end: () => undefined };
+  return io.stderr.isTTY && io.env.TERM !== "dumb" ? bar() : plainView(io);
+}
+
+function jsonView(io: Io, quiet: boolean): GrowthView {
+  const say = (text: string): void => {
+    if (!quiet) io.stderr.write(`kasmina: ${text}\n`);
+  };
+  return {
+    show(line) {
+      if (line.type === "notice") say(line.text);
+      else io.stdout.write(`${JSON.stringify(line)}\n`);
+    },
+    say,
+    end: () => undefined,
+  };
+}
+
+function plainView(io: Io): GrowthView {
+  const paint = painter(wantsColor(io, io.stderr));
+  return {
+    show(line) {
+      const text = describeLine(line, paint);
+      if (text !== undefined) io.stderr.write(`${text}\n`);
+    },
+    say: (text) => void io.stderr.write(`kasmina: ${text}\n`),
+    end: () => undefined,
+  };
+}

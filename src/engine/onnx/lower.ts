@@ -1,0 +1,148 @@
+/**
+ * Lowers a traced program to an ONNX model. Inputs and outputs are known by position alone, `i0`, `i1`, … and `o0`, …,
+ * so programs of equal structure have the same bytes, whatever their tensors are called.
+ */
+import { sha256Hex } from "../../base/bytes.js";
+import { KasminaError, messageOf } from "../../base/errors.js";
+import { formatSpec } from "../../contracts/tensor.js";
+import type { Atom, Equation, Ir, Primitive } from "../ir.js";
+import type { LoweredProgram, LoweredTensor, TracedProgram } from "../trace.js";
+import { GraphBuilder, type Value } from "./graph.js";
+import { bytesOf } from "./onnx-type.js";
+import { type Carried, type Part, pack } from "./packing/pack.js";
+import type { Lowered, Rule } from "./rules/rule.js";
+import { RULES } from "./rules/rules.js";
+import { contiguous, isReal, type View, viewOf } from "./views/view.js";
+import { writeOnnx } from "./write-onnx.js";
+
+export interface LoweredGraph {
+  readonly graph: GraphBuilder;
+  readonly inputs: readonly Value[];
+  /** Distinct, none an input or a constant. */
+  readonly outputs: readonly Value[];
+}
+
+/** @throws KasminaError `engine` with the program's name, the primitive and the shapes it cannot lower */
+export function lowerProgram(
+  name: string,
+  program: Pick<TracedProgram, "ir" | "inputs" | "outputs">,
+): LoweredProgram {
+  const lowered = lowerGraph(name, program.ir, { contrib: true });
+  const { graph, inputs, outputs } = pack(lowered, carriedState(program));
+  const model = writeOnnx({
+    nodes: graph.nodes,
+    inputs: inputs.map(({ value }, i) => ({ name: `i${i}`, value })),
+    outputs: outputs.map(({ value }, i) => ({ name: `o${i}`, value })),
+  });
+  const layout = { inputs: inputs.map(tensorOf), outputs: outputs.map(tensorOf) };
+  return { model, digest: sha256Hex(`${sha256Hex(model)} ${JSON.stringify(layout)}`), ...layout };
+}
+
+function tensorOf({ value: { shape }, places }: Part): LoweredTensor {
+  return { shape, places };
+}
+
+/** The state that the program replaces. */
+function carriedState({ inputs, outputs }: Pick<TracedProgram, "inputs" | "outputs">): Carried[] {
+  return outputs.flatMap(({ role, name }, output) => {
+    const input =
+      role === "state" ? inputs.findIndex((one) => one.role === "state" && one.name === name) : -1;
+    return input < 0 ? [] : [{ input, output }];
+  });
+}
+
+export interface LowerOptions {
+  /** Use ONNX Runtime's own operators where they are faster. */
+  readonly contrib: boolean;
+  /** Outputs have the program's own shapes, which can cost a copy. */
+  readonly exactShapes?: boolean;
+}
+
+export function lowerGraph(name: string, ir: Ir, options: LowerOptions): LoweredGraph {
+  const graph = new GraphBuilder();
+  const views = new Map<number, View>();
+  const producers = new Map<number, Lowered>();
+  const inputs = ir.inputs.map((variable) => {
+    const value = graph.input(variable.dtype, variable.shape);
+    views.set(variable.id, viewOf(value));
+    return value;
+  });
+  for (const { variable, tensor } of ir.constants) {
+    views.set(variable.id, viewOf(graph.constant(variable.dtype, variable.shape, bytesOf(tensor.data))));
+  }
+  const viewOfAtom = (atom: Atom): View => {
+    if (atom.kind === "literal") return viewOf(graph.scalar(atom.dtype, atom.value));
+    const view = views.get(atom.id);
+    if (!view) throw new RangeError(`%${atom.id} is used before it is computed`);
+    return view;
+  };
+  for (const [i, equation] of ir.equations.entries()) {
+    graph.origin = i;
+    const lowered: Lowered = {
+      equation,
+      inputs: equation.inputs.map(viewOfAtom),
+      producers: equation.inputs.map((atom) =>
+        atom.kind === "variable" ? producers.get(atom.id) : undefined,
+      ),
+    };
+    const results = applyRule(name, graph, lowered, options.contrib);
+    for (const [o, variable] of equation.outputs.entries()) {
+      const view = results[o];
+      if (!view)
+        throw new KasminaError("engine", `lowering ${name}: ${describe(equation)} has no result ${o}`);
+      views.set(variable.id, view);
+      producers.set(variable.id, lowered);
+    }
+  }
+  graph.origin = -1;
+  const outputs = distinct(
+    graph,
+    ir.outputs.map((atom) => outputValue(graph, viewOfAtom(atom), options.exactShapes ?? false)),
+  );
+  return { graph, inputs, outputs };
+}
+
+function applyRule(
+  name: string,
+  graph: GraphBuilder,
+  { equation, inputs, producers }: Lowered,
+  contrib: boolean,
+): readonly View[] {
+  const { primitive, params, outputs } = equation;
+  if (outputs.some(({ shape }) => shape.includes(0))) {
+    throw new KasminaError("engine", `lowering ${name}: ${describe(equation)} has no elements`);
+  }
+  try {
+    return (RULES[primitive] as Rule)({ equation, inputs, producers, graph, params, outputs, contrib });
+  } catch (error) {
+    const message =
+      error instanceof KasminaError ? error.message : `${describe(equation)}: ${messageOf(error)}`;
+    throw new KasminaError("engine", `lowering ${name}: ${message}`, {
+      cause: error,
+      details: { program: name, primitive },
+    });
+  }
+}
+
+/** `dot(float32[64,1,784], float32[1,256,784])`, for errors. */
+export function describe(equation: Equation<Primitive>): string {
+  return `${equation.primitive}(${equation.inputs.map(formatSpec).join(", ")})`;
+}
+
+/** A tensor with the view's elements in row-major order; without `exact`, of any shape that saves a copy. */
+function outputValue(graph: GraphBuilder, view: View, exact: boolean): Value {
+  const value = contiguous(graph, view);
+  const inOrder = view.dims.flat().every((axis, i) => isReal(view, axis) && axis === view.axes[i]);
+  return inOrder && !exact ? view.base : value;
+}
+
+/** Every output a value of its own: not an input, not a constant, not twice the same. */
+function distinct(graph: GraphBuilder, values: readonly Value[]): Value[] {
+  const taken = new Set<Value>();
+  return values.map((value) => {
+    const isOwn = graph.producer(value) !== undefined && !taken.has(value);
+    const own = isOwn ? value : graph.copy(value);
+    taken.add(own);
+    return own;
+  });
+}

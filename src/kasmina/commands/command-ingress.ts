@@ -1,0 +1,204 @@
+/**
+ * The one door (DESIGN §2, §11): every delivery is verified, looked up in the journal, dispatched, journaled, and only
+ * then acknowledged. Several deliveries share one commit of the journal, so that durability costs one fsync a batch.
+ *
+ * A rejected envelope is not journaled (a flood of forgeries must not fill the disk); it leaves telemetry alone.
+ */
+import { toBinary } from "@bufbuild/protobuf";
+import { toHex } from "../../base/bytes.js";
+import type { Clock } from "../../base/clock.js";
+import { messageOf } from "../../base/errors.js";
+import {
+  type AdaptationCommand,
+  AdaptationCommandSchema,
+} from "../../contracts/gen/kasmina/v1/command_pb.js";
+import type { CommandDelivery, CommandOutcome } from "../../contracts/ports.js";
+import { readCommand } from "../../contracts/read-command.js";
+import {
+  type CommandJournal,
+  duplicateOf,
+  type JournaledOutcome,
+  type JournalRecord,
+} from "../security/journal.js";
+import {
+  type AuthenticCommand,
+  type CommandVerifier,
+  issuedAtOf,
+  type RejectionReason,
+} from "../security/verifier.js";
+import type { RunState } from "../state/run-state.js";
+import type { Boundary } from "./context.js";
+import { dispatch } from "./dispatcher.js";
+
+export interface CommandDoorOptions {
+  readonly state: RunState;
+  readonly verifier: CommandVerifier;
+  readonly journal: CommandJournal;
+  readonly clock: Clock;
+}
+
+export class CommandDoor {
+  readonly #options: CommandDoorOptions;
+  #lastSequence: number;
+  /** Journaled commands that a resumed run has still to do again, in order. */
+  #replays: JournalRecord[] = [];
+
+  constructor(options: CommandDoorOptions) {
+    this.#options = options;
+    this.#lastSequence = options.journal.lastSequence;
+    restoreLedger(options);
+  }
+
+  /**
+   * The last command that the run's state holds the effect of. Journaled ones that a resumed run has still to do again
+   * are not among them: a checkpoint taken meanwhile must not skip them.
+   */
+  get lastSequence(): number {
+    const [next] = this.#replays;
+    return next ? next.sequence - 1 : this.#lastSequence;
+  }
+
+  /** Whether journaled commands wait for their step. New ones should not be drained until they are through. */
+  get isReplaying(): boolean {
+    return this.#replays.length > 0;
+  }
+
+  /**
+   * Handles deliveries in order, makes their outcomes durable, then acknowledges them. Never throws for what is in
+   * a delivery.
+   * @throws KasminaError `io` where the journal cannot be written; nothing is acknowledged then
+   */
+  handleAll(deliveries: readonly CommandDelivery[], now: Boundary): CommandOutcome[] {
+    const outcomes = deliveries.map((delivery) => this.#handle(delivery, now));
+    this.#options.journal.commit();
+    for (const [at, outcome] of outcomes.entries()) deliveries[at]?.acknowledge(outcome);
+    return outcomes;
+  }
+
+  /** After a resume: journaled commands after `sequence` are done again when their step comes. */
+  replayAfter(sequence: number): void {
+    this.#replays = this.#options.journal.records.filter((record) => record.sequence > sequence);
+  }
+
+  /** Does journaled commands again that were handled at this step or before; nothing is journaled twice. */
+  replayDue(now: Boundary): void {
+    for (let [next] = this.#replays; next && next.step <= now.step; [next] = this.#replays) {
+      this.#replays.shift();
+      const command = readCommand(next.payload);
+      this.#execute(command, { step: next.step, epoch: next.epoch }, () => undefined);
+    }
+  }
+
+  #handle(delivery: CommandDelivery, now: Boundary): CommandOutcome {
+    const { verifier, journal } = this.#options;
+    const authentication = verifier.authenticate(delivery.envelope);
+    if ("reason" in authentication) return this.#reject(delivery, authentication.reason);
+    const { authentic } = authentication;
+    const earlier = journal.find(delivery.busEntry);
+    if (earlier && earlier.nonce === toHex(authentic.command.nonce))
+      return this.#duplicate(delivery, earlier);
+    return this.#admit(delivery, authentic, now);
+  }
+
+  #admit(delivery: CommandDelivery, authentic: AuthenticCommand, now: Boundary): CommandOutcome {
+    const { command } = authentic;
+    const reason = this.#options.verifier.admit(command);
+    if (reason) return this.#reject(delivery, reason, command);
+    const done = this.#sameOrder(command);
+    return done ? this.#duplicate(delivery, done) : this.#accept(delivery, authentic, now);
+  }
+
+  /**
+   * The journaled command that this one repeats: same id, same issuer, same order, signed anew. A policy that resumes
+   * with the run issues again what it had issued before the crash, and each has one effect.
+   */
+  #sameOrder(command: AdaptationCommand): JournalRecord | undefined {
+    const earlier = this.#options.journal.findCommand(command.commandId);
+    return earlier && sameOrder(readCommand(earlier.payload), command) ? earlier : undefined;
+  }
+
+  #accept(delivery: CommandDelivery, authentic: AuthenticCommand, now: Boundary): CommandOutcome {
+    const { state, verifier, journal, clock } = this.#options;
+    const { command } = authentic;
+    state.telemetry.count("kasmina.command_verifier.accepted_total");
+    const outcome = this.#execute(command, now, () => verifier.ledger.reset());
+    const { floorMs } = verifier.ledger;
+    journal.append({
+      sequence: ++this.#lastSequence,
+      busEntry: delivery.busEntry,
+      commandId: command.commandId,
+      nonce: toHex(command.nonce),
+      issuedAtMs: issuedAtOf(command) ?? 0,
+      payload: authentic.payload,
+      keyId: authentic.keyId,
+      step: now.step,
+      epoch: now.epoch,
+      acceptedAtMs: clock.nowMs(),
+      ...(Number.isFinite(floorMs) && { floorMs }),
+      outcome,
+    });
+    return { ...outcome, commandId: command.commandId };
+  }
+
+  /** Runs the handler. A handler that throws is our mistake, not the sender's: the outcome is `failed`. */
+  #execute(command: AdaptationCommand, now: Boundary, resetLedger: () => void): JournaledOutcome {
+    const { state } = this.#options;
+    try {
+      const result = dispatch({ state, command, now, resetLedger });
+      return result.status === "applied" ? { ...result, reason: "" } : result;
+    } catch (error) {
+      const message = messageOf(error);
+      state.telemetry.event(undefined, "dependency_violation", "ERROR", {
+        command_id: command.commandId,
+        reason: "internal_error",
+        message,
+      });
+      return { status: "failed", reason: "internal_error", message };
+    }
+  }
+
+  #reject(delivery: CommandDelivery, reason: RejectionReason, command?: AdaptationCommand): CommandOutcome {
+    const { telemetry } = this.#options.state;
+    const commandId = command?.commandId ?? "";
+    telemetry.count("kasmina.command_verifier.rejections_total", { reason });
+    telemetry.event(undefined, "command_rejected", "CRITICAL", {
+      reason,
+      command_id: commandId.slice(0, 128),
+      bus_entry: delivery.busEntry,
+    });
+    return { status: "refused", reason, ...(commandId !== "" && { commandId }) };
+  }
+
+  #duplicate(delivery: CommandDelivery, earlier: JournalRecord): CommandOutcome {
+    this.#options.state.telemetry.event(undefined, "command_duplicate", "INFO", {
+      command_id: earlier.commandId,
+      bus_entry: delivery.busEntry,
+      status: earlier.outcome.status,
+    });
+    return duplicateOf(earlier);
+  }
+}
+
+/** A ledger begins with what the journal remembers, so that a restart forgets no nonce and lowers no floor. */
+function restoreLedger({ verifier, journal }: CommandDoorOptions): void {
+  const { ledger } = verifier;
+  ledger.raiseFloor(journal.floorMs);
+  for (const { nonce, issuedAtMs } of journal.records) ledger.claim(fromHex(nonce), issuedAtMs);
+  ledger.cleanup();
+}
+
+function fromHex(hex: string): Uint8Array {
+  return Uint8Array.from({ length: hex.length / 2 }, (_, at) =>
+    Number.parseInt(hex.slice(2 * at, 2 * at + 2), 16),
+  );
+}
+
+/** Whether two commands order the same, dates and nonces aside. */
+function sameOrder(a: AdaptationCommand, b: AdaptationCommand): boolean {
+  return orderBytes(a) === orderBytes(b);
+}
+
+function orderBytes(command: AdaptationCommand): string {
+  const undated = { ...command, issuedAt: undefined, nonce: new Uint8Array(), decision: undefined };
+  return toHex(toBinary(AdaptationCommandSchema, undated));
+}

@@ -1,0 +1,74 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { DEFAULT_BLEND } from "../../contracts/index.js";
+import { blendTelemetry } from "./blend-telemetry.js";
+import { alphaAt, blendWeights, logitMargin } from "./blending.js";
+import { blends, fraction } from "./blends.fixture.js";
+
+describe("weights", () => {
+  test("alpha starts at exactly 0, ends at exactly its target, and never falls", () => {
+    fc.assert(
+      fc.property(blends(6), (blend) => {
+        const { steps } = blend.schedule;
+        const ramp = Array.from({ length: steps + 3 }, (_, step) => alphaAt(blend, step));
+        expect(alphaAt(blend, 0)).toBe(0);
+        expect(ramp.slice(Math.max(1, steps))).toEqual(
+          ramp.slice(Math.max(1, steps)).map(() => blend.alphaTarget),
+        );
+        expect(ramp.every((alpha, i) => alpha >= (ramp[i - 1] ?? 0))).toBe(true);
+      }),
+    );
+  });
+
+  test("are within 0 and 1, and leave the configuration as it was", () => {
+    fc.assert(
+      fc.property(blends(6), fraction, (blend, alpha) => {
+        const before = structuredClone(blend);
+        const { seedWeight, hostWeight } = blendWeights(blend, alpha, 6);
+        expect([...seedWeight, ...hostWeight].every((weight) => weight >= 0 && weight <= 1)).toBe(true);
+        expect(blend).toEqual(before);
+      }),
+    );
+  });
+
+  test("a vector covers the channels group by group", () => {
+    const blend = { ...DEFAULT_BLEND, mode: "CHANNEL", alphaVec: [0, 0.5, 1] } as const;
+    expect([...blendWeights(blend, 0.5, 6).seedWeight]).toEqual([0, 0, 0.25, 0.25, 0.5, 0.5]);
+  });
+
+  test("confidence holds alpha down at a low margin and lets it rise at a high one", () => {
+    const at = (...confidenceLogits: number[]) =>
+      blendWeights({ ...DEFAULT_BLEND, mode: "CONFIDENCE", confidenceLogits }, 1, 1).seedWeight[0] ??
+      Number.NaN;
+    expect(logitMargin([1, 3, 2])).toBe(1);
+    expect(at(0, 0)).toBeLessThan(0.35);
+    expect(at(0, 5)).toBeGreaterThan(0.99);
+    fc.assert(
+      fc.property(
+        fc.double({ min: 0, max: 4, noNaN: true }),
+        fc.double({ min: 0, max: 4, noNaN: true }),
+        (a, b) => {
+          expect(at(0, Math.min(a, b))).toBeLessThanOrEqual(at(0, Math.max(a, b)));
+        },
+      ),
+    );
+  });
+});
+
+describe("telemetry", () => {
+  test("tells of the very weights", () => {
+    const blend = { ...DEFAULT_BLEND, mode: "CHANNEL", alphaVec: [0, 0.04, 0.06, 1] } as const;
+    const told = blendTelemetry(blend, blendWeights(blend, 1, 4));
+    expect(told).toMatchObject({ mode: "CHANNEL", source: "alpha_vec", alphaSparsity: 0.5, alphaP95: 1 });
+    expect(told.alphaMean).toBeCloseTo(0.275, 6);
+    expect(told).toMatchObject({ gateMean: 1, gateMin: 1, gateMax: 1, clampedFraction: 0 });
+  });
+
+  test("tells of the gate and of a clamp", () => {
+    const blend = { ...DEFAULT_BLEND, mode: "CONFIDENCE", confidenceLogits: [0, 9], alphaHi: 0.5 } as const;
+    const told = blendTelemetry(blend, blendWeights(blend, 1, 4));
+    expect(told).toMatchObject({ source: "confidence_logits", alphaMean: 0.5, clampedFraction: 1 });
+    expect(told.gateMean).toBeGreaterThan(0.99);
+    expect([told.gateMin, told.gateMax]).toEqual([told.gateMean, told.gateMean]);
+  });
+});

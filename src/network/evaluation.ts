@@ -1,0 +1,104 @@
+/**
+ * Evaluation of a topology on held-out rows: the loss, and for every seed a paired comparison on the same rows: a
+ * TRAINING seed's loss at its target α against the network without it (`shadow_gain`), a blended seed's absence
+ * against its presence (the counterfactual, `contribution`). A FOSSILIZED seed is the host's, and nobody decides about it any
+ * more: comparing it at every evaluation to the end of the run would cost a forward pass each for nothing.
+ */
+import { numpy as np } from "@jax-js/jax";
+import type { Estimate, Tensor } from "../contracts/index.js";
+import type { Arrays, JaxArray, ProgramDefinition } from "../engine/index.js";
+import { correct, crossEntropy } from "../nn/index.js";
+import { blendControlSpecs, type ForwardInputs, forward, forwardFrom, forwardWithout } from "./forward.js";
+import { lookupIn } from "./gradients.js";
+import { batchSpecs, isJudged, isShadow, parameterSpecs, type SeedSite, type Topology } from "./topology.js";
+
+/**
+ * The evaluation program: batch {x, y, weight [batch], 1 for a row and 0 for padding} → sums over rows. Leaves the
+ * state as it is.
+ */
+export function evaluationProgram(topology: Topology, batch: number): ProgramDefinition {
+  return {
+    name: "evaluation",
+    state: parameterSpecs(topology),
+    batch: { ...batchSpecs(topology.host, batch), weight: { shape: [batch], dtype: "float32" } },
+    controls: blendControlSpecs(topology),
+    run: (state, arrays, controls) => ({ state: {}, outputs: evaluate(topology, state, controls, arrays) }),
+  };
+}
+
+function evaluate(topology: Topology, state: Arrays, controls: Arrays, batch: Arrays): Arrays {
+  const { x, y, weight } = batch as Record<"x" | "y" | "weight", JaxArray>;
+  const inputs: ForwardInputs = { topology, parameter: lookupIn(state), control: lookupIn(controls) };
+  const activations = new Map<SeedSite, JaxArray>();
+  const onSite = (site: SeedSite, h: JaxArray): void => {
+    if (isJudged(site)) activations.set(site, h);
+    else h.dispose();
+  };
+  const logits = forward(inputs, x, { onSite });
+  const perRow = (values: JaxArray): JaxArray => (values.ndim === 1 ? values : values.mean(-1));
+  const lossOf = (output: JaxArray): JaxArray => perRow(crossEntropy(output, y.ref));
+  const sum = (values: JaxArray): JaxArray => values.mul(weight.ref).sum();
+
+  const loss = lossOf(logits.ref);
+  const outputs: Arrays = {
+    loss: sum(loss.ref),
+    loss_squared: sum(np.square(loss.ref)),
+    correct: sum(perRow(correct(logits, y.ref))),
+    weight: weight.ref.sum(),
+  };
+  for (const [site, h] of activations) {
+    const other = lossOf(isShadow(site) ? forwardFrom(inputs, site, h) : forwardWithout(inputs, site, h));
+    const gain = isShadow(site) ? loss.ref.sub(other) : other.sub(loss.ref);
+    outputs[`gain/${site.seedId}`] = sum(gain.ref);
+    outputs[`gain_squared/${site.seedId}`] = sum(np.square(gain));
+  }
+  return outputs;
+}
+
+export interface EvaluationResult {
+  /** Mean cross-entropy in nats. */
+  readonly loss: Estimate;
+  /** Fraction of right predictions. */
+  readonly accuracy: number;
+  /** Rows evaluated. */
+  readonly rows: number;
+  /** By seed id, of those that are not the host's yet: how much lower the loss is with the seed than without it, in nats. */
+  readonly gains: ReadonlyMap<string, Estimate>;
+}
+
+/** Adds up the outputs of evaluation runs over several batches. */
+export class EvaluationSums {
+  readonly #sums = new Map<string, number>();
+
+  add(outputs: Readonly<Record<string, Tensor>>): void {
+    for (const [name, tensor] of Object.entries(outputs)) {
+      this.#sums.set(name, (this.#sums.get(name) ?? 0) + (tensor.data[0] ?? 0));
+    }
+  }
+
+  result(topology: Topology): EvaluationResult {
+    const rows = this.#get("weight");
+    const gains = topology.sites
+      .filter(isJudged)
+      .map(({ seedId }): [string, Estimate] => [
+        seedId,
+        this.#estimate(`gain/${seedId}`, `gain_squared/${seedId}`, rows),
+      ]);
+    return {
+      loss: this.#estimate("loss", "loss_squared", rows),
+      accuracy: this.#get("correct") / rows,
+      rows,
+      gains: new Map(gains),
+    };
+  }
+
+  #get(name: string): number {
+    return this.#sums.get(name) ?? Number.NaN;
+  }
+
+  #estimate(sum: string, sumOfSquares: string, rows: number): Estimate {
+    const mean = this.#get(sum) / rows;
+    const variance = Math.max(0, this.#get(sumOfSquares) / rows - mean * mean);
+    return { value: mean, stdErr: Math.sqrt(variance / Math.max(1, rows - 1)) };
+  }
+}

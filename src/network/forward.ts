@@ -1,0 +1,148 @@
+/** The forward pass of a topology: blocks in order, seeds at their slots, each as its part says (DESIGN §7, §9). */
+import { lax } from "@jax-js/jax";
+import type { TensorSpecs } from "../contracts/index.js";
+import type { JaxArray } from "../engine/index.js";
+import type { Parameters } from "../nn/index.js";
+import {
+  isBlended,
+  isDetached,
+  type SeedSite,
+  seedPath,
+  sitesInOrder,
+  slotShape,
+  type Topology,
+} from "./topology.js";
+
+/** Gives the array of a path or control, with a reference for the caller. */
+export type Lookup = (name: string) => JaxArray;
+
+export interface ForwardInputs {
+  readonly topology: Topology;
+  readonly parameter: Lookup;
+  readonly control: Lookup;
+  /** Sees what a seed's kernel computed and gives what is blended in its place; consumes k. Default: k itself. */
+  readonly onKernel?: (site: SeedSite, k: JaxArray) => JaxArray;
+}
+
+/** Control of a site: how much of k(h) enters the output, per channel [channels]. */
+export function seedWeightControl(site: Pick<SeedSite, "seedId">): string {
+  return `blend/${site.seedId}/seed_weight`;
+}
+
+/** Control of a site with two branches to weigh: how much of h stays in the output, per channel [channels]. */
+export function hostWeightControl(site: Pick<SeedSite, "seedId">): string {
+  return `blend/${site.seedId}/host_weight`;
+}
+
+/** Specs of the blend controls of a topology. */
+export function blendControlSpecs(topology: Topology): TensorSpecs {
+  const specs = topology.sites.flatMap((site) => {
+    const spec = { shape: [slotShape(topology, site).at(-1) ?? 1], dtype: "float32" as const };
+    const names = weighsHost(topology, site)
+      ? [seedWeightControl(site), hostWeightControl(site)]
+      : [seedWeightControl(site)];
+    return names.map((name) => [name, spec]);
+  });
+  return Object.fromEntries(specs);
+}
+
+/** Whether h has a weight of its own: beside a `replacement` kernel, and where it keeps its gradient beside a detached delta. */
+function weighsHost(topology: Topology, site: SeedSite): boolean {
+  return site.blueprint.form === "replacement" || (site.part === "blending" && !isDetached(site, topology));
+}
+
+/**
+ * Blends one seed into h, consuming h. For a `delta` kernel (s = h + k) all modes are h + w·k, w being α, α·vec or
+ * the gated α per channel; for a `replacement` kernel (s = k) they are v·h + w·k, with v = 1 − w (convex) or 1
+ * (residual). At w = 0 the result is h exactly.
+ */
+export function blendSeed(inputs: ForwardInputs, site: SeedSite, h: JaxArray): JaxArray {
+  const weight = inputs.control(seedWeightControl(site));
+  const detached = isDetached(site, inputs.topology);
+  const host = detached ? lax.stopGradient(h) : h;
+  const seedInput = detached || site.part === "blending" ? lax.stopGradient(host.ref) : host.ref;
+  if (site.blueprint.form === "replacement") {
+    const kernel = applySeed(inputs, site, seedInput);
+    return host.mul(inputs.control(hostWeightControl(site))).add(kernel.mul(weight));
+  }
+  if (site.part !== "blending" || detached) {
+    return host.add(applySeed(inputs, site, seedInput).mul(weight));
+  }
+  // hostGradient "flow": sg(h) + v·(h − sg(h)) + w·k, whose value is h + w·k and whose host gradient is v.
+  const moving = host.sub(seedInput.ref).mul(inputs.control(hostWeightControl(site)));
+  return seedInput.ref.add(moving).add(applySeed(inputs, site, seedInput).mul(weight));
+}
+
+/** k(h) of a seed; consumes h. */
+function applySeed(inputs: ForwardInputs, site: SeedSite, h: JaxArray): JaxArray {
+  const names = Object.keys(site.blueprint.parameters(slotShape(inputs.topology, site), site.parameters));
+  const k = site.blueprint.apply(
+    gather(names, (name) => inputs.parameter(seedPath(site, name))),
+    h,
+    site.parameters,
+  );
+  return inputs.onKernel ? inputs.onKernel(site, k) : k;
+}
+
+function gather(names: readonly string[], get: Lookup): Parameters {
+  return Object.fromEntries(names.map((name) => [name, get(name)]));
+}
+
+/** What a pass does beside computing the logits. */
+export interface PassOptions {
+  /** Hears the activation right before each site, with a reference of its own. */
+  readonly onSite?: (site: SeedSite, h: JaxArray) => void;
+  /** A seed that is taken as if its α were 0. */
+  readonly without?: SeedSite;
+}
+
+/** The whole network: x [batch, ...input] → logits [batch, ..., classes]. Consumes x. */
+export function forward(inputs: ForwardInputs, x: JaxArray, options: PassOptions = {}): JaxArray {
+  return runBlocks(inputs, 0, x, options);
+}
+
+/** The network from one seed upward, that seed blended in: h at the seed's site → logits. Consumes h. */
+export function forwardFrom(inputs: ForwardInputs, site: SeedSite, h: JaxArray): JaxArray {
+  return resumeAfter(inputs, site, blendSeed(inputs, site, h), {});
+}
+
+/** The network from one seed upward, without that seed: h at the seed's site → logits. Consumes h. */
+export function forwardWithout(inputs: ForwardInputs, site: SeedSite, h: JaxArray): JaxArray {
+  return resumeAfter(inputs, site, h, {});
+}
+
+function resumeAfter(inputs: ForwardInputs, site: SeedSite, h: JaxArray, options: PassOptions): JaxArray {
+  const siblings = sitesAt(inputs.topology, site.slotId);
+  const later = siblings.slice(siblings.indexOf(site) + 1);
+  const depth = inputs.topology.host.blocks.findIndex((block) => block.name === site.slotId);
+  return runBlocks(inputs, depth + 1, runSites(inputs, later, h, options), options);
+}
+
+function runBlocks(inputs: ForwardInputs, from: number, x: JaxArray, options: PassOptions): JaxArray {
+  let h = x;
+  for (const block of inputs.topology.host.blocks.slice(from)) {
+    const parameters = gather(Object.keys(block.parameters), (name) =>
+      inputs.parameter(`host/${block.name}/${name}`),
+    );
+    h = runSites(inputs, sitesAt(inputs.topology, block.name), block.apply(parameters, h), options);
+  }
+  return h;
+}
+
+function runSites(
+  inputs: ForwardInputs,
+  sites: readonly SeedSite[],
+  start: JaxArray,
+  options: PassOptions,
+): JaxArray {
+  let h = start;
+  for (const site of sites) {
+    options.onSite?.(site, h.ref);
+    if (isBlended(site) && site !== options.without) h = blendSeed(inputs, site, h);
+  }
+  return h;
+}
+
+function sitesAt(topology: Topology, slotId: string): SeedSite[] {
+  return sitesInOrder(topology).filter((site) => site.slotId === slotId);
+}

@@ -1,0 +1,142 @@
+/** Loss and gradients of one step of a topology: the network's own loss, and a shadow loss for each seed that is not in the output yet. */
+import { numpy as np, valueAndGrad } from "@jax-js/jax";
+import type { Arrays, JaxArray } from "../engine/index.js";
+import { correct, crossEntropy } from "../nn/index.js";
+import { type Objective, objectiveOf } from "./distillation.js";
+import { type ForwardInputs, forward, forwardFrom, type Lookup } from "./forward.js";
+import { isShadow, learningPlan, type SeedSite, type Topology } from "./topology.js";
+
+export interface StepGradients {
+  /** Mean cross-entropy of the batch, in nats: []. */
+  readonly loss: JaxArray;
+  /** Fraction of right predictions in the batch: []. */
+  readonly accuracy: JaxArray;
+  /** Shadow loss of each seed that has one: []. */
+  readonly shadowLosses: ReadonlyMap<SeedSite, JaxArray>;
+  /** Gradient of each parameter in the {@link learningPlan}, by path. */
+  readonly gradients: Arrays;
+}
+
+/**
+ * The main loss is differentiated by what {@link learningPlan} names and by nothing else; each shadow loss by its
+ * own seed's parameters alone, in a pass of its own from the slot upward. So no host gradient can hold a trace
+ * of a seed in TRAINING, whatever that seed computes, NaN included.
+ */
+export function stepGradients(
+  topology: Topology,
+  parameters: Arrays,
+  controls: Arrays,
+  x: JaxArray,
+  y: JaxArray,
+): StepGradients {
+  const plan = learningPlan(topology);
+  const control = lookupIn(controls);
+  const sites = [...plan.shadows.keys()];
+  const objective = objectiveOf(topology, parameters, control, x);
+
+  const [[loss, [accuracy, ...activations]], gradients] = networkGradients(
+    { topology, control },
+    { parameters, paths: plan.main, x, y, keepAt: isShadow, objective },
+  );
+
+  const shadowLosses = new Map<SeedSite, JaxArray>();
+  for (const [i, site] of sites.entries()) {
+    const h = activations[i];
+    if (!h) continue;
+    const [[shadowLoss], shadowGradients] = gradientOf(
+      parameters,
+      plan.shadows.get(site) ?? [],
+      (parameter) => {
+        const logits = forwardFrom({ topology, parameter, control }, site, h.ref);
+        return [crossEntropy(logits.ref, y.ref).mean(), logits, []];
+      },
+      objective,
+    );
+    shadowLosses.set(site, shadowLoss);
+    Object.assign(gradients, shadowGradients);
+  }
+  return { loss, accuracy, shadowLosses, gradients };
+}
+
+/** What the network's own pass is run on and differentiated by. */
+export interface NetworkPass {
+  readonly parameters: Arrays;
+  /** The parameters to differentiate by; all others are constants. */
+  readonly paths: readonly string[];
+  /** Not consumed. */
+  readonly x: JaxArray;
+  /** Not consumed. */
+  readonly y: JaxArray;
+  /** Sites whose activation is wanted. Default none. */
+  readonly keepAt?: (site: SeedSite) => boolean;
+  /** What the gradients are of. Default: the cross-entropy. */
+  readonly objective?: Objective;
+}
+
+/** The network's own loss [] with its accuracy [] and the activations asked for, and its gradients by path. */
+export function networkGradients(
+  inputs: Omit<ForwardInputs, "parameter">,
+  { parameters, paths, x, y, keepAt, objective }: NetworkPass,
+): [[loss: JaxArray, aux: [accuracy: JaxArray, ...activations: JaxArray[]]], Arrays] {
+  const result = gradientOf(
+    parameters,
+    paths,
+    (parameter) => {
+      const activations: JaxArray[] = [];
+      const logits = forward({ ...inputs, parameter }, x.ref, {
+        onSite: (site, h) => void (keepAt?.(site) && activations.push(h)),
+      });
+      const accuracy = correct(logits.ref, y.ref).mean();
+      return [crossEntropy(logits.ref, y.ref).mean(), logits, [accuracy, ...activations]];
+    },
+    objective,
+  );
+  return result as ReturnType<typeof networkGradients>;
+}
+
+/** Euclidean norm over all the given arrays: []. */
+export function globalNorm(arrays: readonly JaxArray[]): JaxArray {
+  const squares = arrays.map((array) => np.square(array.ref).sum());
+  return np.sqrt(squares.reduce((sum, square) => sum.add(square)));
+}
+
+/** Gives each array of a record with a fresh reference; a name that is not there throws. */
+export function lookupIn(arrays: Arrays): Lookup {
+  return (name) => {
+    const array = arrays[name];
+    if (!array) throw new Error(`no array ${name}`);
+    return array.ref;
+  };
+}
+
+type LossWithAux = [loss: JaxArray, aux: JaxArray[]];
+/** Mean cross-entropy [], the logits that it is of, and what else is wanted. */
+type Pass = (parameter: Lookup) => [loss: JaxArray, logits: JaxArray, aux: JaxArray[]];
+
+/**
+ * Cross-entropy and auxiliary values of a pass, and the gradients of its objective by the parameters at `paths`; all
+ * others are constants.
+ */
+function gradientOf(
+  parameters: Arrays,
+  paths: readonly string[],
+  pass: Pass,
+  objective?: Objective,
+): [LossWithAux, Arrays] {
+  const constant = lookupIn(parameters);
+  const learning: Arrays = Object.fromEntries(paths.map((path) => [path, constant(path)]));
+  const differentiate = valueAndGrad(
+    (variables: Arrays): LossWithAux => {
+      const [loss, logits, aux] = pass((path) => variables[path]?.ref ?? constant(path));
+      if (objective) return [objective(loss.ref, logits), [loss, ...aux]];
+      logits.dispose();
+      return [loss.ref, [loss, ...aux]];
+    },
+    { hasAux: true },
+  );
+  const [[, [loss, ...aux]], gradients] = differentiate(learning) as unknown as [
+    [JaxArray, [JaxArray, ...JaxArray[]]],
+    Arrays,
+  ];
+  return [[loss, aux], gradients];
+}

@@ -1,0 +1,42 @@
+export {
+  checkTeacher,
+  DISTILLATION_TEMPERATURE,
+  DISTILLATION_WEIGHT,
+  distillationControlSpecs,
+  teacherSpecs,
+} from "./distillation.js";
+export { type EvaluationResult, EvaluationSums, evaluationProgram } from "./evaluation.js";
+export { blendControlSpecs, forward, hostWeightControl, seedWeightControl } from "./forward.js";
+export { forwardProgram } from "./forward-program.js";
+export { globalNorm, lookupIn, type StepGradients, stepGradients } from "./gradients.js";
+export {
+  type CoordinateSample,
+  type IsolationCheck,
+  type IsolationClaim,
+  IsolationMonitor,
+  type IsolationProof,
+  inquiryProgram,
+  isIsolated,
+  type MonitorOptions,
+  monitoredRows,
+  probeProgram,
+  proveIsolation,
+  sampleCoordinates,
+} from "./isolation/index.js";
+export { prewarmBatch, prewarmProgram } from "./prewarm.js";
+export {
+  batchSpecs,
+  isBlended,
+  isShadow,
+  learningPlan,
+  ownerOf,
+  parameterSpecs,
+  type SeedPart,
+  type SeedSite,
+  seedPath,
+  siteSpecs,
+  sitesInOrder,
+  slotShape,
+  type TeacherNetwork,
+  type Topology,
+} from "./topology.js";

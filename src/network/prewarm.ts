@@ -1,0 +1,36 @@
+/** A kernel on its own, for timing it before it is grafted. */
+import { type BlueprintParameters, float32, type Tensors } from "../contracts/index.js";
+import type { ProgramDefinition } from "../engine/index.js";
+import type { Blueprint } from "../nn/index.js";
+import { lookupIn } from "./gradients.js";
+
+/**
+ * The forward pass of one kernel: state {its weights by name}, batch {h [batch, ...shape]} → the sum of k(h).
+ */
+export function prewarmProgram(
+  blueprint: Blueprint,
+  shape: readonly number[],
+  parameters: BlueprintParameters,
+  batch: number,
+): ProgramDefinition {
+  const specs = Object.entries(blueprint.parameters(shape, parameters));
+  return {
+    name: `prewarm of ${blueprint.id}`,
+    state: Object.fromEntries(specs.map(([name, spec]) => [name, { shape: spec.shape, dtype: "float32" }])),
+    batch: { h: { shape: [batch, ...shape], dtype: "float32" } },
+    controls: {},
+    run(state, arrays) {
+      const weightOf = lookupIn(state);
+      const weights = Object.fromEntries(specs.map(([name]) => [name, weightOf(name)]));
+      return {
+        state: {},
+        outputs: { sum: blueprint.apply(weights, lookupIn(arrays)("h"), parameters).sum() },
+      };
+    },
+  };
+}
+
+/** A batch of ones to prewarm with. */
+export function prewarmBatch(shape: readonly number[], batch: number): Tensors {
+  return { h: float32([batch, ...shape], 1) };
+}

@@ -1,0 +1,169 @@
+/** A topology: which seeds stand where in a host, and how each takes part in a step (DESIGN §7). */
+
+import type { BlueprintParameters, TensorSpecs } from "../contracts/index.js";
+import { type Blueprint, type Host, labelShape, slotsOf } from "../nn/index.js";
+
+/**
+ * How a seed takes part in the step. Seeds of every other stage, and paused ones, are not in the topology.
+ *
+ * | part | stage | in the output | seed learns | host below learns |
+ * | --- | --- | --- | --- | --- |
+ * | `germinated` | GERMINATED, kernel attached | no | no; its gradient is measured | yes |
+ * | `shadow` | TRAINING | no | on its shadow loss | yes |
+ * | `blending` | BLENDING | yes | yes | no |
+ * | `shadowing` | SHADOWING | yes | no | no |
+ * | `probationary` | PROBATIONARY | yes | yes | yes |
+ * | `grown` | FOSSILIZED | yes | as part of the host | yes |
+ */
+export type SeedPart = "germinated" | "shadow" | "blending" | "shadowing" | "probationary" | "grown";
+
+export interface SeedSite {
+  readonly seedId: string;
+  readonly slotId: string;
+  readonly blueprint: Blueprint;
+  readonly parameters: BlueprintParameters;
+  readonly part: SeedPart;
+}
+
+/** A frozen network that what learns is to answer like. */
+export interface TeacherNetwork {
+  readonly id: string;
+  /** Its host and the seeds in its output; of the same inputs and labels as the network that learns. */
+  readonly topology: Topology;
+}
+
+export interface Topology {
+  readonly host: Host;
+  /** In slot order, then in germination order. */
+  readonly sites: readonly SeedSite[];
+  /** Whether the host below a BLENDING seed goes on learning (`flow`) or waits (`detach`). */
+  readonly hostGradient: "detach" | "flow";
+  /** Left out where nothing is distilled. */
+  readonly teacher?: TeacherNetwork;
+}
+
+/** Whether the seed's output is in the network's. */
+export function isBlended(site: SeedSite): boolean {
+  return !isShadow(site);
+}
+
+/** Whether the seed is measured beside the network, on a shadow loss. */
+export function isShadow(site: SeedSite): boolean {
+  return site.part === "shadow" || site.part === "germinated";
+}
+
+/** Whether it is still to be decided what becomes of the seed: then evaluations measure what it is worth. */
+export function isJudged(site: SeedSite): boolean {
+  return site.part !== "grown";
+}
+
+/** Whether nothing below the seed's slot receives a gradient. */
+export function isDetached(site: SeedSite, topology: Topology): boolean {
+  return site.part === "shadowing" || (site.part === "blending" && topology.hostGradient === "detach");
+}
+
+/** The path of a seed's parameter: its own while it is a seed, the host's once it is grown in. */
+export function seedPath(site: Pick<SeedSite, "seedId" | "part">, name: string): string {
+  return site.part === "grown" ? `host/grown/${site.seedId}/${name}` : `seed/${site.seedId}/${name}`;
+}
+
+/** Owner of a parameter by its path: `host`, or a seed's id. */
+export function ownerOf(path: string): string {
+  const [root, id = ""] = path.split("/");
+  return root === "seed" ? id : "host";
+}
+
+/** Shape of the slot a site stands in, without the batch axis. */
+export function slotShape(topology: Topology, site: SeedSite): readonly number[] {
+  return topology.host.blocks.find((block) => block.name === site.slotId)?.outputShape ?? [];
+}
+
+/** Specs of all parameters of the host proper, by path. */
+export function hostSpecs(host: Host): TensorSpecs {
+  return Object.fromEntries(
+    host.blocks.flatMap((block) =>
+      Object.entries(block.parameters).map(([name, { shape }]) => [
+        `host/${block.name}/${name}`,
+        { shape, dtype: "float32" },
+      ]),
+    ),
+  );
+}
+
+/** Specs of one seed's parameters, by path. */
+export function siteSpecs(topology: Topology, site: SeedSite): TensorSpecs {
+  const specs = site.blueprint.parameters(slotShape(topology, site), site.parameters);
+  return Object.fromEntries(
+    Object.entries(specs).map(([name, { shape }]) => [seedPath(site, name), { shape, dtype: "float32" }]),
+  );
+}
+
+/** Specs of every parameter of a topology, host first. */
+export function parameterSpecs(topology: Topology): TensorSpecs {
+  return Object.assign(
+    {},
+    hostSpecs(topology.host),
+    ...topology.sites.map((site) => siteSpecs(topology, site)),
+  );
+}
+
+/** What each parameter's gradient comes from in one step of a topology. */
+export interface LearningPlan {
+  /** Paths that learn from the network's own loss. */
+  readonly main: readonly string[];
+  /** For each seed with a shadow loss, the paths that it is differentiated by; only those of TRAINING seeds learn. */
+  readonly shadows: ReadonlyMap<SeedSite, readonly string[]>;
+}
+
+/**
+ * Which parameters learn. Below the last detached site nothing of the host does; those parameters wait,
+ * optimizer state and all, as a parameter without a gradient does in PyTorch.
+ */
+export function learningPlan(topology: Topology): LearningPlan {
+  const order = sitesInOrder(topology);
+  const lastDetached = order.findLastIndex((site) => isDetached(site, topology));
+  const barrier = lastDetached < 0 ? -1 : depthOf(topology, order[lastDetached]);
+  const host = topology.host.blocks.flatMap((block, depth) =>
+    depth > barrier ? Object.keys(block.parameters).map((name) => `host/${block.name}/${name}`) : [],
+  );
+  const seeds = order.flatMap((site, i) =>
+    learnsFromMain(site, i, lastDetached) ? Object.keys(siteSpecs(topology, site)) : [],
+  );
+  const shadows = order.filter(isShadow);
+  return {
+    main: [...host, ...seeds],
+    shadows: new Map(shadows.map((site) => [site, Object.keys(siteSpecs(topology, site))])),
+  };
+}
+
+function learnsFromMain(site: SeedSite, index: number, lastDetached: number): boolean {
+  switch (site.part) {
+    case "blending":
+      return index >= lastDetached;
+    case "probationary":
+    case "grown":
+      return index > lastDetached;
+    default:
+      return false;
+  }
+}
+
+/** The sites in host order; within a slot, in the order given. */
+export function sitesInOrder(topology: Topology): SeedSite[] {
+  return slotsOf(topology.host).flatMap((slot) => topology.sites.filter((site) => site.slotId === slot.id));
+}
+
+function depthOf(topology: Topology, site: SeedSite | undefined): number {
+  return topology.host.blocks.findIndex((block) => block.name === site?.slotId);
+}
+
+/** Batch inputs of a topology: x [batch, ...input], y [batch, ...labels]. */
+export function batchSpecs(
+  host: Host,
+  batch: number,
+): { readonly x: TensorSpecs[string]; readonly y: TensorSpecs[string] } {
+  return {
+    x: { shape: [batch, ...host.inputShape], dtype: host.inputDType },
+    y: { shape: [batch, ...labelShape(host)], dtype: "int32" },
+  };
+}

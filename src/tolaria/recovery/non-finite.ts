@@ -1,0 +1,22 @@
+/** Finds state that no amount of training mends, whoever it belongs to, even where it has not reached the loss yet. */
+import type { Tensor, Tensors } from "../../contracts/index.js";
+
+/** Whose tensors are not finite: parameters or optimizer state. */
+export interface Broken {
+  readonly host: boolean;
+  readonly seedIds: readonly string[];
+}
+
+/** Of a seed's paths, those of its optimizer state included. */
+const SEED_PATH = /(?:^|^optimizer\/[^/]+\/)seed\/([^/]+)(?:\/|$)/;
+
+export function brokenIn(tensors: Tensors): Broken {
+  const broken = Object.entries(tensors).filter(([, tensor]) => !isFiniteTensor(tensor));
+  const owners = broken.map(([path]) => SEED_PATH.exec(path)?.[1]);
+  const seedIds = new Set(owners.filter((id) => id !== undefined));
+  return { host: owners.includes(undefined), seedIds: [...seedIds] };
+}
+
+export function isFiniteTensor({ data }: Tensor): boolean {
+  return data.every((value) => Number.isFinite(value));
+}

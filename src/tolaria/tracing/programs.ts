@@ -1,0 +1,141 @@
+/** The compiled programs of the topologies a run passes through: training step, evaluation, isolation monitor. */
+
+import { type Deferred, deferred } from "../../base/index.js";
+import type { IsolationFailure } from "../../contracts/index.js";
+import type { Backend, Program } from "../../engine/index.js";
+import { IsolationMonitor, type Topology } from "../../network/index.js";
+import { CompileTurns } from "./compile-turns.js";
+import { localTracer, type TopologyTracer, type TracingOptions } from "./tracer.js";
+
+export interface TopologyPrograms {
+  readonly topology: Topology;
+  readonly train: Program;
+  readonly evaluate: Program;
+  /** Undefined where no seed is isolated. */
+  readonly monitor: IsolationMonitor | undefined;
+}
+
+/** A topology that gets no program, because a seed of it could disturb the host. */
+export interface UnprovenTopology {
+  readonly topology: Topology;
+  readonly failure: IsolationFailure;
+}
+
+export type PreparedTopology = TopologyPrograms | UnprovenTopology;
+
+export interface ProgramsOptions extends TracingOptions {
+  readonly backend: Backend;
+  /** Default: traces on the thread that asks. */
+  readonly tracer?: TopologyTracer;
+}
+
+/** What tells two topologies of one run apart: who stands where, in what part. */
+export function topologyKey(topology: Topology): string {
+  const sites = topology.sites.map(({ seedId, slotId, blueprint, parameters, part }) =>
+    [seedId, slotId, blueprint.id, part, JSON.stringify(Object.entries(parameters).sort())].join(":"),
+  );
+  return [topology.host.id, topology.hostGradient, topology.teacher?.id ?? "", ...sites].join(" ");
+}
+
+/** The present topology, and the one asked for in advance. */
+const KEPT = 2;
+
+function dispose(prepared: PreparedTopology): void {
+  if ("failure" in prepared) return;
+  prepared.train.dispose();
+  prepared.evaluate.dispose();
+  prepared.monitor?.dispose();
+}
+
+/** Frees the programs, once they are compiled. */
+function release({ programs, hurry }: Entry): void {
+  programs.then(dispose, () => undefined);
+  hurry.resolve();
+}
+
+interface Entry {
+  readonly key: string;
+  readonly programs: Promise<PreparedTopology>;
+  /** Resolved once somebody waits for them. */
+  readonly hurry: Deferred<void>;
+}
+
+export class Programs {
+  readonly #options: ProgramsOptions;
+  readonly #turns = new CompileTurns();
+  readonly #compiling = new Set<Promise<PreparedTopology>>();
+  #prepared: readonly Entry[] = [];
+
+  constructor(options: ProgramsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The programs of a topology, compiled at the first call. The two used last are kept: the present topology and the
+   * one that was asked for in advance; compiled code itself is cached by the back end.
+   */
+  prepare(topology: Topology): Promise<PreparedTopology> {
+    const { programs, hurry } = this.#entryOf(topology);
+    hurry.resolve();
+    return programs;
+  }
+
+  /** Starts on the programs of a topology: one is compiled after each of the next steps, until somebody waits for them. */
+  prepareAhead(topology: Topology): void {
+    this.#entryOf(topology).programs.catch(() => undefined); // told to whoever asks for them
+  }
+
+  /** Says that a training step has ended. */
+  afterStep(): void {
+    this.#turns.afterStep();
+  }
+
+  /** Says which topologies may come next; resolves when the first `wait` of them can be had without waiting. */
+  async anticipate(topologies: readonly Topology[], wait = 0): Promise<void> {
+    const asked = this.#options.tracer?.anticipate?.(topologies, this.#options) ?? [];
+    await Promise.all(asked.slice(0, wait));
+  }
+
+  /**
+   * Lets go of every program; the back end keeps what it has compiled for whoever asks next. What is being compiled is
+   * waited for: a thread that ends meanwhile takes the process with it (ONNX Runtime throws into nowhere).
+   */
+  async dispose(): Promise<void> {
+    this.#prepared.forEach(release);
+    this.#prepared = [];
+    await Promise.allSettled(this.#compiling);
+  }
+
+  #entryOf(topology: Topology): Entry {
+    const key = topologyKey(topology);
+    const entry = this.#prepared.find((known) => known.key === key) ?? this.#startCompiling(topology, key);
+    const byUse = [entry, ...this.#prepared.filter((other) => other !== entry)];
+    this.#prepared = byUse.slice(0, KEPT);
+    byUse.slice(KEPT).forEach(release);
+    return entry;
+  }
+
+  #startCompiling(topology: Topology, key: string): Entry {
+    const hurry = deferred<void>();
+    const programs = this.#compile(topology, hurry.promise);
+    const end = (): void => void this.#compiling.delete(programs);
+    this.#compiling.add(programs);
+    programs.then(end, end);
+    return { key, programs, hurry };
+  }
+
+  async #compile(topology: Topology, hurry: Promise<void>): Promise<PreparedTopology> {
+    const { backend, tracer = localTracer, monitor: options } = this.#options;
+    await this.#turns.next(hurry);
+    const traced = await tracer.trace(topology, this.#options);
+    if (!traced.proof.proven) return { topology, failure: traced.proof };
+    await this.#turns.next(hurry);
+    const train = await backend.compile(traced.train);
+    await this.#turns.next(hurry);
+    const evaluate = await backend.compile(traced.evaluate);
+    await this.#turns.next(hurry);
+    const monitor =
+      traced.probe && (await IsolationMonitor.compile(backend, topology, options, traced.probe));
+    return { topology, train, evaluate, monitor };
+  }
+}

@@ -1,0 +1,92 @@
+/** The process that traces and lowers new topologies while another one trains. */
+
+import { readdirSync } from "node:fs";
+import { constants, setPriority } from "node:os";
+import { serialize } from "node:v8";
+import { KasminaError, messageOf } from "../../base/index.js";
+import { type ProgramDefinition, type TracedProgram, trace } from "../../engine/index.js";
+import { lowerProgram } from "../../engine/native/index.js";
+import type { Topology } from "../../network/index.js";
+import type { BlueprintRegistry, Host } from "../../nn/index.js";
+import { OPTIMIZERS } from "../optimizers.js";
+import { traceTopology } from "./tracer.js";
+import type {
+  ModuleSource,
+  PlainProgram,
+  TracingAnswer,
+  TracingRequest,
+  TracingStart,
+} from "./tracing-protocol.js";
+
+/** Whoever started this process ends it: what a terminal or a service manager tells both of them is the other's to obey. */
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+if (!process.send) {
+  throw new KasminaError("illegal_state", "tracing-process must be started by a ProcessTracer");
+}
+
+process.title = "kasmina tracer";
+giveWay();
+for (const signal of SIGNALS) process.on(signal, () => undefined);
+process.once("message", serve);
+
+/**
+ * Training comes first where cores are few; while it waits for a trace it leaves them free. On Linux each thread has its own
+ * priority, and V8 has several threads.
+ */
+function giveWay(): void {
+  const threads = process.platform === "linux" ? readdirSync("/proc/self/task").map(Number) : [process.pid];
+  for (const thread of threads) setPriority(thread, constants.priority.PRIORITY_LOW);
+}
+
+/** Loads once what is to be traced: a failure is then the answer to every request. */
+function serve({ host, blueprints }: TracingStart): void {
+  const loading = Promise.all([load<Host>(host), load<BlueprintRegistry>(blueprints)]);
+  loading.catch(() => undefined);
+  process.on("message", async (request: TracingRequest) => reply(await answer(loading, request)));
+}
+
+/** Whoever asked may be gone by now: this process ends with the channel to it. */
+function reply(answer: TracingAnswer): void {
+  process.send?.(answer, undefined, undefined, () => undefined);
+}
+
+async function load<T>(source: ModuleSource): Promise<T> {
+  const exported = ((await import(source.module)) as Record<string, unknown>)[source.name];
+  if (exported === undefined) {
+    throw new KasminaError("invalid_argument", `${source.module} exports no ${source.name}`);
+  }
+  return (source.args && typeof exported === "function" ? exported(...source.args) : exported) as T;
+}
+
+type LoweredStep = Omit<TracedProgram, "definition">;
+
+function prepare(definition: ProgramDefinition): LoweredStep {
+  const { definition: _, ...plain } = trace(definition);
+  return { ...plain, lowered: lowerProgram(definition.name, plain) };
+}
+
+function plain(program: LoweredStep): PlainProgram {
+  return { ...program, ir: serialize(program.ir) };
+}
+
+async function answer(
+  loading: Promise<[Host, BlueprintRegistry]>,
+  { sites, hostGradient, ...options }: TracingRequest,
+): Promise<TracingAnswer> {
+  try {
+    const [host, blueprints] = await loading;
+    const topology: Topology = {
+      host,
+      hostGradient,
+      sites: sites.map(({ blueprintId, ...site }) => ({ ...site, blueprint: blueprints.get(blueprintId) })),
+    };
+    const optimizer = OPTIMIZERS[options.optimizer];
+    const { train, evaluate, probe, proof } = traceTopology(topology, { ...options, optimizer }, prepare);
+    return {
+      programs: { train: plain(train), evaluate: plain(evaluate), probe: probe && plain(probe), proof },
+    };
+  } catch (error) {
+    return { problem: messageOf(error) };
+  }
+}

@@ -1,0 +1,125 @@
+/** The operator's end of a run's local socket: finds the run, signs, sends, waits for the outcome. */
+
+import { randomUUID } from "node:crypto";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { connect } from "node:net";
+import { userInfo } from "node:os";
+import { join, resolve } from "node:path";
+import { KasminaError, messageOf, systemClock } from "../../base/index.js";
+import { type CommandDraft, type CommandOutcome, CommandSigner } from "../../contracts/index.js";
+import { loadKeys } from "../../contracts/index.node.js";
+import type { RunStatus } from "../grow/ports.js";
+import { type ControlAddress, type ControlRequest, type ControlResponse, Lines } from "./control-protocol.js";
+import { ADDRESS_FILE } from "./control-server.js";
+import { keyFileOf } from "./run-keys.js";
+
+/** Longest wait for an answer: a step boundary comes at least that often, a first compile included. */
+const ANSWER_WITHIN_MS = 60_000;
+
+/** What an operator orders; who, when and with which nonce is added here. */
+export type OperatorOrder = Pick<CommandDraft, "order" | "seedId" | "slotId" | "expectedStage" | "decision">;
+
+/**
+ * The newest run under `runs/` that listens.
+ * @throws KasminaError `invalid_argument` where there is none
+ */
+export function newestRun(runsFolder = "runs"): string {
+  const runs = foldersOf(runsFolder).filter((folder) => readAddress(folder) !== undefined);
+  const [newest] = runs.sort((a, b) => modifiedMs(b) - modifiedMs(a));
+  if (newest === undefined)
+    throw new KasminaError(
+      "invalid_argument",
+      `no run is going on under ${runsFolder}/: name one with --run-dir`,
+    );
+  return newest;
+}
+
+/** Sends one signed command to the run of a folder and resolves with its outcome. */
+export async function sendCommand(runFolder: string, what: OperatorOrder): Promise<CommandOutcome> {
+  const address = addressOf(runFolder);
+  const signer = new CommandSigner({ keys: loadKeys(keyFileOf(runFolder)), clock: systemClock });
+  const envelope = signer.sign({
+    ...what,
+    commandId: `operator-${randomUUID()}`,
+    trainingRunId: address.run_id,
+    issuedBy: `operator ${userInfo().username}`,
+  });
+  const response = await ask(address, {
+    type: "command",
+    envelope: Buffer.from(envelope).toString("base64"),
+  });
+  if (response.type === "outcome") return response.outcome;
+  throw unexpected(response);
+}
+
+export async function readStatus(runFolder: string): Promise<RunStatus> {
+  const response = await ask(addressOf(runFolder), { type: "status" });
+  if (response.type === "status") return response.status;
+  throw unexpected(response);
+}
+
+function unexpected(response: ControlResponse): KasminaError {
+  const what = response.type === "error" ? response.message : `it answered with ${response.type}`;
+  return new KasminaError("illegal_state", `the run did not do it: ${what}`);
+}
+
+function ask(address: ControlAddress, request: ControlRequest): Promise<ControlResponse> {
+  return new Promise((done, fail) => {
+    const socket = connect(address.socket);
+    const lines = new Lines();
+    const end = (error: KasminaError): void => {
+      socket.destroy();
+      fail(error);
+    };
+    socket.setTimeout(ANSWER_WITHIN_MS, () =>
+      end(new KasminaError("timeout", `the run did not answer within ${ANSWER_WITHIN_MS / 1_000} s`)),
+    );
+    socket.on("connect", () => socket.write(`${JSON.stringify(request)}\n`));
+    socket.on("error", (error) => end(new KasminaError("io", `cannot reach the run: ${messageOf(error)}`)));
+    socket.on("close", () => end(new KasminaError("canceled", "the run ended before it answered")));
+    socket.on("data", (chunk) => {
+      const [line] = lines.push(chunk);
+      if (line === undefined) return;
+      done(JSON.parse(line) as ControlResponse);
+      socket.destroy();
+    });
+  });
+}
+
+/** @throws KasminaError `invalid_argument` where no run listens there */
+function addressOf(runFolder: string): ControlAddress {
+  const address = readAddress(resolve(runFolder));
+  if (!address) throw new KasminaError("invalid_argument", `no run is going on in ${resolve(runFolder)}`);
+  return address;
+}
+
+/** The address that a live process left in a run folder; undefined where there is none. */
+function readAddress(folder: string): ControlAddress | undefined {
+  try {
+    const address = JSON.parse(readFileSync(join(folder, ADDRESS_FILE), "utf8")) as ControlAddress;
+    return isAlive(address.pid) ? address : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    // A process that is there but is not ours answers EPERM.
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+function foldersOf(folder: string): string[] {
+  try {
+    return readdirSync(folder).map((name) => resolve(folder, name));
+  } catch {
+    return [];
+  }
+}
+
+function modifiedMs(folder: string): number {
+  return statSync(join(folder, ADDRESS_FILE)).mtimeMs;
+}

@@ -1,0 +1,58 @@
+/**
+ * What an operator's command line and a running trainer say to each other over the run's local socket: one JSON object
+ * a line each way. A command travels as the signed envelope it is; the socket is no more trusted than a bus.
+ */
+
+import { z } from "zod";
+import { KasminaError } from "../../base/index.js";
+import type { CommandOutcome } from "../../contracts/index.js";
+import type { RunStatus } from "../grow/ports.js";
+
+/** Longest line: an envelope of 64 KiB in base64, and some. */
+export const MAX_LINE_BYTES = 96 * 1024;
+
+/** Where a run's socket is: a file of the run folder, because a socket's path may be about 100 bytes long at most. */
+export interface ControlAddress {
+  readonly socket: string;
+  readonly run_id: string;
+  readonly pid: number;
+}
+
+const requestSchema = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("command"), envelope: z.base64() }),
+  z.strictObject({ type: z.literal("status") }),
+]);
+export type ControlRequest = z.infer<typeof requestSchema>;
+
+export type ControlResponse =
+  | { readonly type: "outcome"; readonly outcome: CommandOutcome }
+  | { readonly type: "status"; readonly status: RunStatus }
+  | { readonly type: "error"; readonly message: string };
+
+/** The request, or what is wrong with the line. */
+export function parseRequest(line: string): ControlRequest | { readonly problem: string } {
+  try {
+    const result = requestSchema.safeParse(JSON.parse(line));
+    return result.success ? result.data : { problem: "the request is of no known kind" };
+  } catch {
+    return { problem: "the request is not JSON" };
+  }
+}
+
+/** Cuts a stream of bytes into lines. */
+export class Lines {
+  #rest = "";
+  readonly #decoder = new TextDecoder();
+
+  /**
+   * The lines that are complete now.
+   * @throws KasminaError `overloaded` where a line is longer than {@link MAX_LINE_BYTES}
+   */
+  push(chunk: Uint8Array): string[] {
+    const parts = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split("\n");
+    this.#rest = parts.pop() ?? "";
+    if ([this.#rest, ...parts].some((line) => line.length > MAX_LINE_BYTES))
+      throw new KasminaError("overloaded", `a line is longer than ${MAX_LINE_BYTES} bytes`);
+    return parts.filter((line) => line.trim() !== "");
+  }
+}

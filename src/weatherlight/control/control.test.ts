@@ -1,0 +1,123 @@
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type CommandOutcome, decodeEnvelope, signatureProblem } from "../../contracts/index.js";
+import { loadKeys } from "../../contracts/index.node.js";
+import type { RunControl, RunStatus } from "../grow/ports.js";
+import { newestRun, readStatus, sendCommand } from "./control-client.js";
+import { MAX_LINE_BYTES } from "./control-protocol.js";
+import { ControlServer } from "./control-server.js";
+import { openRunKeys } from "./run-keys.js";
+
+const STATUS: RunStatus = {
+  trainingRunId: "run-1",
+  step: 7,
+  epoch: 0,
+  epochs: 2,
+  emergency: null,
+  seeds: [],
+  slots: [],
+  closedBlueprints: {},
+};
+
+let folder = "";
+let server: ControlServer | undefined;
+const received: Uint8Array[] = [];
+const control: RunControl = {
+  send: (envelope, onOutcome) => {
+    received.push(envelope);
+    onOutcome({ status: "refused", reason: "unknown_seed" });
+  },
+  status: () => STATUS,
+};
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "kasmina-control-"));
+});
+
+afterEach(() => {
+  server?.close();
+  server = undefined;
+  received.length = 0;
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function listen(at = folder): Promise<ControlServer> {
+  openRunKeys(folder, {});
+  server = await ControlServer.listen(at, "run-1", control);
+  return server;
+}
+
+describe("the run's local socket", () => {
+  test("is the owner's alone, as are address and keys", async () => {
+    const { socketPath } = await listen();
+    for (const path of [socketPath, join(folder, "control.json"), join(folder, "control.keys")])
+      expect(statSync(path).mode & 0o777).toBe(0o600);
+  });
+
+  test("takes a signed command to the run and its outcome back", async () => {
+    await listen();
+    const outcome: CommandOutcome = await sendCommand(folder, {
+      order: { kind: "SEED", operation: "CULL" },
+      seedId: "s1",
+    });
+    expect(outcome).toEqual({ status: "refused", reason: "unknown_seed" });
+    const envelope = decodeEnvelope(received[0] ?? new Uint8Array());
+    const keys = loadKeys(join(folder, "control.keys"), {});
+    expect(envelope && signatureProblem(keys, "kasmina.command.v1", envelope)).toBeUndefined();
+  });
+
+  test("tells the run's status", async () => {
+    await listen();
+    expect(await readStatus(folder)).toEqual(STATUS);
+  });
+
+  test("is found as the newest run, and no more once it is closed", async () => {
+    await listen();
+    expect(newestRun(join(folder, ".."))).toBe(folder);
+    server?.close();
+    expect(() => newestRun(folder)).toThrow(/no run is going on/);
+    await expect(readStatus(folder)).rejects.toThrow(/no run is going on/);
+    expect(() => statSync(join(folder, "control.sock"))).toThrow();
+  });
+
+  test("stands elsewhere where the folder's path is too long for a socket", async () => {
+    const deep = join(folder, "x".repeat(60), "y".repeat(60));
+    const { mkdirSync } = await import("node:fs");
+    mkdirSync(deep, { recursive: true });
+    const { socketPath } = await listen(deep);
+    expect(socketPath.length).toBeLessThan(100);
+    expect(await readStatus(deep)).toEqual(STATUS);
+  });
+
+  test("takes the place of a socket that a killed run left behind", async () => {
+    await listen();
+    const address = readFileSync(join(folder, "control.json"), "utf8");
+    expect(JSON.parse(address)).toMatchObject({ run_id: "run-1", pid: process.pid });
+    const second = await ControlServer.listen(folder, "run-1", control);
+    expect(await readStatus(folder)).toEqual(STATUS);
+    second.close();
+  });
+
+  test.each([
+    ["no JSON", "hello\n", /not JSON/],
+    ["an unknown request", '{"type":"dance"}\n', /no known kind/],
+    ["an envelope that is no base64", '{"type":"command","envelope":"§"}\n', /no known kind/],
+    ["an endless line", "x".repeat(MAX_LINE_BYTES + 1), /longer than/],
+  ])("answers %s with an error and goes on", async (_, bytes, message) => {
+    const { socketPath } = await listen();
+    const answer = await new Promise<string>((done, fail) => {
+      const socket = connect(socketPath, () => socket.write(bytes));
+      socket.on("data", (chunk) => {
+        done(chunk.toString());
+        socket.destroy();
+      });
+      socket.on("error", fail);
+    });
+    expect(JSON.parse(answer)).toMatchObject({ type: "error", message: expect.stringMatching(message) });
+    expect(received).toEqual([]);
+    expect(await readStatus(folder)).toEqual(STATUS);
+  });
+});

@@ -1,0 +1,26 @@
+/**
+ * Which keys a run signs and verifies with: those of KASMINA_KEYS, else of the file that KASMINA_KEY_FILE names, else
+ * of a file in the run folder that the run itself makes (owner only), so that an operator on the same account can
+ * command it and nobody else.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { systemClock } from "../../base/index.js";
+import type { KeyRing } from "../../contracts/index.js";
+import { addKey, KEYS_VARIABLE, loadKeys } from "../../contracts/index.node.js";
+
+export const KEY_FILE_VARIABLE = "KASMINA_KEY_FILE";
+const RUN_KEY_FILE = "control.keys";
+
+/** The key file that holds for a run folder. */
+export function keyFileOf(runFolder: string, environment: NodeJS.ProcessEnv = process.env): string {
+  return environment[KEY_FILE_VARIABLE] || join(runFolder, RUN_KEY_FILE);
+}
+
+/** The keys of a run that begins in `runFolder`; makes them where nobody has. */
+export function openRunKeys(runFolder: string, environment: NodeJS.ProcessEnv = process.env): KeyRing {
+  const file = keyFileOf(runFolder, environment);
+  const given = environment[KEYS_VARIABLE] || environment[KEY_FILE_VARIABLE];
+  if (!given && !existsSync(file)) addKey(file, systemClock.nowMs());
+  return loadKeys(file, environment);
+}

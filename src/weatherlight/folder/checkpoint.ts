@@ -1,0 +1,209 @@
+/**
+ * Checkpoints on disk. A folder holds
+ *
+ *     checkpoint.json            what the present checkpoint is: meta, and the digest of its tensors
+ *     checkpoint.previous.json   the one before it, where there is one
+ *     <sha256>.safetensors       the tensors of either, named by their digest
+ *
+ * The tensors are written first; renaming checkpoint.json into place is the one instant at which a checkpoint
+ * comes to be. Whatever stops the program, the folder holds the old checkpoint or the new one, whole.
+ */
+import { createHash } from "node:crypto";
+import { mkdir, readdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { diskFiles, type FileOperations, writeFileAtomically } from "../../base/files.node.js";
+import { KasminaError, messageOf, utf8 } from "../../base/index.js";
+import { parseStrictJson } from "../../base/strict-json.js";
+import { decodeSafetensors, encodeSafetensors, type Tensors } from "../../contracts/index.js";
+
+const FORMAT = "kasmina.checkpoint.v1";
+const CURRENT = "checkpoint.json";
+const PREVIOUS = "checkpoint.previous.json";
+const TENSORS = /^[0-9a-f]{64}\.safetensors$/;
+const DIGEST = /^[0-9a-f]{64}$/;
+
+/** Any value that JSON holds. Numbers are finite: JSON has no NaN. */
+export type JsonValue =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly JsonValue[]
+  | { readonly [key: string]: JsonValue };
+export type JsonObject = { readonly [key: string]: JsonValue };
+
+export interface Checkpoint {
+  /** Parameters, optimizer state: whatever the engine's state holds, by path. */
+  readonly tensors: Tensors;
+  /** What else a run needs to go on: step, seeds, random state. */
+  readonly meta: JsonObject;
+}
+
+export interface CheckpointInfo {
+  /** SHA-256 over meta and the digest of the tensors: equal checkpoints have equal digests. */
+  readonly sha256: string;
+  /** Of the tensors' file. */
+  readonly bytes: number;
+}
+
+/** What became of the folder at a write. */
+export interface WrittenCheckpoint extends CheckpointInfo {
+  /** Whether the checkpoint that was there is the previous one now. */
+  readonly previousKept: boolean;
+}
+
+export interface WriteOptions {
+  /** Whether the checkpoint that was there is to become the previous one. Default: always. */
+  readonly isKept?: (checkpoint: Pick<Checkpoint, "meta">) => boolean;
+  readonly files?: FileOperations;
+}
+
+/** What a checkpoint file holds beside its own digest. */
+interface Content {
+  readonly meta: JsonObject;
+  readonly tensors: { readonly sha256: string; readonly bytes: number };
+}
+
+/**
+ * Writes a checkpoint; the one that was there becomes the previous one, and the previous one is removed. One that does
+ * not verify, or is not wanted, never takes the place of the previous one.
+ *
+ * @throws KasminaError `invalid_argument` for meta that JSON cannot hold, `io` where the folder cannot be written
+ */
+export async function writeCheckpoint(
+  dir: string,
+  checkpoint: Checkpoint,
+  { isKept = () => true, files = diskFiles }: WriteOptions = {},
+): Promise<WrittenCheckpoint> {
+  const bytes = encodeSafetensors(checkpoint.tensors);
+  const content: Content = {
+    meta: checkpoint.meta,
+    tensors: { sha256: sha256(bytes), bytes: bytes.length },
+  };
+  const text = toJson(content);
+  const info = { sha256: sha256(utf8(text)), bytes: bytes.length };
+  const json = `{"format":"${FORMAT}","sha256":"${info.sha256}","content":${text}}\n`;
+  try {
+    await mkdir(dir, { recursive: true });
+    await writeFileAtomically(join(dir, `${content.tensors.sha256}.safetensors`), bytes, files);
+    const kept = await readSound(dir, isKept);
+    if (kept) await writeFileAtomically(join(dir, PREVIOUS), kept, files);
+    await writeFileAtomically(join(dir, CURRENT), utf8(json), files);
+    await removeUnused(dir, files);
+    return { ...info, previousKept: kept !== undefined };
+  } catch (error) {
+    throw new KasminaError("io", `cannot write a checkpoint to ${dir}: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** The present checkpoint's own file, where it verifies and is wanted. */
+async function readSound(
+  dir: string,
+  isWanted: (checkpoint: Checkpoint) => boolean,
+): Promise<Uint8Array | undefined> {
+  const checkpoint = await readCheckpoint(dir).catch(() => undefined);
+  return checkpoint && isWanted(checkpoint) ? readFile(join(dir, CURRENT)) : undefined;
+}
+
+/** Whether a checkpoint was ever written to the folder, sound or not. */
+export async function hasCheckpoint(dir: string): Promise<boolean> {
+  const files = await readdir(dir).catch((): string[] => []);
+  return files.includes(CURRENT) || files.includes(PREVIOUS);
+}
+
+/**
+ * Reads a checkpoint after checking its digests; nothing of it is used before.
+ *
+ * @param which `previous` is the one before the last
+ * @throws KasminaError `io` where there is none, `corrupt` naming what does not fit
+ */
+export async function readCheckpoint(
+  dir: string,
+  which: "current" | "previous" = "current",
+): Promise<Checkpoint & CheckpointInfo> {
+  const path = join(dir, which === "current" ? CURRENT : PREVIOUS);
+  const { content, sha256: digest } = parseFile(await readBytes(path), path);
+  const tensorsPath = join(dir, `${content.tensors.sha256}.safetensors`);
+  const size = (await stat(tensorsPath).catch(() => undefined))?.size;
+  if (size !== content.tensors.bytes) {
+    const found = size === undefined ? "is missing" : `has ${size} bytes`;
+    throw new KasminaError("corrupt", `${tensorsPath} ${found}, ${path} says ${content.tensors.bytes}`);
+  }
+  const bytes = await readBytes(tensorsPath);
+  if (sha256(bytes) !== content.tensors.sha256) {
+    throw new KasminaError("corrupt", `${tensorsPath} is not what its SHA-256 says`);
+  }
+  const { tensors } = decodeSafetensors(bytes);
+  return { tensors, meta: content.meta, sha256: digest, bytes: bytes.length };
+}
+
+function parseFile(bytes: Uint8Array, path: string): { content: Content; sha256: string } {
+  const corrupt = (what: string): KasminaError => new KasminaError("corrupt", `${path} ${what}`);
+  const file = parseJson(bytes, path);
+  if (!isObject(file) || file.format !== FORMAT) throw corrupt(`is not a ${FORMAT} file`);
+  const { sha256: digest, content } = file;
+  // Writing out what was read gives the very text that was digested: JSON keeps order, and numbers round-trip.
+  if (typeof digest !== "string" || sha256(utf8(JSON.stringify(content ?? null))) !== digest) {
+    throw corrupt("is not what its SHA-256 says");
+  }
+  if (!isContent(content)) throw corrupt("has no meta or no tensors");
+  return { content, sha256: digest };
+}
+
+function parseJson(bytes: Uint8Array, path: string): unknown {
+  try {
+    return parseStrictJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (error) {
+    throw new KasminaError("corrupt", `${path} is ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isContent(value: unknown): value is Content {
+  if (!isObject(value) || !isObject(value.meta) || !isObject(value.tensors)) return false;
+  const { sha256: digest, bytes } = value.tensors;
+  return typeof digest === "string" && DIGEST.test(digest) && typeof bytes === "number";
+}
+
+async function readBytes(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new KasminaError("io", `cannot read ${path}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** Removes tensors that neither checkpoint names, and what writes that were cut short left behind. */
+async function removeUnused(dir: string, files: FileOperations): Promise<void> {
+  const used = await Promise.all(
+    [CURRENT, PREVIOUS].map(async (name) => {
+      const bytes = await readFile(join(dir, name)).catch(() => undefined);
+      return bytes ? Buffer.from(bytes).toString("utf8") : "";
+    }),
+  );
+  for (const name of await readdir(dir)) {
+    const digest = name.split(".")[0] ?? "";
+    const unused = TENSORS.test(name) && !used.some((text) => text.includes(digest));
+    if (unused || name.endsWith(".tmp")) await files.remove(join(dir, name));
+  }
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** JSON.stringify would turn NaN into null without a word, and a key __proto__ is one that no reader takes. */
+function toJson(content: Content): string {
+  return JSON.stringify(content, (key, value: unknown) => {
+    if (key === "__proto__") throw new KasminaError("invalid_argument", "checkpoint meta: key __proto__");
+    if (typeof value === "number" && !Number.isFinite(value)) {
+      throw new KasminaError("invalid_argument", `checkpoint meta: ${key} is ${value}`);
+    }
+    return value;
+  });
+}

@@ -1,0 +1,105 @@
+/** What a growth run says while it goes on: the lines of `kasmina grow --json` (DESIGN §15), and notices for people. */
+import type { AttributeValue, Stage, TelemetryLevel } from "../../contracts/index.js";
+
+/** Which training a line is about: the growing host, or the same host alone for `--compare`. */
+export type Phase = "grow" | "host_alone";
+
+export interface SeedProgress {
+  readonly id: string;
+  readonly stage: Stage;
+  readonly alpha: number;
+}
+
+/** Every few steps; at the same steps whatever the speed. */
+export interface StepLine {
+  readonly type: "step";
+  readonly phase: Phase;
+  /** Steps done, over all epochs. */
+  readonly step: number;
+  readonly steps_total: number;
+  /** From 1. */
+  readonly epoch: number;
+  readonly loss: number;
+  readonly seeds: readonly SeedProgress[];
+}
+
+export interface EpochLine {
+  readonly type: "epoch";
+  readonly phase: Phase;
+  /** From 1. */
+  readonly epoch: number;
+  readonly train_loss: number;
+  /** On the held-out rows. */
+  readonly val_loss: number;
+  readonly val_accuracy: number;
+}
+
+/** A telemetry event, its attributes beside name and level. */
+export interface EventLine {
+  readonly type: "event";
+  readonly name: string;
+  readonly level: TelemetryLevel;
+  readonly [attribute: string]: AttributeValue;
+}
+
+export interface SeedReport {
+  readonly id: string;
+  readonly blueprint: string;
+  readonly slot: string;
+  readonly stage: Stage;
+  readonly alpha: number;
+  /** Host loss − shadow loss, held out; null where it was not measured. */
+  readonly shadow_gain: number | null;
+  /** Loss without the seed − loss with it, held out; null where it was not measured. */
+  readonly contribution: number | null;
+}
+
+/** The last line of a run. */
+export interface Summary {
+  readonly type: "summary";
+  readonly run_id: string;
+  readonly engine: string;
+  readonly seed: number;
+  readonly host: string;
+  readonly data: string;
+  readonly epochs: number;
+  /** On the test set; null where the host was not also trained alone. */
+  readonly accuracy_host_alone: number | null;
+  /** On the test set, 0..1. */
+  readonly accuracy: number;
+  readonly params_host: number;
+  readonly params_total: number;
+  readonly flops_total: number;
+  readonly steps_per_s: number;
+  readonly wall_s: number;
+  readonly seeds: readonly SeedReport[];
+  readonly commands: { readonly accepted: number; readonly rejected: number };
+  readonly isolation: {
+    readonly violations: number;
+    readonly max_leak_ratio: number;
+    readonly max_cosine: number;
+  };
+}
+
+/** For people, on stderr: which engine and why, where the checkpoint is. Not among the JSON lines. */
+export interface NoticeLine {
+  readonly type: "notice";
+  readonly text: string;
+}
+
+export type GrowthLine = StepLine | EpochLine | EventLine | Summary | NoticeLine;
+
+export interface GrowthCallbacks {
+  /** Ends the run at the next step, with its checkpoint written. */
+  readonly signal?: AbortSignal;
+  /** Hears every line, the summary last. */
+  readonly onLine?: (line: GrowthLine) => void;
+}
+
+/**
+ * A growth run, here or in another thread.
+ *
+ * @throws KasminaError `invalid_argument` or `invalid_data` before anything was written; `canceled` after `signal`,
+ * its message saying where the checkpoint is; `loss_not_finite` and others where the run failed
+ */
+export type GrowthRunner = (options: unknown, callbacks: GrowthCallbacks) => Promise<Summary>;

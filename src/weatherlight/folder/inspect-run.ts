@@ -1,0 +1,94 @@
+/** What a run folder holds: the host's blocks and slots, the seeds, and whether the checkpoint is what it says. */
+import { z } from "zod";
+import { messageOf } from "../../base/index.js";
+import { sizeOf, type Tensors } from "../../contracts/index.js";
+import { readCheckpoint } from "./checkpoint.js";
+import type { SeedReport } from "./growth-lines.js";
+import { readRunFolder } from "./run-folder.js";
+import { type NetworkMeta, networkOf } from "./saved-checkpoint.js";
+
+export interface InspectedBlock {
+  readonly name: string;
+  /** Of its output, without the batch. */
+  readonly output_shape: readonly number[];
+  /** Whether seeds may be grafted after it; the slot bears the block's name. */
+  readonly slot: boolean;
+  readonly parameters: number;
+}
+
+export interface InspectedSeed extends SeedReport {
+  readonly parameters: number;
+}
+
+export type InspectedCheckpoint =
+  | { readonly valid: true; readonly sha256: string; readonly bytes: number }
+  | { readonly valid: false; readonly problem: string };
+
+export interface Inspection {
+  readonly path: string;
+  readonly run_id: string | null;
+  /** Whether the run wrote its report. */
+  readonly ended: boolean;
+  readonly step: number | null;
+  readonly epoch: number | null;
+  readonly host: string | null;
+  readonly blocks: readonly InspectedBlock[];
+  readonly seeds: readonly InspectedSeed[];
+  readonly params_host: number;
+  readonly params_total: number;
+  readonly checkpoint: InspectedCheckpoint;
+}
+
+/**
+ * Reads a run folder and checks its checkpoint. A checkpoint that is missing or damaged is part of the answer;
+ * nothing of it is used.
+ *
+ * @throws KasminaError `invalid_argument` where `path` holds no run
+ */
+export async function inspectRun(path: string): Promise<Inspection> {
+  const record = await readRunFolder(path);
+  const about = z.object({ run_id: z.string() }).safeParse(record.about);
+  const base = {
+    path: record.path,
+    run_id: about.success ? about.data.run_id : null,
+    ended: record.summary !== undefined,
+  };
+  try {
+    const { tensors, meta, sha256, bytes } = await readCheckpoint(record.checkpointPath);
+    const network = networkOf(meta.network);
+    return { ...base, ...describeNetwork(network, tensors), checkpoint: { valid: true, sha256, bytes } };
+  } catch (error) {
+    const checkpoint = { valid: false as const, problem: messageOf(error) };
+    const nothing = { step: null, epoch: null, host: null, blocks: [], seeds: [] };
+    return { ...base, ...nothing, params_host: 0, params_total: 0, checkpoint };
+  }
+}
+
+function describeNetwork(network: NetworkMeta, tensors: Tensors) {
+  const blocks = network.host.blocks.map((block) => ({
+    ...block,
+    parameters: countUnder(tensors, `host/${block.name}/`),
+  }));
+  // A fossilized seed's parameters are the host's, under a name of their own.
+  const seeds = network.seeds.map((seed) => ({
+    ...seed,
+    parameters: countUnder(tensors, `seed/${seed.id}/`) + countUnder(tensors, `host/grown/${seed.id}/`),
+  }));
+  const params_host = blocks.reduce((sum, block) => sum + block.parameters, 0);
+  return {
+    step: network.step,
+    epoch: network.epoch,
+    host: network.host.id,
+    blocks,
+    seeds,
+    params_host,
+    params_total: countUnder(tensors, "host/") + countUnder(tensors, "seed/"),
+  };
+}
+
+/** Scalars in the tensors whose path begins with `prefix`. */
+function countUnder(tensors: Tensors, prefix: string): number {
+  return Object.entries(tensors)
+    .filter(([path]) => path.startsWith(prefix))
+    .reduce((sum, [, tensor]) => sum + sizeOf(tensor.shape), 0);
+}

@@ -1,0 +1,117 @@
+/**
+ * What `events.ndjson` holds beside the lines that `kasmina grow --json` prints: what was measured at each
+ * observation, how alpha moved, and why the policy decided as it did. The report is drawn from these.
+ */
+import type { Estimate, Stage, SystemState, TelemetryPacket } from "../../contracts/index.js";
+import type { Decision } from "../../tamiyo/index.js";
+import type { Phase } from "./growth-lines.js";
+
+export interface SeedObservation {
+  readonly id: string;
+  readonly slot: string;
+  readonly blueprint: string;
+  readonly stage: Stage;
+  readonly alpha: number;
+  /** Scalars of its weights. */
+  readonly parameters: number;
+  /** Held out, in nats; null where it is not measured in this stage. */
+  readonly shadow_gain: number | null;
+  readonly shadow_gain_std_err: number | null;
+  readonly contribution: number | null;
+  readonly contribution_std_err: number | null;
+}
+
+export interface ObservationRecord {
+  readonly type: "observation";
+  readonly phase: Phase;
+  /** Steps done, over all epochs. */
+  readonly step: number;
+  /** Mean over the steps since the last observation. */
+  readonly train_loss: number;
+  readonly val_loss: number | null;
+  readonly val_loss_std_err: number | null;
+  readonly val_accuracy: number | null;
+  readonly params_total: number;
+  readonly flops_total: number;
+  readonly seeds: readonly SeedObservation[];
+}
+
+/** One step at which a seed's alpha is another than before. */
+export interface AlphaRecord {
+  readonly type: "alpha";
+  readonly seed_id: string;
+  readonly step: number;
+  readonly alpha: number;
+}
+
+export interface DecisionRecord {
+  readonly type: "decision";
+  readonly step: number;
+  readonly seed_id: string;
+  readonly action: string;
+  /** One line: what was seen, and why this follows. */
+  readonly why: string;
+}
+
+export type RunRecordLine = ObservationRecord | AlphaRecord | DecisionRecord;
+
+const IN_SHADOW: readonly Stage[] = ["GERMINATED", "TRAINING"];
+const IN_OUTPUT: readonly Stage[] = ["BLENDING", "SHADOWING", "PROBATIONARY", "FOSSILIZED"];
+
+export function observationRecord(state: SystemState, phase: Phase): ObservationRecord {
+  const [val_loss, val_loss_std_err] = numbersOf(state.heldOutLoss);
+  return {
+    type: "observation",
+    phase,
+    step: state.step,
+    train_loss: state.trainLoss,
+    val_loss,
+    val_loss_std_err,
+    val_accuracy: state.heldOutAccuracy ?? null,
+    params_total: state.paramsTotal,
+    flops_total: state.flopsTotal,
+    seeds: state.seeds.map((seed) => {
+      // What was measured in an earlier stage stays in the state; it says nothing about this step.
+      const shadow = IN_SHADOW.includes(seed.stage);
+      const blended = IN_OUTPUT.includes(seed.stage);
+      const [shadow_gain, shadow_gain_std_err] = numbersOf(shadow ? seed.shadowGain : undefined);
+      const [contribution, contribution_std_err] = numbersOf(blended ? seed.contribution : undefined);
+      return {
+        id: seed.id,
+        slot: seed.slotId,
+        blueprint: seed.blueprintId,
+        stage: seed.stage,
+        alpha: seed.alpha,
+        parameters: seed.parameters,
+        shadow_gain,
+        shadow_gain_std_err,
+        contribution,
+        contribution_std_err,
+      };
+    }),
+  };
+}
+
+function numbersOf(estimate: Estimate | undefined): [number | null, number | null] {
+  return estimate ? [estimate.value, estimate.stdErr] : [null, null];
+}
+
+export function decisionRecord(decision: Decision, { step }: SystemState): DecisionRecord {
+  const action = decision.action === "advance" ? decision.operation : decision.action.toUpperCase();
+  return { type: "decision", step, seed_id: decision.seedId, action, why: decision.why };
+}
+
+/** Finds the steps at which an alpha moves, in the packets of a run. */
+export class AlphaChanges {
+  readonly #last = new Map<string, number>();
+
+  in({ seedId, step, metrics, retired }: TelemetryPacket): AlphaRecord | undefined {
+    if (seedId === undefined) return undefined;
+    const alpha = metrics.find(({ name }) => name === "kasmina.seed.alpha")?.value;
+    const before = this.#last.get(seedId) ?? 0;
+    if (retired) this.#last.delete(seedId);
+    if (alpha === undefined || alpha === before) return undefined;
+    if (!retired) this.#last.set(seedId, alpha);
+    return { type: "alpha", seed_id: seedId, step, alpha };
+  }
+}

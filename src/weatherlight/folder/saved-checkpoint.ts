@@ -1,0 +1,151 @@
+/** A run's checkpoint as it is saved: tensors by path, and everything else as one JSON text. */
+import { z } from "zod";
+import { fromJsonText, KasminaError, toJsonText } from "../../base/index.js";
+import { STAGES, type Tensors } from "../../contracts/index.js";
+import type { Host } from "../../nn/index.js";
+import type { GrowCheckpoint, GrownSeed } from "../grow/grow-result.js";
+import type { Checkpoint, JsonObject } from "./checkpoint.js";
+import type { SeedReport } from "./growth-lines.js";
+
+/** Tensors of the state that a rollback would return to stand under this root. */
+const GOOD_ROOT = "good/";
+
+/** The part of a checkpoint's meta that describes the network, under the key `network`. */
+const networkSchema = z.object({
+  step: z.number(),
+  epoch: z.number(),
+  host: z.object({
+    id: z.string(),
+    input_shape: z.array(z.number()),
+    input_dtype: z.enum(["float32", "int32"]),
+    classes: z.number(),
+    blocks: z.array(z.object({ name: z.string(), output_shape: z.array(z.number()), slot: z.boolean() })),
+  }),
+  seeds: z.array(
+    z.object({
+      id: z.string(),
+      blueprint: z.string(),
+      slot: z.string(),
+      stage: z.enum(STAGES),
+      alpha: z.number(),
+      shadow_gain: z.number().nullable(),
+      contribution: z.number().nullable(),
+    }),
+  ),
+});
+
+/** What the trainer writes into a checkpoint so that a run can be looked at without being started. */
+export type NetworkMeta = z.infer<typeof networkSchema>;
+
+export function networkOf(meta: unknown): NetworkMeta {
+  const result = networkSchema.safeParse(meta);
+  if (result.success) return result.data;
+  const where = result.error.issues[0]?.path.join(".") ?? "";
+  throw new KasminaError("corrupt", `the checkpoint does not describe its network: ${where} does not fit`);
+}
+
+/** What the checkpoint is of, as it says itself. */
+interface SavedRun {
+  readonly runId: string;
+  readonly config: JsonObject;
+  readonly host: NetworkMeta["host"];
+}
+
+/** All of a checkpoint but its tensors. */
+type Remainder = Omit<GrowCheckpoint, "tensors" | "good"> & {
+  readonly good?: Omit<NonNullable<GrowCheckpoint["good"]>, "tensors">;
+};
+
+export function toSaved(run: SavedRun, checkpoint: GrowCheckpoint): Checkpoint {
+  const { tensors, good, ...rest } = checkpoint;
+  const { tensors: goodTensors = {}, ...goodRest } = good ?? {};
+  const remainder = { ...rest, ...(good && { good: goodRest }) };
+  const network: NetworkMeta = {
+    step: checkpoint.step,
+    epoch: checkpoint.epoch,
+    host: run.host,
+    seeds: checkpoint.seeds.map(reportSeed),
+  };
+  return {
+    tensors: { ...tensors, ...underRoot(goodTensors) },
+    meta: {
+      run_id: run.runId,
+      config: run.config,
+      network: jsonOf(network),
+      epoch_start: checkpoint.atEpochStart,
+      state: toJsonText(remainder),
+    },
+  };
+}
+
+/** @throws KasminaError `corrupt` for a checkpoint that no run wrote */
+export function fromSaved({ tensors, meta }: Checkpoint): GrowCheckpoint {
+  if (typeof meta.state !== "string")
+    throw new KasminaError("corrupt", "the checkpoint holds no state to resume from");
+  const { good, ...rest } = fromJsonText(meta.state) as Remainder;
+  const own = Object.entries(tensors).filter(([path]) => !path.startsWith(GOOD_ROOT));
+  const kept = Object.entries(tensors).filter(([path]) => path.startsWith(GOOD_ROOT));
+  const goodTensors = Object.fromEntries(
+    kept.map(([path, tensor]) => [path.slice(GOOD_ROOT.length), tensor]),
+  );
+  return { ...rest, tensors: Object.fromEntries(own), good: good && { ...good, tensors: goodTensors } };
+}
+
+/** Whether it was taken at the first boundary of an epoch. */
+export function isOfEpochStart({ meta }: Pick<Checkpoint, "meta">): boolean {
+  return meta.epoch_start === true;
+}
+
+/** Steps done when it was taken. */
+export function stepOf({ meta }: Pick<Checkpoint, "meta">): number | undefined {
+  return networkSchema.safeParse(meta.network).data?.step;
+}
+
+export function savedRun({
+  runId,
+  config,
+  host,
+}: {
+  readonly runId: string;
+  readonly config: object;
+  readonly host: Host;
+}): SavedRun {
+  const blocks = host.blocks.map(({ name, outputShape, slot = false }) => ({
+    name,
+    output_shape: [...outputShape],
+    slot,
+  }));
+  return {
+    runId,
+    config: jsonOf(config),
+    host: {
+      id: host.id,
+      input_shape: [...host.inputShape],
+      input_dtype: host.inputDType,
+      classes: host.classes,
+      blocks,
+    },
+  };
+}
+
+function underRoot(tensors: Tensors): Tensors {
+  return Object.fromEntries(Object.entries(tensors).map(([path, tensor]) => [`${GOOD_ROOT}${path}`, tensor]));
+}
+
+/** The value as JSON holds it: what is undefined is left out. */
+export function jsonOf(value: object): JsonObject {
+  return JSON.parse(JSON.stringify(value)) as JsonObject;
+}
+
+/** A seed as the lines of a run tell of it. */
+export function reportSeed({ seed, alpha, shadowGain, contribution }: GrownSeed): SeedReport {
+  return {
+    id: seed.id,
+    blueprint: seed.blueprintId,
+    slot: seed.slotId,
+    stage: seed.stage,
+    alpha,
+    shadow_gain: shadowGain,
+    contribution,
+  };
+}

@@ -1,0 +1,94 @@
+/** What `grow()` is handed: the parts of a run, and who wants to hear of it. */
+
+import type { Clock } from "../../base/index.js";
+import type {
+  BatchSource,
+  CommandSource,
+  Dataset,
+  KeyRing,
+  SystemState,
+  TelemetryEvent,
+  TelemetryPacket,
+} from "../../contracts/index.js";
+import type { BatchOptions, ShuffledBatches } from "../../data/index.js";
+import type { Backend } from "../../engine/index.js";
+import type { CommandJournal, KasminaConfig } from "../../kasmina/index.js";
+import type { Topology } from "../../network/index.js";
+import type { BlueprintRegistry, Host } from "../../nn/index.js";
+import type { Decision, PlateauPolicy, Policy } from "../../tamiyo/index.js";
+import type {
+  CheckpointReader,
+  EpochReport,
+  HyperParameters,
+  OptimizerId,
+  ScheduleId,
+  StepReport,
+  StopPlace,
+  TeacherOptions,
+  TopologyTracer,
+} from "../../tolaria/index.js";
+import type { GrowCheckpoint } from "./grow-result.js";
+import type { RunControl, RunKernels } from "./ports.js";
+
+export interface GrowOptions {
+  readonly runId: string;
+  readonly host: Host;
+  readonly dataset: Dataset;
+  readonly backend: Backend;
+  /** Traces new topologies beside the training; default: on this thread, between two steps. */
+  readonly tracer?: TopologyTracer;
+  readonly epochs: number;
+  /** Rows a step. */
+  readonly batch: number;
+  readonly optimizer?: OptimizerId;
+  /** What is left out is the optimizer's default. */
+  readonly hyper?: Partial<HyperParameters>;
+  readonly schedule?: ScheduleId;
+  /** Whether the host below a BLENDING seed waits (`detach`, the default) or goes on learning (`flow`). */
+  readonly hostGradient?: Topology["hostGradient"];
+  /** A frozen network to learn from, beside the labels. Default: none. */
+  readonly teacher?: TeacherOptions;
+  /** Everything random follows from it. Default 0. */
+  readonly seed?: number;
+  /** Default: {@link PlateauPolicy} over every blueprint that fits; null trains the host alone. */
+  readonly policy?: Policy | null;
+  readonly blueprints?: BlueprintRegistry;
+  readonly config?: KasminaConfig;
+  /** Training batches. Default: {@link ShuffledBatches}. */
+  readonly batches?: (dataset: Dataset, options: BatchOptions) => BatchSource;
+  /** Commands beside those of the policy and of `onControl`. Default: none. */
+  readonly commands?: CommandSource;
+  /** Where kernels come from. Default: built in this thread, without a catalog. */
+  readonly kernels?: RunKernels;
+  readonly clock?: Clock;
+  readonly signal?: AbortSignal;
+  /** Ends the run there as the signal would. */
+  readonly until?: StopPlace;
+  /** Commands are signed and verified with these. Default: one key of the run's own, known to nobody else. */
+  readonly keys?: KeyRing;
+  /** Default: in memory. */
+  readonly journal?: CommandJournal;
+  /** Does every command of `journal` again, at the steps at which it was accepted. Default false. */
+  readonly replay?: boolean;
+  /** Hears, before the first step, how others than the policy reach this run. */
+  readonly onControl?: (control: RunControl) => void;
+  /** Hears the loss of every step, by the step's number from 0. */
+  readonly onLoss?: (step: number, loss: number) => void;
+  /** Steps between reports. Default: 20 an epoch. */
+  readonly reportEverySteps?: number;
+  readonly onStep?: (report: StepReport) => void;
+  readonly onEpoch?: (report: EpochReport) => void | Promise<void>;
+  /** Every event, with the packet it came in: that names the seed and the step. */
+  readonly onEvent?: (event: TelemetryEvent, packet: TelemetryPacket) => void;
+  /** At the end of each epoch, and where the run ends early. */
+  readonly onCheckpoint?: (checkpoint: GrowCheckpoint) => Promise<void>;
+  /** What a rollback to the checkpoint returns to. Default: nothing. */
+  readonly readCheckpoint?: CheckpointReader;
+  /** Goes on from a checkpoint of the same run, which then ends as if it had never stopped. */
+  readonly resume?: GrowCheckpoint;
+  readonly onPacket?: (packet: TelemetryPacket) => void;
+  /** Every observation, before the policy sees it. */
+  readonly onObservation?: (state: SystemState) => void;
+  /** Every decision of the policy, with what it saw. */
+  readonly onDecision?: (decision: Decision, state: SystemState) => void;
+}

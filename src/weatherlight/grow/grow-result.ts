@@ -1,0 +1,45 @@
+/** What `grow()` leaves behind: at its end, and in the checkpoints on the way. */
+import type { Seed } from "../../kasmina/index.js";
+import type { TrainerCheckpoint, TrainingEnd } from "../../tolaria/index.js";
+
+/** Everything a run needs to go on, or to be looked at. */
+export interface GrowCheckpoint extends TrainerCheckpoint {
+  /** What the policy remembers; null without one. */
+  readonly policy: unknown;
+  /** Commands that the policy has sent. */
+  readonly commandsSent: number;
+  readonly commands: { readonly accepted: number; readonly rejected: number };
+  readonly seeds: readonly GrownSeed[];
+}
+
+/** A seed as a report tells of it. */
+export interface GrownSeed {
+  readonly seed: Seed;
+  readonly alpha: number;
+  /** Last measured while it trained; null where it never was. */
+  readonly shadowGain: number | null;
+  /** Last measured while it was blended; null where it never was. */
+  readonly contribution: number | null;
+}
+
+export interface GrowResult {
+  readonly end: TrainingEnd;
+  /** On the test set, as is `testLoss`; both NaN where the run was aborted. */
+  readonly accuracy: number;
+  readonly testLoss: number;
+  readonly steps: number;
+  readonly paramsHost: number;
+  readonly paramsTotal: number;
+  readonly flopsTotal: number;
+  /** Wall-clock seconds of training, evaluations included. */
+  readonly wallSeconds: number;
+  readonly seeds: readonly GrownSeed[];
+  readonly commands: { readonly accepted: number; readonly rejected: number };
+  /** Violations of this run, and the worst that the isolation monitor read. */
+  readonly isolation: {
+    readonly violations: number;
+    readonly maxLeakRatio: number;
+    readonly maxCosine: number;
+  };
+  readonly checkpoint: GrowCheckpoint;
+}

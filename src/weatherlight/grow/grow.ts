@@ -1,0 +1,273 @@
+/**
+ * One growth run, wired together: trainer, execution layer, policy and telemetry over a host, a dataset and a back
+ * end. `runGrowth` builds these from a configuration; a library user hands in their own.
+ */
+
+import { systemClock } from "../../base/index.js";
+import {
+  type CommandOutcome,
+  CommandSigner,
+  type Dataset,
+  KeyRing,
+  type TelemetryPacket,
+} from "../../contracts/index.js";
+import { OrderedBatches, ShuffledBatches } from "../../data/index.js";
+import { Kasmina, MemoryJournal, parseConfig, type Seed } from "../../kasmina/index.js";
+import { builtinBlueprints, type Host, slotsOf } from "../../nn/index.js";
+import type { Policy, Tamiyo } from "../../tamiyo/index.js";
+import { OPTIMIZERS, Trainer, type TrainerCheckpoint } from "../../tolaria/index.js";
+import { BuiltKernels, type BuiltKernelsOptions } from "./built-kernels.js";
+import { CommandQueue, counted, joined } from "./command-queue.js";
+import { defaultPolicy } from "./default-policy.js";
+import type { GrowOptions } from "./grow-options.js";
+import type { GrowCheckpoint, GrownSeed, GrowResult } from "./grow-result.js";
+import { Turns, takingTurns } from "./mutex.js";
+import type { RunControl, RunKernels } from "./ports.js";
+import { tamiyoFor } from "./run-tamiyo.js";
+import { SeedGains } from "./seed-gains.js";
+
+/** Rows of an evaluation batch; the last one is padded. */
+const EVALUATION_BATCH = 256;
+/** Observations a run, if its steps allow: each evaluates the held-out rows and asks the policy. */
+const OBSERVATIONS_PER_RUN = 60;
+/** Fewer steps between two observations would measure noise. */
+const MIN_STEPS_PER_OBSERVATION = 20;
+const REPORTS_PER_EPOCH = 20;
+/** Any time will do. */
+const KEEP_ALIVE_MS = 60_000;
+
+/** Trains and grows a host to the end of the run. */
+export async function grow(options: GrowOptions): Promise<GrowResult> {
+  const { dataset, clock = systemClock } = options;
+  let checkpoint: GrowCheckpoint | undefined;
+  const startMs = clock.monotonicMs();
+  const run = await assemble(options, async (taken) => {
+    checkpoint = checkpointOf(run, taken);
+    await options.onCheckpoint?.(checkpoint);
+  });
+  // Timers of the clock keep no process alive; a run that waits for a kernel must not end for want of anything else to do.
+  const alive = setInterval(() => undefined, KEEP_ALIVE_MS);
+  try {
+    const result = await run.trainer.run();
+    const wallSeconds = (clock.monotonicMs() - startMs) / 1_000;
+    const test = result.end === "aborted" ? undefined : await evaluateTest(run.trainer, dataset);
+    const after = await run.trainer.checkpoint();
+    checkpoint ??= checkpointOf(run, after);
+    return {
+      ...result,
+      flopsTotal: after.flopsTotal,
+      accuracy: test?.accuracy ?? Number.NaN,
+      testLoss: test?.loss.value ?? Number.NaN,
+      wallSeconds,
+      seeds: checkpoint.seeds,
+      commands: run.counts,
+      isolation: { ...run.kasmina.isolation },
+      checkpoint,
+    };
+  } finally {
+    clearInterval(alive);
+    run.kasmina.close();
+    await run.trainer.dispose();
+  }
+}
+
+function evaluateTest(trainer: Trainer, { test, inputShape }: Dataset) {
+  return trainer.evaluate(new OrderedBatches(test, inputShape, EVALUATION_BATCH));
+}
+
+function checkpointOf(run: AssembledRun, checkpoint: TrainerCheckpoint): GrowCheckpoint {
+  const { kasmina, tamiyo } = run;
+  return {
+    ...checkpoint,
+    policy: tamiyo?.policy.snapshot() ?? null,
+    commandsSent: tamiyo?.sent ?? 0,
+    commands: { ...run.counts },
+    seeds: kasmina.seeds().map((seed) => describeSeed(run, seed, checkpoint.step)),
+  };
+}
+
+function describeSeed({ kasmina, gains }: AssembledRun, seed: Seed, step: number): GrownSeed {
+  return { seed, alpha: kasmina.alphaOf(seed, step), ...gains.of(seed.id) };
+}
+
+interface AssembledRun {
+  readonly trainer: Trainer;
+  readonly kasmina: Kasmina;
+  readonly tamiyo: Tamiyo | undefined;
+  readonly counts: { accepted: number; rejected: number };
+  readonly gains: SeedGains;
+}
+
+async function assemble(
+  options: GrowOptions,
+  onCheckpoint: (checkpoint: TrainerCheckpoint) => Promise<void>,
+): Promise<AssembledRun> {
+  const {
+    runId,
+    host,
+    dataset,
+    backend,
+    batch,
+    seed = 0,
+    clock = systemClock,
+    blueprints = builtinBlueprints,
+  } = options;
+  const turns = new Turns();
+  const keys = options.keys ?? ownKeys();
+  const counts = { ...(options.resume?.commands ?? { accepted: 0, rejected: 0 }) };
+  const count = ({ status }: CommandOutcome): void => {
+    if (status === "applied") counts.accepted++;
+    else counts.rejected++;
+  };
+  const commands = new CommandQueue(count);
+  const kernels = kernelsFor(options, { blueprints, backend, turns, batch, seed });
+  const config = options.config ?? parseConfig();
+  const journal = options.journal ?? new MemoryJournal();
+  const kasmina = new Kasmina({
+    trainingRunId: runId,
+    slots: slotsOf(host),
+    blueprints,
+    config,
+    clock,
+    keys,
+    telemetry: { emit: (packet) => forward(packet, options) },
+    kernels,
+    replay: options.replay ?? false,
+    journal,
+  });
+  tellOfKernels(kernels, kasmina);
+  const policy = options.policy === undefined ? defaultPolicy(host, blueprints) : options.policy;
+  const signer = new CommandSigner({ keys, clock });
+  await prewarm(kernels, policy, host).catch((error: unknown) => {
+    kasmina.close();
+    throw error;
+  });
+  const train = options.batches?.(dataset, { batch, seed }) ?? new ShuffledBatches(dataset, { batch, seed });
+  const optimizer = OPTIMIZERS[options.optimizer ?? "adam"];
+  const { lr: learningRate, ...defaults } = optimizer.defaults;
+  const everySteps = observeEverySteps(train.stepsPerEpoch, options.epochs);
+  const tamiyo = tamiyoFor(policy, {
+    options,
+    blueprints,
+    optimizer,
+    kasmina,
+    commands,
+    signer,
+    keys,
+    clock,
+    stepsPerEpoch: train.stepsPerEpoch,
+    observeEverySteps: everySteps,
+    evaluationBatch: EVALUATION_BATCH,
+  });
+  const gains = new SeedGains();
+  if (options.resume) restore(options.resume, tamiyo, gains);
+  const trainer = new Trainer({
+    trainingRunId: runId,
+    host,
+    blueprints,
+    backend: takingTurns(backend, turns),
+    kasmina,
+    commands: options.commands ? joined([commands, counted(options.commands, count)]) : commands,
+    train,
+    heldOut: new OrderedBatches(dataset.heldOut, dataset.inputShape, EVALUATION_BATCH),
+    epochs: options.epochs,
+    optimizer,
+    hyper: { learningRate, ...defaults, ...options.hyper },
+    schedule: options.schedule ?? "cosine",
+    seed,
+    observeEverySteps: everySteps,
+    reportEverySteps: options.reportEverySteps ?? Math.ceil(train.stepsPerEpoch / REPORTS_PER_EPOCH),
+    clock,
+    onState: (state) => {
+      gains.observe(state, (id) => kasmina.seed(id) !== undefined);
+      options.onObservation?.(state);
+      tamiyo?.observe(state);
+    },
+    tracer: options.tracer,
+    candidates: policy?.candidates ?? [],
+    ...(options.hostGradient && { hostGradient: options.hostGradient }),
+    onCheckpoint: async (taken) => {
+      // A journal of the run's own serves its nonces alone: it ends with the process, and must not outgrow it.
+      if (!options.journal)
+        journal.compact(taken.kasmina.journalSequence + 1, clock.nowMs() - config.nonceLedger.ttlMs);
+      await onCheckpoint(taken);
+    },
+    readCheckpoint: options.readCheckpoint,
+    resume: options.resume,
+    teacher: options.teacher,
+    signal: options.signal,
+    until: options.until,
+    onLoss: options.onLoss,
+    onStep: options.onStep,
+    onEpoch: options.onEpoch,
+  });
+  options.onControl?.(controlOf(options, kasmina, commands, trainer));
+  return { trainer, kasmina, tamiyo, counts, gains };
+}
+
+/**
+ * Before the first step, and before a resumed run asks again for kernels that were on their way: so that no deadline
+ * and no gate of a run hangs on how long it takes to get going.
+ */
+async function prewarm(kernels: RunKernels, policy: Policy | null, host: Host): Promise<void> {
+  const shapes = slotsOf(host).map(({ shape }) => shape);
+  await kernels.prewarm(policy?.candidates ?? [], shapes);
+}
+
+/** A key that nobody else has. */
+function ownKeys(): KeyRing {
+  return new KeyRing([{ id: "run", secret: globalThis.crypto.getRandomValues(new Uint8Array(32)) }]);
+}
+
+function controlOf(
+  { runId, epochs }: GrowOptions,
+  kasmina: Kasmina,
+  commands: CommandQueue,
+  trainer: Trainer,
+): RunControl {
+  return {
+    send: (envelope, onOutcome) => commands.send(envelope, onOutcome),
+    status: () => ({
+      trainingRunId: runId,
+      ...trainer.position,
+      epochs,
+      emergency: kasmina.emergency ?? null,
+      ...kasmina.describe(trainer.position.step),
+    }),
+  };
+}
+
+function kernelsFor({ kernels }: GrowOptions, own: BuiltKernelsOptions): RunKernels {
+  return kernels ?? new BuiltKernels(own);
+}
+
+/** What happens to a seed's request is told of the seed, as long as there is one. */
+function tellOfKernels(kernels: RunKernels, kasmina: Kasmina): void {
+  kernels.listen?.(({ seedId, name, level, attributes }, metrics) => {
+    const seed = seedId === undefined ? undefined : kasmina.seed(seedId);
+    const subject = seed && seed.stage !== "DORMANT" ? seed.id : undefined;
+    kasmina.telemetry.event(subject, name, level, attributes);
+    for (const metric of metrics)
+      kasmina.telemetry.gauge(undefined, metric.name, metric.value, metric.labels);
+  });
+}
+
+function restore(
+  { policy, commandsSent, seeds }: GrowCheckpoint,
+  tamiyo: Tamiyo | undefined,
+  gains: SeedGains,
+): void {
+  tamiyo?.policy.restore(policy);
+  tamiyo?.restoreSent(commandsSent);
+  gains.restore(seeds);
+}
+
+function observeEverySteps(stepsPerEpoch: number, epochs: number): number {
+  const spread = Math.ceil((stepsPerEpoch * epochs) / OBSERVATIONS_PER_RUN);
+  return Math.min(stepsPerEpoch, Math.max(MIN_STEPS_PER_OBSERVATION, spread));
+}
+
+function forward(packet: TelemetryPacket, { onEvent, onPacket }: GrowOptions): void {
+  onPacket?.(packet);
+  if (onEvent) for (const event of packet.events) onEvent(event, packet);
+}

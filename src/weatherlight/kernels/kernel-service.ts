@@ -1,0 +1,168 @@
+/** Everything between a germination and its kernel, wired together: bus, catalog, its worker, cache and prefetch. */
+
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Clock, sha256Hex, systemClock } from "../../base/index.js";
+import {
+  Catalog,
+  enginePrewarmer,
+  KernelBuilder,
+  KernelWorker,
+  type Prewarmer,
+} from "../../catalog/index.js";
+import type { Kernel, KernelRequest, TelemetryMetric } from "../../contracts/index.js";
+import type { Backend } from "../../engine/index.js";
+import {
+  BlueprintLocks,
+  type KasminaConfig,
+  KernelCache,
+  type KernelEvent,
+  KernelPrefetch,
+  kernelMetrics,
+} from "../../kasmina/index.js";
+import { type BlueprintRegistry, builtinBlueprints } from "../../nn/index.js";
+import { type Bus, MemoryBus } from "../../oona/index.js";
+import type { Candidate } from "../../tamiyo/index.js";
+import type { KernelListener, RunKernels } from "../grow/ports.js";
+
+export interface KernelServiceOptions {
+  readonly trainingRunId: string;
+  /** Initial weights of a kernel follow from it and the seed's id. */
+  readonly seed: number;
+  /** Folder of the catalog; left out: one that is gone when the service closes. */
+  readonly catalogDir?: string;
+  /** Kernels are prewarmed on it. The caller's to dispose. */
+  readonly backend: Backend;
+  /** Rows of the batch that kernels are prewarmed with. */
+  readonly batch: number;
+  readonly config: KasminaConfig;
+  readonly blueprints?: BlueprintRegistry;
+  readonly clock?: Clock;
+  /** What requests and answers travel on; closed with the service. Default: one in memory. */
+  readonly bus?: Bus;
+  /** For measurements: how long the worker holds every kernel back. Default 0. */
+  readonly holdMs?: number;
+  /** Default: prewarms on `backend`. */
+  readonly prewarmer?: Prewarmer;
+}
+
+export class KernelService implements RunKernels {
+  readonly #seed: number;
+  readonly #closers: (() => Promise<unknown>)[] = [];
+  #builder: KernelBuilder | undefined;
+  #prefetch: KernelPrefetch | undefined;
+  #cache: KernelCache | undefined;
+  #locks: BlueprintLocks | undefined;
+  #listener: KernelListener = () => undefined;
+
+  static async open(options: KernelServiceOptions): Promise<KernelService> {
+    const service = new KernelService(options.seed);
+    try {
+      await service.#start(options);
+      return service;
+    } catch (error) {
+      await service.close();
+      throw error;
+    }
+  }
+
+  private constructor(seed: number) {
+    this.#seed = seed;
+  }
+
+  listen(listener: KernelListener): void {
+    this.#listener = listener;
+  }
+
+  fetch(request: KernelRequest, signal: AbortSignal): Promise<Kernel> {
+    const initSeed = request.initSeed ?? kernelSeed(this.#seed, request.seedId);
+    return this.#opened(this.#prefetch).fetch({ ...request, initSeed }, signal);
+  }
+
+  forget(): void {
+    this.#prefetch?.forget();
+  }
+
+  async prewarm(candidates: readonly Candidate[], shapes: readonly (readonly number[])[]): Promise<void> {
+    const builder = this.#opened(this.#builder);
+    for (const { id, parameters } of candidates)
+      for (const shape of shapes) await builder.prewarm(id, shape, parameters);
+  }
+
+  /** The state of fetching and caching, as DESIGN §13 names it. */
+  metrics(): readonly TelemetryMetric[] {
+    if (!this.#prefetch || !this.#cache || !this.#locks) return [];
+    return kernelMetrics(this.#prefetch.stats, this.#cache.stats, this.#locks.stats);
+  }
+
+  /** Cancels what is on its way, each with its event. */
+  async close(): Promise<void> {
+    for (const close of this.#closers.splice(0).reverse()) await close();
+  }
+
+  async #start(options: KernelServiceOptions): Promise<void> {
+    const { trainingRunId, config, clock = systemClock, blueprints = builtinBlueprints } = options;
+    const catalog = await Catalog.open(options.catalogDir ?? (await this.#temporaryFolder()));
+    const prewarm = options.prewarmer ?? enginePrewarmer(options.backend, { batch: options.batch, clock });
+    const builder = new KernelBuilder({ catalog, blueprints, prewarm, creator: "kasmina" });
+    const bus = options.bus ?? new MemoryBus({ clock });
+    this.#closers.push(() => bus.close());
+    const worker = await KernelWorker.open({ messages: bus, builder, clock, holdMs: options.holdMs ?? 0 });
+    this.#closers.push(() => worker.close());
+    this.#locks = new BlueprintLocks({
+      clock,
+      contentionMs: config.kernel.lockContentionMs,
+      onContention: ({ blueprintId, waitedMs, waiters }) =>
+        this.#tell({
+          name: "cache_lock_contention",
+          level: "WARNING",
+          atMs: clock.nowMs(),
+          trainingRunId,
+          attributes: {
+            blueprint_id: blueprintId,
+            training_run_id: trainingRunId,
+            waited_ms: waitedMs,
+            waiters,
+          },
+        }),
+    });
+    this.#cache = new KernelCache(this.#locks, config.kernel.cacheArtifacts);
+    this.#builder = builder;
+    const prefetch = await KernelPrefetch.open({
+      messages: bus,
+      reader: catalog,
+      cache: this.#cache,
+      blueprints,
+      observer: (event) => this.#tell(event),
+      clock,
+      group: trainingRunId,
+      latencyBudgetMs: config.kernel.latencyBudgetMs,
+      deadlineMs: config.kernel.prefetchDeadlineMs,
+      maxRunning: config.worker.concurrency,
+      maxQueued: config.worker.queue,
+    });
+    this.#prefetch = prefetch;
+    this.#closers.push(() => prefetch.close());
+  }
+
+  async #temporaryFolder(): Promise<string> {
+    const folder = await mkdtemp(join(tmpdir(), "kasmina-catalog-"));
+    this.#closers.push(() => rm(folder, { recursive: true, force: true }));
+    return folder;
+  }
+
+  #tell(event: KernelEvent): void {
+    this.#listener(event, this.metrics());
+  }
+
+  #opened<T>(part: T | undefined): T {
+    if (part === undefined) throw new RangeError("the kernel service is not open");
+    return part;
+  }
+}
+
+/** A seed of its own for each kernel of a run. */
+export function kernelSeed(seed: number, seedId: string): number {
+  return Number.parseInt(sha256Hex(`${seed}/${seedId}`).slice(0, 8), 16);
+}

@@ -1,0 +1,151 @@
+/** The kernels of a run, served by a thread of their own. */
+
+import { Worker } from "node:worker_threads";
+import {
+  type Deferred,
+  DependencyViolationError,
+  deferred,
+  errorFromPosted,
+  KasminaError,
+} from "../../base/index.js";
+import type { Kernel, KernelRequest } from "../../contracts/index.js";
+import type { Candidate } from "../../tamiyo/index.js";
+import type { KernelListener, RunKernels } from "../grow/ports.js";
+import type {
+  KernelThreadMessage,
+  KernelThreadRequest,
+  KernelThreadStart,
+} from "./kernel-thread-protocol.js";
+
+/** A thread that does not answer is ended after this; in the middle of a compilation that would end the process. */
+const CLOSE_MS = 10_000;
+
+type Unnumbered<M> = M extends { readonly id: number } ? Omit<M, "id"> : never;
+
+export class ThreadKernels implements RunKernels {
+  readonly #worker: Worker;
+  readonly #ready = deferred<void>();
+  readonly #pending = new Map<number, Deferred<Kernel | undefined>>();
+  #listener: KernelListener = () => undefined;
+  #count = 0;
+  #failure: KasminaError | undefined;
+
+  /**
+   * Starts the thread and waits until it serves.
+   * Rejects with KasminaError `engine` or `io` where its engine or catalog cannot be opened.
+   */
+  static async open(start: KernelThreadStart): Promise<ThreadKernels> {
+    const kernels = new ThreadKernels(start);
+    try {
+      await kernels.#ready.promise;
+      return kernels;
+    } catch (error) {
+      await kernels.#worker.terminate();
+      throw error;
+    }
+  }
+
+  private constructor(start: KernelThreadStart) {
+    this.#worker = new Worker(new URL("./kernel-thread.js", import.meta.url), {
+      workerData: start,
+      stdout: true,
+    });
+    this.#worker.stdout.pipe(process.stderr, { end: false });
+    this.#worker.unref();
+    this.#worker.on("message", (message: KernelThreadMessage) => this.#hear(message));
+    this.#worker.on("error", (error) => this.#fail(error.message));
+    this.#worker.on("exit", () => this.#fail("it has ended"));
+  }
+
+  listen(listener: KernelListener): void {
+    this.#listener = listener;
+  }
+
+  async fetch(request: KernelRequest, signal: AbortSignal): Promise<Kernel> {
+    const { id, answer } = this.#ask({ kind: "fetch", request });
+    const cancel = (): void => {
+      const { reason } = signal;
+      const timedOut = reason instanceof KasminaError && reason.code === "timeout";
+      this.#post({ kind: "cancel", id, timedOut });
+    };
+    if (signal.aborted) cancel();
+    signal.addEventListener("abort", cancel, { once: true });
+    try {
+      const kernel = await answer;
+      if (!kernel) throw new DependencyViolationError("the kernel thread answered without a kernel");
+      return kernel;
+    } finally {
+      signal.removeEventListener("abort", cancel);
+    }
+  }
+
+  async prewarm(candidates: readonly Candidate[], shapes: readonly (readonly number[])[]): Promise<void> {
+    await this.#ask({ kind: "prewarm", candidates, shapes }).answer;
+  }
+
+  forget(): void {
+    this.#post({ kind: "forget" });
+  }
+
+  /** Cancels what is on its way and ends the thread, whether it answers or not. */
+  async close(): Promise<void> {
+    const tooLate = deferred<void>();
+    const timer = setTimeout(() => tooLate.resolve(), CLOSE_MS);
+    const closed = this.#ask({ kind: "close" }).answer;
+    await Promise.race([closed, tooLate.promise]).catch(() => undefined);
+    clearTimeout(timer);
+    await this.#worker.terminate();
+  }
+
+  /** An unanswered question keeps the process alive, an idle thread does not. */
+  #ask(question: Unnumbered<KernelThreadRequest>): { id: number; answer: Promise<Kernel | undefined> } {
+    const id = this.#count++;
+    const answer = deferred<Kernel | undefined>();
+    if (this.#failure) answer.reject(this.#failure);
+    else {
+      this.#pending.set(id, answer);
+      this.#worker.ref();
+      this.#post({ ...question, id } as KernelThreadRequest);
+    }
+    return { id, answer: answer.promise };
+  }
+
+  #post(message: KernelThreadRequest): void {
+    this.#worker.postMessage(message);
+  }
+
+  #hear(message: KernelThreadMessage): void {
+    switch (message.kind) {
+      case "ready":
+        this.#ready.resolve();
+        break;
+      case "failed_to_start":
+        this.#ready.reject(errorFromPosted(message.error));
+        break;
+      case "event":
+        this.#listener(message.event, message.metrics);
+        break;
+      case "done":
+        this.#take(message.id)?.resolve(message.kernel);
+        break;
+      case "failed":
+        this.#take(message.id)?.reject(errorFromPosted(message.error));
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #take(id: number): Deferred<Kernel | undefined> | undefined {
+    const answer = this.#pending.get(id);
+    this.#pending.delete(id);
+    if (this.#pending.size === 0) this.#worker.unref();
+    return answer;
+  }
+
+  #fail(problem: string): void {
+    this.#failure ??= new DependencyViolationError(`the thread of the kernels failed: ${problem}`);
+    this.#ready.reject(this.#failure);
+    for (const id of [...this.#pending.keys()]) this.#take(id)?.reject(this.#failure);
+  }
+}

@@ -1,0 +1,189 @@
+/** What a run's configuration comes to: data, host, engine, policy, folder and access, opened in order and closed again. */
+
+import { KasminaError } from "../../base/index.js";
+import type { BatchSource, CommandSource, Dataset } from "../../contracts/index.js";
+import { type BatchOptions, openDataset } from "../../data/index.js";
+import { type Backend, openBackend } from "../../engine/index.js";
+import type { KasminaConfig } from "../../kasmina/index.js";
+import { type BlueprintRegistry, builtinBlueprints, createHost, type Host } from "../../nn/index.js";
+import type { Policy } from "../../tamiyo/index.js";
+import type { TeacherOptions } from "../../tolaria/index.js";
+import { ProcessTracer } from "../../tolaria/tracing/process-tracer.node.js";
+import { RunAccess } from "../control/run-access.js";
+import type { GrowthCallbacks, GrowthLine } from "../folder/growth-lines.js";
+import { RunFolder } from "../folder/run-folder.js";
+import { jsonOf } from "../folder/saved-checkpoint.js";
+import type { GrowCheckpoint } from "../grow/grow-result.js";
+import type { RunKernels } from "../grow/ports.js";
+import { type GrowthConfig, parseGrowthConfig } from "./growth-config.js";
+import { isResume, readStoppedRun } from "./resume.js";
+import { limitsOf, openRunKernels } from "./run-kernels.js";
+import { policyFor } from "./run-policy.js";
+import type { Telling } from "./run-reporting.js";
+import { readTeacher } from "./teacher.js";
+
+/** Parts of a run that its caller brings, where others than the configuration's are wanted. */
+export interface RunParts {
+  readonly policy?: Policy;
+  /** Topologies with other blueprints than the built-in ones are traced on the training thread. */
+  readonly blueprints?: BlueprintRegistry;
+  readonly kasmina?: KasminaConfig;
+  /** What stands between the run and its engine. */
+  readonly backend?: (backend: Backend) => Backend;
+  /** Opens the kernels of the run, which closes them. */
+  readonly openKernels?: (trainingRunId: string) => Promise<OpenKernels>;
+  /** Training batches over the run's data. */
+  readonly batches?: (dataset: Dataset, options: BatchOptions) => BatchSource;
+  /** Commands beside those of the policy and of the local socket. */
+  readonly commands?: CommandSource;
+}
+
+export interface OpenKernels extends RunKernels {
+  close(): Promise<void>;
+}
+
+export interface OpenRun extends Telling {
+  readonly runId: string;
+  readonly config: GrowthConfig;
+  readonly parts: RunParts;
+  readonly kasmina: KasminaConfig;
+  readonly dataset: Dataset;
+  readonly host: Host;
+  readonly blueprints: BlueprintRegistry;
+  readonly backend: Backend;
+  readonly tracer: ProcessTracer | undefined;
+  readonly policy: Policy | null;
+  readonly teacher: TeacherOptions | undefined;
+  readonly kernels: OpenKernels | undefined;
+  /** Undefined where the run keeps no files; then nobody reaches it from outside either. */
+  readonly folder: RunFolder | undefined;
+  readonly access: RunAccess | undefined;
+  /** Where a stopped run goes on. */
+  readonly resume: GrowCheckpoint | undefined;
+  /** Whether it begins again: commands that came before its first checkpoint are in the journal alone. */
+  readonly replay: boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** What is asked for, found to be possible; nothing is written yet. */
+type AskedRun = Pick<
+  OpenRun,
+  "runId" | "config" | "parts" | "kasmina" | "dataset" | "host" | "blueprints" | "policy" | "teacher"
+>;
+
+/**
+ * Opens everything that a run needs, hands it to `work`, and closes it.
+ * @throws as {@link GrowthRunner} says
+ */
+export async function withOpenRun<T>(
+  options: unknown,
+  callbacks: GrowthCallbacks,
+  parts: RunParts,
+  work: (run: OpenRun) => Promise<T>,
+): Promise<T> {
+  const stopped = isResume(options) ? await readStoppedRun(options) : undefined;
+  const asked = await readAsked(stopped?.config ?? parseGrowthConfig(options), parts);
+  const { config, runId } = asked;
+  const engine = await openBackend(
+    config.engine,
+    config.threads === undefined ? {} : { threads: config.threads },
+  );
+  const backend = parts.backend?.(engine.backend) ?? engine.backend;
+  const folder = stopped
+    ? await RunFolder.reopen(stopped.path)
+    : await newFolder({ ...config, runId, engine: backend.name });
+  const telling = tellingOf(folder, callbacks);
+  const closers: (() => unknown)[] = [() => backend.dispose(), () => folder?.close()];
+  try {
+    const tracer = traceBeside(asked, backend, telling);
+    closers.push(() => tracer?.close());
+    const access =
+      folder && new RunAccess(folder.path, runId, (text) => telling.tell({ type: "notice", text }));
+    closers.push(() => access?.close());
+    telling.tell({ type: "notice", text: `engine ${engine.reason}` });
+    if (stopped)
+      telling.tell({ type: "notice", text: `resumed ${runId} at step ${stopped.checkpoint?.step ?? 0}` });
+    // A run that nobody can germinate in needs no kernels.
+    const kernels = asked.policy || access ? await openKernels(asked, folder) : undefined;
+    closers.push(() => kernels?.close());
+    const opened = { backend, tracer, kernels, folder, access };
+    return await work({
+      ...asked,
+      ...telling,
+      ...opened,
+      resume: stopped?.checkpoint,
+      replay: stopped !== undefined && !stopped.checkpoint,
+      signal: callbacks.signal,
+    });
+  } finally {
+    for (const close of closers.reverse()) await close();
+  }
+}
+
+async function readAsked(config: GrowthConfig, parts: RunParts): Promise<AskedRun> {
+  const dataset = await openDataset(config.data);
+  const host = createHost(config.host, dataset);
+  const policy = config.growth ? (parts.policy ?? policyFor(config, host)) : null;
+  const teacher = config.teacher === undefined ? undefined : await readTeacher(config.teacher, config, host);
+  checkBatch(config, dataset);
+  return {
+    runId: config.runId ?? `run-${globalThis.crypto.randomUUID()}`,
+    config,
+    parts,
+    kasmina: parts.kasmina ?? limitsOf(config),
+    dataset,
+    host,
+    blueprints: parts.blueprints ?? builtinBlueprints,
+    policy,
+    teacher,
+  };
+}
+
+function tellingOf(folder: RunFolder | undefined, { onLine }: GrowthCallbacks): Telling {
+  return {
+    tell: (line: GrowthLine) => {
+      if (line.type !== "step") folder?.append(line);
+      onLine?.(line);
+    },
+    record: (line) => folder?.append(line),
+  };
+}
+
+function openKernels(
+  { parts, config, runId }: AskedRun,
+  folder: RunFolder | undefined,
+): Promise<OpenKernels> {
+  return parts.openKernels?.(runId) ?? openRunKernels(config, runId, folder?.path);
+}
+
+async function newFolder(config: GrowthConfig): Promise<RunFolder | undefined> {
+  if (config.runDir === undefined) return undefined;
+  return RunFolder.create(config.runDir, { run_id: config.runId ?? "", config: jsonOf(config) });
+}
+
+/**
+ * The host's module, by its URL: a process of its own makes the same host and traces its topologies. It is told
+ * of no teacher and of no blueprint but the built-in ones.
+ */
+function traceBeside(
+  { config, dataset, parts, teacher }: AskedRun,
+  backend: Backend,
+  { tell }: Telling,
+): ProcessTracer | undefined {
+  if (backend.name !== "native" || teacher || parts.blueprints) return undefined;
+  const { inputShape, inputDType, classes } = dataset;
+  const module = new URL("../../nn/index.js", import.meta.url).href;
+  return new ProcessTracer({
+    host: { module, name: "createHost", args: [config.host, { inputShape, inputDType, classes }] },
+    onFallback: (problem) =>
+      tell({ type: "notice", text: `a topology was traced on the training thread: ${problem}` }),
+  });
+}
+
+function checkBatch(config: GrowthConfig, dataset: Dataset): void {
+  if (config.batch <= dataset.train.count) return;
+  throw new KasminaError(
+    "invalid_argument",
+    `batch ${config.batch} is larger than the ${dataset.train.count} training rows of ${dataset.name}`,
+  );
+}
