@@ -55,7 +55,7 @@ export class Tally {
         this.#sent.set(line.id, line.kind);
         break;
       case "answered":
-        this.#hearAnswer(line);
+        this.#onAnswer(line);
         break;
       case "fault":
         count(this.faults, line.kind);
@@ -70,7 +70,7 @@ export class Tally {
         if (line.seeds.some(({ alpha }) => alpha === 1)) this.#stepsAtTarget++;
         break;
       case "event":
-        this.#hearEvent(line);
+        this.#onEvent(line);
         break;
       case "notice":
         if (line.text.startsWith("resumed")) this.resumedAt.push(Number(/step (\d+)/.exec(line.text)?.[1]));
@@ -146,13 +146,13 @@ export class Tally {
     return told.length === 0 ? undefined : Math.min(...told.map(({ rss_bytes }) => rss_bytes));
   }
 
-  #hearAnswer({ id, kind, status, reason }: Extract<SoakLine, { type: "answered" }>): void {
+  #onAnswer({ id, kind, status, reason }: Extract<SoakLine, { type: "answered" }>): void {
     this.#answered.add(id);
     count(this.answers, `${kind} ${status}${reason === "" ? "" : ` (${reason})`}`);
     if (!isRight(kind, { status, reason })) this.wrongAnswers.push(`${id}: ${status} ${reason}`);
   }
 
-  #hearEvent({ name, restored, source, cause, latency_ms: latencyMs }: EventLine): void {
+  #onEvent({ name, restored, source, cause, latency_ms: latencyMs }: EventLine): void {
     count(this.events, name);
     if (name !== "rollback_restored") return;
     const key = restored ? `${source} ${cause}` : "failed";

@@ -127,7 +127,7 @@ const parts: RunParts = {
   commands: await driver.open(),
 };
 
-function tellHeld(epoch: number): void {
+function reportHeld(epoch: number): void {
   globalThis.gc?.();
   const { rss, heapUsed } = process.memoryUsage();
   const paths = held.state?.paths ?? [];
@@ -150,7 +150,7 @@ await runGrowth(
   {
     onLine: (line) => {
       print(line);
-      if (line.type === "epoch") tellHeld(line.epoch);
+      if (line.type === "epoch") reportHeld(line.epoch);
     },
   },
   parts,

@@ -67,7 +67,7 @@ export interface TelemetryPacket {
   readonly step: number;
   readonly epoch: number;
   readonly atMs: number;
-  /** Of the gravest event; INFO where there is none. */
+  /** Of the most severe event; INFO where there is none. */
   readonly level: TelemetryLevel;
   readonly priority: Priority;
   readonly route: TelemetryRoute;
@@ -77,10 +77,10 @@ export interface TelemetryPacket {
   readonly retired: boolean;
 }
 
-/** From the least grave to the gravest. */
+/** From the least severe to the most severe. */
 export const LEVELS = ["INFO", "WARNING", "ERROR", "CRITICAL"] as const satisfies readonly TelemetryLevel[];
 
-const GRAVITY: { readonly [L in TelemetryLevel]: number } = { INFO: 0, WARNING: 1, ERROR: 2, CRITICAL: 3 };
+const SEVERITY: { readonly [L in TelemetryLevel]: number } = { INFO: 0, WARNING: 1, ERROR: 2, CRITICAL: 3 };
 const PRIORITY_OF: { readonly [L in TelemetryLevel]: Priority } = {
   INFO: "LOW",
   WARNING: "NORMAL",
@@ -88,19 +88,19 @@ const PRIORITY_OF: { readonly [L in TelemetryLevel]: Priority } = {
   CRITICAL: "CRITICAL",
 };
 
-/** Greater is graver. */
-export function gravityOf(level: TelemetryLevel): number {
-  return GRAVITY[level];
+/** Greater is more severe. */
+export function severityOf(level: TelemetryLevel): number {
+  return SEVERITY[level];
 }
 
 export function priorityOf(level: TelemetryLevel): Priority {
   return PRIORITY_OF[level];
 }
 
-/** The level of the gravest event; INFO where there is none. */
-export function gravestLevel(events: readonly TelemetryEvent[]): TelemetryLevel {
+/** The level of the most severe event; INFO where there is none. */
+export function highestLevel(events: readonly TelemetryEvent[]): TelemetryLevel {
   return events.reduce<TelemetryLevel>(
-    (gravest, event) => (GRAVITY[event.level] > GRAVITY[gravest] ? event.level : gravest),
+    (highest, event) => (SEVERITY[event.level] > SEVERITY[highest] ? event.level : highest),
     "INFO",
   );
 }

@@ -1,4 +1,4 @@
-/** A dataset from arrays in memory: the door for library users' own data, and where every reader ends. */
+/** A dataset from arrays in memory: the way in for library users' own data, and where every reader ends. */
 import { KasminaError } from "../base/errors.js";
 import type { Dataset, Rows } from "../contracts/dataset.js";
 import { checkedRows, type RowsInput, takeRows } from "./rows.js";

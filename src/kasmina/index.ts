@@ -1,6 +1,6 @@
 export { Breaker, type BreakerLimits, type BreakerState } from "../base/breaker.js";
 export type { RunDescription } from "./changes/describe.js";
-export type { IsolationVerdict } from "./changes/isolation-watch.js";
+export type { IsolationOutcome } from "./changes/isolation-watch.js";
 export type {
   EvaluationMeasurement,
   SeedEvaluation,

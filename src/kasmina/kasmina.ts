@@ -1,5 +1,5 @@
 /**
- * Kasmina, the execution layer of one run (DESIGN §2): commands come in by one door, gates decide, and what is decided
+ * Kasmina, the execution layer of one run (DESIGN §2): commands come in by one ingress, gates decide, and what is decided
  * takes effect at a step boundary. It holds no engine objects; the trainer carries the changes out.
  *
  * A trainer's step boundary, in this order:
@@ -31,7 +31,7 @@ import { planCull } from "./changes/culling.js";
 import { describeRun, type RunDescription } from "./changes/describe.js";
 import { deregisterTeacher, takeDueEffects } from "./changes/effects.js";
 import {
-  type IsolationVerdict,
+  type IsolationOutcome,
   isolationError,
   recordReadings,
   recordViolation,
@@ -48,7 +48,7 @@ import {
 } from "./changes/measurements.js";
 import { ResetWatch, type ResidueProbe } from "./changes/reset-watch.js";
 import { rollBackTo } from "./changes/rolling-back.js";
-import { CommandDoor } from "./commands/command-ingress.js";
+import { CommandIngress } from "./commands/command-ingress.js";
 import type { Boundary } from "./commands/context.js";
 import { type KasminaConfig, parseConfig } from "./config.js";
 import { type CommandJournal, MemoryJournal } from "./security/journal.js";
@@ -83,7 +83,7 @@ export interface KasminaOptions {
 
 export class Kasmina {
   readonly #state: RunState;
-  readonly #door: CommandDoor;
+  readonly #ingress: CommandIngress;
   readonly #watch: ResetWatch;
   readonly #ledger: NonceLedger;
   readonly #verifier: CommandVerifier;
@@ -110,11 +110,11 @@ export class Kasmina {
       clock,
       limits: config.command,
     });
-    this.#door = new CommandDoor({ state: this.#state, verifier: this.#verifier, journal, clock });
+    this.#ingress = new CommandIngress({ state: this.#state, verifier: this.#verifier, journal, clock });
     this.#watch = new ResetWatch(this.#state);
     this.#journal = journal;
     this.#ledger.start();
-    if (options.replay) this.#door.replayAfter(0);
+    if (options.replay) this.#ingress.replayAfter(0);
   }
 
   get config(): KasminaConfig {
@@ -128,7 +128,7 @@ export class Kasmina {
 
   /** Whether a resumed run is still doing its journaled commands again; what its policy decides until then is among them. */
   get isReplaying(): boolean {
-    return this.#door.isReplaying;
+    return this.#ingress.isReplaying;
   }
 
   /**
@@ -138,14 +138,14 @@ export class Kasmina {
    */
   receive(source: CommandSource, now: Boundary): CommandOutcome[] {
     this.telemetry.at(now.step, now.epoch);
-    this.#door.replayDue(now);
-    return this.#door.isReplaying ? [] : this.#door.handleAll(source.drain(), now);
+    this.#ingress.replayDue(now);
+    return this.#ingress.isReplaying ? [] : this.#ingress.handleAll(source.drain(), now);
   }
 
   /** Handles one delivery. Never throws for what is in it. */
   handle(delivery: CommandDelivery, now: Boundary): CommandOutcome {
     this.telemetry.at(now.step, now.epoch);
-    const [outcome] = this.#door.handleAll([delivery], now);
+    const [outcome] = this.#ingress.handleAll([delivery], now);
     return outcome ?? { status: "failed", reason: "internal_error" };
   }
 
@@ -213,7 +213,7 @@ export class Kasmina {
    * @returns the seeds that did, and those that are culled for it
    * @throws KasminaError `isolation` with `isolation.failFast`, once its telemetry is out
    */
-  recordIsolation(readings: readonly IsolationReading[], now: Boundary): IsolationVerdict {
+  recordIsolation(readings: readonly IsolationReading[], now: Boundary): IsolationOutcome {
     const verdict = recordReadings(this.#state, readings, now.step);
     if (verdict.violators.length === 0 || !this.config.isolation.failFast) return verdict;
     this.flushTelemetry(now);
@@ -299,13 +299,13 @@ export class Kasmina {
 
   /** For a checkpoint taken at a step boundary, after {@link finishEmbargoes}. */
   snapshot(): KasminaSnapshot {
-    return takeSnapshot(this.#state, this.#door.lastSequence);
+    return takeSnapshot(this.#state, this.#ingress.lastSequence);
   }
 
   /** Resumes from a checkpoint: journaled commands that came after it are done again at their steps. */
   resume(snapshot: KasminaSnapshot): void {
     restoreSnapshot(this.#state, snapshot);
-    this.#door.replayAfter(snapshot.journalSequence);
+    this.#ingress.replayAfter(snapshot.journalSequence);
   }
 
   /** Returns to the state of the same run from `fromStep`, with `step` as the next one, without doing any command again. */

@@ -153,12 +153,13 @@ export class GrowthPolicy implements Policy {
     for (const arm of arms) {
       const cost = costs?.of(arm, state, maxTraining);
       if (costs && !cost) continue; // the blueprint does not fit the slot
-      if (overBudget(budget, state, cost, costs) === undefined) return [this.#plant(state, arm, cost, why)];
+      if (overBudget(budget, state, cost, costs) === undefined)
+        return [this.#germinationOf(state, arm, cost, why)];
     }
     return [];
   }
 
-  #plant({ paramsHost }: SystemState, arm: Arm, cost: ArmCost | undefined, why: string): Decision {
+  #germinationOf({ paramsHost }: SystemState, arm: Arm, cost: ArmCost | undefined, why: string): Decision {
     const seedId = `seed-${this.#memory.germinated + 1}`;
     this.#memory.germinated++;
     this.#memory.trials[seedId] = {

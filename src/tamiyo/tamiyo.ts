@@ -45,14 +45,14 @@ export class Tamiyo {
     const { policy, signer, costs, onDecision, send } = this.#options;
     const health = inspectInputs(state, this.#lastStep);
     this.#lastStep = Math.max(this.#lastStep, state.step);
-    this.#tellInputs(health);
+    this.#reportInputs(health);
     for (const decision of policy.decide(state, { health, ...(costs && { costs }) })) {
       onDecision?.(decision, state);
       send(signer.sign(this.#draft(decision, health)));
     }
   }
 
-  #tellInputs(health: InputHealth): void {
+  #reportInputs(health: InputHealth): void {
     const missing = health.missing.join(", ");
     if (missing !== this.#missing) this.#options.onInputs?.(health);
     this.#missing = missing;

@@ -123,7 +123,7 @@ export class GrowingNetwork {
   }
 
   /** The first graft waits for no trace: those of the candidates are there before the first step. */
-  async foreseeGrafts(step: number): Promise<void> {
+  async prefetchTraces(step: number): Promise<void> {
     const { topology } = await this.install(step);
     const grafts = this.#graftsOn(topology);
     const { host, candidates = [] } = this.#options;

@@ -10,11 +10,11 @@ import type { Progress } from "./progress.js";
 import { LossWatch } from "./recovery/loss-watch.js";
 import type { Rollback } from "./recovery/rollback.js";
 import {
-  BROKEN_HOST,
-  cullBroken,
-  isolationTrouble,
-  lossTrouble,
-  type Trouble,
+  cullNonFinite,
+  isolationFailure,
+  lossFailure,
+  NON_FINITE_HOST,
+  type TrainingFailure,
 } from "./recovery/training-failure.js";
 import { blendControls } from "./topologies.js";
 import type { TopologyPrograms } from "./tracing/programs.js";
@@ -60,7 +60,7 @@ export class Training {
    * @param kept whether the state before it was found good, and is to be kept if nothing leaks into it
    * @returns what went wrong, if anything; then the state is no good
    */
-  async step(kept: boolean): Promise<Trouble | undefined> {
+  async step(kept: boolean): Promise<TrainingFailure | undefined> {
     const { network, progress } = this.#parts;
     const programs = await network.install(progress.step);
     const feed = this.#feed(programs);
@@ -88,22 +88,22 @@ export class Training {
     programs: TopologyPrograms,
     { batch, controls }: Feed,
     kept: boolean,
-  ): Promise<Trouble | undefined> {
+  ): Promise<TrainingFailure | undefined> {
     const { network, progress, rollback } = this.#parts;
     const { guard, model } = network;
     const { now } = progress;
     const look = await guard.look(programs, model.state, batch, controls, { now, kept });
     progress.flops += look.flops;
-    if (look.opened.length > 0) return isolationTrouble(look.opened);
+    if (look.opened.length > 0) return isolationFailure(look.opened);
     if (!kept || look.violators.length > 0) return undefined;
-    const { hostBroken } = await rollback.keep(now.step);
-    return hostBroken ? BROKEN_HOST : undefined;
+    const { hostNonFinite } = await rollback.keep(now.step);
+    return hostNonFinite ? NON_FINITE_HOST : undefined;
   }
 
   async #run(
     { train: program, topology }: TopologyPrograms,
     { batch, controls, weights }: Feed,
-  ): Promise<Trouble | undefined> {
+  ): Promise<TrainingFailure | undefined> {
     const { kasmina, onLoss } = this.#options;
     const { network, progress } = this.#parts;
     const { now } = progress;
@@ -116,9 +116,9 @@ export class Training {
     kasmina.flushTelemetry(now);
     onLoss?.(now.step, loss);
     const problem = this.lossWatch.see(loss);
-    if (problem) return lossTrouble(problem, loss, batch);
+    if (problem) return lossFailure(problem, loss, batch);
     progress.addLoss(loss);
-    cullBroken(kasmina, measured, now.step + 1);
+    cullNonFinite(kasmina, measured, now.step + 1);
     return undefined;
   }
 }

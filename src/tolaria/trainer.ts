@@ -16,7 +16,7 @@ import { evaluationMeasurement, systemState } from "./measured.js";
 import type { ModelState } from "./model-state.js";
 import { Progress } from "./progress.js";
 import { Rollback } from "./recovery/rollback.js";
-import type { Trouble } from "./recovery/training-failure.js";
+import type { TrainingFailure } from "./recovery/training-failure.js";
 import { Training } from "./step-runner.js";
 import type { TrainerCheckpoint } from "./trainer-checkpoint.js";
 import type {
@@ -80,7 +80,7 @@ export class Trainer {
   /** Trains until the last epoch, an abort, or an emergency halt. */
   async run(): Promise<TrainingResult> {
     const { onCheckpoint, signal } = this.#options;
-    await unlessStopped(abortable(this.#network.foreseeGrafts(this.#progress.step), signal), signal);
+    await unlessStopped(abortable(this.#network.prefetchTraces(this.#progress.step), signal), signal);
     await this.#observe();
     while (this.#progress.step < this.#stepsTotal && !this.#progress.observationDue) {
       await this.#boundary();
@@ -186,8 +186,8 @@ export class Trainer {
     const { onStep, reportEverySteps = 1 } = this.#options;
     const kept = this.#keepDue;
     this.#keepDue = false;
-    const trouble = await this.#training.step(kept);
-    if (trouble) await this.#recover(trouble);
+    const failure = await this.#training.step(kept);
+    if (failure) await this.#recover(failure);
     this.#progress.step++;
     this.#network.afterStep();
     this.#progress.observationDue =
@@ -196,11 +196,11 @@ export class Trainer {
   }
 
   /** Training went wrong: back to a good state. The step is lost, the next one sees new data. */
-  async #recover(trouble: Trouble): Promise<void> {
+  async #recover(failure: TrainingFailure): Promise<void> {
     const { kasmina } = this.#options;
     const { now } = this.#progress;
     try {
-      await this.#rollback.recover(trouble, now.step);
+      await this.#rollback.recover(failure, now.step);
       this.#afterRollback();
     } catch (error) {
       kasmina.flushTelemetry(now);

@@ -28,14 +28,14 @@ function describeEpoch(line: EpochLine): string {
   return `${name} ${String(line.epoch).padStart(3)}  ${losses}  accuracy ${percent(line.val_accuracy)}`;
 }
 
-/** Every stage a seed reaches, and whatever is graver than INFO. */
+/** Every stage a seed reaches, and whatever is more severe than INFO. */
 function describeEvent(line: EventLine, paint: Paint): string | undefined {
   if (line.name === "seed_stage") return paint("cyan", `  ${line.seed_id}: ${line.from} → ${line.to}`);
   if (line.level === "INFO") return undefined;
-  return paint(LEVEL_STYLE[line.level], `  ${describeGrave(line)}`);
+  return paint(LEVEL_STYLE[line.level], `  ${describeSevere(line)}`);
 }
 
-function describeGrave(line: EventLine): string {
+function describeSevere(line: EventLine): string {
   if (line.name === "gate_failure") return `${line.seed_id}: ${line.gate} failed: ${line.reason}`;
   const { type, name, level, ...attributes } = line;
   const facts = Object.entries(attributes)

@@ -5,7 +5,7 @@
 import type { Stage } from "../../contracts/names.js";
 import type { Kernel } from "../../contracts/ports.js";
 import type { Attributes } from "../../contracts/telemetry.js";
-import { tellGate } from "../gates/gate-runner.js";
+import { reportGate } from "../gates/gate-runner.js";
 import { type GateResult, g0Sanity } from "../gates/index.js";
 import type { Intent, PlannedChange, StructuralChange } from "../state/change-plan.js";
 import type { FetchResult } from "../state/kernel-fetches.js";
@@ -135,8 +135,8 @@ function attach(
   const seed = seedOf(state, change);
   if (!result) return undefined;
   const gate = admitKernel(state, seed, result, request.artifactSha256);
-  tellGate(gate, { state, seed });
-  tellFetchBreaker(state, seed, gate, step);
+  reportGate(gate, { state, seed });
+  reportFetchBreaker(state, seed, gate, step);
   if (!gate.passed || !("kernel" in result)) {
     planCull(state, seed, { cause: gate.reason, step });
     return undefined;
@@ -182,7 +182,7 @@ function artifactFacts({ blueprintId, sha256 }: Kernel, expectedSha256: string |
   return { blueprintId, sha256, ...(expectedSha256 !== undefined && { expectedSha256 }) };
 }
 
-function tellFetchBreaker(state: RunState, seed: MutableSeed, gate: GateResult, step: number): void {
+function reportFetchBreaker(state: RunState, seed: MutableSeed, gate: GateResult, step: number): void {
   const breaker = state.fetchBreaker;
   const runTimeMs = state.runTimeMs(step);
   const turned = gate.passed ? breaker.recordSuccess(runTimeMs) : breaker.recordFailure(runTimeMs);

@@ -7,7 +7,7 @@ import type { RunState } from "../state/run-state.js";
 import { planCull } from "./culling.js";
 
 /** What a look of the monitor led to: seeds by their ids. */
-export interface IsolationVerdict {
+export interface IsolationOutcome {
   /** Broke a limit. */
   readonly violators: readonly string[];
   /** Of these: broke one so often that their breaker opened, which culls them. */
@@ -19,7 +19,7 @@ export function recordReadings(
   state: RunState,
   readings: readonly IsolationReading[],
   step: number,
-): IsolationVerdict {
+): IsolationOutcome {
   const violators: string[] = [];
   const opened: string[] = [];
   for (const reading of readings) {

@@ -1,6 +1,6 @@
 /** Ends embargoes: EMBARGOED → RESETTING → G5 → DORMANT. A seed of which something is left stays in RESETTING. */
 import { DEFAULT_BLEND } from "../../contracts/blend.js";
-import { tellGate } from "../gates/gate-runner.js";
+import { reportGate } from "../gates/gate-runner.js";
 import { g5Reset } from "../gates/index.js";
 import type { RunState } from "../state/run-state.js";
 import { type MutableSeed, NO_STATS } from "../state/seed.js";
@@ -40,7 +40,7 @@ export class ResetWatch {
     const residue = [...probe.residue(seed.id), ...this.#ownResidue(seed)];
     const result = g5Reset({ stage: seed.stage, fallbackUsed: false, residue });
     const found = residue.join("\n");
-    if (result.passed || this.#told.get(seed.id) !== found) tellGate(result, { state: this.#state, seed });
+    if (result.passed || this.#told.get(seed.id) !== found) reportGate(result, { state: this.#state, seed });
     this.#told.set(seed.id, found);
     return result.passed;
   }

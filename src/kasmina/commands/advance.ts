@@ -64,13 +64,13 @@ export function requestedBlend(
 ): { readonly blend: BlendConfig } | { readonly problem: string } {
   const proto = command.decision?.blend;
   const parsed = proto ? blendFromProto(proto) : { blend: DEFAULT_BLEND };
-  if ("field" in parsed) return tellBlend(state, seed, parsed.field, `${parsed.field} is unknown`);
+  if ("field" in parsed) return reportBlend(state, seed, parsed.field, `${parsed.field} is unknown`);
   const channels = state.registry.slot(seed.slotId)?.shape.at(-1) ?? 1;
   const problem = blendProblem(parsed.blend, channels, state.config.blend);
-  return problem ? tellBlend(state, seed, problem.field, problem.problem) : { blend: parsed.blend };
+  return problem ? reportBlend(state, seed, problem.field, problem.problem) : { blend: parsed.blend };
 }
 
-function tellBlend(state: CommandContext["state"], seed: MutableSeed, field: string, problem: string) {
+function reportBlend(state: CommandContext["state"], seed: MutableSeed, field: string, problem: string) {
   state.telemetry.event(seed.id, "blend_config", "WARNING", { reason: "blend_invalid", field, problem });
   return { problem };
 }

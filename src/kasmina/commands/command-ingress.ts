@@ -1,5 +1,5 @@
 /**
- * The one door (DESIGN §2, §11): every delivery is verified, looked up in the journal, dispatched, journaled, and only
+ * The one ingress (DESIGN §2, §11): every delivery is verified, looked up in the journal, dispatched, journaled, and only
  * then acknowledged. Several deliveries share one commit of the journal, so that durability costs one fsync a batch.
  *
  * A rejected envelope is not journaled (a flood of forgeries must not fill the disk); it leaves telemetry alone.
@@ -30,20 +30,20 @@ import type { RunState } from "../state/run-state.js";
 import type { Boundary } from "./context.js";
 import { dispatch } from "./dispatcher.js";
 
-export interface CommandDoorOptions {
+export interface CommandIngressOptions {
   readonly state: RunState;
   readonly verifier: CommandVerifier;
   readonly journal: CommandJournal;
   readonly clock: Clock;
 }
 
-export class CommandDoor {
-  readonly #options: CommandDoorOptions;
+export class CommandIngress {
+  readonly #options: CommandIngressOptions;
   #lastSequence: number;
   /** Journaled commands that a resumed run has still to do again, in order. */
   #replays: JournalRecord[] = [];
 
-  constructor(options: CommandDoorOptions) {
+  constructor(options: CommandIngressOptions) {
     this.#options = options;
     this.#lastSequence = options.journal.lastSequence;
     restoreLedger(options);
@@ -180,7 +180,7 @@ export class CommandDoor {
 }
 
 /** A ledger begins with what the journal remembers, so that a restart forgets no nonce and lowers no floor. */
-function restoreLedger({ verifier, journal }: CommandDoorOptions): void {
+function restoreLedger({ verifier, journal }: CommandIngressOptions): void {
   const { ledger } = verifier;
   ledger.raiseFloor(journal.floorMs);
   for (const { nonce, issuedAtMs } of journal.records) ledger.claim(fromHex(nonce), issuedAtMs);

@@ -2,7 +2,7 @@
 import { resolveParameters } from "../../contracts/blueprint.js";
 import type { SeedCommand } from "../../contracts/gen/kasmina/v1/command_pb.js";
 import type { KernelRequest, KernelSlot } from "../../contracts/ports.js";
-import { tellGate } from "../gates/gate-runner.js";
+import { reportGate } from "../gates/gate-runner.js";
 import { type G0Inputs, type GateResult, g0Sanity } from "../gates/index.js";
 import { type MutableSeed, newSeed } from "../state/seed.js";
 import { type CommandContext, expectedStageOf, leadStep, quoted } from "./context.js";
@@ -25,7 +25,7 @@ export function germinate(context: CommandContext, order: SeedCommand): HandlerR
   });
   const gate = askG0(context, order, candidate);
   if (!gate.passed) return refused(gate.reason, undefined, describe(gate));
-  return plant(context, order, candidate);
+  return planSeed(context, order, candidate);
 }
 
 function growthProblem({ state, now }: CommandContext): RefusalReason | undefined {
@@ -51,7 +51,7 @@ function askG0(context: CommandContext, order: SeedCommand, seed: MutableSeed): 
     ...(closure && { closure }),
   };
   const result = g0Sanity(inputs);
-  tellGate(result, { state, seed, ...(expectedStage !== undefined && { expectedStage }) });
+  reportGate(result, { state, seed, ...(expectedStage !== undefined && { expectedStage }) });
   return result;
 }
 
@@ -71,7 +71,7 @@ function describe(gate: GateResult): string {
   return `${gate.gate} failed with ${gate.reason}${facts.length > 0 ? `: ${facts.join(", ")}` : ""}`;
 }
 
-function plant(context: CommandContext, order: SeedCommand, candidate: MutableSeed): HandlerResult {
+function planSeed(context: CommandContext, order: SeedCommand, candidate: MutableSeed): HandlerResult {
   const { state, now } = context;
   const blueprint = state.blueprints.find(candidate.blueprintId);
   const slot = state.registry.slot(candidate.slotId);

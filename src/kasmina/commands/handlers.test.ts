@@ -322,7 +322,7 @@ describe("emergency levels", () => {
     expect(level("CLEAR")).toMatchObject({ reason: "run_halted" });
     expect(run.germinate("s3", "block2")).toMatchObject({ reason: "run_halted" });
     const told = run.packets.filter((packet) => packet.events.some(({ name }) => name === "emergency"));
-    expect(told.map(({ route, level: gravity }) => [route, gravity])).toEqual([
+    expect(told.map(({ route, level: severity }) => [route, severity])).toEqual([
       ["emergency", "CRITICAL"],
       ["emergency", "CRITICAL"],
       ["normal", "WARNING"],

@@ -89,12 +89,12 @@ function common(seed: Seed, expectedStage: Stage | undefined) {
 /** Asks a gate about a seed and tells the answer. */
 export function askGate(gate: LivingGate, question: GateQuestion): GateResult {
   const result = RUNNERS[gate](question);
-  tellGate(result, question);
+  reportGate(result, question);
   return result;
 }
 
 /** `gate_event` where it passed; `gate_failure`, CRITICAL and at once, where it did not. */
-export function tellGate(
+export function reportGate(
   result: GateResult,
   { state, seed, expectedStage }: Pick<GateQuestion, "state" | "seed" | "expectedStage">,
 ): void {

@@ -85,9 +85,9 @@ describe("exactly one effect", () => {
   });
 
   test("whatever was written when the power went", async () => {
-    const rehearsal = newWorld();
-    await live(rehearsal);
-    const { points } = rehearsal.storage;
+    const dryRun = newWorld();
+    await live(dryRun);
+    const { points } = dryRun.storage;
     expect(points).toBeGreaterThan(500);
     // Every point near the ends of the write, every 16th in between.
     const deaths = Array.from({ length: points }, (_, at) => at).filter(

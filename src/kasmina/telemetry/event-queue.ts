@@ -1,5 +1,5 @@
-/** Events that wait for their packet, bounded: the least grave, then oldest, goes first; CRITICAL never does. */
-import { gravityOf, type TelemetryEvent } from "../../contracts/telemetry.js";
+/** Events that wait for their packet, bounded: the least severe, then oldest, goes first; CRITICAL never does. */
+import { severityOf, type TelemetryEvent } from "../../contracts/telemetry.js";
 
 export class EventQueue {
   readonly #capacity: number;
@@ -37,7 +37,7 @@ export class EventQueue {
     for (const [at, event] of this.#events.entries()) {
       if (event.level === "CRITICAL") continue;
       const best = this.#events[victim];
-      if (!best || gravityOf(event.level) < gravityOf(best.level)) victim = at;
+      if (!best || severityOf(event.level) < severityOf(best.level)) victim = at;
     }
     if (victim < 0) return;
     this.#events.splice(victim, 1);

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { ManualClock } from "../../base/index.js";
-import { gravityOf, LEVELS, type TelemetryLevel, type TelemetryPacket } from "../../contracts/index.js";
+import { LEVELS, severityOf, type TelemetryLevel, type TelemetryPacket } from "../../contracts/index.js";
 import { EventQueue } from "./event-queue.js";
 import { TelemetryHub, type TelemetryHubOptions } from "./hub.js";
 
@@ -45,7 +45,7 @@ describe("packets", () => {
     expect(packets.map(({ events, metrics }) => events.length + metrics.length)).toEqual([0, 0]);
   });
 
-  test("bear the level and priority of their gravest event", () => {
+  test("bear the level and priority of their most severe event", () => {
     const hub = newHub();
     hub.event("s1", "seed_stage", "INFO");
     hub.event("s1", "violation_recorded", "ERROR");
@@ -144,7 +144,7 @@ describe("a full queue", () => {
     expect(packets[1]?.events.map(({ attributes }) => attributes.i)).toEqual([3, 4]);
   });
 
-  test("drops the least grave, then oldest, never CRITICAL, and counts exactly", () => {
+  test("drops the least severe, then oldest, never CRITICAL, and counts exactly", () => {
     const levels = fc.constantFrom<TelemetryLevel>(...LEVELS);
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 8 }), fc.array(levels, { maxLength: 40 }), (capacity, added) => {
@@ -154,8 +154,8 @@ describe("a full queue", () => {
           queue.add({ name: "seed_stage", level, atMs, attributes: {} });
           model.push({ level, atMs });
           const droppable = model.filter((event) => event.level !== "CRITICAL");
-          const least = Math.min(...droppable.map((event) => gravityOf(event.level)));
-          const victim = droppable.find((event) => gravityOf(event.level) === least);
+          const least = Math.min(...droppable.map((event) => severityOf(event.level)));
+          const victim = droppable.find((event) => severityOf(event.level) === least);
           if (model.length > capacity && victim) model.splice(model.indexOf(victim), 1);
         }
         expect(queue.dropped).toBe(added.length - model.length);

@@ -11,7 +11,7 @@ import type { TelemetrySink } from "../../contracts/ports.js";
 import {
   type Attributes,
   type EventName,
-  gravestLevel,
+  highestLevel,
   priorityOf,
   type TelemetryEvent,
   type TelemetryMetric,
@@ -139,7 +139,7 @@ export class TelemetryHub {
     retired: boolean,
   ): void {
     const { trainingRunId, source, sink, clock } = this.#options;
-    const level = gravestLevel(events);
+    const level = highestLevel(events);
     const position = { step: this.#step, epoch: this.#epoch, atMs: clock.nowMs() };
     const about = subject === undefined ? {} : { seedId: subject };
     const content = { level, priority: priorityOf(level), route, events, metrics, retired };

@@ -1,11 +1,11 @@
 /** Keeps the seeds of a run isolated: no program without its proof, and a look at the gradients every so many steps. */
 import type { Tensors } from "../../contracts/index.js";
 import type { State } from "../../engine/index.js";
-import type { Boundary, IsolationVerdict, Kasmina, Seed } from "../../kasmina/index.js";
+import type { Boundary, IsolationOutcome, Kasmina, Seed } from "../../kasmina/index.js";
 import type { PreparedTopology, TopologyPrograms } from "../tracing/programs.js";
 
 /** What a look at the gradients led to, and what it cost in floating point operations. */
-export interface Look extends IsolationVerdict {
+export interface Look extends IsolationOutcome {
   readonly flops: number;
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { float32 } from "../../contracts/index.js";
-import { brokenIn } from "./non-finite.js";
+import { nonFiniteIn } from "./non-finite.js";
 
 const bad = float32([2], [1, Number.NaN]);
 
@@ -12,9 +12,9 @@ test.each([
   ["host/grown/seed/up", { host: true, seedIds: [] }],
   ["optimizer/v/host/grown/s1/up", { host: true, seedIds: [] }],
 ])("%s that is not finite is its owner's", (path, owners) => {
-  expect(brokenIn({ [path]: bad, "host/ok": float32([1], 0), "seed/s2/ok": float32([1], 0) })).toEqual(
+  expect(nonFiniteIn({ [path]: bad, "host/ok": float32([1], 0), "seed/s2/ok": float32([1], 0) })).toEqual(
     owners,
   );
-  expect(brokenIn({ [path]: float32([1], Number.POSITIVE_INFINITY) })).toEqual(owners);
-  expect(brokenIn({ [path]: float32([1], 3e38) })).toEqual({ host: false, seedIds: [] });
+  expect(nonFiniteIn({ [path]: float32([1], Number.POSITIVE_INFINITY) })).toEqual(owners);
+  expect(nonFiniteIn({ [path]: float32([1], 3e38) })).toEqual({ host: false, seedIds: [] });
 });

@@ -2,7 +2,7 @@
 import type { Tensor, Tensors } from "../../contracts/index.js";
 
 /** Whose tensors are not finite: parameters or optimizer state. */
-export interface Broken {
+export interface NonFinite {
   readonly host: boolean;
   readonly seedIds: readonly string[];
 }
@@ -10,9 +10,9 @@ export interface Broken {
 /** Of a seed's paths, those of its optimizer state included. */
 const SEED_PATH = /(?:^|^optimizer\/[^/]+\/)seed\/([^/]+)(?:\/|$)/;
 
-export function brokenIn(tensors: Tensors): Broken {
-  const broken = Object.entries(tensors).filter(([, tensor]) => !isFiniteTensor(tensor));
-  const owners = broken.map(([path]) => SEED_PATH.exec(path)?.[1]);
+export function nonFiniteIn(tensors: Tensors): NonFinite {
+  const nonFinite = Object.entries(tensors).filter(([, tensor]) => !isFiniteTensor(tensor));
+  const owners = nonFinite.map(([path]) => SEED_PATH.exec(path)?.[1]);
   const seedIds = new Set(owners.filter((id) => id !== undefined));
   return { host: owners.includes(undefined), seedIds: [...seedIds] };
 }

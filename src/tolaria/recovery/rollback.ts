@@ -2,7 +2,7 @@
  * Rollback: the last good state of a run, in memory and on disk, and the way back to it. What is put back is everything
  * that learns, the seeds with their stages, and the hyper-parameters; the run goes on from the present step with new data.
  *
- * The first way back is to memory. Where trouble is there again before another state was found good, that one was not
+ * The first way back is to memory. Where the run fails again before another state was found good, that one was not
  * good either, and the run returns to the checkpoint.
  */
 import { type Clock, KasminaError } from "../../base/index.js";
@@ -10,8 +10,8 @@ import type { Attributes, RollbackSource, Stage, Tensors } from "../../contracts
 import type { Kasmina, KasminaSnapshot, Seed } from "../../kasmina/index.js";
 import type { HyperControls, HyperParameters } from "../hyper.js";
 import type { ModelState } from "../model-state.js";
-import { brokenIn } from "./non-finite.js";
-import type { Trouble } from "./training-failure.js";
+import { nonFiniteIn } from "./non-finite.js";
+import type { TrainingFailure } from "./training-failure.js";
 
 /** A state to which a run can return. */
 export interface GoodState {
@@ -70,15 +70,15 @@ export class Rollback {
   /**
    * Keeps the present state, before `step`, as the one to return to, unless something in it is not finite. Seeds of which
    * something is not are culled then: one that is paused, say, shows it nowhere else.
-   * @returns whether the host is broken
+   * @returns whether the host is not finite
    */
-  async keep(step: number): Promise<{ readonly hostBroken: boolean }> {
+  async keep(step: number): Promise<{ readonly hostNonFinite: boolean }> {
     const { model, hyper, kasmina, clock } = this.#options;
     const startMs = clock.monotonicMs();
     const tensors = await model.snapshot();
-    const broken = brokenIn(tensors);
-    for (const id of broken.seedIds) kasmina.cull(id, "state_not_finite", step + 1);
-    if (broken.host || broken.seedIds.length > 0) return { hostBroken: broken.host };
+    const nonFinite = nonFiniteIn(tensors);
+    for (const id of nonFinite.seedIds) kasmina.cull(id, "state_not_finite", step + 1);
+    if (nonFinite.host || nonFinite.seedIds.length > 0) return { hostNonFinite: nonFinite.host };
     this.#good = {
       step,
       tensors,
@@ -88,7 +88,7 @@ export class Rollback {
     this.#inARow = 0;
     const latencyMs = clock.monotonicMs() - startMs;
     kasmina.telemetry.event(undefined, "rollback_ready", "INFO", { step, latency_ms: latencyMs });
-    return { hostBroken: false };
+    return { hostNonFinite: false };
   }
 
   /**
@@ -96,45 +96,50 @@ export class Rollback {
    * after it.
    * @throws KasminaError `loss_not_finite` where there is no good state, or returning to it did not help
    */
-  async recover(trouble: Trouble, step: number): Promise<void> {
+  async recover(failure: TrainingFailure, step: number): Promise<void> {
     this.#inARow++;
     if (this.#inARow > MAX_IN_A_ROW)
-      throw givenUp(trouble, `at step ${step}, again after ${MAX_IN_A_ROW} rollbacks`);
+      throw givenUp(failure, `at step ${step}, again after ${MAX_IN_A_ROW} rollbacks`);
     const sources: readonly RollbackSource[] =
       this.#inARow === 1 ? ["memory", "checkpoint"] : ["checkpoint", "memory"];
-    for (const source of sources) if (await this.#return(source, trouble, step, step + 1)) return;
-    this.#tellMissing({ source: sources.join(", "), cause: trouble.cause, reason: trouble.reason, step });
-    if (trouble.cause !== "isolation_breaker") throw givenUp(trouble, `at step ${step}`);
+    for (const source of sources) if (await this.#return(source, failure, step, step + 1)) return;
+    this.#reportMissing({ source: sources.join(", "), cause: failure.cause, reason: failure.reason, step });
+    if (failure.cause !== "isolation_breaker") throw givenUp(failure, `at step ${step}`);
     // The host still computes what its parameters say, and the seed that leaked is on its way out.
   }
 
   /** Returns to a good state because a command says so, before `step` runs. Returns whether there was one. */
   async restore(source: RollbackSource, reason: string, step: number): Promise<boolean> {
-    const command: Trouble = { cause: "command", reason, seedIds: [] };
+    const command: TrainingFailure = { cause: "command", reason, seedIds: [] };
     const restored = await this.#return(source, command, step, step);
-    if (!restored) this.#tellMissing({ source, cause: "command", reason, step });
+    if (!restored) this.#reportMissing({ source, cause: "command", reason, step });
     return restored;
   }
 
-  async #return(source: RollbackSource, trouble: Trouble, step: number, nextStep: number): Promise<boolean> {
+  async #return(
+    source: RollbackSource,
+    failure: TrainingFailure,
+    step: number,
+    nextStep: number,
+  ): Promise<boolean> {
     const { model, hyper, kasmina, clock, readCheckpoint } = this.#options;
     const startMs = clock.monotonicMs();
     const good = source === "memory" ? this.#good : await readCheckpoint?.(nextStep);
-    const broken = good && brokenIn(good.tensors);
-    if (!good || broken?.host) return false;
+    const nonFinite = good && nonFiniteIn(good.tensors);
+    if (!good || nonFinite?.host) return false;
     const before = kasmina.seeds();
     model.restore(good.tensors);
     hyper.restore(good.hyper);
     kasmina.rollBack(good.kasmina, good.step, nextStep);
     const returned = movedBack(before, kasmina.seeds());
-    const toBlame = trouble.seedIds ?? before.filter(isInvolved).map(({ id }) => id);
-    const culled = this.#cull(new Set([...toBlame, ...(broken?.seedIds ?? [])]), trouble, nextStep);
+    const toBlame = failure.seedIds ?? before.filter(isInvolved).map(({ id }) => id);
+    const culled = this.#cull(new Set([...toBlame, ...(nonFinite?.seedIds ?? [])]), failure, nextStep);
     const latencyMs = clock.monotonicMs() - startMs;
     kasmina.telemetry.gauge(undefined, "kasmina.rollback.latency_ms", latencyMs);
     kasmina.telemetry.event(undefined, "rollback_restored", "WARNING", {
       source,
-      cause: trouble.cause,
-      reason: trouble.reason,
+      cause: failure.cause,
+      reason: failure.reason,
       restored: true,
       restored_step: good.step,
       step,
@@ -146,12 +151,12 @@ export class Rollback {
   }
 
   /** Culls the seeds to blame, as far as they are there. */
-  #cull(seedIds: ReadonlySet<string>, { cause }: Trouble, step: number): readonly string[] {
+  #cull(seedIds: ReadonlySet<string>, { cause }: TrainingFailure, step: number): readonly string[] {
     const { kasmina } = this.#options;
     return [...seedIds].filter((id) => kasmina.cull(id, `rollback: ${cause}`, step));
   }
 
-  #tellMissing(attributes: Attributes): void {
+  #reportMissing(attributes: Attributes): void {
     const { telemetry } = this.#options.kasmina;
     telemetry.event(undefined, "rollback_restored", "ERROR", { ...attributes, restored: false });
   }
@@ -161,7 +166,7 @@ function isInvolved({ stage, pausedFrom }: Seed): boolean {
   return INVOLVED.includes(stage) && pausedFrom === undefined;
 }
 
-function givenUp({ reason }: Trouble, when: string): KasminaError {
+function givenUp({ reason }: TrainingFailure, when: string): KasminaError {
   return new KasminaError("loss_not_finite", `${reason} ${when}; a lower learning rate may help`);
 }
 

@@ -4,7 +4,7 @@ import type { Kasmina, StepMeasurement } from "../../kasmina/index.js";
 import type { LossProblem } from "./loss-watch.js";
 import { isFiniteTensor } from "./non-finite.js";
 
-export interface Trouble {
+export interface TrainingFailure {
   /**
    * `data_not_finite`: the loss is not finite, and the batch was not either. `state_not_finite`: parameters or optimizer
    * state of the host are not, though the loss is.
@@ -17,7 +17,7 @@ export interface Trouble {
 }
 
 /** The batch is looked at only now: no seed is to blame for data that no network can learn from. */
-export function lossTrouble(problem: LossProblem, loss: number, batch: Tensors): Trouble {
+export function lossFailure(problem: LossProblem, loss: number, batch: Tensors): TrainingFailure {
   if (problem === "loss_spike")
     return { cause: problem, reason: `the loss rose to ${loss.toPrecision(4)} and stayed` };
   if (Object.values(batch).every(isFiniteTensor)) return { cause: problem, reason: `the loss is ${loss}` };
@@ -28,14 +28,14 @@ export function lossTrouble(problem: LossProblem, loss: number, batch: Tensors):
   };
 }
 
-/** The host is broken, and the loss does not show it yet. */
-export const BROKEN_HOST: Trouble = {
+/** The host is not finite, and the loss does not show it yet. */
+export const NON_FINITE_HOST: TrainingFailure = {
   cause: "state_not_finite",
   reason: "parameters or optimizer state of the host are not finite",
   seedIds: [],
 };
 
-export function isolationTrouble(seedIds: readonly string[]): Trouble {
+export function isolationFailure(seedIds: readonly string[]): TrainingFailure {
   const what = `the isolation breaker of ${seedIds.join(", ")} opened`;
   return { cause: "isolation_breaker", reason: what, seedIds };
 }
@@ -44,7 +44,7 @@ export function isolationTrouble(seedIds: readonly string[]): Trouble {
  * Culls seeds in TRAINING whose own loss is not finite: no amount of training mends them. The network has not seen them,
  * so nothing is rolled back.
  */
-export function cullBroken(kasmina: Kasmina, { loss, seeds }: StepMeasurement, nextStep: number): void {
+export function cullNonFinite(kasmina: Kasmina, { loss, seeds }: StepMeasurement, nextStep: number): void {
   if (!Number.isFinite(loss)) return;
   for (const [id, measured] of Object.entries(seeds)) {
     if (kasmina.seed(id)?.stage === "TRAINING" && !Number.isFinite(measured.loss))

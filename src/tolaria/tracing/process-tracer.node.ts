@@ -85,7 +85,7 @@ export class ProcessTracer implements TopologyTracer {
     if (topology.teacher) return localTracer.trace(topology, options); // its network is no module's
     const asked = this.#ask(topology, options);
     asked.isAwaited = true;
-    this.#hasten([asked]);
+    this.#prioritize([asked]);
     const answer = await asked.answer;
     if ("problem" in answer) {
       this.#onFallback(answer.problem);
@@ -107,7 +107,7 @@ export class ProcessTracer implements TopologyTracer {
     const asked = topologies
       .filter(({ teacher }) => !teacher)
       .map((topology) => this.#ask(topology, options));
-    this.#hasten(asked);
+    this.#prioritize(asked);
     return asked.map(async ({ answer }) => void (await answer));
   }
 
@@ -145,7 +145,7 @@ export class ProcessTracer implements TopologyTracer {
   }
 
   /** Those of them that still wait come before all others. */
-  #hasten(asked: readonly Asked[]): void {
+  #prioritize(asked: readonly Asked[]): void {
     const waiting = new Set(this.#waiting);
     const first = asked.filter((one) => waiting.delete(one));
     this.#waiting = [...first, ...waiting];

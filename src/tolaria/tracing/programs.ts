@@ -4,7 +4,7 @@ import { type Deferred, deferred } from "../../base/index.js";
 import type { IsolationFailure } from "../../contracts/index.js";
 import type { Backend, Program } from "../../engine/index.js";
 import { IsolationMonitor, type Topology } from "../../network/index.js";
-import { CompileTurns } from "./compile-turns.js";
+import { CompileSchedule } from "./compile-schedule.js";
 import { localTracer, type TopologyTracer, type TracingOptions } from "./tracer.js";
 
 export interface TopologyPrograms {
@@ -48,21 +48,21 @@ function dispose(prepared: PreparedTopology): void {
 }
 
 /** Frees the programs, once they are compiled. */
-function release({ programs, hurry }: Entry): void {
+function release({ programs, urgent }: Entry): void {
   programs.then(dispose, () => undefined);
-  hurry.resolve();
+  urgent.resolve();
 }
 
 interface Entry {
   readonly key: string;
   readonly programs: Promise<PreparedTopology>;
   /** Resolved once somebody waits for them. */
-  readonly hurry: Deferred<void>;
+  readonly urgent: Deferred<void>;
 }
 
 export class Programs {
   readonly #options: ProgramsOptions;
-  readonly #turns = new CompileTurns();
+  readonly #schedule = new CompileSchedule();
   readonly #compiling = new Set<Promise<PreparedTopology>>();
   #prepared: readonly Entry[] = [];
 
@@ -75,8 +75,8 @@ export class Programs {
    * one that was asked for in advance; compiled code itself is cached by the back end.
    */
   prepare(topology: Topology): Promise<PreparedTopology> {
-    const { programs, hurry } = this.#entryOf(topology);
-    hurry.resolve();
+    const { programs, urgent } = this.#entryOf(topology);
+    urgent.resolve();
     return programs;
   }
 
@@ -87,7 +87,7 @@ export class Programs {
 
   /** Says that a training step has ended. */
   afterStep(): void {
-    this.#turns.afterStep();
+    this.#schedule.afterStep();
   }
 
   /** Says which topologies may come next; resolves when the first `wait` of them can be had without waiting. */
@@ -116,24 +116,24 @@ export class Programs {
   }
 
   #startCompiling(topology: Topology, key: string): Entry {
-    const hurry = deferred<void>();
-    const programs = this.#compile(topology, hurry.promise);
+    const urgent = deferred<void>();
+    const programs = this.#compile(topology, urgent.promise);
     const end = (): void => void this.#compiling.delete(programs);
     this.#compiling.add(programs);
     programs.then(end, end);
-    return { key, programs, hurry };
+    return { key, programs, urgent };
   }
 
-  async #compile(topology: Topology, hurry: Promise<void>): Promise<PreparedTopology> {
+  async #compile(topology: Topology, urgent: Promise<void>): Promise<PreparedTopology> {
     const { backend, tracer = localTracer, monitor: options } = this.#options;
-    await this.#turns.next(hurry);
+    await this.#schedule.next(urgent);
     const traced = await tracer.trace(topology, this.#options);
     if (!traced.proof.proven) return { topology, failure: traced.proof };
-    await this.#turns.next(hurry);
+    await this.#schedule.next(urgent);
     const train = await backend.compile(traced.train);
-    await this.#turns.next(hurry);
+    await this.#schedule.next(urgent);
     const evaluate = await backend.compile(traced.evaluate);
-    await this.#turns.next(hurry);
+    await this.#schedule.next(urgent);
     const monitor =
       traced.probe && (await IsolationMonitor.compile(backend, topology, options, traced.probe));
     return { topology, train, evaluate, monitor };

@@ -26,7 +26,7 @@ if (!process.send) {
 }
 
 process.title = "kasmina tracer";
-giveWay();
+lowerPriority();
 for (const signal of SIGNALS) process.on(signal, () => undefined);
 process.once("message", serve);
 
@@ -34,7 +34,7 @@ process.once("message", serve);
  * Training comes first where cores are few; while it waits for a trace it leaves them free. On Linux each thread has its own
  * priority, and V8 has several threads.
  */
-function giveWay(): void {
+function lowerPriority(): void {
   const threads = process.platform === "linux" ? readdirSync("/proc/self/task").map(Number) : [process.pid];
   for (const thread of threads) setPriority(thread, constants.priority.PRIORITY_LOW);
 }

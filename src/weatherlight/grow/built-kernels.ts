@@ -13,7 +13,7 @@ import { type Backend, trace } from "../../engine/index.js";
 import { prewarmBatch, prewarmProgram } from "../../network/index.js";
 import { type Blueprint, type BlueprintRegistry, initKernel } from "../../nn/index.js";
 import type { Candidate } from "../../tamiyo/index.js";
-import type { Turns } from "./mutex.js";
+import type { Mutex } from "./mutex.js";
 
 /** Timed runs of a kernel in one round, after as many that are not counted. Few: training may be waiting. */
 const PREWARM_RUNS = 10;
@@ -24,7 +24,7 @@ export interface BuiltKernelsOptions {
   readonly blueprints: BlueprintRegistry;
   readonly backend: Backend;
   /** Those of the training programs: a kernel is timed while none of them runs. */
-  readonly turns: Turns;
+  readonly mutex: Mutex;
   /** Rows of the batch that a kernel is prewarmed with. */
   readonly batch: number;
   /** Initial weights follow from it and the seed's id. */
@@ -94,7 +94,7 @@ export class BuiltKernels implements KernelSource {
     shape: readonly number[],
     values: BlueprintParameters,
   ): Promise<number[]> {
-    const { backend, turns, batch } = this.#options;
+    const { backend, mutex, batch } = this.#options;
     const program = await backend.compile(trace(prewarmProgram(blueprint, shape, values, batch)));
     const state = backend.createState();
     state.write(initKernel(blueprint, shape, values, 0));
@@ -108,9 +108,9 @@ export class BuiltKernels implements KernelSource {
       }
       return latencies.sort((a, b) => a - b);
     };
-    await turns.take(round);
+    await mutex.run(round);
     const rounds: number[][] = [];
-    for (let i = 0; i < PREWARM_ROUNDS; i++) rounds.push(await turns.take(round));
+    for (let i = 0; i < PREWARM_ROUNDS; i++) rounds.push(await mutex.run(round));
     state.dispose();
     program.dispose();
     return rounds.reduce((quietest, other) =>

@@ -21,7 +21,7 @@ import { CommandQueue, counted, joined } from "./command-queue.js";
 import { defaultPolicy } from "./default-policy.js";
 import type { GrowOptions } from "./grow-options.js";
 import type { GrowCheckpoint, GrownSeed, GrowResult } from "./grow-result.js";
-import { Turns, takingTurns } from "./mutex.js";
+import { exclusive, Mutex } from "./mutex.js";
 import type { RunControl, RunKernels } from "./ports.js";
 import { tamiyoFor } from "./run-tamiyo.js";
 import { SeedGains } from "./seed-gains.js";
@@ -112,7 +112,7 @@ async function assemble(
     clock = systemClock,
     blueprints = builtinBlueprints,
   } = options;
-  const turns = new Turns();
+  const mutex = new Mutex();
   const keys = options.keys ?? ownKeys();
   const counts = { ...(options.resume?.commands ?? { accepted: 0, rejected: 0 }) };
   const count = ({ status }: CommandOutcome): void => {
@@ -120,7 +120,7 @@ async function assemble(
     else counts.rejected++;
   };
   const commands = new CommandQueue(count);
-  const kernels = kernelsFor(options, { blueprints, backend, turns, batch, seed });
+  const kernels = kernelsFor(options, { blueprints, backend, mutex, batch, seed });
   const config = options.config ?? parseConfig();
   const journal = options.journal ?? new MemoryJournal();
   const kasmina = new Kasmina({
@@ -135,7 +135,7 @@ async function assemble(
     replay: options.replay ?? false,
     journal,
   });
-  tellOfKernels(kernels, kasmina);
+  reportKernels(kernels, kasmina);
   const policy = options.policy === undefined ? defaultPolicy(host, blueprints) : options.policy;
   const signer = new CommandSigner({ keys, clock });
   await prewarm(kernels, policy, host).catch((error: unknown) => {
@@ -165,7 +165,7 @@ async function assemble(
     trainingRunId: runId,
     host,
     blueprints,
-    backend: takingTurns(backend, turns),
+    backend: exclusive(backend, mutex),
     kasmina,
     commands: options.commands ? joined([commands, counted(options.commands, count)]) : commands,
     train,
@@ -242,7 +242,7 @@ function kernelsFor({ kernels }: GrowOptions, own: BuiltKernelsOptions): RunKern
 }
 
 /** What happens to a seed's request is told of the seed, as long as there is one. */
-function tellOfKernels(kernels: RunKernels, kasmina: Kasmina): void {
+function reportKernels(kernels: RunKernels, kasmina: Kasmina): void {
   kernels.listen?.(({ seedId, name, level, attributes }, metrics) => {
     const seed = seedId === undefined ? undefined : kasmina.seed(seedId);
     const subject = seed && seed.stage !== "DORMANT" ? seed.id : undefined;

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { Turns } from "./mutex.js";
+import { Mutex } from "./mutex.js";
 
 test("one at a time, in the order asked for, a failure holding nobody up", async () => {
-  const turns = new Turns();
+  const mutex = new Mutex();
   const seen: string[] = [];
   const work = (name: string) => async (): Promise<string> => {
     seen.push(`${name} begins`);
@@ -11,7 +11,7 @@ test("one at a time, in the order asked for, a failure holding nobody up", async
     if (name === "b") throw new Error("b failed");
     return name;
   };
-  const all = await Promise.allSettled(["a", "b", "c"].map((name) => turns.take(work(name))));
+  const all = await Promise.allSettled(["a", "b", "c"].map((name) => mutex.run(work(name))));
   expect(seen).toEqual(["a begins", "a ends", "b begins", "b ends", "c begins", "c ends"]);
   expect(all.map((one) => one.status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
 });

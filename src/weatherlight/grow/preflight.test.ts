@@ -3,15 +3,15 @@ import { systemClock } from "../../base/index.js";
 import { CommandSigner, KeyRing } from "../../contracts/index.js";
 import { parseConfig } from "../../kasmina/index.js";
 import { builtinBlueprints, resmlp } from "../../nn/index.js";
-import { type RehearsalOptions, rehearse } from "./preflight.js";
+import { type PreflightOptions, preflight } from "./preflight.js";
 
 function ring(fill: number): KeyRing {
   return new KeyRing([{ id: "k1", secret: new Uint8Array(32).fill(fill) }]);
 }
 
-function options(signsWith: KeyRing, candidates: RehearsalOptions["candidates"]): RehearsalOptions {
+function options(signsWith: KeyRing, candidates: PreflightOptions["candidates"]): PreflightOptions {
   return {
-    runId: "rehearsed",
+    runId: "preflight",
     host: resmlp({ inputShape: [4], classes: 2 }),
     blueprints: builtinBlueprints,
     config: parseConfig(),
@@ -23,12 +23,12 @@ function options(signsWith: KeyRing, candidates: RehearsalOptions["candidates"])
 }
 
 test("a run that knows its policy's hand begins, whatever the policy would grow", () => {
-  expect(() => rehearse(options(ring(1), [{ id: "mlp-residual", parameters: {} }]))).not.toThrow();
-  expect(() => rehearse(options(ring(1), [{ id: "conv-residual", parameters: {} }]))).not.toThrow();
-  expect(() => rehearse(options(ring(1), []))).not.toThrow();
+  expect(() => preflight(options(ring(1), [{ id: "mlp-residual", parameters: {} }]))).not.toThrow();
+  expect(() => preflight(options(ring(1), [{ id: "conv-residual", parameters: {} }]))).not.toThrow();
+  expect(() => preflight(options(ring(1), []))).not.toThrow();
 });
 
 test("a run that would refuse its policy's commands fails before its first step, and says why", () => {
   const mistaken = options(ring(2), [{ id: "mlp-residual", parameters: {} }]);
-  expect(() => rehearse(mistaken)).toThrow(/would refuse its own policy's commands: invalid_signature/);
+  expect(() => preflight(mistaken)).toThrow(/would refuse its own policy's commands: invalid_signature/);
 });

@@ -9,7 +9,7 @@ import { Kasmina, type KasminaConfig, REJECTION_REASONS } from "../../kasmina/in
 import { type BlueprintRegistry, type Host, slotsOf } from "../../nn/index.js";
 import type { Candidate } from "../../tamiyo/index.js";
 
-export interface RehearsalOptions {
+export interface PreflightOptions {
   readonly runId: string;
   readonly host: Host;
   readonly blueprints: BlueprintRegistry;
@@ -27,7 +27,7 @@ const START = { step: 0, epoch: 0 };
 const NO_KERNELS: KernelSource = { fetch: () => new Promise(() => undefined) };
 
 /** @throws KasminaError `illegal_state` where the run would refuse what its policy signs, with the reason */
-export function rehearse(options: RehearsalOptions): void {
+export function preflight(options: PreflightOptions): void {
   const { runId, host, blueprints, config, clock, keys } = options;
   const kasmina = new Kasmina({
     trainingRunId: runId,
@@ -40,7 +40,7 @@ export function rehearse(options: RehearsalOptions): void {
     kernels: NO_KERNELS,
   });
   const envelope = germination(options);
-  const delivery = { envelope, busEntry: "rehearsal", acknowledge: () => undefined };
+  const delivery = { envelope, busEntry: "preflight", acknowledge: () => undefined };
   const [outcome] = kasmina.receive({ drain: () => [delivery] }, START);
   kasmina.flushTelemetry(START);
   kasmina.close();
@@ -52,7 +52,7 @@ export function rehearse(options: RehearsalOptions): void {
 }
 
 /** Of the first candidate in the first slot. That it may not fit there is no matter. */
-function germination({ runId, host, signer, candidates }: RehearsalOptions): Uint8Array {
+function germination({ runId, host, signer, candidates }: PreflightOptions): Uint8Array {
   const [candidate = { id: "none", parameters: {} }] = candidates;
   return signer.sign({
     commandId: "tamiyo-0",
@@ -66,7 +66,7 @@ function germination({ runId, host, signer, candidates }: RehearsalOptions): Uin
       blueprintId: candidate.id,
       parameters: candidate.parameters,
     },
-    decision: { policyVersion: "rehearsal", riskReason: "before the first step", featureCoverage: 1 },
+    decision: { policyVersion: "preflight", riskReason: "before the first step", featureCoverage: 1 },
   });
 }
 

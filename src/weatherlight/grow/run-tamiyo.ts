@@ -6,7 +6,7 @@ import { type InputHealth, type Policy, Tamiyo } from "../../tamiyo/index.js";
 import type { CommandQueue } from "./command-queue.js";
 import type { GrowOptions } from "./grow-options.js";
 import { CountedCosts, type GrowthCostsOptions } from "./growth-costs.js";
-import { rehearse } from "./preflight.js";
+import { preflight } from "./preflight.js";
 
 /** The run that she watches. */
 export interface TamiyoRun
@@ -27,7 +27,7 @@ export function tamiyoFor(policy: Policy | null, run: TamiyoRun): Tamiyo | undef
   const { options, blueprints, kasmina, commands, signer, keys, clock } = run;
   const { candidates = [] } = policy;
   const { runId, host } = options;
-  rehearse({ runId, host, blueprints, config: kasmina.config, clock, keys, signer, candidates });
+  preflight({ runId, host, blueprints, config: kasmina.config, clock, keys, signer, candidates });
   const costs = costsOf(run);
   costs.countAhead(candidates);
   return new Tamiyo({
@@ -35,7 +35,7 @@ export function tamiyoFor(policy: Policy | null, run: TamiyoRun): Tamiyo | undef
     signer,
     trainingRunId: options.runId,
     costs,
-    onInputs: (health) => tellInputs(kasmina, health),
+    onInputs: (health) => reportInputs(kasmina, health),
     // What a resumed run's policy decides once more is in the journal already.
     send: (envelope) => {
       if (!kasmina.isReplaying) commands.send(envelope);
@@ -65,7 +65,7 @@ function costsOf(run: TamiyoRun): CountedCosts {
 }
 
 /** She holds back while anything is missing, and goes on when all is there again. */
-function tellInputs(kasmina: Kasmina, { missing, coverage }: InputHealth): void {
+function reportInputs(kasmina: Kasmina, { missing, coverage }: InputHealth): void {
   const degraded = missing.length > 0;
   kasmina.telemetry.event(undefined, "degraded_inputs", degraded ? "WARNING" : "INFO", {
     missing: missing.join(", "),

@@ -73,7 +73,7 @@ interface TrailRow {
   readonly detail: string;
 }
 
-/** Decisions, gates and stages, and whatever is graver than INFO, in order of steps. */
+/** Decisions, gates and stages, and whatever is more severe than INFO, in order of steps. */
 export function trailTable({ events, decisions }: RunHistory): string {
   const rows = [
     ...decisions.map(

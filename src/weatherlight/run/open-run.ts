@@ -19,7 +19,7 @@ import { type GrowthConfig, parseGrowthConfig } from "./growth-config.js";
 import { isResume, readStoppedRun } from "./resume.js";
 import { limitsOf, openRunKernels } from "./run-kernels.js";
 import { policyFor } from "./run-policy.js";
-import type { Telling } from "./run-reporting.js";
+import type { Reporting } from "./run-reporting.js";
 import { readTeacher } from "./teacher.js";
 
 /** Parts of a run that its caller brings, where others than the configuration's are wanted. */
@@ -42,7 +42,7 @@ export interface OpenKernels extends RunKernels {
   close(): Promise<void>;
 }
 
-export interface OpenRun extends Telling {
+export interface OpenRun extends Reporting {
   readonly runId: string;
   readonly config: GrowthConfig;
   readonly parts: RunParts;
@@ -92,24 +92,24 @@ export async function withOpenRun<T>(
   const folder = stopped
     ? await RunFolder.reopen(stopped.path)
     : await newFolder({ ...config, runId, engine: backend.name });
-  const telling = tellingOf(folder, callbacks);
+  const reporting = reportingOf(folder, callbacks);
   const closers: (() => unknown)[] = [() => backend.dispose(), () => folder?.close()];
   try {
-    const tracer = traceBeside(asked, backend, telling);
+    const tracer = traceBeside(asked, backend, reporting);
     closers.push(() => tracer?.close());
     const access =
-      folder && new RunAccess(folder.path, runId, (text) => telling.tell({ type: "notice", text }));
+      folder && new RunAccess(folder.path, runId, (text) => reporting.tell({ type: "notice", text }));
     closers.push(() => access?.close());
-    telling.tell({ type: "notice", text: `engine ${engine.reason}` });
+    reporting.tell({ type: "notice", text: `engine ${engine.reason}` });
     if (stopped)
-      telling.tell({ type: "notice", text: `resumed ${runId} at step ${stopped.checkpoint?.step ?? 0}` });
+      reporting.tell({ type: "notice", text: `resumed ${runId} at step ${stopped.checkpoint?.step ?? 0}` });
     // A run that nobody can germinate in needs no kernels.
     const kernels = asked.policy || access ? await openKernels(asked, folder) : undefined;
     closers.push(() => kernels?.close());
     const opened = { backend, tracer, kernels, folder, access };
     return await work({
       ...asked,
-      ...telling,
+      ...reporting,
       ...opened,
       resume: stopped?.checkpoint,
       replay: stopped !== undefined && !stopped.checkpoint,
@@ -139,7 +139,7 @@ async function readAsked(config: GrowthConfig, parts: RunParts): Promise<AskedRu
   };
 }
 
-function tellingOf(folder: RunFolder | undefined, { onLine }: GrowthCallbacks): Telling {
+function reportingOf(folder: RunFolder | undefined, { onLine }: GrowthCallbacks): Reporting {
   return {
     tell: (line: GrowthLine) => {
       if (line.type !== "step") folder?.append(line);
@@ -168,7 +168,7 @@ async function newFolder(config: GrowthConfig): Promise<RunFolder | undefined> {
 function traceBeside(
   { config, dataset, parts, teacher }: AskedRun,
   backend: Backend,
-  { tell }: Telling,
+  { tell }: Reporting,
 ): ProcessTracer | undefined {
   if (backend.name !== "native" || teacher || parts.blueprints) return undefined;
   const { inputShape, inputDType, classes } = dataset;

@@ -12,7 +12,7 @@ import type { GrowOptions } from "../grow/grow-options.js";
 import type { GrowResult } from "../grow/grow-result.js";
 import type { GrowthConfig } from "./growth-config.js";
 
-export interface Telling {
+export interface Reporting {
   readonly tell: (line: GrowthLine) => void;
   /** Into the run folder alone. */
   readonly record: (line: RunRecordLine) => void;
@@ -24,7 +24,7 @@ type Listeners = Pick<
 >;
 
 /** Makes lines of what a run reports. */
-export function listenersOf({ tell, record }: Telling, phase: Phase): Listeners {
+export function listenersOf({ tell, record }: Reporting, phase: Phase): Listeners {
   const alphas = new AlphaChanges();
   return {
     onStep: ({ step, stepsTotal, epoch, loss, seeds }) =>

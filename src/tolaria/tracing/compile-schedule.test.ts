@@ -1,49 +1,49 @@
 import { expect, test } from "vitest";
 import { deferred } from "../../base/index.js";
-import { CompileTurns } from "./compile-turns.js";
+import { CompileSchedule } from "./compile-schedule.js";
 
 /** Who has had a turn, in order. */
 function start() {
-  const turns = new CompileTurns();
+  const schedule = new CompileSchedule();
   const had: string[] = [];
   const ask = (name: string) => {
-    const hurry = deferred<void>();
-    void turns.next(hurry.promise).then(() => had.push(name));
-    return hurry;
+    const urgent = deferred<void>();
+    void schedule.next(urgent.promise).then(() => had.push(name));
+    return urgent;
   };
   const settled = () => new Promise((resolve) => setImmediate(resolve));
-  return { turns, had, ask, settled };
+  return { schedule, had, ask, settled };
 }
 
 test("one caller has a turn after each step, the first first", async () => {
-  const { turns, had, ask, settled } = start();
+  const { schedule, had, ask, settled } = start();
   ask("a");
   ask("b");
   await settled();
   expect(had).toEqual([]);
-  turns.afterStep();
+  schedule.afterStep();
   await settled();
   expect(had).toEqual(["a"]);
-  turns.afterStep();
+  schedule.afterStep();
   await settled();
   expect(had).toEqual(["a", "b"]);
 });
 
-test("a caller in a hurry waits for no step, and takes no turn from others", async () => {
-  const { turns, had, ask, settled } = start();
-  const hurry = ask("a");
+test("an urgent caller waits for no step, and takes no turn from others", async () => {
+  const { schedule, had, ask, settled } = start();
+  const urgent = ask("a");
   ask("b");
-  hurry.resolve();
+  urgent.resolve();
   await settled();
   expect(had).toEqual(["a"]);
-  turns.afterStep();
+  schedule.afterStep();
   await settled();
   expect(had).toEqual(["a", "b"]);
 });
 
 test("a step that nobody waits for is nobody's turn", async () => {
-  const { turns, had, ask, settled } = start();
-  turns.afterStep();
+  const { schedule, had, ask, settled } = start();
+  schedule.afterStep();
   ask("a");
   await settled();
   expect(had).toEqual([]);

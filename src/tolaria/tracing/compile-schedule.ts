@@ -1,14 +1,14 @@
 /** Compiling takes the training thread: one piece after each step, so that no two lie between the same two steps. */
 import { deferred } from "../../base/index.js";
 
-export class CompileTurns {
+export class CompileSchedule {
   readonly #waiting = new Set<() => void>();
 
-  /** Resolves after a training step, for one caller a step, the first first; for a caller in a hurry at once. */
-  next(hurry: Promise<void>): Promise<void> {
+  /** Resolves after a training step, for one caller a step, the first first; for an urgent caller at once. */
+  next(urgent: Promise<void>): Promise<void> {
     const { promise, resolve } = deferred<void>();
     this.#waiting.add(resolve);
-    void hurry.then(() => {
+    void urgent.then(() => {
       this.#waiting.delete(resolve);
       resolve();
     });
