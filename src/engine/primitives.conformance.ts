@@ -81,6 +81,67 @@ const triangle = float32([3, 3], [2, 1, -1, 0, 3, 1, 0, 0, 4]);
 const definite = float32([3, 3], [4, 1, 0, 1, 5, 2, 0, 2, 6]);
 const matrices = [wave(2, 3, 5, 4), wave(2, 3, 6, 4)] as const;
 
+interface GroupedConvolution {
+  readonly x: readonly number[];
+  readonly filter: readonly number[];
+  readonly groups: number;
+  readonly strides: number[];
+  readonly padding: [number, number][];
+  readonly dilation?: number[];
+}
+
+/** Depthwise, with more outputs than inputs, strided, dilated, uneven; a filter that leaves the last pixels out; in 1 and 3 dimensions. */
+const GROUPED_CONVOLUTIONS: readonly GroupedConvolution[] = [
+  { x: [2, 4, 6, 5], filter: [4, 1, 3, 3], groups: 4, strides: [1, 1], padding: pairs(1, 1, 1, 1) },
+  { x: [2, 4, 7, 6], filter: [4, 1, 3, 3], groups: 4, strides: [2, 2], padding: pairs(1, 1, 1, 1) },
+  { x: [2, 6, 8, 8], filter: [4, 3, 3, 2], groups: 2, strides: [2, 3], padding: pairs(0, 1, 2, 0) },
+  { x: [1, 3, 9, 9], filter: [6, 1, 2, 2], groups: 3, strides: [3, 3], padding: pairs(0, 0, 0, 0) },
+  {
+    x: [2, 4, 9, 9],
+    filter: [4, 2, 3, 3],
+    groups: 2,
+    strides: [1, 2],
+    padding: pairs(2, 2, 2, 2),
+    dilation: [2, 2],
+  },
+  { x: [2, 3, 5, 5], filter: [3, 1, 1, 1], groups: 3, strides: [2, 2], padding: pairs(0, 0, 0, 0) },
+  { x: [2, 4, 11], filter: [8, 1, 4], groups: 4, strides: [2], padding: pairs(1, 2) },
+  {
+    x: [2, 2, 4, 4, 3],
+    filter: [2, 1, 2, 2, 2],
+    groups: 2,
+    strides: [1, 2, 1],
+    padding: pairs(1, 0, 0, 1, 0, 0),
+  },
+];
+
+function pairs(...widths: readonly number[]): [number, number][] {
+  return widths.flatMap((before, i): [number, number][] =>
+    i % 2 === 0 ? [[before, widths[i + 1] ?? 0]] : [],
+  );
+}
+
+/** The convolution, and a loss's gradients by its input and its filter. */
+function groupedConvolution(one: GroupedConvolution): PrimitiveCase[] {
+  const convolve = (x: JaxArray, w: JaxArray): JaxArray =>
+    lax.convGeneralDilated(x, w, one.strides, one.padding, {
+      featureGroupCount: one.groups,
+      ...(one.dilation ? { rhsDilation: one.dilation } : {}),
+    });
+  const loss = (x: JaxArray, w: JaxArray): JaxArray => {
+    const y = convolve(x, w);
+    return np.sum(np.sin(y.ref).mul(y));
+  };
+  const gradients = grad(loss, { argnums: [0, 1] }) as unknown as (...xs: JaxArray[]) => JaxArray[];
+  return [
+    {
+      inputs: [wave(...one.x), wave(...one.filter)],
+      run: (x, w) => [convolve(x.ref, w.ref), ...gradients(x, w)],
+      tolerance: 1e-4,
+    },
+  ];
+}
+
 export const PRIMITIVE_CASES: { readonly [P in Primitive]: readonly PrimitiveCase[] } = {
   add: [...binary((a, b) => np.add(a, b)), ...one([words, words], (a, b) => np.add(a, b))],
   mul: [...binary((a, b) => np.multiply(a, b)), ...one([words, words], (a, b) => np.multiply(a, b))],
@@ -176,6 +237,7 @@ export const PRIMITIVE_CASES: { readonly [P in Primitive]: readonly PrimitiveCas
       lax.convGeneralDilated(x, w, [1, 1], "VALID", { featureGroupCount: 2 }),
     ),
     ...one([wave(5, 3, 6, 6), wave(4, 3, 1, 1)], (x, w) => lax.convGeneralDilated(x, w, [1, 1], "VALID")),
+    ...GROUPED_CONVOLUTIONS.flatMap(groupedConvolution),
   ],
   pool: [
     ...one([wave(2, 3, 6, 6)], (x) =>
@@ -293,6 +355,20 @@ export const PRIMITIVE_CASES: { readonly [P in Primitive]: readonly PrimitiveCas
       ]),
     ),
     ...one([flags], (x) => np.pad(x, [[1, 2]])),
+    // Dimensions of size 1 side by side: each grows by itself.
+    ...one([wave(3, 1, 1), wave(1, 1, 1, 2)], (x, y) => [
+      np.pad(x, [
+        [0, 0],
+        [0, 1],
+        [0, 1],
+      ]),
+      np.pad(y, [
+        [1, 0],
+        [0, 2],
+        [1, 1],
+        [0, 0],
+      ]),
+    ]),
     ...one([wave(4, 3)], (x) =>
       np.pad(x.reshape([4, 1, 3]), [
         [0, 0],

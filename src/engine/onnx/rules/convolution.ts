@@ -9,6 +9,7 @@ import { concatenate, pad, slice } from "../views/movement.js";
 import { arrange, isReal, merge, reshape, shapeOf, sizesOf, transpose, type View } from "../views/view.js";
 import { add } from "./arithmetic.js";
 import { dot } from "./dot.js";
+import { groupedConvolution } from "./grouped-convolution.js";
 import { castView, elementwise, inputOf, outputOf, type Rule } from "./rule.js";
 
 type Sizes = readonly number[];
@@ -25,6 +26,8 @@ interface Windows {
 
 /** x [vmap…, batch, in, size…], filter [vmap…, out, in, size…] → [vmap…, batch, out, size…]. */
 export const convRule: Rule<"conv"> = (context) => {
+  const grouped = groupedConvolution(context);
+  if (grouped) return [grouped];
   const { graph, params } = context;
   const { vmapDims, strides, padding, lhsDilation, rhsDilation } = params;
   const { dtype } = outputOf(context);

@@ -186,7 +186,9 @@ export function expose(
   axes: readonly Axis[],
 ): { readonly value: Value; readonly at: readonly number[] } {
   const natural = axes.map((axis) => physicalDimension(view, axis));
-  if (natural.every((dimension) => dimension >= 0)) return { value: view.base, at: natural };
+  // Axes of size 1 side by side can mean one and the same dimension; then the base is given one for each.
+  const isDistinct = new Set(natural).size === natural.length;
+  if (isDistinct && natural.every((dimension) => dimension >= 0)) return { value: view.base, at: natural };
   const groups: Axis[][] = [];
   for (const axis of view.axes) {
     const last = groups.at(-1);
