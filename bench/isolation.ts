@@ -11,6 +11,7 @@ import {
   float32,
   int32,
   resolveParameters,
+  type SeedPart,
   type Tensor,
   type Tensors,
 } from "kasmina/contracts";
@@ -21,7 +22,6 @@ import {
   IsolationMonitor,
   inquiryProgram,
   monitoredRows,
-  type SeedPart,
   type SeedSite,
   sampleCoordinates,
   seedWeightControl,

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
+import type { SeedPart } from "../src/contracts/index.js";
 import { type Arrays, type TracedProgram, trace } from "../src/engine/index.js";
-import { proveIsolation, type SeedPart, type SeedSite, type Topology } from "../src/network/index.js";
+import { proveIsolation, type SeedSite, type Topology } from "../src/network/index.js";
 import { branchProgram } from "../src/network/isolation/branches.js";
 import { openHole } from "../src/network/isolation/leaks.fixture.js";
 import { weightProblem } from "../src/network/isolation/weights-check.js";

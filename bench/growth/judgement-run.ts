@@ -1,5 +1,5 @@
 /** One run in which the policy judges one seed. Shared by the measurement and by the long test. */
-import type { Dataset } from "kasmina/contracts";
+import { type Dataset, holdsParameters } from "kasmina/contracts";
 import { makeSpirals } from "kasmina/data";
 import type { Backend } from "kasmina/engine";
 import { parseConfig } from "kasmina/kasmina";
@@ -19,8 +19,6 @@ const EPOCHS = 14;
 const BATCH = 50;
 let dataset: Dataset | undefined;
 const tracer = new RememberingTracer();
-
-const GONE = new Set(["CULLED", "EMBARGOED", "RESETTING", "DORMANT", "TERMINATED"]);
 
 export interface Judgement {
   readonly verdict: "kept" | "culled" | "undecided";
@@ -49,5 +47,5 @@ export async function judgeOnce(backend: Backend, candidate: Candidate, seed: nu
   });
   const stage = seeds[0]?.seed.stage;
   if (stage === "FOSSILIZED") return { verdict: "kept", why };
-  return { verdict: stage !== undefined && GONE.has(stage) ? "culled" : "undecided", why };
+  return { verdict: stage !== undefined && !holdsParameters(stage) ? "culled" : "undecided", why };
 }

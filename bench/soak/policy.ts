@@ -2,16 +2,8 @@
  * The policy of a soak: the first seed is grown in, another is held in the output at its full alpha, and more come and go
  * beside it, some of a blueprint that turns to NaN. It asks no questions: it is faults that are tested, not judgement.
  */
-import type { SeedState, SystemState } from "kasmina/contracts";
-import type { Decision, Policy, SeedAdvance } from "kasmina/tamiyo";
-
-const NEXT: Readonly<Record<string, SeedAdvance>> = {
-  GERMINATED: "START_TRAINING",
-  TRAINING: "START_BLENDING",
-  BLENDING: "START_SHADOWING",
-  SHADOWING: "START_PROBATION",
-  PROBATIONARY: "FOSSILIZE",
-};
+import { advanceFrom, isLiving, type SeedState, type Stage, type SystemState } from "kasmina/contracts";
+import type { Decision, Policy } from "kasmina/tamiyo";
 
 /** What becomes of a seed: it stays in this stage, or it is culled there. */
 interface Role {
@@ -19,7 +11,7 @@ interface Role {
   readonly slotId: string;
   readonly blueprintId: string;
   readonly parameters: Readonly<Record<string, number>>;
-  readonly until: string;
+  readonly until: Stage;
   readonly culledThere: boolean;
   /** At most so many in a run. */
   readonly times: number;
@@ -49,8 +41,6 @@ const ROLES: readonly Role[] = [
   },
 ];
 
-const GONE = ["DORMANT", "TERMINATED"];
-
 export class SoakPolicy implements Policy {
   readonly version = "soak-1";
   readonly candidates = ROLES.slice(1).map(({ blueprintId: id, parameters }) => ({ id, parameters }));
@@ -73,9 +63,7 @@ export class SoakPolicy implements Policy {
   }
 
   #decideFor(role: Role, state: SystemState): Decision | undefined {
-    const own = state.seeds.filter(
-      ({ id, stage }) => id.startsWith(`${role.name}-`) && !GONE.includes(stage),
-    );
+    const own = state.seeds.filter(({ id, stage }) => id.startsWith(`${role.name}-`) && isLiving(stage));
     const [seed] = own;
     if (!seed) return this.#germinate(role, state);
     const basis = { why: "as the soak wants it", logits: [1, 0], seedId: seed.id };
@@ -83,7 +71,7 @@ export class SoakPolicy implements Policy {
     if (pending || pausedFrom !== undefined || (stage === "BLENDING" && !rampDone)) return undefined;
     if (stage === role.until)
       return role.culledThere ? { ...basis, action: "cull", expectedStage: stage } : undefined;
-    const operation = NEXT[stage];
+    const operation = advanceFrom(stage)?.operation;
     return operation && { ...basis, action: "advance", operation, expectedStage: stage };
   }
 

@@ -57,6 +57,8 @@ export type {
   Subscription,
 } from "./messages.js";
 export {
+  ADVANCING_OPERATIONS,
+  type AdvancingOperation,
   type BlendCurve,
   type BlendMode,
   type BreakerName,
@@ -95,6 +97,23 @@ export {
   type SafetensorsContent,
   type SafetensorsLimits,
 } from "./safetensors.js";
+export {
+  ADVANCES,
+  type Advance,
+  advanceFrom,
+  canTransition,
+  GROWTH_PATH,
+  holdsParameters,
+  isBlended,
+  isGrowing,
+  isInOutput,
+  isInShadow,
+  isLiving,
+  isRemoved,
+  partOf,
+  type SeedPart,
+  stagesAfter,
+} from "./stages.js";
 export { TEACHER_ROOT } from "./state-paths.js";
 export {
   type Attributes,

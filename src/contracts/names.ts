@@ -19,7 +19,7 @@ import {
   TelemetryRoute as TelemetryRouteProto,
 } from "./gen/kasmina/v1/telemetry_pb.js";
 
-/** Every stage of a seed's life (DESIGN §7). */
+/** Every stage of a seed's life (docs/architecture.md, "Stages and gates"). */
 export const STAGES = [
   "UNKNOWN",
   "DORMANT",
@@ -36,7 +36,7 @@ export const STAGES = [
 ] as const;
 export type Stage = (typeof STAGES)[number];
 
-/** Every gate (DESIGN §8). */
+/** Every gate (docs/architecture.md, "Stages and gates"). */
 export const GATES = [
   "G0_SANITY",
   "G1_GRADIENT_HEALTH",
@@ -56,16 +56,17 @@ export type CommandKind =
   | "EMERGENCY"
   | "RESET";
 
-export type Operation =
-  | "GERMINATE"
-  | "START_TRAINING"
-  | "START_BLENDING"
-  | "START_SHADOWING"
-  | "START_PROBATION"
-  | "FOSSILIZE"
-  | "CULL"
-  | "CANCEL"
-  | "ADJUST_BLEND";
+/** Operations that move a seed one gate further, in the order of its life. */
+export const ADVANCING_OPERATIONS = [
+  "START_TRAINING",
+  "START_BLENDING",
+  "START_SHADOWING",
+  "START_PROBATION",
+  "FOSSILIZE",
+] as const;
+export type AdvancingOperation = (typeof ADVANCING_OPERATIONS)[number];
+
+export type Operation = AdvancingOperation | "GERMINATE" | "CULL" | "CANCEL" | "ADJUST_BLEND";
 
 export type BlendMode = "CONVEX" | "RESIDUAL" | "CHANNEL" | "CONFIDENCE";
 export type BlendCurve = "linear" | "cosine" | "sigmoid";

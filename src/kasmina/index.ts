@@ -40,7 +40,6 @@ export { NonceLedger } from "./security/nonce-ledger.js";
 export { CommandVerifier, REJECTION_REASONS, type RejectionReason } from "./security/verifier.js";
 export { alphaAt, type BlendWeights, blendWeights } from "./state/blending.js";
 export type { OptimizerSettings, PlannedChange, StructuralChange } from "./state/change-plan.js";
-export { canTransition, TRANSITIONS, transition } from "./state/lifecycle.js";
 export type { SlotSpec } from "./state/registry.js";
 export {
   alphaSteps,

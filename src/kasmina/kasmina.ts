@@ -25,6 +25,7 @@ import type {
   KernelSource,
   TelemetrySink,
 } from "../contracts/ports.js";
+import { canCull } from "../contracts/stages.js";
 import type { Attributes } from "../contracts/telemetry.js";
 import type { TensorSpecs } from "../contracts/tensor.js";
 import { planCull } from "./changes/culling.js";
@@ -55,7 +56,6 @@ import { type CommandJournal, MemoryJournal } from "./security/journal.js";
 import { NonceLedger } from "./security/nonce-ledger.js";
 import { CommandVerifier } from "./security/verifier.js";
 import type { PlannedChange, StructuralChange } from "./state/change-plan.js";
-import { canCull } from "./state/lifecycle.js";
 import type { SlotSpec } from "./state/registry.js";
 import { RunState, type StandingEmergency } from "./state/run-state.js";
 import type { PerformanceStatus, Seed } from "./state/seed.js";

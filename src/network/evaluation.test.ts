@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { resolveParameters } from "../contracts/index.js";
+import { resolveParameters, type SeedPart } from "../contracts/index.js";
 import { trace } from "../engine/index.js";
 import { builtinBlueprints, resmlp } from "../nn/index.js";
 import { evaluationProgram } from "./evaluation.js";
-import type { SeedPart, SeedSite } from "./topology.js";
+import type { SeedSite } from "./topology.js";
 
 const host = resmlp({ inputShape: [2], classes: 2, width: 4, depth: 1 });
 const blueprint = builtinBlueprints.get("mlp-residual");

@@ -31,7 +31,6 @@ export {
   learningPlan,
   ownerOf,
   parameterSpecs,
-  type SeedPart,
   type SeedSite,
   seedPath,
   siteSpecs,

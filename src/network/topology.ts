@@ -1,27 +1,14 @@
 /** A topology: which seeds stand where in a host, and how each takes part in a step (DESIGN §7). */
 
-import type { BlueprintParameters, TensorSpecs } from "../contracts/index.js";
+import type { BlueprintParameters, SeedPart, TensorSpecs } from "../contracts/index.js";
 import { type Blueprint, type Host, labelShape, slotsOf } from "../nn/index.js";
-
-/**
- * How a seed takes part in the step. Seeds of every other stage, and paused ones, are not in the topology.
- *
- * | part | stage | in the output | seed learns | host below learns |
- * | --- | --- | --- | --- | --- |
- * | `germinated` | GERMINATED, kernel attached | no | no; its gradient is measured | yes |
- * | `shadow` | TRAINING | no | on its shadow loss | yes |
- * | `blending` | BLENDING | yes | yes | no |
- * | `shadowing` | SHADOWING | yes | no | no |
- * | `probationary` | PROBATIONARY | yes | yes | yes |
- * | `grown` | FOSSILIZED | yes | as part of the host | yes |
- */
-export type SeedPart = "germinated" | "shadow" | "blending" | "shadowing" | "probationary" | "grown";
 
 export interface SeedSite {
   readonly seedId: string;
   readonly slotId: string;
   readonly blueprint: Blueprint;
   readonly parameters: BlueprintParameters;
+  /** How it takes part in the step. */
   readonly part: SeedPart;
 }
 

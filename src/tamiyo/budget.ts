@@ -3,7 +3,7 @@
  * cost, to the end of the run, stay within what is left: so no course of events can exceed a budget.
  */
 import { KasminaError } from "../base/index.js";
-import type { SeedState, SystemState } from "../contracts/index.js";
+import { holdsParameters, type SystemState } from "../contracts/index.js";
 import type { ArmCost, GrowthCosts } from "./policy.js";
 
 /** A number of scalars or FLOPs, or a part of the host's: `"50%"`. */
@@ -14,13 +14,6 @@ export interface Budget {
   readonly parameters?: Amount;
   /** FLOPs that growth may add, over the run, to those of the host alone. Default: no limit. */
   readonly flops?: Amount;
-}
-
-const SPENDING = new Set(["GERMINATED", "TRAINING", "BLENDING", "SHADOWING", "PROBATIONARY", "FOSSILIZED"]);
-
-/** Whether the seed holds parameters, or is about to. */
-export function isSpending({ stage }: SeedState): boolean {
-  return SPENDING.has(stage);
 }
 
 /** @throws KasminaError `invalid_argument` for anything but a number or a percentage, 0 or more */
@@ -43,7 +36,9 @@ export function overBudget(
   if (budget.parameters === undefined && budget.flops === undefined) return undefined;
   if (!costs || !cost) return "what it would cost is not known";
   const scalars =
-    state.seeds.filter(isSpending).reduce((sum, seed) => sum + seed.parameters, 0) + cost.parameters;
+    state.seeds
+      .filter(({ stage }) => holdsParameters(stage))
+      .reduce((sum, seed) => sum + seed.parameters, 0) + cost.parameters;
   const maxScalars = resolved(budget.parameters, state.paramsHost);
   if (!(scalars <= maxScalars))
     return `${scalars} parameters of seeds would exceed the budget of ${maxScalars}`;

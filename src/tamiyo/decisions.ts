@@ -1,6 +1,6 @@
 /** How decisions are put together, so that each has its one line and its odds. */
-import type { Estimate, SeedState } from "../contracts/index.js";
-import type { Arm, Decision, SeedAdvance } from "./policy.js";
+import type { AdvancingOperation, Estimate, SeedState } from "../contracts/index.js";
+import type { Arm, Decision } from "./policy.js";
 
 /** Odds of a decision that nothing was weighed for. */
 const SURE = [1, 0];
@@ -21,7 +21,7 @@ export function germination(seedId: string, { slotId, candidate }: Arm, why: str
 
 export function advance(
   seed: SeedState,
-  operation: SeedAdvance,
+  operation: AdvancingOperation,
   why: string,
   logits: readonly number[] = SURE,
 ): Extract<Decision, { action: "advance" }> {

@@ -4,7 +4,13 @@
  * germinate, which is a {@link Strategy}, and how a seed is judged.
  */
 import { KasminaError } from "../base/index.js";
-import type { Estimate, SeedState, SystemState } from "../contracts/index.js";
+import {
+  type Estimate,
+  isGrowing,
+  isInShadow,
+  type SeedState,
+  type SystemState,
+} from "../contracts/index.js";
 import { type Budget, checkAmount, overBudget } from "./budget.js";
 import { germination } from "./decisions.js";
 import { pooled } from "./evidence.js";
@@ -64,7 +70,6 @@ interface Memory {
   readonly trials: Record<string, Omit<Trial, "gain">>;
 }
 
-const GROWING = new Set(["GERMINATED", "TRAINING", "BLENDING", "SHADOWING", "PROBATIONARY"]);
 const DEFAULTS = { maxSeeds: 2, tail: 0.45, budget: {} };
 
 export class GrowthPolicy implements Policy {
@@ -89,7 +94,7 @@ export class GrowthPolicy implements Policy {
 
   decide(state: SystemState, context: DecisionContext = {}): readonly Decision[] {
     const { health = inspectInputs(state), costs } = context;
-    const growing = state.seeds.filter(({ stage }) => GROWING.has(stage));
+    const growing = state.seeds.filter(({ stage }) => isGrowing(stage));
     this.#strategy.watch?.(state);
     this.#memory.observations++;
     this.#takeNotes(growing);
@@ -118,7 +123,7 @@ export class GrowthPolicy implements Policy {
     for (const [id, trial] of Object.entries(trials)) {
       const notes = seeds[id];
       const present = growing.find((seed) => seed.id === id);
-      if (!notes || present?.stage === "GERMINATED" || present?.stage === "TRAINING") continue;
+      if (!notes || (present && isInShadow(present.stage))) continue;
       this.#strategy.learn?.({ ...trial, gain: pooled(notes.gains.slice(-1)) });
       delete trials[id];
     }

@@ -10,7 +10,6 @@ export type {
   DecisionContext,
   GrowthCosts,
   Policy,
-  SeedAdvance,
 } from "./policy.js";
 export { RandomPolicy, type RandomPolicyOptions } from "./random-policy.js";
 export { SchedulePolicy, type SchedulePolicyOptions } from "./schedule-policy.js";

@@ -1,5 +1,5 @@
 /** Whether what a policy sees is fit to decide on: fresh, complete, finite. */
-import type { Estimate, SeedState, SystemState } from "../contracts/index.js";
+import { type Estimate, isBlended, type SeedState, type SystemState } from "../contracts/index.js";
 
 export interface InputHealth {
   /** Fraction of the wanted features that are there, 0..1. */
@@ -7,8 +7,6 @@ export interface InputHealth {
   /** Names of those that are not; none where all is well. */
   readonly missing: readonly string[];
 }
-
-const BLENDED = new Set(["BLENDING", "SHADOWING", "PROBATIONARY"]);
 
 /**
  * Features wanted: the losses and the accuracy, a step that has moved since `lastStep`, closed breakers, and for each
@@ -30,7 +28,7 @@ export function inspectInputs(state: SystemState, lastStep = -1): InputHealth {
 function seedFeatures(seed: SeedState): (readonly [string, boolean])[] {
   if (seed.pausedFrom !== undefined) return [];
   if (seed.stage === "TRAINING") return [[`${seed.id}.shadow_gain`, isMeasured(seed.shadowGain)]];
-  return BLENDED.has(seed.stage) ? [[`${seed.id}.contribution`, isMeasured(seed.contribution)]] : [];
+  return isBlended(seed.stage) ? [[`${seed.id}.contribution`, isMeasured(seed.contribution)]] : [];
 }
 
 function isMeasured(estimate: Estimate | undefined): boolean {

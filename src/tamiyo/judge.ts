@@ -1,8 +1,8 @@
 /** When a seed goes on, and when it has to go: by what was measured of it, or by the number of observations alone. */
-import { DEFAULT_BLEND, type Estimate, type SeedState } from "../contracts/index.js";
+import { type AdvancingOperation, DEFAULT_BLEND, type Estimate, type SeedState } from "../contracts/index.js";
 import { advance, cull, logitsOf } from "./decisions.js";
 import { describeEstimate, pooled, verdictOf } from "./evidence.js";
-import type { Decision, SeedAdvance } from "./policy.js";
+import type { Decision } from "./policy.js";
 import type { SeedNotes } from "./seed-notes.js";
 
 export interface SeedJudge {
@@ -87,7 +87,7 @@ export class EvidenceJudge implements SeedJudge {
   #counterfactual(
     seed: SeedState,
     { observations, measured }: SeedNotes,
-    next: SeedAdvance,
+    next: AdvancingOperation,
     minObservations: number,
   ): Decision | undefined {
     const { threshold, confidence, patience } = this.#rules;

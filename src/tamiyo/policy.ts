@@ -1,13 +1,6 @@
 /** What a policy is: it sees the system's state and decides; it changes nothing itself. */
-import type { BlendConfig, Stage, SystemState } from "../contracts/index.js";
+import type { AdvancingOperation, BlendConfig, Stage, SystemState } from "../contracts/index.js";
 import type { InputHealth } from "./inputs.js";
-
-export type SeedAdvance =
-  | "START_TRAINING"
-  | "START_BLENDING"
-  | "START_SHADOWING"
-  | "START_PROBATION"
-  | "FOSSILIZE";
 
 interface DecisionBasis {
   /** One line for the run's log: what was seen, and why this follows. */
@@ -27,7 +20,7 @@ export type Decision =
   | (DecisionBasis & {
       readonly action: "advance";
       readonly seedId: string;
-      readonly operation: SeedAdvance;
+      readonly operation: AdvancingOperation;
       readonly expectedStage: Stage;
       readonly blend?: BlendConfig;
     })

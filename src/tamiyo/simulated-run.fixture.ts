@@ -1,8 +1,8 @@
 /** A run without arithmetic, for tests of policies: seeds obey, gates and gains are drawn at random, costs are counted. */
 import { Random } from "../base/index.js";
-import type { Estimate, SeedState, Stage, SystemState } from "../contracts/index.js";
+import { ADVANCES, type Estimate, type SeedState, type Stage, type SystemState } from "../contracts/index.js";
 import { inspectInputs } from "./inputs.js";
-import type { Arm, ArmCost, Decision, GrowthCosts, Policy, SeedAdvance } from "./policy.js";
+import type { Arm, ArmCost, Decision, GrowthCosts, Policy } from "./policy.js";
 
 export const BLUEPRINTS = [
   { id: "small", parameters: {} },
@@ -16,13 +16,6 @@ const OBSERVATIONS_PER_EPOCH = 10;
 const STEPS_PER_OBSERVATION = 20;
 const STEPS = EPOCHS * OBSERVATIONS_PER_EPOCH * STEPS_PER_OBSERVATION;
 const EMBARGO_STEPS = 300;
-const TO: { readonly [O in SeedAdvance]: Stage } = {
-  START_TRAINING: "TRAINING",
-  START_BLENDING: "BLENDING",
-  START_SHADOWING: "SHADOWING",
-  START_PROBATION: "PROBATIONARY",
-  FOSSILIZE: "FOSSILIZED",
-};
 
 interface SimulatedSeed {
   readonly id: string;
@@ -158,7 +151,7 @@ export class SimulatedRun {
     if (!seed) throw new Error(`there is no seed ${decision.seedId}`);
     const refused = this.#random.uniform() < 0.1;
     if (decision.action === "advance" && !refused) {
-      seed.stage = TO[decision.operation];
+      seed.stage = ADVANCES[decision.operation].to;
       return;
     }
     seed.stage = "EMBARGOED";

@@ -1,12 +1,20 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
-import { type BlendConfig, type BlendMode, float32, int32, sizeOf, type Tensor } from "../contracts/index.js";
+import {
+  type BlendConfig,
+  type BlendMode,
+  float32,
+  int32,
+  type SeedPart,
+  sizeOf,
+  type Tensor,
+} from "../contracts/index.js";
 import { type Arrays, type Backend, openBackend, type Program, trace } from "../engine/index.js";
 import { blendWeights } from "../kasmina/index.js";
 import { blends, fraction } from "../kasmina/state/blends.fixture.js";
 import { blendControlSpecs, blendSeed, hostWeightControl, seedWeightControl } from "../network/forward.js";
 import { lookupIn, stepGradients } from "../network/gradients.js";
-import { parameterSpecs, type SeedPart, type SeedSite, type Topology } from "../network/topology.js";
+import { parameterSpecs, type SeedSite, type Topology } from "../network/topology.js";
 import { type Blueprint, defineBlock, defineBlueprint, defineHost, normal } from "../nn/index.js";
 
 const FORMS = ["delta", "replacement"] as const;

@@ -7,6 +7,7 @@ import {
   DEFAULT_BLEND,
   float32,
   int32,
+  type SeedPart,
   scalar,
   sizeOf,
   type Tensor,
@@ -15,14 +16,7 @@ import {
 import { type Backend, createWasmBackend, trace } from "../engine/index.js";
 import { createNativeBackend } from "../engine/native/index.js";
 import { blendWeights } from "../kasmina/index.js";
-import {
-  batchSpecs,
-  type SeedPart,
-  type SeedSite,
-  seedPath,
-  slotShape,
-  type Topology,
-} from "../network/index.js";
+import { batchSpecs, type SeedSite, seedPath, slotShape, type Topology } from "../network/index.js";
 import {
   builtinBlueprints,
   createHost,

@@ -2,9 +2,11 @@
 import {
   type BlueprintParameters,
   float32,
+  GROWTH_PATH,
   type InstalledTopology,
+  partOf,
   resolveParameters,
-  STAGES,
+  type SeedPart,
   type Stage,
   type Tensor,
   type Tensors,
@@ -16,7 +18,6 @@ import type { Seed } from "../kasmina/state/seed.js";
 import { hostWeightControl, seedWeightControl } from "../network/forward.js";
 import {
   isShadow,
-  type SeedPart,
   type SeedSite,
   sitesInOrder,
   slotShape,
@@ -24,22 +25,6 @@ import {
   type Topology,
 } from "../network/topology.js";
 import { type BlueprintRegistry, type Host, slotsOf } from "../nn/index.js";
-
-/** The part a seed of each stage takes in the step; undefined: none. */
-const PART_OF: { readonly [S in Stage]: SeedPart | undefined } = {
-  UNKNOWN: undefined,
-  DORMANT: undefined,
-  GERMINATED: "germinated",
-  TRAINING: "shadow",
-  BLENDING: "blending",
-  SHADOWING: "shadowing",
-  PROBATIONARY: "probationary",
-  FOSSILIZED: "grown",
-  CULLED: undefined,
-  EMBARGOED: undefined,
-  RESETTING: undefined,
-  TERMINATED: undefined,
-};
 
 export interface TopologyOptions {
   readonly host: Host;
@@ -73,9 +58,6 @@ export function topologyAfter(
   );
 }
 
-/** The stages of a seed with which all goes well. */
-const GOOD_LIFE = STAGES.slice(STAGES.indexOf("GERMINATED"), STAGES.indexOf("FOSSILIZED") + 1);
-
 /**
  * The topologies that the seeds in their present stages lead to, the nearest first: every seed a stage further, gone,
  * and then in the stages after that.
@@ -83,8 +65,8 @@ const GOOD_LIFE = STAGES.slice(STAGES.indexOf("GERMINATED"), STAGES.indexOf("FOS
 export function topologiesAhead(options: TopologyOptions, seeds: readonly Seed[]): Topology[] {
   const changing = seeds.filter(({ kernel, pausedFrom }) => kernel !== undefined && pausedFrom === undefined);
   const stagesAhead = ({ stage }: Seed): Stage[] => {
-    const place = GOOD_LIFE.indexOf(stage);
-    const [next, ...later] = place < 0 ? [] : GOOD_LIFE.slice(place + 1);
+    const place = GROWTH_PATH.indexOf(stage);
+    const [next, ...later] = place < 0 ? [] : GROWTH_PATH.slice(place + 1);
     return next ? [next, "CULLED", ...later] : [];
   };
   const ahead = changing.flatMap((seed) =>
@@ -154,7 +136,7 @@ function topologyWith(
 ): Topology {
   const sites = seeds.flatMap((seed): SeedSite[] => {
     const { stage, attached, paused } = standing(seed);
-    const part = PART_OF[stage];
+    const part = partOf(stage);
     if (!part || !attached || paused) return [];
     const { id: seedId, slotId, parameters, blueprintId } = seed;
     return [{ seedId, slotId, parameters, part, blueprint: options.blueprints.get(blueprintId) }];

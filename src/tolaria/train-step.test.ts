@@ -4,6 +4,7 @@ import {
   DEFAULT_BLEND,
   float32,
   int32,
+  type SeedPart,
   scalar,
   sizeOf,
   type Tensor,
@@ -12,7 +13,7 @@ import {
 import { type Backend, createWasmBackend, dependencies, type State, trace } from "../engine/index.js";
 import { createNativeBackend } from "../engine/native/index.js";
 import { blendWeights } from "../kasmina/index.js";
-import { type SeedPart, type SeedSite, seedPath, type Topology } from "../network/index.js";
+import { type SeedSite, seedPath, type Topology } from "../network/index.js";
 import {
   attentionResidual,
   type Blueprint,

@@ -12,7 +12,7 @@ import {
   type SeedState,
   type Stage,
 } from "../../src/contracts/index.js";
-import { canCull } from "../../src/kasmina/state/lifecycle.js";
+import { canCull } from "../../src/contracts/stages.js";
 import {
   type OperatorOrder,
   readStatus,

@@ -1,6 +1,12 @@
 /** A growth run whose seeds do what a script says, for tests of what happens to them. */
-import type { BlendConfig, Stage, SystemState, TelemetryPacket } from "../../src/contracts/index.js";
-import type { Decision, Policy, SeedAdvance } from "../../src/tamiyo/index.js";
+import {
+  advanceFrom,
+  type BlendConfig,
+  type Stage,
+  type SystemState,
+  type TelemetryPacket,
+} from "../../src/contracts/index.js";
+import type { Decision, Policy } from "../../src/tamiyo/index.js";
 import { grow } from "../../src/weatherlight/grow/grow.js";
 import type { GrowOptions } from "../../src/weatherlight/grow/grow-options.js";
 import type { GrowResult } from "../../src/weatherlight/grow/grow-result.js";
@@ -14,14 +20,6 @@ export interface ScriptedSeed {
   readonly until: Stage;
   readonly blend?: BlendConfig;
 }
-
-const NEXT: { readonly [S in Stage]?: SeedAdvance } = {
-  GERMINATED: "START_TRAINING",
-  TRAINING: "START_BLENDING",
-  BLENDING: "START_SHADOWING",
-  SHADOWING: "START_PROBATION",
-  PROBATIONARY: "FOSSILIZE",
-};
 
 /** Germinates each seed once and moves it on at every observation until it is where the script wants it. */
 export class ScriptedPolicy implements Policy {
@@ -53,7 +51,7 @@ export class ScriptedPolicy implements Policy {
       return [{ ...basis, action: "germinate", slotId, blueprintId, parameters }];
     }
     const seed = state.seeds.find(({ id }) => id === scripted.seedId);
-    const operation = seed && NEXT[seed.stage];
+    const operation = seed && advanceFrom(seed.stage)?.operation;
     if (!operation || seed.pending || seed.stage === scripted.until) return [];
     if (seed.stage === "BLENDING" && !seed.rampDone) return [];
     const blend = operation === "START_BLENDING" && scripted.blend ? { blend: scripted.blend } : {};

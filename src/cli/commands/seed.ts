@@ -1,7 +1,7 @@
 /** `kasmina seed …`: operator's commands for one seed of a running trainer. */
 import type { Command } from "commander";
 import { KasminaError } from "../../base/index.js";
-import type { Operation, Stage } from "../../contracts/index.js";
+import { advanceFrom, type Stage } from "../../contracts/index.js";
 import { readStatus } from "../../weatherlight/control/control-client.js";
 import type { Io } from "../terminal/io.js";
 import { addOperatorOptions, type OperatorFlags, operate, runFolderOf } from "./operate.js";
@@ -12,14 +12,6 @@ interface GerminateFlags extends OperatorFlags {
   readonly param: Readonly<Record<string, number>>;
 }
 
-/** What `advance` asks for, by the stage the seed is in. */
-const NEXT: { readonly [S in Stage]?: Operation } = {
-  GERMINATED: "START_TRAINING",
-  TRAINING: "START_BLENDING",
-  BLENDING: "START_SHADOWING",
-  SHADOWING: "START_PROBATION",
-};
-
 export function addSeed(command: Command, io: Io, done: (exitCode: number) => void): void {
   command.description("command one seed of a running trainer").usage("<operation> …");
   addGerminate(command, io, done);
@@ -27,13 +19,20 @@ export function addSeed(command: Command, io: Io, done: (exitCode: number) => vo
     command.command("advance <seed>").description("ask the next gate to let the seed on"),
   ).action(async (seedId: string, flags: OperatorFlags) => {
     const stage = await stageOf(seedId, flags);
-    const operation = NEXT[stage];
-    if (!operation)
+    const next = advanceFrom(stage);
+    // To keep a seed for good is an operation of its own.
+    if (!next || next.operation === "FOSSILIZE")
       throw new KasminaError(
         "invalid_argument",
         `seed ${seedId} is ${stage}: there is nothing to advance to`,
       );
-    done(await operate({ order: { kind: "SEED", operation }, seedId, expectedStage: stage }, flags, io));
+    done(
+      await operate(
+        { order: { kind: "SEED", operation: next.operation }, seedId, expectedStage: stage },
+        flags,
+        io,
+      ),
+    );
   });
   for (const [name, operation, summary] of SIMPLE) {
     addOperatorOptions(command.command(`${name} <seed>`).description(summary)).action(

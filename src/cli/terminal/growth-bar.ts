@@ -1,5 +1,7 @@
 /** The progress bar of a growth run on a terminal, with the run's lines above it. */
+
 import { MultiBar, type Options, type Params, type SingleBar } from "cli-progress";
+import { isGrowing } from "../../contracts/index.js";
 import type { Phase, SeedProgress, StepLine } from "../../weatherlight/folder/growth-lines.js";
 import { describeLine, PHASE_NAMES } from "./describe-line.js";
 import { formatDuration } from "./growth-report.js";
@@ -11,15 +13,6 @@ import { type Paint, painter, stageStyle } from "./paint.js";
 const BAR_COLUMNS = { min: 6, max: 24 };
 const TEXT_COLUMNS = 74;
 const FRAMES_PER_SECOND = 10;
-
-/** Stages in which something happens to a seed; the others are told above the bar and in the report. */
-const ON_THE_WAY: ReadonlySet<string> = new Set([
-  "GERMINATED",
-  "TRAINING",
-  "BLENDING",
-  "SHADOWING",
-  "PROBATIONARY",
-]);
 
 export function barView(io: Io): GrowthView {
   const paint = painter(wantsColor(io, io.stderr));
@@ -75,9 +68,10 @@ function formatBar(params: Params, line: StepLine, columns: number, paint: Paint
   return `${PHASE_NAMES[line.phase]} ${bar}${facts}${paint("dim", eta)}${formatSeeds(line.seeds, paint)}`;
 }
 
+/** Seeds that still change; what became of the others stands above the bar and in the report. */
 function formatSeeds(seeds: readonly SeedProgress[], paint: Paint): string {
   return seeds
-    .filter((seed) => ON_THE_WAY.has(seed.stage))
+    .filter((seed) => isGrowing(seed.stage))
     .map((seed) => `  ${seed.id} ${paint(stageStyle(seed.stage), seed.stage)} α ${seed.alpha.toFixed(2)}`)
     .join("");
 }

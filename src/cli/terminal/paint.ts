@@ -1,6 +1,6 @@
 /** Colours for terminals. */
 import { styleText } from "node:util";
-import type { Stage, TelemetryLevel } from "../../contracts/index.js";
+import { isRemoved, type Stage, type TelemetryLevel } from "../../contracts/index.js";
 
 type Style = Parameters<typeof styleText>[0];
 
@@ -13,7 +13,7 @@ export function painter(color: boolean): Paint {
 
 export function stageStyle(stage: Stage): Style {
   if (stage === "FOSSILIZED") return "green";
-  if (stage === "CULLED" || stage === "EMBARGOED" || stage === "RESETTING") return "red";
+  if (isRemoved(stage)) return "red";
   return "cyan";
 }
 

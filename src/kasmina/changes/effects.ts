@@ -4,12 +4,12 @@
  */
 import type { Stage } from "../../contracts/names.js";
 import type { Kernel } from "../../contracts/ports.js";
+import { canCull } from "../../contracts/stages.js";
 import type { Attributes } from "../../contracts/telemetry.js";
 import { reportGate } from "../gates/gate-runner.js";
 import { type GateResult, g0Sanity } from "../gates/index.js";
 import type { Intent, PlannedChange, StructuralChange } from "../state/change-plan.js";
 import type { FetchResult } from "../state/kernel-fetches.js";
-import { canCull } from "../state/lifecycle.js";
 import type { RunState } from "../state/run-state.js";
 import { holdRamp, type MutableSeed, releaseRamp, startStage } from "../state/seed.js";
 import { planCull } from "./culling.js";

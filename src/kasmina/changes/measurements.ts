@@ -1,7 +1,8 @@
 /** Takes in what the trainer measures, for the gates to read and for the world to see. */
-import type { Stage } from "../../contracts/names.js";
+
 import { stageWords } from "../../contracts/names.js";
 import type { Estimate } from "../../contracts/ports.js";
+import { isInOutput } from "../../contracts/stages.js";
 import { blendTelemetry } from "../state/blend-telemetry.js";
 import { alphaAt, type BlendWeights } from "../state/blending.js";
 import type { RunState } from "../state/run-state.js";
@@ -85,11 +86,9 @@ export function recordPerformance(state: RunState, seedId: string, status: Perfo
   seed.stats = { ...seed.stats, performanceStatus: status };
 }
 
-const RAMPED: readonly Stage[] = ["BLENDING", "SHADOWING", "PROBATIONARY", "FOSSILIZED"];
-
 /** The seed's alpha at a step: 0 before its ramp starts and once it is culled. A paused seed's stands still. */
 export function alphaOf(seed: Seed, step: number): number {
-  return RAMPED.includes(seed.stage) ? alphaAt(seed.blend, alphaSteps(seed, step)) : 0;
+  return isInOutput(seed.stage) ? alphaAt(seed.blend, alphaSteps(seed, step)) : 0;
 }
 
 /** Sets the gauges that every packet of a seed carries. */

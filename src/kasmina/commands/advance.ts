@@ -1,10 +1,12 @@
 /** The operations that move a seed one gate further. A gate that fails culls the seed; a wrong stage changes nothing. */
+
 import { type BlendConfig, blendFromProto, DEFAULT_BLEND } from "../../contracts/blend.js";
+import type { AdvancingOperation } from "../../contracts/names.js";
+import { ADVANCES, type Advance } from "../../contracts/stages.js";
 import { planCull } from "../changes/culling.js";
 import { askGate } from "../gates/gate-runner.js";
 import type { GateResult } from "../gates/index.js";
 import { blendProblem } from "../state/blend-rules.js";
-import { ADVANCES, type Advance, type AdvancingOperation } from "../state/lifecycle.js";
 import type { MutableSeed } from "../state/seed.js";
 import { type CommandContext, expectedStageOf, leadStep, stageMismatch, targetSeed } from "./context.js";
 import { applied, type HandlerResult, type RefusalReason, refused } from "./outcome.js";
@@ -31,7 +33,7 @@ function passGate(context: CommandContext, seed: MutableSeed, { gate, to }: Adva
   const blend = to === "BLENDING" ? requestedBlend(context, seed) : undefined;
   if (blend && "problem" in blend) return refused("blend_invalid", seed.id, blend.problem);
   const expectedStage = expectedStageOf(context.command);
-  const result = askGate(gate as Exclude<Advance["gate"], "G5_RESET">, {
+  const result = askGate(gate, {
     state: context.state,
     seed,
     step: context.now.step,

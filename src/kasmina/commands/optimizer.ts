@@ -1,7 +1,7 @@
 /** OPTIMIZER commands: new values for the host's parameter group or one seed's, within bounds, at this boundary. */
 import type { OptimizerCommand } from "../../contracts/gen/kasmina/v1/command_pb.js";
+import { canCull } from "../../contracts/stages.js";
 import type { OptimizerSettings } from "../state/change-plan.js";
-import { canCull } from "../state/lifecycle.js";
 import { type CommandContext, stageMismatch, targetSeed } from "./context.js";
 import { applied, type HandlerResult, refused } from "./outcome.js";
 

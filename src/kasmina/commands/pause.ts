@@ -1,7 +1,7 @@
 /** PAUSE commands: a seed leaves the step with its weights and optimizer state kept, or comes back. */
 import type { PauseCommand } from "../../contracts/gen/kasmina/v1/command_pb.js";
-import { askGate, type LivingGate } from "../gates/gate-runner.js";
-import { canCull, gateOf } from "../state/lifecycle.js";
+import { canCull, gateOf } from "../../contracts/stages.js";
+import { askGate } from "../gates/gate-runner.js";
 import type { MutableSeed } from "../state/seed.js";
 import { cullFailed } from "./advance.js";
 import { type CommandContext, leadStep, stageMismatch, targetSeed } from "./context.js";
@@ -26,7 +26,7 @@ function pause(context: CommandContext, seed: MutableSeed): HandlerResult {
 /** The gate that the seed once passed to be in its stage must pass again. */
 function resume(context: CommandContext, seed: MutableSeed): HandlerResult {
   if (seed.pausedFrom === undefined) return refused("not_paused", seed.id);
-  const gate = gateOf(seed.stage) as LivingGate | undefined;
+  const gate = gateOf(seed.stage);
   if (!gate) return stageMismatch(seed, "a stage that can be resumed");
   const result = askGate(gate, { state: context.state, seed, step: context.now.step, again: true });
   if (!result.passed) return cullFailed(context, seed, result);

@@ -2,8 +2,8 @@
 
 import type { SeedCommand } from "../../contracts/gen/kasmina/v1/command_pb.js";
 import { type Operation, operationWords } from "../../contracts/names.js";
+import { canCull, isBlended } from "../../contracts/stages.js";
 import { planCull } from "../changes/culling.js";
-import { canCull, isBlended } from "../state/lifecycle.js";
 import { advance, requestedBlend } from "./advance.js";
 import { type CommandContext, stageMismatch, targetSeed } from "./context.js";
 import { germinate } from "./germinate.js";

@@ -1,5 +1,7 @@
 /** Gathers what each gate reads out of a run's state, asks it, and makes its answer known. */
-import type { Gate, Stage } from "../../contracts/names.js";
+
+import type { Stage } from "../../contracts/names.js";
+import type { LivingGate } from "../../contracts/stages.js";
 import type { RunState } from "../state/run-state.js";
 import { alphaSteps, type Seed } from "../state/seed.js";
 import {
@@ -10,9 +12,6 @@ import {
   g3Interface,
   g4SystemImpact,
 } from "./index.js";
-
-/** The gates that are asked about a living seed; G5 is asked by the reset. */
-export type LivingGate = Exclude<Gate, "G5_RESET">;
 
 export interface GateQuestion {
   readonly state: RunState;

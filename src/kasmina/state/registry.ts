@@ -2,14 +2,11 @@
 import { KasminaError } from "../../base/errors.js";
 import type { Stage } from "../../contracts/names.js";
 import type { KernelSlot } from "../../contracts/ports.js";
-import { transition } from "./lifecycle.js";
+import { canTransition, isLiving, stagesAfter } from "../../contracts/stages.js";
 import type { MutableSeed, Seed } from "./seed.js";
 
 /** A place where seeds live, as the host exposes it. */
 export type SlotSpec = KernelSlot;
-
-/** Stages in which a seed is nowhere: it holds nothing and is in nobody's way. */
-const GONE: readonly Stage[] = ["UNKNOWN", "DORMANT", "TERMINATED"];
 
 export class SeedRegistry {
   readonly #slots: ReadonlyMap<string, SlotSpec>;
@@ -54,12 +51,12 @@ export class SeedRegistry {
 
   isLiving(id: string): boolean {
     const seed = this.#seeds.get(id);
-    return seed !== undefined && !GONE.includes(seed.stage);
+    return seed !== undefined && isLiving(seed.stage);
   }
 
   /** Seeds that are somewhere between germination and the end of their reset. */
   livingSeeds(): readonly MutableSeed[] {
-    return this.seeds().filter((seed) => !GONE.includes(seed.stage));
+    return this.seeds().filter((seed) => isLiving(seed.stage));
   }
 
   /** The next germination's place in the order; 0, 1, 2, … */
@@ -84,10 +81,23 @@ export class SeedRegistry {
     this.#seeds.clear();
   }
 
-  /** Moves a seed along the lifecycle; a step the lifecycle does not know throws. */
+  /**
+   * Moves a seed along the lifecycle and returns the stage it was in.
+   * @throws KasminaError `illegal_state` for a transition that the lifecycle does not allow
+   */
   move(seed: MutableSeed, to: Stage): Stage {
     const from = seed.stage;
-    seed.stage = transition(from, to);
+    if (!canTransition(from, to)) {
+      const allowed = stagesAfter(from).join(" or ") || "nothing";
+      throw new KasminaError(
+        "illegal_state",
+        `a seed cannot go from ${from} to ${to}: ${allowed} may follow`,
+        {
+          details: { from, to },
+        },
+      );
+    }
+    seed.stage = to;
     return from;
   }
 

@@ -4,6 +4,7 @@ import {
   float32,
   type IsolationReading,
   int32,
+  type SeedPart,
   sizeOf,
   type Tensor,
   type Tensors,
@@ -11,7 +12,7 @@ import {
 } from "../../contracts/index.js";
 import { type Backend, openBackend } from "../../engine/index.js";
 import { type Blueprint, type Host, initHost, initKernel, mlpResidual, resmlp } from "../../nn/index.js";
-import { type SeedPart, type SeedSite, seedPath, slotShape, type Topology } from "../topology.js";
+import { type SeedSite, seedPath, slotShape, type Topology } from "../topology.js";
 import { IsolationMonitor } from "./isolation-monitor.js";
 import { openHole } from "./leaks.fixture.js";
 import { countCoordinates, sampleCoordinates } from "./sample.js";

@@ -6,7 +6,7 @@
  * good either, and the run returns to the checkpoint.
  */
 import { type Clock, KasminaError } from "../../base/index.js";
-import type { Attributes, RollbackSource, Stage, Tensors } from "../../contracts/index.js";
+import { type Attributes, isBlended, type RollbackSource, type Tensors } from "../../contracts/index.js";
 import type { Kasmina, KasminaSnapshot, Seed } from "../../kasmina/index.js";
 import type { HyperControls, HyperParameters } from "../hyper.js";
 import type { ModelState } from "../model-state.js";
@@ -46,8 +46,6 @@ export interface RollbackOptions {
 
 /** Rollbacks without an observation in between after which the run gives up. */
 const MAX_IN_A_ROW = 3;
-/** Seeds in these stages are in the output or about to be: where nothing else is to blame, they are culled. */
-const INVOLVED: readonly Stage[] = ["BLENDING", "SHADOWING", "PROBATIONARY"];
 
 export class Rollback {
   readonly #options: RollbackOptions;
@@ -162,8 +160,9 @@ export class Rollback {
   }
 }
 
+/** Whether the seed is culled where nothing else is to blame. */
 function isInvolved({ stage, pausedFrom }: Seed): boolean {
-  return INVOLVED.includes(stage) && pausedFrom === undefined;
+  return isBlended(stage) && pausedFrom === undefined;
 }
 
 function givenUp({ reason }: TrainingFailure, when: string): KasminaError {

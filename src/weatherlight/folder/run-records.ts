@@ -2,7 +2,14 @@
  * What `events.ndjson` holds beside the lines that `kasmina grow --json` prints: what was measured at each
  * observation, how alpha moved, and why the policy decided as it did. The report is drawn from these.
  */
-import type { Estimate, Stage, SystemState, TelemetryPacket } from "../../contracts/index.js";
+import {
+  type Estimate,
+  isInOutput,
+  isInShadow,
+  type Stage,
+  type SystemState,
+  type TelemetryPacket,
+} from "../../contracts/index.js";
 import type { Decision } from "../../tamiyo/index.js";
 import type { Phase } from "./growth-lines.js";
 
@@ -55,9 +62,6 @@ export interface DecisionRecord {
 
 export type RunRecordLine = ObservationRecord | AlphaRecord | DecisionRecord;
 
-const IN_SHADOW: readonly Stage[] = ["GERMINATED", "TRAINING"];
-const IN_OUTPUT: readonly Stage[] = ["BLENDING", "SHADOWING", "PROBATIONARY", "FOSSILIZED"];
-
 export function observationRecord(state: SystemState, phase: Phase): ObservationRecord {
   const [val_loss, val_loss_std_err] = numbersOf(state.heldOutLoss);
   return {
@@ -72,10 +76,10 @@ export function observationRecord(state: SystemState, phase: Phase): Observation
     flops_total: state.flopsTotal,
     seeds: state.seeds.map((seed) => {
       // What was measured in an earlier stage stays in the state; it says nothing about this step.
-      const shadow = IN_SHADOW.includes(seed.stage);
-      const blended = IN_OUTPUT.includes(seed.stage);
-      const [shadow_gain, shadow_gain_std_err] = numbersOf(shadow ? seed.shadowGain : undefined);
-      const [contribution, contribution_std_err] = numbersOf(blended ? seed.contribution : undefined);
+      const gain = isInShadow(seed.stage) ? seed.shadowGain : undefined;
+      const [shadow_gain, shadow_gain_std_err] = numbersOf(gain);
+      const contributed = isInOutput(seed.stage) ? seed.contribution : undefined;
+      const [contribution, contribution_std_err] = numbersOf(contributed);
       return {
         id: seed.id,
         slot: seed.slotId,

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { resolveParameters } from "../../contracts/index.js";
+import { resolveParameters, type SeedPart } from "../../contracts/index.js";
 import { makeSpirals } from "../../data/index.js";
 import { openBackend, trace } from "../../engine/index.js";
 import { parseConfig } from "../../kasmina/index.js";
-import { monitoredRows, type SeedPart, type Topology } from "../../network/index.js";
+import { monitoredRows, type Topology } from "../../network/index.js";
 import { builtinBlueprints, createHost, type Host, resmlp, slotsOf } from "../../nn/index.js";
 import { SchedulePolicy } from "../../tamiyo/index.js";
 import { definitionsOf, OPTIMIZERS } from "../../tolaria/index.js";

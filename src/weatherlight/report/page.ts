@@ -1,5 +1,4 @@
 /** The report of a run as one HTML page that needs nothing but itself. */
-import { STAGES } from "../../contracts/index.js";
 import { chartsOf, seedsDrawn } from "./charts.js";
 import { crosshair } from "./crosshair.js";
 import type { RunHistory } from "./history.js";
@@ -149,7 +148,7 @@ function stageCard(history: RunHistory): string {
   const seeds = seedsDrawn(history);
   if (seeds.length === 0) return "";
   const gates = history.events.filter(({ name }) => name === "gate_event" || name === "gate_failure");
-  const legend = stagesSeen(seeds, STAGES).map((stage) =>
+  const legend = stagesSeen(seeds).map((stage) =>
     element("li", {}, `${element("i", { class: "box", style: `background:${stageColor(stage)}` })}${stage}`),
   );
   const left = history.seeds.length - seeds.length;

@@ -1,4 +1,5 @@
 /** The lives of seeds: a lane each, its stages in colour, the gates it met above them. */
+import { isLiving, STAGES, type Stage } from "../../contracts/index.js";
 import type { RunEvent, SeedTrack, StageSpan } from "./history.js";
 import { MARGIN, stepAxis, stepScale, WIDTH } from "./line-chart.js";
 import { element, escapeText } from "./svg.js";
@@ -9,18 +10,15 @@ const BAR_HEIGHT = 16;
 /** A label that begins to the right of this part of the plot is set to end at its bar instead. */
 const LABEL_TURNS_AT = 0.6;
 
-/** Stages in which there is nothing to draw. */
-const UNSEEN: ReadonlySet<string> = new Set(["UNKNOWN", "DORMANT"]);
-
 /** A CSS variable of the page. */
 export function stageColor(stage: string): string {
   return `var(--${stage.toLowerCase()})`;
 }
 
 /** Stages that occur, in the order of the lifecycle, for the legend. */
-export function stagesSeen(seeds: readonly SeedTrack[], order: readonly string[]): string[] {
-  const seen = new Set(seeds.flatMap(({ stages }) => stages.map(({ stage }) => stage as string)));
-  return order.filter((stage) => seen.has(stage) && !UNSEEN.has(stage));
+export function stagesSeen(seeds: readonly SeedTrack[]): Stage[] {
+  const seen = new Set(seeds.flatMap(({ stages }) => stages.map(({ stage }) => stage)));
+  return STAGES.filter((stage) => seen.has(stage) && isLiving(stage));
 }
 
 /** Gates are events `gate_event` (passed) and `gate_failure`. */
@@ -35,7 +33,7 @@ export function drawStageChart(
     const own = gates.filter(({ seed_id }) => seed_id === seed.id);
     const parts = [
       drawLabel(seed, lastStep, x),
-      ...seed.stages.filter(({ stage }) => !UNSEEN.has(stage)).map((span) => drawSpan(span, x)),
+      ...seed.stages.filter(({ stage }) => isLiving(stage)).map((span) => drawSpan(span, x)),
       ...own.map((gate) => drawGate(gate, x)),
     ];
     return element(
