@@ -19,7 +19,7 @@ export const ERROR_CODES = [
   "dependency_violation",
   /** The engine cannot trace, lower, compile or run a program. */
   "engine",
-  /** Training produced a loss that is not finite. */
+  /** Training produced a loss, or a network, that is not finite. */
   "loss_not_finite",
   /** A seed disturbed its host. */
   "isolation",

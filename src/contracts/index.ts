@@ -134,6 +134,8 @@ export {
   float32,
   formatSpec,
   int32,
+  isFiniteTensor,
+  nonFinitePaths,
   sameSpec,
   scalar,
   sizeOf,

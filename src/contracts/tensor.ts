@@ -67,6 +67,19 @@ export function checkedTensor(tensor: Tensor): Tensor {
   return tensor;
 }
 
+/** Whether no value is NaN or infinite. */
+export function isFiniteTensor({ data }: Tensor): boolean {
+  return data.every((value) => Number.isFinite(value));
+}
+
+/** Paths of the tensors that hold a value which is not finite. */
+export function nonFinitePaths(tensors: Tensors): readonly string[] {
+  return Object.keys(tensors).filter((path) => {
+    const tensor = tensors[path];
+    return tensor !== undefined && !isFiniteTensor(tensor);
+  });
+}
+
 export function sameSpec(a: TensorSpec, b: TensorSpec): boolean {
   return (
     a.dtype === b.dtype &&

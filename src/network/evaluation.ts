@@ -58,7 +58,7 @@ function evaluate(topology: Topology, state: Arrays, controls: Arrays, batch: Ar
 export interface EvaluationResult {
   /** Mean cross-entropy in nats. */
   readonly loss: Estimate;
-  /** Fraction of right predictions. */
+  /** Part of the rows that is predicted right, 0 .. 1; what is not finite is wrong, and k equal logits are right by 1/k. */
   readonly accuracy: number;
   /** Rows evaluated. */
   readonly rows: number;

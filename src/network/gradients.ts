@@ -1,7 +1,7 @@
 /** Loss and gradients of one step of a topology: the network's own loss, and a shadow loss for each seed that is not in the output yet. */
 import { numpy as np, valueAndGrad } from "@jax-js/jax";
 import type { Arrays, JaxArray } from "../engine/index.js";
-import { correct, crossEntropy } from "../nn/index.js";
+import { crossEntropy } from "../nn/index.js";
 import { type Objective, objectiveOf } from "./distillation.js";
 import { type ForwardInputs, forward, forwardFrom, type Lookup } from "./forward.js";
 import { isShadow, learningPlan, type SeedSite, type Topology } from "./topology.js";
@@ -9,8 +9,6 @@ import { isShadow, learningPlan, type SeedSite, type Topology } from "./topology
 export interface StepGradients {
   /** Mean cross-entropy of the batch, in nats: []. */
   readonly loss: JaxArray;
-  /** Fraction of right predictions in the batch: []. */
-  readonly accuracy: JaxArray;
   /** Shadow loss of each seed that has one: []. */
   readonly shadowLosses: ReadonlyMap<SeedSite, JaxArray>;
   /** Gradient of each parameter in the {@link learningPlan}, by path. */
@@ -34,7 +32,7 @@ export function stepGradients(
   const sites = [...plan.shadows.keys()];
   const objective = objectiveOf(topology, parameters, control, x);
 
-  const [[loss, [accuracy, ...activations]], gradients] = networkGradients(
+  const [[loss, activations], gradients] = networkGradients(
     { topology, control },
     { parameters, paths: plan.main, x, y, keepAt: isShadow, objective },
   );
@@ -55,7 +53,7 @@ export function stepGradients(
     shadowLosses.set(site, shadowLoss);
     Object.assign(gradients, shadowGradients);
   }
-  return { loss, accuracy, shadowLosses, gradients };
+  return { loss, shadowLosses, gradients };
 }
 
 /** What the network's own pass is run on and differentiated by. */
@@ -73,12 +71,12 @@ export interface NetworkPass {
   readonly objective?: Objective;
 }
 
-/** The network's own loss [] with its accuracy [] and the activations asked for, and its gradients by path. */
+/** The network's own loss [] with the activations asked for, and its gradients by path. */
 export function networkGradients(
   inputs: Omit<ForwardInputs, "parameter">,
   { parameters, paths, x, y, keepAt, objective }: NetworkPass,
-): [[loss: JaxArray, aux: [accuracy: JaxArray, ...activations: JaxArray[]]], Arrays] {
-  const result = gradientOf(
+): [[loss: JaxArray, activations: JaxArray[]], Arrays] {
+  return gradientOf(
     parameters,
     paths,
     (parameter) => {
@@ -86,12 +84,10 @@ export function networkGradients(
       const logits = forward({ ...inputs, parameter }, x.ref, {
         onSite: (site, h) => void (keepAt?.(site) && activations.push(h)),
       });
-      const accuracy = correct(logits.ref, y.ref).mean();
-      return [crossEntropy(logits.ref, y.ref).mean(), logits, [accuracy, ...activations]];
+      return [crossEntropy(logits.ref, y.ref).mean(), logits, activations];
     },
     objective,
   );
-  return result as ReturnType<typeof networkGradients>;
 }
 
 /** Euclidean norm over all the given arrays: []. */

@@ -103,9 +103,14 @@ export function crossEntropy(logits: JaxArray, labels: JaxArray): JaxArray {
   return nn.logSoftmax(logits).mul(target).sum(-1).neg();
 }
 
-/** 1 where the largest logit is the label's, else 0. logits [..., classes], labels [...] → [...]. */
+/**
+ * How far each answer is right: 1 where the label's logit is the largest, 1/k where k are the largest together, 0 where
+ * another one is, or where any logit is not finite. logits [..., classes], labels [...] → [...], 0 .. 1.
+ */
 export function correct(logits: JaxArray, labels: JaxArray): JaxArray {
   const target = nn.oneHot(labels, logits.shape.at(-1) ?? 0);
-  const own = logits.ref.mul(target).sum(-1);
-  return np.where(own.less(logits.max(-1)), 0, 1);
+  const notFinite = np.where(np.abs(logits.ref).less(Number.POSITIVE_INFINITY), 0, 1).max(-1);
+  const isLargest = np.where(logits.ref.less(logits.max(-1, { keepdims: true })), 0, 1);
+  const share = isLargest.ref.mul(target).sum(-1).div(isLargest.sum(-1));
+  return np.where(notFinite.equal(0), share, 0);
 }

@@ -48,7 +48,7 @@ export function optimizerSpecs(optimizer: Optimizer, parameters: TensorSpecs): T
 
 /**
  * The program of one step: state {parameters, optimizer}, batch {x, y}, controls {blend weights, hyper-parameters} →
- * the parameters that learn with their optimizer state, and outputs `loss`, `accuracy`, per seed with a
+ * the parameters that learn with their optimizer state, and outputs `loss`, per seed with a
  * shadow loss `loss/<id>`, per seed that has gradients `gradient_norm/<id>`.
  */
 export function trainStepProgram(topology: Topology, optimizer: Optimizer, batch: number): ProgramDefinition {
@@ -77,7 +77,7 @@ export function trainStepProgram(topology: Topology, optimizer: Optimizer, batch
     run(state, arrays, controls) {
       const { x, y } = arrays as Record<"x" | "y", JaxArray>;
       const step = stepGradients(topology, state, controls, x, y);
-      const outputs: Arrays = { loss: step.loss, accuracy: step.accuracy };
+      const outputs: Arrays = { loss: step.loss };
       for (const [site, loss] of step.shadowLosses) outputs[`loss/${site.seedId}`] = loss;
       for (const site of topology.sites) addGradientNorm(outputs, site, step.gradients);
       return { state: applyUpdates(optimizer, state, controls, pick(step.gradients, learning)), outputs };

@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import {
   type InspectedBlock,
+  type InspectedCheckpoint,
   type InspectedSeed,
   type Inspection,
   inspectRun,
@@ -23,9 +24,16 @@ export function addInspect(command: Command, io: Io, done: (exitCode: number) =>
           ? `${JSON.stringify(inspection)}\n`
           : formatInspection(inspection, painter(wantsColor(io, io.stdout))),
       );
-      if (!inspection.checkpoint.valid) io.stderr.write(`kasmina: ${inspection.checkpoint.problem}\n`);
-      done(inspection.checkpoint.valid ? EXIT.done : EXIT.failed);
+      const problem = problemOf(inspection.checkpoint);
+      if (problem !== undefined) io.stderr.write(`kasmina: ${problem}\n`);
+      done(problem === undefined ? EXIT.done : EXIT.failed);
     });
+}
+
+/** Why nobody can use the network, in one line. */
+function problemOf(checkpoint: InspectedCheckpoint): string | undefined {
+  if (!checkpoint.valid) return checkpoint.problem;
+  return checkpoint.wrecked === null ? undefined : `the network is wrecked: ${checkpoint.wrecked}`;
 }
 
 /** Ends with a newline. */

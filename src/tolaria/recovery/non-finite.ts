@@ -1,5 +1,5 @@
 /** Finds state that no amount of training mends, whoever it belongs to, even where it has not reached the loss yet. */
-import type { Tensor, Tensors } from "../../contracts/index.js";
+import { nonFinitePaths, type Tensors } from "../../contracts/index.js";
 
 /** Whose tensors are not finite: parameters or optimizer state. */
 export interface NonFinite {
@@ -11,12 +11,7 @@ export interface NonFinite {
 const SEED_PATH = /(?:^|^optimizer\/[^/]+\/)seed\/([^/]+)(?:\/|$)/;
 
 export function nonFiniteIn(tensors: Tensors): NonFinite {
-  const nonFinite = Object.entries(tensors).filter(([, tensor]) => !isFiniteTensor(tensor));
-  const owners = nonFinite.map(([path]) => SEED_PATH.exec(path)?.[1]);
+  const owners = nonFinitePaths(tensors).map((path) => SEED_PATH.exec(path)?.[1]);
   const seedIds = new Set(owners.filter((id) => id !== undefined));
   return { host: owners.includes(undefined), seedIds: [...seedIds] };
-}
-
-export function isFiniteTensor({ data }: Tensor): boolean {
-  return data.every((value) => Number.isFinite(value));
 }

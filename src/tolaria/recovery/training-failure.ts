@@ -1,8 +1,7 @@
 /** What goes wrong in training, as its own outputs show it, and which seeds are to blame. */
-import type { Tensors } from "../../contracts/index.js";
+import { isFiniteTensor, type Tensors } from "../../contracts/index.js";
 import type { Kasmina, StepMeasurement } from "../../kasmina/index.js";
 import type { LossProblem } from "./loss-watch.js";
-import { isFiniteTensor } from "./non-finite.js";
 
 export interface TrainingFailure {
   /**

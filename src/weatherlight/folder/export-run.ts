@@ -8,7 +8,7 @@ import { builtinBlueprints, createHost } from "../../nn/index.js";
 import { blendControls, topologyOf } from "../../tolaria/index.js";
 import { readCheckpoint } from "./checkpoint.js";
 import { readRunFolder } from "./run-folder.js";
-import { fromSaved, networkOf } from "./saved-checkpoint.js";
+import { type Evaluated, fromSaved, networkOf, wreckOf } from "./saved-checkpoint.js";
 
 export interface GrownNetwork {
   /** Host and blended seeds. */
@@ -23,7 +23,8 @@ export interface GrownNetwork {
 
 /**
  * Reads the network of a run from its checkpoint.
- * @throws KasminaError `invalid_argument` where `path` holds no run, `corrupt` where its checkpoint is damaged
+ * @throws KasminaError `invalid_argument` where `path` holds no run, `corrupt` where its checkpoint is damaged,
+ * `loss_not_finite` where the network is wrecked
  */
 export async function readGrownNetwork(path: string): Promise<GrownNetwork> {
   const { checkpointPath } = await readRunFolder(path);
@@ -38,9 +39,11 @@ export async function readGrownNetwork(path: string): Promise<GrownNetwork> {
   });
   const all = topologyOf({ host, blueprints: builtinBlueprints, hostGradient: "detach" }, seeds);
   const topology: Topology = { ...all, sites: all.sites.filter(isBlended) };
+  const parameters = pick(tensors, Object.keys(parameterSpecs(topology)));
+  refuseWrecked(network, parameters, path);
   return {
     topology,
-    parameters: pick(tensors, Object.keys(parameterSpecs(topology))),
+    parameters,
     blendWeights: blendControls(topology, seeds, network.step).tensors,
     metadata: {
       training_run_id: String(checkpoint.meta.run_id),
@@ -69,6 +72,13 @@ export function networkToOnnx({ topology, parameters, blendWeights, metadata }: 
 /** Parameters and blend weights, without optimizer state. */
 export function networkToSafetensors({ parameters, blendWeights, metadata }: GrownNetwork): Uint8Array {
   return encodeSafetensors({ ...parameters, ...blendWeights }, metadata);
+}
+
+/** Nobody can use such a network, and nobody would be told later. */
+export function refuseWrecked(network: Evaluated, parameters: Tensors, source: string): void {
+  const why = wreckOf(network, parameters);
+  if (why !== undefined)
+    throw new KasminaError("loss_not_finite", `${source}: the network is wrecked: ${why}`);
 }
 
 function pick(tensors: Tensors, paths: readonly string[]): Tensors {

@@ -7,12 +7,14 @@ import type { Seed } from "../../kasmina/index.js";
 import { type BlueprintRegistry, builtinBlueprints } from "../../nn/index.js";
 import type { GrowCheckpoint } from "../grow/grow-result.js";
 import { readCheckpoint } from "./checkpoint.js";
+import { refuseWrecked } from "./export-run.js";
 import { readRunFolder } from "./run-folder.js";
 import { fromSaved } from "./saved-checkpoint.js";
 
 const metaSchema = z.object({
   run_id: z.string(),
   network: z.object({
+    held_out_loss: z.number().nullable().optional(),
     host: z.object({ blocks: z.array(z.object({ name: z.string(), output_shape: z.array(z.number()) })) }),
   }),
 });
@@ -31,7 +33,7 @@ export interface HarvestOptions {
  * function-preserving like any kernel: a seed's output enters the network from alpha 0 on.
  *
  * Rejects with KasminaError: `invalid_argument` for a run or seed that is not there or not fossilized, `corrupt` for a
- * checkpoint that is damaged or does not describe the seed.
+ * checkpoint that is damaged or does not describe the seed, `loss_not_finite` for a network that is wrecked.
  */
 export async function harvestSeed(options: HarvestOptions): Promise<CatalogEntry> {
   const { runDir, seedId, builder, blueprints = builtinBlueprints } = options;
@@ -43,12 +45,14 @@ export async function harvestSeed(options: HarvestOptions): Promise<CatalogEntry
   const seed = seedFrom(fromSaved(checkpoint), seedId, runDir);
   const block = about.data.network.host.blocks.find(({ name }) => name === seed.slotId);
   if (!block) throw new KasminaError("corrupt", `${runDir}: the host has no slot ${seed.slotId}`);
+  const tensors = weightsOf(checkpoint.tensors, seedId);
+  refuseWrecked(about.data.network, tensors, runDir);
   return builder.publish(
     {
       blueprint: blueprints.get(seed.blueprintId),
       parameters: seed.parameters,
       slotShape: block.output_shape,
-      tensors: weightsOf(checkpoint.tensors, seedId),
+      tensors,
       startsAtZero: false,
     },
     { kind: "harvested", trainingRunId: about.data.run_id, seedId },

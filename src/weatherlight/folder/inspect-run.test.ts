@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { float32 } from "../../contracts/index.js";
+import { float32, type Tensors } from "../../contracts/index.js";
 import { inspectRun } from "./inspect-run.js";
 import { RunFolder } from "./run-folder.js";
 import type { NetworkMeta } from "./saved-checkpoint.js";
@@ -48,7 +48,7 @@ const network: NetworkMeta = {
   ],
 };
 
-async function runWith(meta: Record<string, unknown>): Promise<string> {
+async function runWith(meta: Record<string, unknown>, change: Tensors = {}): Promise<string> {
   const folder = await RunFolder.create(join(await mkdtemp(join(root, "r-")), "run"), { run_id: "r1" });
   const tensors = {
     "host/stem/w": float32([2, 4]),
@@ -57,6 +57,7 @@ async function runWith(meta: Record<string, unknown>): Promise<string> {
     "seed/s1/up/w": float32([4, 2]),
     "host/grown/s0/up/w": float32([4, 3]),
     "optimizer/m/host/stem/w": float32([2, 4]),
+    ...change,
   };
   await folder.writeCheckpoint({ tensors, meta: JSON.parse(JSON.stringify(meta)) });
   folder.close();
@@ -73,7 +74,7 @@ test("blocks, slots, seeds, stages and parameters come from a checkpoint that is
     host: "resmlp",
     params_host: 28,
     params_total: 48,
-    checkpoint: { valid: true },
+    checkpoint: { valid: true, wrecked: null },
   });
   expect(inspection.blocks.map(({ name, slot, parameters }) => [name, slot, parameters])).toEqual([
     ["stem", false, 8],
@@ -109,4 +110,19 @@ test("a run that wrote no checkpoint yet, and one of another program, say so", a
     valid: false,
     problem: "the checkpoint does not describe its network: step does not fit",
   });
+});
+
+test("a network that is not finite is called wrecked, by its weights or by its last evaluation", async () => {
+  const weights = await runWith({ network }, { "host/stem/w": float32([2, 4], Number.NaN) });
+  expect((await inspectRun(weights)).checkpoint).toMatchObject({
+    valid: true,
+    wrecked: "host/stem/w hold values that are not finite",
+  });
+  const outputs = await runWith({ network: { ...network, held_out_loss: null } });
+  expect((await inspectRun(outputs)).checkpoint).toMatchObject({
+    valid: true,
+    wrecked: "its loss on the held-out rows is not finite",
+  });
+  const sound = await runWith({ network: { ...network, held_out_loss: 0.5 } });
+  expect((await inspectRun(sound)).checkpoint).toMatchObject({ valid: true, wrecked: null });
 });

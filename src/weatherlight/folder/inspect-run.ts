@@ -5,7 +5,7 @@ import { sizeOf, type Tensors } from "../../contracts/index.js";
 import { readCheckpoint } from "./checkpoint.js";
 import type { SeedReport } from "./growth-lines.js";
 import { readRunFolder } from "./run-folder.js";
-import { type NetworkMeta, networkOf } from "./saved-checkpoint.js";
+import { type NetworkMeta, networkOf, wreckOf } from "./saved-checkpoint.js";
 
 export interface InspectedBlock {
   readonly name: string;
@@ -21,7 +21,13 @@ export interface InspectedSeed extends SeedReport {
 }
 
 export type InspectedCheckpoint =
-  | { readonly valid: true; readonly sha256: string; readonly bytes: number }
+  | {
+      readonly valid: true;
+      readonly sha256: string;
+      readonly bytes: number;
+      /** Why nobody can use the network: values that are not finite. Null where there is no such reason. */
+      readonly wrecked: string | null;
+    }
   | { readonly valid: false; readonly problem: string };
 
 export interface Inspection {
@@ -56,7 +62,8 @@ export async function inspectRun(path: string): Promise<Inspection> {
   try {
     const { tensors, meta, sha256, bytes } = await readCheckpoint(record.checkpointPath);
     const network = networkOf(meta.network);
-    return { ...base, ...describeNetwork(network, tensors), checkpoint: { valid: true, sha256, bytes } };
+    const checkpoint = { valid: true as const, sha256, bytes, wrecked: wreckOf(network, tensors) ?? null };
+    return { ...base, ...describeNetwork(network, tensors), checkpoint };
   } catch (error) {
     const checkpoint = { valid: false as const, problem: messageOf(error) };
     const nothing = { step: null, epoch: null, host: null, blocks: [], seeds: [] };

@@ -1,7 +1,7 @@
 /** A run's checkpoint as it is saved: tensors by path, and everything else as one JSON text. */
 import { z } from "zod";
 import { fromJsonText, KasminaError, toJsonText } from "../../base/index.js";
-import { STAGES, type Tensors } from "../../contracts/index.js";
+import { nonFinitePaths, STAGES, type Tensors } from "../../contracts/index.js";
 import type { Host } from "../../nn/index.js";
 import type { GrowCheckpoint, GrownSeed } from "../grow/grow-result.js";
 import type { Checkpoint, JsonObject } from "./checkpoint.js";
@@ -14,6 +14,8 @@ const GOOD_ROOT = "good/";
 const networkSchema = z.object({
   step: z.number(),
   epoch: z.number(),
+  /** As last measured, in nats; null where it was not finite, left out where it was not measured yet. */
+  held_out_loss: z.number().nullable().optional(),
   host: z.object({
     id: z.string(),
     input_shape: z.array(z.number()),
@@ -36,6 +38,9 @@ const networkSchema = z.object({
 
 /** What the trainer writes into a checkpoint so that a run can be looked at without being started. */
 export type NetworkMeta = z.infer<typeof networkSchema>;
+
+/** What is known of how well it did. */
+export type Evaluated = Pick<NetworkMeta, "held_out_loss">;
 
 export function networkOf(meta: unknown): NetworkMeta {
   const result = networkSchema.safeParse(meta);
@@ -63,6 +68,7 @@ export function toSaved(run: SavedRun, checkpoint: GrowCheckpoint): Checkpoint {
   const network: NetworkMeta = {
     step: checkpoint.step,
     epoch: checkpoint.epoch,
+    ...(checkpoint.heldOutLoss !== undefined && { held_out_loss: finiteOrNull(checkpoint.heldOutLoss) }),
     host: run.host,
     seeds: checkpoint.seeds.map(reportSeed),
   };
@@ -126,6 +132,21 @@ export function savedRun({
       blocks,
     },
   };
+}
+
+function finiteOrNull(value: number): number | null {
+  return Number.isFinite(value) ? value : null;
+}
+
+/**
+ * Why nobody can use a network: values of its parameters, or what it computes of rows it was evaluated on, are not
+ * finite. Undefined where nothing of that is known.
+ */
+export function wreckOf(network: Evaluated, parameters: Tensors): string | undefined {
+  const [first, ...others] = nonFinitePaths(parameters);
+  const rest = others.length > 0 ? ` and ${others.length} more tensors` : "";
+  if (first !== undefined) return `${first}${rest} hold values that are not finite`;
+  return network.held_out_loss === null ? "its loss on the held-out rows is not finite" : undefined;
 }
 
 function underRoot(tensors: Tensors): Tensors {

@@ -8,6 +8,8 @@ export interface GrowCheckpoint extends TrainerCheckpoint {
   readonly policy: unknown;
   /** Commands that the policy has sent. */
   readonly commandsSent: number;
+  /** Cross-entropy on the held-out rows as last measured, in nats; NaN where the network is wrecked. */
+  readonly heldOutLoss?: number | undefined;
   readonly commands: { readonly accepted: number; readonly rejected: number };
   readonly seeds: readonly GrownSeed[];
 }
@@ -34,6 +36,8 @@ export interface GrowResult {
   /** Wall-clock seconds of training, evaluations included. */
   readonly wallSeconds: number;
   readonly seeds: readonly GrownSeed[];
+  /** Cross-entropy on the held-out rows as last measured, in nats; NaN where the network is wrecked. */
+  readonly heldOutLoss?: number | undefined;
   readonly commands: { readonly accepted: number; readonly rejected: number };
   /** Violations of this run, and the worst that the isolation monitor read. */
   readonly isolation: {

@@ -3,7 +3,7 @@
  * end. `runGrowth` builds these from a configuration; a library user hands in their own.
  */
 
-import { systemClock } from "../../base/index.js";
+import { KasminaError, systemClock } from "../../base/index.js";
 import {
   type CommandOutcome,
   CommandSigner,
@@ -13,6 +13,7 @@ import {
 } from "../../contracts/index.js";
 import { OrderedBatches, ShuffledBatches } from "../../data/index.js";
 import { Kasmina, MemoryJournal, parseConfig, type Seed } from "../../kasmina/index.js";
+import type { EvaluationResult } from "../../network/index.js";
 import { builtinBlueprints, type Host, slotsOf } from "../../nn/index.js";
 import type { Policy, Tamiyo } from "../../tamiyo/index.js";
 import { OPTIMIZERS, Trainer, type TrainerCheckpoint } from "../../tolaria/index.js";
@@ -71,8 +72,15 @@ export async function grow(options: GrowOptions): Promise<GrowResult> {
   }
 }
 
-function evaluateTest(trainer: Trainer, { test, inputShape }: Dataset) {
-  return trainer.evaluate(new OrderedBatches(test, inputShape, EVALUATION_BATCH));
+/** @throws KasminaError `loss_not_finite` where the network is wrecked: a figure of it would be none */
+async function evaluateTest(trainer: Trainer, { test, inputShape }: Dataset): Promise<EvaluationResult> {
+  const result = await trainer.evaluate(new OrderedBatches(test, inputShape, EVALUATION_BATCH));
+  const { value } = result.loss;
+  if (Number.isFinite(value)) return result;
+  throw new KasminaError(
+    "loss_not_finite",
+    `the trained network is wrecked: its loss on the test rows is ${value}; a smaller learning rate may help`,
+  );
 }
 
 function checkpointOf(run: AssembledRun, checkpoint: TrainerCheckpoint): GrowCheckpoint {
@@ -81,6 +89,7 @@ function checkpointOf(run: AssembledRun, checkpoint: TrainerCheckpoint): GrowChe
     ...checkpoint,
     policy: tamiyo?.policy.snapshot() ?? null,
     commandsSent: tamiyo?.sent ?? 0,
+    heldOutLoss: run.gains.heldOutLoss,
     commands: { ...run.counts },
     seeds: kasmina.seeds().map((seed) => describeSeed(run, seed, checkpoint.step)),
   };
@@ -252,14 +261,10 @@ function reportKernels(kernels: RunKernels, kasmina: Kasmina): void {
   });
 }
 
-function restore(
-  { policy, commandsSent, seeds }: GrowCheckpoint,
-  tamiyo: Tamiyo | undefined,
-  gains: SeedGains,
-): void {
-  tamiyo?.policy.restore(policy);
-  tamiyo?.restoreSent(commandsSent);
-  gains.restore(seeds);
+function restore(checkpoint: GrowCheckpoint, tamiyo: Tamiyo | undefined, gains: SeedGains): void {
+  tamiyo?.policy.restore(checkpoint.policy);
+  tamiyo?.restoreSent(checkpoint.commandsSent);
+  gains.restore(checkpoint);
 }
 
 function observeEverySteps(stepsPerEpoch: number, epochs: number): number {

@@ -1,14 +1,17 @@
-/** The last gains that were measured of each seed: what reports and checkpoints tell of it between two measurements. */
+/** What was measured last, of the network and of each seed: what reports and checkpoints tell between two observations. */
 import type { SystemState } from "../../contracts/index.js";
-import type { GrownSeed } from "./grow-result.js";
+import type { GrowCheckpoint, GrownSeed } from "./grow-result.js";
 
 export type Gains = Pick<GrownSeed, "shadowGain" | "contribution">;
 
 export class SeedGains {
   readonly #gains = new Map<string, Gains>();
+  /** Of the network, in nats; NaN where it is wrecked, undefined before the first observation. */
+  heldOutLoss: number | undefined;
 
   /** Takes what an observation measured; seeds that `isKnown` does not know any more are forgotten. */
-  observe({ seeds }: SystemState, isKnown: (seedId: string) => boolean): void {
+  observe({ seeds, heldOutLoss }: SystemState, isKnown: (seedId: string) => boolean): void {
+    this.heldOutLoss = heldOutLoss?.value;
     for (const { id, shadowGain, contribution } of seeds) {
       const before = this.of(id);
       this.#gains.set(id, {
@@ -20,7 +23,8 @@ export class SeedGains {
   }
 
   /** What a checkpoint tells. */
-  restore(seeds: readonly GrownSeed[]): void {
+  restore({ seeds, heldOutLoss }: Pick<GrowCheckpoint, "seeds" | "heldOutLoss">): void {
+    this.heldOutLoss = heldOutLoss;
     for (const { seed, shadowGain, contribution } of seeds)
       this.#gains.set(seed.id, { shadowGain, contribution });
   }
