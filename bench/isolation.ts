@@ -18,13 +18,12 @@ import {
 import { type Backend, openBackend, trace } from "kasmina/engine";
 import { blendWeights, parseConfig } from "kasmina/kasmina";
 import {
-  hostWeightControl,
+  blendTensors,
   IsolationMonitor,
   inquiryProgram,
   monitoredRows,
   type SeedSite,
   sampleCoordinates,
-  seedWeightControl,
   slotShape,
   type Topology,
 } from "kasmina/network";
@@ -118,9 +117,7 @@ function controlsOf(topology: Topology): Tensors {
   const controls: Record<string, Tensor> = new HyperControls(HYPER, "constant", 1).at(0, groups);
   for (const site of topology.sites) {
     const channels = slotShape(topology, site).at(-1) ?? 1;
-    const { seedWeight, hostWeight } = blendWeights(DEFAULT_BLEND, 0.5, channels);
-    controls[seedWeightControl(site)] = float32([channels], seedWeight);
-    controls[hostWeightControl(site)] = float32([channels], hostWeight);
+    Object.assign(controls, blendTensors(site, blendWeights(DEFAULT_BLEND, 0.5, channels)));
   }
   return controls;
 }

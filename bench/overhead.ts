@@ -10,7 +10,7 @@ import { parseArgs } from "node:util";
 import { KasminaError } from "kasmina/base";
 import { resolveParameters } from "kasmina/contracts";
 import { type Dataset, openDataset, ShuffledBatches } from "kasmina/data";
-import { type Backend, type Program, trace } from "kasmina/engine";
+import { type Backend, type Program, trace, wrapBackend, wrapProgram } from "kasmina/engine";
 import { createNativeBackend } from "kasmina/engine/native";
 import type { SeedSite } from "kasmina/network";
 import {
@@ -81,15 +81,12 @@ async function compareLoops(backend: Backend, rounds: number) {
 /** Milliseconds from the end of each step of an epoch to the end of the next. */
 async function stepsOfRun(backend: Backend, host: Host, dataset: Dataset): Promise<number[]> {
   const ends: number[] = [];
-  const watch = (program: Program): Program => ({
-    traced: program.traced,
-    dispose: () => program.dispose(),
-    async run(state, batch, controls) {
+  const watch = (program: Program): Program =>
+    wrapProgram(program, async (state, batch, controls) => {
       const outputs = await program.run(state, batch, controls);
       if (program.traced.definition.name === "training step") ends.push(performance.now());
       return outputs;
-    },
-  });
+    });
   await grow({
     runId: "overhead",
     host,
@@ -97,14 +94,7 @@ async function stepsOfRun(backend: Backend, host: Host, dataset: Dataset): Promi
     epochs: 1,
     batch: BATCH,
     policy: null,
-    backend: {
-      name: backend.name,
-      description: backend.description,
-      stats: backend.stats,
-      createState: () => backend.createState(),
-      compile: async (traced) => watch(await backend.compile(traced)),
-      dispose: async () => undefined,
-    },
+    backend: wrapBackend(backend, { program: watch }),
   });
   return ends.slice(1).map((end, i) => end - (ends[i] ?? 0));
 }

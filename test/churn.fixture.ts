@@ -84,10 +84,11 @@ export async function churn(engine: "native" | "wasm", seeds: number, lookEvery:
 
 async function churnIn(
   folder: string,
-  backend: CountingBackend,
+  counting: CountingBackend,
   seeds: number,
   lookEvery: number,
 ): Promise<Churn> {
+  const { backend } = counting;
   const gc = garbageCollector();
   const access = new RunAccess(folder, RUN_ID, () => undefined);
   const kernels = await KernelService.open({
@@ -144,7 +145,7 @@ async function churnIn(
     const memory = process.memoryUsage();
     holdings.push({
       seeds: status?.seeds.length ?? Number.NaN,
-      alive: backend.alive,
+      alive: counting.alive,
       series: series.size,
       closedSlots:
         status?.slots.filter(({ closedUntilStep }) => closedUntilStep !== undefined).length ?? Number.NaN,
@@ -206,7 +207,7 @@ async function churnIn(
     heldOut,
     stages,
     compiled: backend.stats.compiled,
-    left: backend.alive,
+    left: counting.alive,
   };
 }
 

@@ -3,7 +3,7 @@
  * checkpoint it wrote then, ends like the run that nobody stopped. (Stops at every stage: `grow.long.ts`.)
  */
 import { beforeAll, describe, expect, test } from "vitest";
-import { type Backend, openBackend, type Program } from "../src/engine/index.js";
+import { type Backend, openBackend, wrapBackend, wrapProgram } from "../src/engine/index.js";
 import { parseConfig } from "../src/kasmina/index.js";
 import { localTracer } from "../src/tolaria/index.js";
 import { optionsFor, run, type Trail } from "../src/weatherlight/grow/grow.fixture.js";
@@ -13,32 +13,21 @@ import { HeldKernels, KERNELS_AT_ONCE } from "./support/held-kernels.js";
 
 type Stop = (stop: AbortController) => Partial<GrowOptions>;
 
-/** Calls `hear` before each run of an evaluation; the run itself is under way when the event loop turns. */
-function hearingEvaluations(backend: Backend, hear: () => void): Backend {
-  return {
-    name: backend.name,
-    description: backend.description,
-    stats: backend.stats,
-    createState: () => backend.createState(),
-    dispose: () => backend.dispose(),
-    async compile(traced) {
-      const program = await backend.compile(traced);
-      if (traced.definition.name !== "evaluation") return program;
-      const heard: Program = {
-        traced: program.traced,
-        dispose: () => program.dispose(),
-        run(...args) {
-          hear();
-          return program.run(...args);
-        },
-      };
-      return heard;
+/** Calls `notify` before each run of an evaluation; the run itself is under way when the event loop turns. */
+function watchingEvaluations(backend: Backend, notify: () => void): Backend {
+  return wrapBackend(backend, {
+    program(program, { definition }) {
+      if (definition.name !== "evaluation") return program;
+      return wrapProgram(program, (...args) => {
+        notify();
+        return program.run(...args);
+      });
     },
-  };
+  });
 }
 
-/** Calls `hear` so many steps after the first germination; its kernel never comes. */
-function afterGermination(steps: number, hear: () => void): Partial<GrowOptions> {
+/** Calls `notify` so many steps after the first germination; its kernel never comes. */
+function afterGermination(steps: number, notify: () => void): Partial<GrowOptions> {
   let germinatedAt = Number.POSITIVE_INFINITY;
   let step = 0;
   return {
@@ -47,19 +36,19 @@ function afterGermination(steps: number, hear: () => void): Partial<GrowOptions>
     }),
     onLoss: (at) => {
       step = at + 1;
-      if (step === germinatedAt + steps) hear();
+      if (step === germinatedAt + steps) notify();
     },
   };
 }
 
-/** Calls `hear` at the `nth` trace, in the middle of it. */
-function atTrace(nth: number, hear: () => void): Partial<GrowOptions> {
+/** Calls `notify` at the `nth` trace, in the middle of it. */
+function atTrace(nth: number, notify: () => void): Partial<GrowOptions> {
   let traces = 0;
   return {
     tracer: {
       trace: async (...args) => {
         const traced = await localTracer.trace(...args);
-        if (++traces === nth) hear();
+        if (++traces === nth) notify();
         return traced;
       },
     },
@@ -115,7 +104,7 @@ describe.each(["wasm", "native"] as const)("a growth run on %s, stopped", (engin
   test.each([1, 20])("in the middle of evaluation %i", async (nth) => {
     let evaluations = 0;
     const checkpoint = await stopped((stop) => ({
-      backend: hearingEvaluations(backend, () => {
+      backend: watchingEvaluations(backend, () => {
         if (++evaluations === nth) stop.abort();
       }),
     }));

@@ -1,6 +1,6 @@
 /** What `engine-growth` runs in a worker: MNIST grown as the command line does it, every step timed. */
 import { openDataset } from "kasmina/data";
-import type { Backend, Program } from "kasmina/engine";
+import { type Backend, type Program, wrapBackend, wrapProgram } from "kasmina/engine";
 import { createNativeBackend } from "kasmina/engine/native";
 import { parseConfig } from "kasmina/kasmina";
 import { createHost } from "kasmina/nn";
@@ -70,16 +70,7 @@ class StepClock {
 
   /** A back end whose programs report when they end. */
   watch(backend: Backend): Backend {
-    return {
-      name: backend.name,
-      description: backend.description,
-      get stats() {
-        return backend.stats;
-      },
-      createState: () => backend.createState(),
-      dispose: () => backend.dispose(),
-      compile: async (traced) => this.#time(await backend.compile(traced)),
-    };
+    return wrapBackend(backend, { program: (program) => this.#time(program) });
   }
 
   gaps(): StepGaps {
@@ -92,20 +83,16 @@ class StepClock {
   }
 
   #time(program: Program): Program {
-    const { traced } = program;
-    return {
-      traced,
-      dispose: () => program.dispose(),
-      run: async (state, batch, controls) => {
-        const outputs = await program.run(state, batch, controls);
-        const nowMs = performance.now();
-        if (traced.definition.name === "training step") {
-          this.#gapsMs.push(nowMs - this.#lastEndMs);
-          this.#trained.add(traced.digest);
-        }
-        this.#lastEndMs = nowMs;
-        return outputs;
-      },
-    };
+    const { definition, digest } = program.traced;
+    return wrapProgram(program, async (state, batch, controls) => {
+      const outputs = await program.run(state, batch, controls);
+      const nowMs = performance.now();
+      if (definition.name === "training step") {
+        this.#gapsMs.push(nowMs - this.#lastEndMs);
+        this.#trained.add(digest);
+      }
+      this.#lastEndMs = nowMs;
+      return outputs;
+    });
   }
 }

@@ -6,7 +6,7 @@
  */
 import { type Dataset, float32, type Tensor, type Tensors } from "kasmina/contracts";
 import { OrderedBatches } from "kasmina/data";
-import type { Backend, Program, State } from "kasmina/engine";
+import { type Backend, type Program, type State, wrapBackend, wrapProgram } from "kasmina/engine";
 import { evaluateRows } from "kasmina/tolaria";
 import type { GrowOptions } from "kasmina/weatherlight";
 import type { Evaluated, RememberingTracer } from "./remembering-tracer.js";
@@ -68,35 +68,22 @@ export class GraftWatch {
 
   /** The back end for the run. */
   watched(backend: Backend): Backend {
-    return {
-      name: backend.name,
-      description: backend.description,
-      get stats() {
-        return backend.stats;
-      },
-      compile: async (traced) => {
-        const program = await backend.compile(traced);
-        return this.#tracer.evaluationOf(traced) ? this.#watching(program, backend) : program;
-      },
-      createState: () => backend.createState(),
-      dispose: () => backend.dispose(),
-    };
+    return wrapBackend(backend, {
+      program: (program, traced) =>
+        this.#tracer.evaluationOf(traced) ? this.#watching(program, backend) : program,
+    });
   }
 
   #watching(program: Program, backend: Backend): Program {
-    return {
-      traced: program.traced,
-      run: async (state, batch, controls) => {
-        const ran = { program, blend: blendOf(controls) };
-        const loss = (one: Ran): Promise<number> => this.#lossOf(one, state, backend);
-        await this.#look(ran, loss);
-        const outputs = await program.run(state, batch, controls);
-        this.#last = ran;
-        this.#before = this.#changesNext() ? await loss(ran) : undefined;
-        return outputs;
-      },
-      dispose: () => program.dispose(),
-    };
+    return wrapProgram(program, async (state, batch, controls) => {
+      const ran = { program, blend: blendOf(controls) };
+      const loss = (one: Ran): Promise<number> => this.#lossOf(one, state, backend);
+      await this.#look(ran, loss);
+      const outputs = await program.run(state, batch, controls);
+      this.#last = ran;
+      this.#before = this.#changesNext() ? await loss(ran) : undefined;
+      return outputs;
+    });
   }
 
   async #look(now: Ran, loss: (ran: Ran) => Promise<number>): Promise<void> {

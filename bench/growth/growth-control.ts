@@ -1,14 +1,14 @@
 /** The controls that growth is held against: a fixed network trained for so many FLOPs, with nothing else counted. */
 
-import { type Dataset, DEFAULT_BLEND, float32, resolveParameters, type Tensor } from "kasmina/contracts";
+import { type Dataset, DEFAULT_BLEND, resolveParameters, type Tensor } from "kasmina/contracts";
 import { OrderedBatches, ShuffledBatches } from "kasmina/data";
 import { type Backend, trace } from "kasmina/engine";
 import { blendWeights } from "kasmina/kasmina";
 import {
+  blendTensors,
   evaluationProgram,
-  hostWeightControl,
   type SeedSite,
-  seedWeightControl,
+  seedPath,
   slotShape,
   type Topology,
 } from "kasmina/network";
@@ -75,16 +75,14 @@ function topologyOf({ host, blocks }: FixedTraining): Topology {
 function blockParameters(topology: Topology, site: SeedSite, seed: number) {
   const kernel = initKernel(site.blueprint, slotShape(topology, site), site.parameters, seed + 1);
   const entries = Object.entries(kernel);
-  return Object.fromEntries(entries.map(([name, tensor]) => [`host/grown/${site.seedId}/${name}`, tensor]));
+  return Object.fromEntries(entries.map(([name, tensor]) => [seedPath(site, name), tensor]));
 }
 
 function fullBlend(topology: Topology): Record<string, Tensor> {
   const controls: Record<string, Tensor> = {};
   for (const site of topology.sites) {
     const channels = slotShape(topology, site).at(-1) ?? 1;
-    const { seedWeight, hostWeight } = blendWeights(DEFAULT_BLEND, 1, channels);
-    controls[seedWeightControl(site)] = float32([channels], seedWeight);
-    controls[hostWeightControl(site)] = float32([channels], hostWeight);
+    Object.assign(controls, blendTensors(site, blendWeights(DEFAULT_BLEND, 1, channels)));
   }
   return controls;
 }

@@ -3,7 +3,7 @@ import { numpy as np } from "@jax-js/jax";
 import { DependencyViolationError } from "kasmina/base";
 import { type BatchSource, type Dataset, float32, type Kernel, type KernelRequest } from "kasmina/contracts";
 import { type BatchOptions, ShuffledBatches } from "kasmina/data";
-import type { Backend } from "kasmina/engine";
+import { type Backend, type Program, wrapBackend, wrapProgram } from "kasmina/engine";
 import { type Blueprint, defineBlueprint, zeros } from "kasmina/nn";
 import type { RunKernels } from "kasmina/weatherlight";
 
@@ -37,27 +37,17 @@ export interface Spoiling {
  */
 export function spoilingBackend(backend: Backend, spoils: (run: number) => Spoiling | undefined): Backend {
   let runs = 0;
-  return new Proxy(backend, {
-    get(target, key) {
-      const value: unknown = Reflect.get(target, key, target);
-      if (key !== "compile") return typeof value === "function" ? value.bind(target) : value;
-      return async (traced: Parameters<Backend["compile"]>[0]) => {
-        const program = await target.compile(traced);
-        if (traced.definition.name !== "training step") return program;
-        return {
-          traced,
-          dispose: () => program.dispose(),
-          run: async (...[state, batch, controls]: Parameters<typeof program.run>) => {
-            const path = spoils(runs++)?.path;
-            if (path !== undefined && state.has(path)) {
-              const { [path]: tensor } = await state.read([path]);
-              if (tensor) state.write({ [path]: float32(tensor.shape, Number.NaN) });
-            }
-            return program.run(state, batch, controls);
-          },
-        };
-      };
-    },
+  const spoiling = (program: Program): Program =>
+    wrapProgram(program, async (state, batch, controls) => {
+      const path = spoils(runs++)?.path;
+      if (path !== undefined && state.has(path)) {
+        const { [path]: tensor } = await state.read([path]);
+        if (tensor) state.write({ [path]: float32(tensor.shape, Number.NaN) });
+      }
+      return program.run(state, batch, controls);
+    });
+  return wrapBackend(backend, {
+    program: (program, { definition }) => (definition.name === "training step" ? spoiling(program) : program),
   });
 }
 

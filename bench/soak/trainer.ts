@@ -2,7 +2,7 @@
 import { Random } from "kasmina/base";
 import type { Dataset } from "kasmina/contracts";
 import type { BatchOptions } from "kasmina/data";
-import { type Backend, openBackend, type State } from "kasmina/engine";
+import { type Backend, openBackend, type State, wrapBackend, wrapProgram } from "kasmina/engine";
 import { parseConfig } from "kasmina/kasmina";
 import { BlueprintRegistry, builtinBlueprints } from "kasmina/nn";
 import { KernelService, type RunParts, runGrowth } from "kasmina/weatherlight";
@@ -44,31 +44,20 @@ const config = parseConfig({
 const held = { programs: 0, step: 0, state: undefined as State | undefined };
 
 function watched(backend: Backend): Backend {
-  return {
-    name: backend.name,
-    description: backend.description,
-    get stats() {
-      return backend.stats;
-    },
-    compile: async (traced) => {
-      const program = await backend.compile(traced);
+  return wrapBackend(backend, {
+    program(program) {
       held.programs++;
-      return {
-        traced,
-        run: (...args) => program.run(...args),
-        dispose: () => {
-          held.programs--;
-          program.dispose();
-        },
-      };
+      return wrapProgram(
+        program,
+        (...args) => program.run(...args),
+        () => held.programs--,
+      );
     },
-    createState: () => {
-      const state = backend.createState();
+    state(state) {
       held.state ??= state;
       return state;
     },
-    dispose: () => backend.dispose(),
-  };
+  });
 }
 
 /** A parameter of the host, or of a seed that is in the network or beside it. */

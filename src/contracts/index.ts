@@ -114,7 +114,29 @@ export {
   type SeedPart,
   stagesAfter,
 } from "./stages.js";
-export { TEACHER_ROOT } from "./state-paths.js";
+export {
+  blockModule,
+  countPath,
+  groupOf,
+  grownModule,
+  HOST_ROOT,
+  HYPER_NAMES,
+  hostWeightControl,
+  hyperControl,
+  isHostState,
+  isHyperControlOf,
+  isInModule,
+  moduleOf,
+  parameterOf,
+  parameterPath,
+  placeOf,
+  SEED_ROOT,
+  seedModule,
+  seedOf,
+  seedWeightControl,
+  slotPath,
+  TEACHER_ROOT,
+} from "./state-paths.js";
 export {
   type Attributes,
   type AttributeValue,

@@ -30,3 +30,4 @@ export {
   trace,
 } from "./trace.js";
 export { createWasmBackend } from "./wasm.js";
+export { wrapBackend, wrapProgram } from "./wrap-backend.js";

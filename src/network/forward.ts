@@ -1,6 +1,14 @@
 /** The forward pass of a topology: blocks in order, seeds at their slots, each as its part says (DESIGN §7, §9). */
 import { lax } from "@jax-js/jax";
-import type { TensorSpecs } from "../contracts/index.js";
+import {
+  blockModule,
+  float32,
+  hostWeightControl,
+  parameterPath,
+  seedWeightControl,
+  type TensorSpecs,
+  type Tensors,
+} from "../contracts/index.js";
 import type { JaxArray } from "../engine/index.js";
 import type { Parameters } from "../nn/index.js";
 import {
@@ -24,16 +32,6 @@ export interface ForwardInputs {
   readonly onKernel?: (site: SeedSite, k: JaxArray) => JaxArray;
 }
 
-/** Control of a site: how much of k(h) enters the output, per channel [channels]. */
-export function seedWeightControl(site: Pick<SeedSite, "seedId">): string {
-  return `blend/${site.seedId}/seed_weight`;
-}
-
-/** Control of a site with two branches to weigh: how much of h stays in the output, per channel [channels]. */
-export function hostWeightControl(site: Pick<SeedSite, "seedId">): string {
-  return `blend/${site.seedId}/host_weight`;
-}
-
 /** Specs of the blend controls of a topology. */
 export function blendControlSpecs(topology: Topology): TensorSpecs {
   const specs = topology.sites.flatMap((site) => {
@@ -44,6 +42,17 @@ export function blendControlSpecs(topology: Topology): TensorSpecs {
     return names.map((name) => [name, spec]);
   });
   return Object.fromEntries(specs);
+}
+
+/** The blend controls of one seed at one step, by name; `seedWeight` and `hostWeight` have one value a channel. */
+export function blendTensors(
+  site: Pick<SeedSite, "seedId">,
+  { seedWeight, hostWeight }: { readonly seedWeight: Float32Array; readonly hostWeight: Float32Array },
+): Tensors {
+  return {
+    [seedWeightControl(site)]: float32([seedWeight.length], seedWeight),
+    [hostWeightControl(site)]: float32([hostWeight.length], hostWeight),
+  };
 }
 
 /** Whether h has a weight of its own: beside a `replacement` kernel, and where it keeps its gradient beside a detached delta. */
@@ -122,7 +131,7 @@ function runBlocks(inputs: ForwardInputs, from: number, x: JaxArray, options: Pa
   let h = x;
   for (const block of inputs.topology.host.blocks.slice(from)) {
     const parameters = gather(Object.keys(block.parameters), (name) =>
-      inputs.parameter(`host/${block.name}/${name}`),
+      inputs.parameter(parameterPath(blockModule(block.name), name)),
     );
     h = runSites(inputs, sitesAt(inputs.topology, block.name), block.apply(parameters, h), options);
   }

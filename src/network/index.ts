@@ -6,7 +6,7 @@ export {
   teacherSpecs,
 } from "./distillation.js";
 export { type EvaluationResult, EvaluationSums, evaluationProgram } from "./evaluation.js";
-export { blendControlSpecs, forward, hostWeightControl, seedWeightControl } from "./forward.js";
+export { blendControlSpecs, blendTensors, forward } from "./forward.js";
 export { forwardProgram } from "./forward-program.js";
 export { globalNorm, lookupIn, type StepGradients, stepGradients } from "./gradients.js";
 export {
@@ -29,7 +29,6 @@ export {
   isBlended,
   isShadow,
   learningPlan,
-  ownerOf,
   parameterSpecs,
   type SeedSite,
   seedPath,

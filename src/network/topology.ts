@@ -1,6 +1,14 @@
 /** A topology: which seeds stand where in a host, and how each takes part in a step (DESIGN §7). */
 
-import type { BlueprintParameters, SeedPart, TensorSpecs } from "../contracts/index.js";
+import {
+  type BlueprintParameters,
+  blockModule,
+  grownModule,
+  parameterPath,
+  type SeedPart,
+  seedModule,
+  type TensorSpecs,
+} from "../contracts/index.js";
 import { type Blueprint, type Host, labelShape, slotsOf } from "../nn/index.js";
 
 export interface SeedSite {
@@ -49,15 +57,9 @@ export function isDetached(site: SeedSite, topology: Topology): boolean {
   return site.part === "shadowing" || (site.part === "blending" && topology.hostGradient === "detach");
 }
 
-/** The path of a seed's parameter: its own while it is a seed, the host's once it is grown in. */
-export function seedPath(site: Pick<SeedSite, "seedId" | "part">, name: string): string {
-  return site.part === "grown" ? `host/grown/${site.seedId}/${name}` : `seed/${site.seedId}/${name}`;
-}
-
-/** Owner of a parameter by its path: `host`, or a seed's id. */
-export function ownerOf(path: string): string {
-  const [root, id = ""] = path.split("/");
-  return root === "seed" ? id : "host";
+/** The path of a seed's parameter: its own while it is a seed, the host's once it is fossilized. */
+export function seedPath({ seedId, part }: Pick<SeedSite, "seedId" | "part">, name: string): string {
+  return parameterPath(part === "grown" ? grownModule(seedId) : seedModule(seedId), name);
 }
 
 /** Shape of the slot a site stands in, without the batch axis. */
@@ -70,7 +72,7 @@ export function hostSpecs(host: Host): TensorSpecs {
   return Object.fromEntries(
     host.blocks.flatMap((block) =>
       Object.entries(block.parameters).map(([name, { shape }]) => [
-        `host/${block.name}/${name}`,
+        parameterPath(blockModule(block.name), name),
         { shape, dtype: "float32" },
       ]),
     ),
@@ -111,7 +113,9 @@ export function learningPlan(topology: Topology): LearningPlan {
   const lastDetached = order.findLastIndex((site) => isDetached(site, topology));
   const barrier = lastDetached < 0 ? -1 : depthOf(topology, order[lastDetached]);
   const host = topology.host.blocks.flatMap((block, depth) =>
-    depth > barrier ? Object.keys(block.parameters).map((name) => `host/${block.name}/${name}`) : [],
+    depth > barrier
+      ? Object.keys(block.parameters).map((name) => parameterPath(blockModule(block.name), name))
+      : [],
   );
   const seeds = order.flatMap((site, i) =>
     learnsFromMain(site, i, lastDetached) ? Object.keys(siteSpecs(topology, site)) : [],

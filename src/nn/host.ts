@@ -1,6 +1,6 @@
 /** A host: an ordered list of blocks, with a slot after each block that allows one. */
 import { KasminaError } from "../base/index.js";
-import { sizeOf, type Tensors } from "../contracts/index.js";
+import { blockModule, sizeOf, type Tensors } from "../contracts/index.js";
 import type { JaxArray } from "../engine/index.js";
 import { countParameters, initParameters, type ParameterSpecs, type Parameters } from "./parameters.js";
 
@@ -79,7 +79,7 @@ export function slotsOf(host: Host): HostSlot[] {
 export function initHost(host: Host, seed: number): Tensors {
   return Object.assign(
     {},
-    ...host.blocks.map((block) => initParameters(block.parameters, `host/${block.name}`, seed)),
+    ...host.blocks.map((block) => initParameters(block.parameters, blockModule(block.name), seed)),
   );
 }
 

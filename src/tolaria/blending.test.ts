@@ -7,12 +7,12 @@ import {
   int32,
   type SeedPart,
   sizeOf,
-  type Tensor,
+  type Tensors,
 } from "../contracts/index.js";
 import { type Arrays, type Backend, openBackend, type Program, trace } from "../engine/index.js";
 import { blendWeights } from "../kasmina/index.js";
 import { blends, fraction } from "../kasmina/state/blends.fixture.js";
-import { blendControlSpecs, blendSeed, hostWeightControl, seedWeightControl } from "../network/forward.js";
+import { blendControlSpecs, blendSeed, blendTensors } from "../network/forward.js";
 import { lookupIn, stepGradients } from "../network/gradients.js";
 import { parameterSpecs, type SeedSite, type Topology } from "../network/topology.js";
 import { type Blueprint, defineBlock, defineBlueprint, defineHost, normal } from "../nn/index.js";
@@ -215,11 +215,8 @@ describe.each(["wasm", "native"] as const)("on %s", (engine) => {
   });
 });
 
-function controlsFrom({ seedWeight, hostWeight }: ReturnType<typeof blendWeights>): Record<string, Tensor> {
-  return {
-    [seedWeightControl({ seedId: "s1" })]: float32([seedWeight.length], Float32Array.from(seedWeight)),
-    [hostWeightControl({ seedId: "s1" })]: float32([hostWeight.length], Float32Array.from(hostWeight)),
-  };
+function controlsFrom(weights: ReturnType<typeof blendWeights>): Tensors {
+  return blendTensors({ seedId: "s1" }, weights);
 }
 
 function gradientProgram(backend: Backend, topology: Topology): Promise<Program> {

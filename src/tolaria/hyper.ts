@@ -1,7 +1,6 @@
 /** Hyper-parameters at run time: per group, adjustable by command, as the program's controls take them. */
-import { scalar, type Tensor } from "../contracts/index.js";
+import { hyperControl, scalar, type Tensor } from "../contracts/index.js";
 import { type ScheduleId, scheduleFactor } from "./schedules.js";
-import { hyperControl } from "./train-step.js";
 
 export interface HyperParameters {
   readonly learningRate: number;

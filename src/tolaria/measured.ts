@@ -12,6 +12,7 @@ import type {
 import { type EvaluationResult, isBlended, isShadow, type Topology } from "../network/index.js";
 import type { GrowingNetwork } from "./growing-network.js";
 import type { Progress } from "./progress.js";
+import { gradientNormOutput, shadowLossOutput } from "./train-step.js";
 
 /** One step's outputs, seed by seed. */
 export function stepMeasurement(
@@ -23,10 +24,10 @@ export function stepMeasurement(
     .filter(({ part }) => part !== "grown")
     .map((site): [string, SeedStepMeasurement] => {
       const { seedId } = site;
-      const norm = outputs[`gradient_norm/${seedId}`];
+      const norm = outputs[gradientNormOutput(seedId)];
       const blend = isBlended(site) ? weights.get(seedId) : undefined;
       const measured = {
-        loss: numberOf(outputs[`loss/${seedId}`] ?? outputs.loss),
+        loss: numberOf(outputs[shadowLossOutput(seedId)] ?? outputs.loss),
         ...(norm && { gradientNorm: numberOf(norm) }),
         ...(blend && { blend }),
       };

@@ -4,10 +4,19 @@
  */
 
 import { KasminaError } from "../base/index.js";
-import { float32, TEACHER_ROOT, type Tensor, type Tensors } from "../contracts/index.js";
+import {
+  float32,
+  grownModule,
+  parameterPath,
+  seedModule,
+  seedOf,
+  TEACHER_ROOT,
+  type Tensor,
+  type Tensors,
+} from "../contracts/index.js";
 import type { Backend, State } from "../engine/index.js";
 import type { Optimizer } from "./optimizers.js";
-import { countPath, optimizerSpecs, slotPath } from "./train-step.js";
+import { optimizerSpecs } from "./train-step.js";
 
 export class ModelState {
   readonly state: State;
@@ -32,7 +41,7 @@ export class ModelState {
   /** Adds the weights of a kernel as the parameters of a seed; the weights are copied. */
   addSeed(seedId: string, kernel: Tensors): void {
     const entries = Object.entries(kernel).map(([name, tensor]): [string, Tensor] => [
-      `seed/${seedId}/${name}`,
+      parameterPath(seedModule(seedId), name),
       tensor,
     ]);
     this.add(Object.fromEntries(entries));
@@ -40,11 +49,8 @@ export class ModelState {
 
   /** Hands a seed's parameters over to the host, optimizer state and all. */
   giveToHost(seedId: string): void {
-    const from = `seed/${seedId}/`;
-    const to = `host/grown/${seedId}/`;
-    for (const path of this.pathsOf(seedId)) this.state.rename(path, path.replace(from, to));
-    const count = `optimizer/count/seed/${seedId}`;
-    if (this.state.has(count)) this.state.rename(count, `optimizer/count/host/grown/${seedId}`);
+    const [from, to] = [seedModule(seedId), grownModule(seedId)];
+    for (const path of this.residueOf(seedId)) this.state.rename(path, path.replace(from, to));
   }
 
   /** Removes a seed's parameters and optimizer state. A seed that has none is left alone. */
@@ -54,8 +60,7 @@ export class ModelState {
 
   /** Every path that belongs to a seed, parameters and optimizer state: what G5 wants gone. */
   residueOf(seedId: string): string[] {
-    const count = countPath(`seed/${seedId}/-`);
-    return [...this.pathsOf(seedId), ...(this.state.has(count) ? [count] : [])];
+    return this.state.paths.filter((path) => seedOf(path) === seedId);
   }
 
   /** Adds a teacher's tensors, their paths under `teacher/`: they have no optimizer state and never change. */
@@ -81,15 +86,6 @@ export class ModelState {
 
   dispose(): void {
     this.state.dispose();
-  }
-
-  /** Parameter and optimizer slot paths of a seed, without its count. */
-  pathsOf(seedId: string): string[] {
-    const prefixes = [
-      `seed/${seedId}/`,
-      ...this.#optimizer.slots.map((slot) => slotPath(slot, `seed/${seedId}/`)),
-    ];
-    return this.state.paths.filter((path) => prefixes.some((prefix) => path.startsWith(prefix)));
   }
 }
 

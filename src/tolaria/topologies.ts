@@ -1,7 +1,7 @@
 /** From the seeds of a run to the topology that its programs are built from, and to what those programs are fed. */
+
 import {
   type BlueprintParameters,
-  float32,
   GROWTH_PATH,
   type InstalledTopology,
   partOf,
@@ -15,7 +15,7 @@ import { alphaOf } from "../kasmina/changes/measurements.js";
 import { type BlendWeights, blendWeights } from "../kasmina/state/blending.js";
 import type { PlannedChange } from "../kasmina/state/change-plan.js";
 import type { Seed } from "../kasmina/state/seed.js";
-import { hostWeightControl, seedWeightControl } from "../network/forward.js";
+import { blendTensors } from "../network/forward.js";
 import {
   isShadow,
   type SeedSite,
@@ -161,8 +161,7 @@ export function blendControls(topology: Topology, seeds: readonly Seed[], step: 
     const alpha = isShadow(site) ? seed.blend.alphaTarget : alphaOf(seed, step);
     const blend = blendWeights(seed.blend, alpha, channels);
     weights.set(site.seedId, blend);
-    tensors[seedWeightControl(site)] = float32([channels], blend.seedWeight);
-    tensors[hostWeightControl(site)] = float32([channels], blend.hostWeight);
+    Object.assign(tensors, blendTensors(site, blend));
   }
   return { tensors, weights };
 }

@@ -1,6 +1,16 @@
 /** The training step of a topology as one program: gradients, then the optimizer's update of what learns. */
 
-import { sizeOf, type TensorSpec, type TensorSpecs } from "../contracts/index.js";
+import {
+  countPath,
+  groupOf,
+  HYPER_NAMES,
+  hyperControl,
+  moduleOf,
+  sizeOf,
+  slotPath,
+  type TensorSpec,
+  type TensorSpecs,
+} from "../contracts/index.js";
 import type { Arrays, JaxArray, ProgramDefinition } from "../engine/index.js";
 import {
   batchSpecs,
@@ -9,7 +19,6 @@ import {
   globalNorm,
   learningPlan,
   lookupIn,
-  ownerOf,
   parameterSpecs,
   type SeedSite,
   stepGradients,
@@ -19,22 +28,6 @@ import {
 import type { HyperArrays, Optimizer } from "./optimizers.js";
 
 const SCALAR: TensorSpec = { shape: [], dtype: "float32" };
-const HYPER_NAMES = ["lr", "momentum", "weight_decay"] as const;
-
-/** State path of one optimizer slot of a parameter: `optimizer/momentum/host/stem/w`. */
-export function slotPath(slot: string, parameter: string): string {
-  return `optimizer/${slot}/${parameter}`;
-}
-
-/** State path of the update count that the parameters of one module share: `optimizer/count/host/stem`. */
-export function countPath(parameter: string): string {
-  return `optimizer/count/${parameter.slice(0, parameter.lastIndexOf("/"))}`;
-}
-
-/** Control of a group's hyper-parameter; the group is `host` or a seed's id. */
-export function hyperControl(group: string, name: (typeof HYPER_NAMES)[number]): string {
-  return `optimizer/${group}/${name}`;
-}
 
 /** Specs of the optimizer state that belongs to parameters of these specs. */
 export function optimizerSpecs(optimizer: Optimizer, parameters: TensorSpecs): TensorSpecs {
@@ -42,8 +35,20 @@ export function optimizerSpecs(optimizer: Optimizer, parameters: TensorSpecs): T
   const slots = entries.flatMap(([path, spec]) =>
     optimizer.slots.map((slot) => [slotPath(slot, path), spec] as const),
   );
-  const counts = optimizer.countsSteps ? entries.map(([path]) => [countPath(path), SCALAR] as const) : [];
+  const counts = optimizer.countsSteps
+    ? entries.map(([path]) => [countPath(moduleOf(path)), SCALAR] as const)
+    : [];
   return Object.fromEntries([...slots, ...counts]);
+}
+
+/** Output of a step: a seed's shadow loss. */
+export function shadowLossOutput(seedId: string): string {
+  return `loss/${seedId}`;
+}
+
+/** Output of a step: the norm of a seed's gradient. */
+export function gradientNormOutput(seedId: string): string {
+  return `gradient_norm/${seedId}`;
 }
 
 /**
@@ -57,7 +62,7 @@ export function trainStepProgram(topology: Topology, optimizer: Optimizer, batch
   const shadows = [...plan.shadows].flatMap(([site, paths]) => (site.part === "germinated" ? [] : paths));
   const learning = [...plan.main, ...shadows];
   const learningSpecs = Object.fromEntries(learning.map((path) => [path, specs[path] ?? SCALAR]));
-  const groups = new Set(learning.map(ownerOf));
+  const groups = new Set(learning.map(groupOf));
   const hyper = [...groups].flatMap((group) =>
     HYPER_NAMES.map((name) => [hyperControl(group, name), SCALAR] as const),
   );
@@ -78,7 +83,7 @@ export function trainStepProgram(topology: Topology, optimizer: Optimizer, batch
       const { x, y } = arrays as Record<"x" | "y", JaxArray>;
       const step = stepGradients(topology, state, controls, x, y);
       const outputs: Arrays = { loss: step.loss };
-      for (const [site, loss] of step.shadowLosses) outputs[`loss/${site.seedId}`] = loss;
+      for (const [site, loss] of step.shadowLosses) outputs[shadowLossOutput(site.seedId)] = loss;
       for (const site of topology.sites) addGradientNorm(outputs, site, step.gradients);
       return { state: applyUpdates(optimizer, state, controls, pick(step.gradients, learning)), outputs };
     },
@@ -90,9 +95,9 @@ function pick(arrays: Arrays, names: readonly string[]): Arrays {
 }
 
 function addGradientNorm(outputs: Arrays, site: SeedSite, gradients: Arrays): void {
-  const own = Object.entries(gradients).filter(([path]) => ownerOf(path) === site.seedId);
+  const own = Object.entries(gradients).filter(([path]) => groupOf(path) === site.seedId);
   if (own.length > 0)
-    outputs[`gradient_norm/${site.seedId}`] = globalNorm(own.map(([, gradient]) => gradient));
+    outputs[gradientNormOutput(site.seedId)] = globalNorm(own.map(([, gradient]) => gradient));
 }
 
 function applyUpdates(optimizer: Optimizer, state: Arrays, controls: Arrays, gradients: Arrays): Arrays {
@@ -104,7 +109,7 @@ function applyUpdates(optimizer: Optimizer, state: Arrays, controls: Arrays, gra
       parameter: stateOf(path),
       gradient,
       slots: Object.fromEntries(optimizer.slots.map((slot) => [slot, stateOf(slotPath(slot, path))])),
-      hyper: hyperOf(controlOf, ownerOf(path)),
+      hyper: hyperOf(controlOf, groupOf(path)),
       count: optimizer.countsSteps ? nextCount(next, stateOf, path) : undefined,
     });
     next[path] = result.parameter;
@@ -115,7 +120,7 @@ function applyUpdates(optimizer: Optimizer, state: Arrays, controls: Arrays, gra
 
 /** The update count of the parameter's module, raised once a step. */
 function nextCount(next: Arrays, stateOf: (path: string) => JaxArray, path: string): JaxArray {
-  const key = countPath(path);
+  const key = countPath(moduleOf(path));
   const count = next[key] ?? stateOf(key).add(1);
   next[key] = count;
   return count;

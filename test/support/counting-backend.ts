@@ -1,5 +1,5 @@
-/** A back end that tells what is alive in it. */
-import type { Backend, Program, State } from "../../src/engine/index.js";
+/** A back end of which a test sees what is alive in it. */
+import { type Backend, type Program, type State, wrapBackend, wrapProgram } from "../../src/engine/index.js";
 
 export interface Alive {
   readonly programs: number;
@@ -8,25 +8,17 @@ export interface Alive {
   readonly tensors: number;
 }
 
-export class CountingBackend implements Backend {
-  readonly #backend: Backend;
+export class CountingBackend {
+  /** The back end to use. */
+  readonly backend: Backend;
   readonly #programs = new Set<Program>();
   readonly #states = new Set<State>();
 
   constructor(backend: Backend) {
-    this.#backend = backend;
-  }
-
-  get name() {
-    return this.#backend.name;
-  }
-
-  get description() {
-    return this.#backend.description;
-  }
-
-  get stats() {
-    return this.#backend.stats;
+    this.backend = wrapBackend(backend, {
+      program: (program) => this.#count(program),
+      state: (state) => this.#countState(state),
+    });
   }
 
   get alive(): Alive {
@@ -34,14 +26,13 @@ export class CountingBackend implements Backend {
     return { programs: this.#programs.size, states: this.#states.size, tensors };
   }
 
-  async compile(traced: Program["traced"]): Promise<Program> {
-    const program = await this.#backend.compile(traced);
+  #count(program: Program): Program {
     this.#programs.add(program);
-    return onDispose(program, () => this.#programs.delete(program));
+    const forget = () => this.#programs.delete(program);
+    return wrapProgram(program, (...args) => program.run(...args), forget);
   }
 
-  createState(): State {
-    const state = this.#backend.createState();
+  #countState(state: State): State {
     this.#states.add(state);
     const dispose = state.dispose.bind(state);
     state.dispose = () => {
@@ -50,17 +41,4 @@ export class CountingBackend implements Backend {
     };
     return state;
   }
-
-  dispose(): Promise<void> {
-    return this.#backend.dispose();
-  }
-}
-
-function onDispose(program: Program, hear: () => void): Program {
-  const dispose = program.dispose.bind(program);
-  program.dispose = () => {
-    hear();
-    dispose();
-  };
-  return program;
 }

@@ -1,4 +1,5 @@
 /** Where parameters and seeds stand to one another: which parameters of the host are below a seed (DESIGN §7, §10). */
+import { placeOf } from "../../contracts/index.js";
 import { isBlended, type SeedSite, sitesInOrder, type Topology } from "../topology.js";
 
 /** Whether a seed must not disturb the host: everything before PROBATIONARY. */
@@ -16,29 +17,17 @@ export function isBeside(site: SeedSite): boolean {
   return !isBlended(site);
 }
 
-/** The parameter that a state path belongs to: its own, or without `optimizer/<slot>/` that of its optimizer state. */
-export function parameterOf(statePath: string): string {
-  return statePath.replace(/^optimizer\/[^/]+\//, "");
-}
-
-/** Whether a state path is the host's: a parameter, or the optimizer state of one. */
-export function isHostState(statePath: string): boolean {
-  return parameterOf(statePath).startsWith("host/");
-}
-
 /**
  * Whether a host parameter comes before a seed on the way from input to logits: a parameter of a block up to the
  * seed's own slot, or of a grown seed that runs before it.
  */
 export function isBelow(topology: Topology, site: SeedSite, parameter: string): boolean {
-  const [, block, grownId] = parameter.split("/");
-  if (block === "grown") {
-    const order = sitesInOrder(topology);
-    return order.findIndex(({ seedId }) => seedId === grownId) < order.indexOf(site);
-  }
-  return depthOf(topology, block) <= depthOf(topology, site.slotId);
+  const place = placeOf(parameter);
+  if ("block" in place) return depthOf(topology, place.block) <= depthOf(topology, site.slotId);
+  const order = sitesInOrder(topology);
+  return order.findIndex(({ seedId }) => seedId === place.grownSeedId) < order.indexOf(site);
 }
 
-function depthOf(topology: Topology, block: string | undefined): number {
+function depthOf(topology: Topology, block: string): number {
   return topology.host.blocks.findIndex(({ name }) => name === block);
 }

@@ -9,12 +9,19 @@
  * | BLENDING, SHADOWING, either way | no gradient can pass through the seed's branch: it is differentiable in its own parameters alone |
  * | every seed in the output | its blend weights are inputs and multiply k (and h) only: no activation enters them |
  */
-import type { IsolationFailure } from "../../contracts/index.js";
+import {
+  hostWeightControl,
+  type IsolationFailure,
+  isHostState,
+  isHyperControlOf,
+  parameterOf,
+  seedOf,
+  seedWeightControl,
+} from "../../contracts/index.js";
 import { type Atom, type ProgramInput, type TracedProgram, trace } from "../../engine/index.js";
-import { hostWeightControl, seedWeightControl } from "../forward.js";
 import { isBlended, isDetached, type SeedSite, sitesInOrder, type Topology } from "../topology.js";
 import { branchProgram, seamKernel } from "./branches.js";
-import { isBelow, isBeside, isHostState, isIsolated, parameterOf } from "./places.js";
+import { isBelow, isBeside, isIsolated } from "./places.js";
 import { type Reach, reachFrom } from "./reach.js";
 import { weightProblem } from "./weights-check.js";
 
@@ -137,10 +144,9 @@ function inputIds(traced: WalkedProgram, chosen: (input: ProgramInput) => boolea
 function isOf(site: SeedSite, { role, name }: ProgramInput): boolean {
   if (role === "state") return isStateOf(site, name);
   const own = [seedWeightControl(site), hostWeightControl(site)];
-  return role === "controls" && (own.includes(name) || name.startsWith(`optimizer/${site.seedId}/`));
+  return role === "controls" && (own.includes(name) || isHyperControlOf(site.seedId, name));
 }
 
 function isStateOf(site: SeedSite, statePath: string): boolean {
-  const parameter = parameterOf(statePath);
-  return parameter === `seed/${site.seedId}` || parameter.startsWith(`seed/${site.seedId}/`);
+  return seedOf(statePath) === site.seedId;
 }

@@ -3,9 +3,9 @@
  * same topology, never more than a limit, so that the monitor costs the same memory for every host.
  */
 import { Random } from "../../base/index.js";
-import { sizeOf } from "../../contracts/index.js";
+import { isHostState, sizeOf } from "../../contracts/index.js";
 import { parameterSpecs, type Topology } from "../topology.js";
-import { isBelow, isHostState, isolatedSites } from "./places.js";
+import { isBelow, isolatedSites } from "./places.js";
 
 /** Coordinates of one parameter: indices into its values, row-major, ascending. */
 export interface SampledParameter {

@@ -1,6 +1,6 @@
 /** Shows in a traced forward pass that blend weights come from outside: no activation has a part in them. */
+import { hostWeightControl, seedWeightControl } from "../../contracts/index.js";
 import type { Atom, Equation, TracedProgram } from "../../engine/index.js";
-import { hostWeightControl, seedWeightControl } from "../forward.js";
 import type { SeedSite } from "../topology.js";
 import { seamInput, seamKernel } from "./branches.js";
 

@@ -1,5 +1,5 @@
 /** Finds state that no amount of training mends, whoever it belongs to, even where it has not reached the loss yet. */
-import { nonFinitePaths, type Tensors } from "../../contracts/index.js";
+import { nonFinitePaths, seedOf, type Tensors } from "../../contracts/index.js";
 
 /** Whose tensors are not finite: parameters or optimizer state. */
 export interface NonFinite {
@@ -7,11 +7,8 @@ export interface NonFinite {
   readonly seedIds: readonly string[];
 }
 
-/** Of a seed's paths, those of its optimizer state included. */
-const SEED_PATH = /(?:^|^optimizer\/[^/]+\/)seed\/([^/]+)(?:\/|$)/;
-
 export function nonFiniteIn(tensors: Tensors): NonFinite {
-  const owners = nonFinitePaths(tensors).map((path) => SEED_PATH.exec(path)?.[1]);
+  const owners = nonFinitePaths(tensors).map(seedOf);
   const seedIds = new Set(owners.filter((id) => id !== undefined));
   return { host: owners.includes(undefined), seedIds: [...seedIds] };
 }

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { KasminaError } from "../../base/index.js";
 import type { CatalogEntry, KernelBuilder } from "../../catalog/index.js";
-import type { Tensors } from "../../contracts/index.js";
+import { grownModule, isInModule, type Tensors } from "../../contracts/index.js";
 import type { Seed } from "../../kasmina/index.js";
 import { type BlueprintRegistry, builtinBlueprints } from "../../nn/index.js";
 import type { GrowCheckpoint } from "../grow/grow-result.js";
@@ -73,9 +73,9 @@ function seedFrom({ kasmina }: GrowCheckpoint, seedId: string, runDir: string): 
 }
 
 function weightsOf(tensors: Tensors, seedId: string): Tensors {
-  const prefix = `host/grown/${seedId}/`;
-  const own = Object.entries(tensors).filter(([path]) => path.startsWith(prefix));
+  const module = grownModule(seedId);
+  const own = Object.entries(tensors).filter(([path]) => isInModule(module, path));
   if (own.length === 0)
     throw new KasminaError("corrupt", `the checkpoint holds no weights of seed ${seedId}`);
-  return Object.fromEntries(own.map(([path, tensor]) => [path.slice(prefix.length), tensor]));
+  return Object.fromEntries(own.map(([path, tensor]) => [path.slice(module.length + 1), tensor]));
 }

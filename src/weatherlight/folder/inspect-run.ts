@@ -1,7 +1,16 @@
 /** What a run folder holds: the host's blocks and slots, the seeds, and whether the checkpoint is what it says. */
 import { z } from "zod";
 import { messageOf } from "../../base/index.js";
-import { sizeOf, type Tensors } from "../../contracts/index.js";
+import {
+  blockModule,
+  grownModule,
+  HOST_ROOT,
+  isInModule,
+  SEED_ROOT,
+  seedModule,
+  sizeOf,
+  type Tensors,
+} from "../../contracts/index.js";
 import { readCheckpoint } from "./checkpoint.js";
 import type { SeedReport } from "./growth-lines.js";
 import { readRunFolder } from "./run-folder.js";
@@ -74,12 +83,12 @@ export async function inspectRun(path: string): Promise<Inspection> {
 function describeNetwork(network: NetworkMeta, tensors: Tensors) {
   const blocks = network.host.blocks.map((block) => ({
     ...block,
-    parameters: countUnder(tensors, `host/${block.name}/`),
+    parameters: countIn(tensors, blockModule(block.name)),
   }));
   // A fossilized seed's parameters are the host's, under a name of their own.
   const seeds = network.seeds.map((seed) => ({
     ...seed,
-    parameters: countUnder(tensors, `seed/${seed.id}/`) + countUnder(tensors, `host/grown/${seed.id}/`),
+    parameters: countIn(tensors, seedModule(seed.id)) + countIn(tensors, grownModule(seed.id)),
   }));
   const params_host = blocks.reduce((sum, block) => sum + block.parameters, 0);
   return {
@@ -89,13 +98,17 @@ function describeNetwork(network: NetworkMeta, tensors: Tensors) {
     blocks,
     seeds,
     params_host,
-    params_total: countUnder(tensors, "host/") + countUnder(tensors, "seed/"),
+    params_total: countWhere(tensors, (path) => path.startsWith(HOST_ROOT) || path.startsWith(SEED_ROOT)),
   };
 }
 
-/** Scalars in the tensors whose path begins with `prefix`. */
-function countUnder(tensors: Tensors, prefix: string): number {
+/** Scalars in the tensors of a module. */
+function countIn(tensors: Tensors, module: string): number {
+  return countWhere(tensors, (path) => isInModule(module, path));
+}
+
+function countWhere(tensors: Tensors, counts: (path: string) => boolean): number {
   return Object.entries(tensors)
-    .filter(([path]) => path.startsWith(prefix))
+    .filter(([path]) => counts(path))
     .reduce((sum, [, tensor]) => sum + sizeOf(tensor.shape), 0);
 }

@@ -3,7 +3,7 @@
  * a mutex a whole training step may fall into the timing of a kernel that takes a tenth of it, and then a gate would
  * judge the step (measured: 0.2 ms alone, up to 20 ms with a step in between).
  */
-import type { Backend, Program } from "../../engine/index.js";
+import { type Backend, wrapBackend, wrapProgram } from "../../engine/index.js";
 
 export class Mutex {
   #last: Promise<unknown> = Promise.resolve();
@@ -16,24 +16,9 @@ export class Mutex {
   }
 }
 
-/** The back end, its programs waiting for their turn. */
+/** The back end, its programs waiting for the mutex. */
 export function exclusive(backend: Backend, mutex: Mutex): Backend {
-  return {
-    name: backend.name,
-    description: backend.description,
-    get stats() {
-      return backend.stats;
-    },
-    async compile(traced) {
-      const program = await backend.compile(traced);
-      const waiting: Program = {
-        traced: program.traced,
-        run: (...args) => mutex.run(() => program.run(...args)),
-        dispose: () => program.dispose(),
-      };
-      return waiting;
-    },
-    createState: () => backend.createState(),
-    dispose: () => backend.dispose(),
-  };
+  return wrapBackend(backend, {
+    program: (program) => wrapProgram(program, (...args) => mutex.run(() => program.run(...args))),
+  });
 }
