@@ -20,6 +20,15 @@ export interface Rows {
   readonly count: number;
 }
 
+/** How a column of a table became an input: (value − mean) / deviation, and 0 where the deviation is 0. */
+export interface ColumnScaling {
+  readonly name: string;
+  /** Over the training rows, in float64. */
+  readonly mean: number;
+  /** Over the training rows, in float64; 0 for a column that is constant in them. */
+  readonly deviation: number;
+}
+
 export interface Dataset {
   /** As the user named it: `mnist`, `csv:iris.csv?label=species`. */
   readonly name: string;
@@ -30,6 +39,8 @@ export interface Dataset {
   readonly classes: number;
   /** What each class number stands for, where the data says so. */
   readonly classNames?: readonly string[];
+  /** The columns that the inputs come from, in their order, where the data are a table. */
+  readonly columns?: readonly ColumnScaling[];
   /** What the parameters learn from. */
   readonly train: Rows;
   /** A fixed part of the training data that nothing learns from: it serves gates and policy. */

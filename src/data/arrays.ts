@@ -1,8 +1,8 @@
 /** A dataset from arrays in memory: the way in for library users' own data, and where every reader ends. */
 import { KasminaError } from "../base/errors.js";
-import type { Dataset, Rows } from "../contracts/dataset.js";
+import type { ColumnScaling, Dataset, Rows } from "../contracts/dataset.js";
 import { checkedRows, type RowsInput, takeRows } from "./rows.js";
-import { stratifiedSplit } from "./split.js";
+import { type Split, stratifiedSplit } from "./split.js";
 
 /** Of the training rows, the part that is held out for gates and policy where the caller brings none. */
 const HELD_OUT_FRACTION = 0.1;
@@ -18,6 +18,8 @@ export interface DatasetArrays {
   /** At least 2; for tokens, the size of their vocabulary. */
   readonly classes: number;
   readonly classNames?: readonly string[];
+  /** How the inputs came from the columns of a table, where they did. */
+  readonly columns?: readonly ColumnScaling[];
   readonly train: RowsInput;
   /** Default: a tenth of `train`, at most 5,000 rows, which then leave `train`. */
   readonly heldOut?: RowsInput;
@@ -42,18 +44,30 @@ export function datasetFromArrays(arrays: DatasetArrays): Dataset {
   const parts = arrays.heldOut
     ? { train, heldOut: rows(arrays.heldOut, "heldOut") }
     : holdOut(train, name, arrays.splitSeed ?? 0);
-  const names = arrays.classNames ? { classNames: arrays.classNames } : {};
+  const names = {
+    ...(arrays.classNames && { classNames: arrays.classNames }),
+    ...(arrays.columns && { columns: arrays.columns }),
+  };
   const inputDType = train.inputs instanceof Int32Array ? "int32" : "float32";
   return { name, inputShape, inputDType, classes, ...names, ...parts, test };
 }
 
 function holdOut(train: Rows, name: string, seed: number): { train: Rows; heldOut: Rows } {
-  const fraction = Math.min(HELD_OUT_FRACTION, HELD_OUT_LIMIT / train.count);
   // Rows of several labels each are of no one class: all are drawn alike.
   const strata = train.labelShape.length === 0 ? train.labels : new Int32Array(train.count);
-  const { kept, taken } = stratifiedSplit(strata, fraction, seed);
-  if (taken.length === 0) {
-    throw new KasminaError("invalid_data", `${name}: ${train.count} rows are too few to hold some out`);
-  }
+  const { kept, taken } = heldOutSplit(strata, name, seed);
   return { train: takeRows(train, kept), heldOut: takeRows(train, taken) };
+}
+
+/**
+ * Which of the training rows are held out, by default.
+ *
+ * @param classes of each row
+ * @throws KasminaError `invalid_data` for too few rows
+ */
+export function heldOutSplit(classes: Int32Array, name: string, seed: number): Split {
+  const fraction = Math.min(HELD_OUT_FRACTION, HELD_OUT_LIMIT / classes.length);
+  const split = stratifiedSplit(classes, fraction, seed);
+  if (split.taken.length > 0) return split;
+  throw new KasminaError("invalid_data", `${name}: ${classes.length} rows are too few to hold some out`);
 }

@@ -1,10 +1,12 @@
 /** Tables: a header, numeric columns, one column with the label. */
-import { parse } from "csv-parse/sync";
-import { KasminaError, messageOf } from "../base/errors.js";
-import type { Dataset, Rows } from "../contracts/dataset.js";
-import { datasetFromArrays } from "./arrays.js";
-import { checkedRows, takeRows } from "./rows.js";
+import { KasminaError } from "../base/errors.js";
+import type { Dataset } from "../contracts/dataset.js";
+import { datasetFromArrays, heldOutSplit } from "./arrays.js";
+import { classesOf, isMissing, MISSING_VALUES, parseNumber } from "./labels.js";
+import type { RowsInput } from "./rows.js";
 import { stratifiedSplit } from "./split.js";
+import { type Columns, columnScaling, standardizedRows } from "./standardize.js";
+import { listed, normalized, parseTable, type Table } from "./table.js";
 
 export interface CsvOptions {
   /** Column of the label; default "label". */
@@ -12,118 +14,94 @@ export interface CsvOptions {
   /** Part of each class that becomes the test set, over 0 .. 1; default 0.2. */
   readonly testFraction?: number;
   readonly splitSeed?: number;
-}
-
-interface Table {
-  readonly features: readonly string[];
-  readonly inputs: Float32Array;
-  readonly labels: Int32Array;
-  readonly classNames: readonly string[];
+  /** Between the cells: a character, or `tab`, `comma`, `semicolon`, `pipe`; default: what the header has most of. */
+  readonly delimiter?: string;
+  /** Decimal mark; default ".". */
+  readonly decimal?: "." | ",";
+  /** Cells that say that a value is missing, beside empty ones; default {@link MISSING_VALUES}. */
+  readonly missing?: readonly string[];
 }
 
 /**
- * A dataset from the text of a CSV file. Features are standardised by the mean and deviation of the training
+ * A dataset from the text of a table. Features are standardised by the mean and deviation of the training
  * rows; labels become class numbers in sorted order (by value where all are numbers).
  *
  * @param name names the data in errors: `csv:iris.csv`
+ * @throws KasminaError `invalid_data` naming row and column of what cannot be used
  */
 export function datasetFromCsv(text: string, name: string, options: CsvOptions = {}): Dataset {
-  const seed = options.splitSeed ?? 0;
-  const table = readTable(text, name, options.label);
-  const classes = table.classNames.length;
-  if (classes < 2)
-    throw new KasminaError("invalid_data", `${name}: the label is ${table.classNames} in every row`);
-  const inputShape = [table.features.length];
-  const all = checkedRows(table, { inputShape, classes }, name);
-  const { kept, taken } = stratifiedSplit(all.labels, options.testFraction ?? 0.2, seed);
-  const first = takeRows(all, kept);
-  const dataset = datasetFromArrays({
-    name,
-    inputShape,
-    classes,
-    classNames: table.classNames,
-    train: first,
-    test: takeRows(all, taken),
-    splitSeed: seed,
+  const { splitSeed = 0, testFraction = 0.2 } = options;
+  const table = parseTable(text, name, options.delimiter);
+  const missing = new Set(options.missing ?? MISSING_VALUES);
+  const labelAt = labelColumn(table, name, options.label);
+  const cells = table.records.map((record) => normalized(record[labelAt] ?? ""));
+  const { classNames, labels } = classesOf(cells, missing, name);
+  const columns = numericColumns(table, { labelAt, missing, decimal: options.decimal ?? ".", name });
+  const { kept, taken: test } = stratifiedSplit(labels, testFraction, splitSeed);
+  if (test.length === 0) throw new KasminaError("invalid_data", `${name}, test: no rows`);
+  const inFirst = heldOutSplit(pick(labels, kept), name, splitSeed);
+  const train = pick(kept, inFirst.kept);
+  const scaling = columnScaling(columns, train, name);
+  const rows = (indices: Int32Array): RowsInput => ({
+    inputs: standardizedRows(columns, scaling, indices, name),
+    labels: pick(labels, indices),
   });
-  return standardised(dataset);
+  return datasetFromArrays({
+    name,
+    inputShape: [columns.names.length],
+    classes: classNames.length,
+    classNames,
+    columns: scaling,
+    train: rows(train),
+    heldOut: rows(pick(kept, inFirst.taken)),
+    test: rows(test),
+    splitSeed,
+  });
 }
 
-function readTable(text: string, name: string, label: string | undefined): Table {
-  const [header = [], ...records] = parseRecords(text, name);
-  const labelAt = header.indexOf(label ?? "label");
-  if (header.length === 0) throw new KasminaError("invalid_data", `${name} is empty`);
-  if (labelAt < 0) {
+function labelColumn({ columns }: Table, name: string, label: string | undefined): number {
+  const at = columns.indexOf(normalized(label ?? "label"));
+  if (at < 0) {
     const missing = label === undefined ? "add ?label=<column>" : `there is no column "${label}"`;
-    throw new KasminaError("invalid_data", `${name}: ${missing}; the columns are ${header.join(", ")}`);
+    throw new KasminaError("invalid_data", `${name}: ${missing}; the columns are ${listed(columns)}`);
   }
-  if (records.length === 0) throw new KasminaError("invalid_data", `${name} has a header but no rows`);
-  const features = header.filter((_, i) => i !== labelAt);
-  if (features.length === 0) throw new KasminaError("invalid_data", `${name} has no column beside the label`);
-  const inputs = new Float32Array(records.length * features.length);
+  if (columns.length === 1) throw new KasminaError("invalid_data", `${name} has no column beside the label`);
+  return at;
+}
+
+interface NumericOptions {
+  readonly labelAt: number;
+  readonly missing: ReadonlySet<string>;
+  readonly decimal: "." | ",";
+  readonly name: string;
+}
+
+/** All columns but the label's. */
+function numericColumns({ columns, records }: Table, options: NumericOptions): Columns {
+  const { labelAt, name } = options;
+  const names = columns.filter((_, i) => i !== labelAt);
+  const values = new Float64Array(records.length * names.length);
   let at = 0;
   records.forEach((record, row) => {
     record.forEach((cell, column) => {
-      if (column !== labelAt)
-        inputs[at++] = toNumber(cell, `${name}: row ${row + 1}, column "${header[column]}"`);
+      if (column === labelAt) return;
+      const where = `${name}: row ${row + 1}, column "${columns[column]}"`;
+      values[at++] = numberIn(cell, where, options);
     });
   });
-  const texts = records.map((record) => record[labelAt] ?? "");
-  const classNames = sortedLabels(texts, name);
-  const numberOf = new Map(classNames.map((value, i) => [value, i]));
-  return {
-    features,
-    inputs,
-    classNames,
-    labels: Int32Array.from(texts, (value) => numberOf.get(value) ?? 0),
-  };
+  return { names, values };
 }
 
-function parseRecords(text: string, name: string): string[][] {
-  try {
-    return parse(text, { bom: true, trim: true, skip_empty_lines: true });
-  } catch (error) {
-    throw new KasminaError("invalid_data", `${name}: ${messageOf(error)}`, { cause: error });
-  }
+function numberIn(cell: string, where: string, { missing, decimal }: NumericOptions): number {
+  const value = parseNumber(decimal === "," ? cell.replace(",", ".") : cell);
+  if (value !== undefined) return value;
+  if (cell === "") throw new KasminaError("invalid_data", `${where}: empty`);
+  if (isMissing(cell, missing))
+    throw new KasminaError("invalid_data", `${where}: "${cell}" says that the value is missing`);
+  const hint = /^[+-]?\d+,\d+$/.test(cell) ? " (a decimal comma? Add ?decimal=,)" : "";
+  throw new KasminaError("invalid_data", `${where}: "${cell}" is not a number${hint}`);
 }
 
-function toNumber(cell: string, where: string): number {
-  const value = cell === "" ? Number.NaN : Number(cell);
-  if (Number.isFinite(value)) return value;
-  throw new KasminaError("invalid_data", `${where}: ${cell === "" ? "empty" : `"${cell}" is not a number`}`);
-}
-
-function sortedLabels(texts: readonly string[], name: string): string[] {
-  const empty = texts.indexOf("");
-  if (empty >= 0) throw new KasminaError("invalid_data", `${name}: row ${empty + 1} has no label`);
-  const labels = [...new Set(texts)];
-  const numeric = labels.every((label) => Number.isFinite(Number(label)));
-  return numeric ? labels.sort((a, b) => Number(a) - Number(b)) : labels.sort();
-}
-
-/** Every feature with mean 0 and deviation 1 over the training rows; a constant feature becomes 0. */
-function standardised(dataset: Dataset): Dataset {
-  const features = dataset.inputShape[0] ?? 1;
-  const { inputs, count } = dataset.train;
-  const columns = Array.from({ length: features }, (_, column) => {
-    let sum = 0;
-    for (let i = column; i < inputs.length; i += features) sum += inputs[i] ?? 0;
-    const mean = sum / count;
-    let squares = 0;
-    for (let i = column; i < inputs.length; i += features) squares += ((inputs[i] ?? 0) - mean) ** 2;
-    return { mean, deviation: Math.sqrt(squares / count) || 1 };
-  });
-  const scaled = (rows: Rows): Rows => ({
-    ...rows,
-    inputs: Float32Array.from(rows.inputs, (value, i) => {
-      const column = columns[i % features];
-      return column ? (value - column.mean) / column.deviation : value;
-    }),
-  });
-  return {
-    ...dataset,
-    train: scaled(dataset.train),
-    heldOut: scaled(dataset.heldOut),
-    test: scaled(dataset.test),
-  };
+function pick(from: Int32Array, indices: Int32Array): Int32Array {
+  return indices.map((index) => from[index] ?? 0);
 }

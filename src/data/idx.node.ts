@@ -1,16 +1,15 @@
 /** IDX files, the format of MNIST: http://yann.lecun.com/exdb/mnist/ ("FILE FORMATS"). */
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
-import { gunzip } from "node:zlib";
-import { KasminaError, messageOf } from "../base/errors.js";
+import { KasminaError } from "../base/errors.js";
 import type { Dataset } from "../contracts/dataset.js";
 import { sizeOf } from "../contracts/tensor.js";
 import { datasetFromArrays } from "./arrays.js";
 import { packageFolder } from "./package-folder.node.js";
+import { readPlainIfThere } from "./read-file.node.js";
 
 /** The one element type that image and label files use: unsigned byte. */
 const UBYTE = 0x08;
+const DIMENSIONS_MAX = 4;
 
 interface IdxArray {
   readonly file: string;
@@ -28,7 +27,7 @@ export interface IdxOptions {
 
 /**
  * Reads `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
- * `t10k-labels-idx1-ubyte` of a folder, each as it is or with `.gz`. Images [n, h, w] become rows [h, w, 1],
+ * `t10k-labels-idx1-ubyte` of a folder (or `train-images.idx3-ubyte` …), each as it is or packed by gzip. Images [n, h, w] become rows [h, w, 1],
  * [n, h, w, c] rows [h, w, c]; bytes are scaled to 0 .. 1.
  */
 export async function openIdxFolder(dir: string, options: IdxOptions = {}): Promise<Dataset> {
@@ -69,8 +68,8 @@ interface Pair {
 }
 
 async function readPair(dir: string, prefix: "train" | "t10k"): Promise<Pair> {
-  const images = await readIdx(join(dir, `${prefix}-images-idx3-ubyte`));
-  const labels = await readIdx(join(dir, `${prefix}-labels-idx1-ubyte`));
+  const images = await readIdx(dir, `${prefix}-images`, "idx3-ubyte");
+  const labels = await readIdx(dir, `${prefix}-labels`, "idx1-ubyte");
   if (images.shape.length < 2)
     throw new KasminaError(
       "invalid_data",
@@ -90,35 +89,32 @@ async function readPair(dir: string, prefix: "train" | "t10k"): Promise<Pair> {
   return { images, labels };
 }
 
-/** Reads and checks one file; where `path` is not there, `path` with `.gz`. */
-async function readIdx(path: string): Promise<IdxArray> {
-  const { file, bytes } = await readMaybeGzipped(path);
-  return { file, ...decodeIdx(bytes, file) };
+/** Reads and checks one file, under any of the names that it goes by: with `-` or `.` before its kind, and `.gz` or not. */
+async function readIdx(dir: string, name: string, kind: string): Promise<IdxArray> {
+  for (const file of [`${name}-${kind}`, `${name}.${kind}`].flatMap((plain) => [plain, `${plain}.gz`])) {
+    const path = join(dir, file);
+    const bytes = await readPlainIfThere(path, idxSize);
+    if (bytes) return { file: path, ...decodeIdx(bytes, path) };
+  }
+  throw new KasminaError(
+    "invalid_data",
+    `missing file ${join(dir, `${name}-${kind}`)} (or ${name}.${kind}, each plain or .gz)`,
+  );
 }
 
-async function readMaybeGzipped(path: string): Promise<{ file: string; bytes: Uint8Array }> {
-  const plain = await readIfThere(path);
-  if (plain) return { file: path, bytes: plain };
-  const file = `${path}.gz`;
-  const packed = await readIfThere(file);
-  if (!packed) throw new KasminaError("invalid_data", `missing file ${path} (or ${file})`);
-  try {
-    return { file, bytes: await promisify(gunzip)(packed) };
-  } catch (error) {
-    throw new KasminaError("invalid_data", `${file} is not a complete gzip file: ${messageOf(error)}`, {
-      cause: error,
-    });
-  }
+/** What the header says; the header alone where it is none, whose error then says so. */
+function idxSize(start: Uint8Array): number | undefined {
+  if (start.length < 4) return undefined;
+  const dimensions = start[3] ?? 0;
+  const header = 4 + 4 * dimensions;
+  if (start[0] !== 0 || start[1] !== 0 || dimensions < 1 || dimensions > DIMENSIONS_MAX) return header;
+  if (start.length < header) return undefined;
+  return header + sizeOf(shapeOf(start, dimensions));
 }
 
-async function readIfThere(path: string): Promise<Uint8Array | undefined> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
-    throw new KasminaError("invalid_data", `cannot read ${path}: ${messageOf(error)}`, { cause: error });
-  }
+function shapeOf(bytes: Uint8Array, dimensions: number): number[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Array.from({ length: dimensions }, (_, i) => view.getUint32(4 + 4 * i));
 }
 
 /**
@@ -131,13 +127,12 @@ export function decodeIdx(bytes: Uint8Array, file: string): { shape: readonly nu
   const dimensions = bytes[3] ?? 0;
   const header = 4 + 4 * dimensions;
   if (bytes.length < 4) throw fail(`is truncated: ${bytes.length} bytes, no whole header`);
-  if (bytes[0] !== 0 || bytes[1] !== 0 || dimensions < 1 || dimensions > 4) {
+  if (bytes[0] !== 0 || bytes[1] !== 0 || dimensions < 1 || dimensions > DIMENSIONS_MAX) {
     throw fail(`is not an IDX file: it begins with ${Buffer.from(bytes.subarray(0, 4)).toString("hex")}`);
   }
   if (bytes[2] !== UBYTE) throw fail(`has element type ${bytes[2]}, only unsigned bytes (8) are supported`);
   if (bytes.length < header) throw fail(`is truncated: ${bytes.length} bytes, no whole header`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const shape = Array.from({ length: dimensions }, (_, i) => view.getUint32(4 + 4 * i));
+  const shape = shapeOf(bytes, dimensions);
   const expected = header + sizeOf(shape);
   if (bytes.length < expected) {
     throw fail(`is truncated: shape [${shape}] needs ${expected} bytes, the file has ${bytes.length}`);

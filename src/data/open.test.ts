@@ -129,6 +129,24 @@ describe("idx folders", () => {
     expect(error.message).toMatch(new RegExp(message));
   });
 
+  test("may have a dot in their names, and be packed without saying so", async () => {
+    const renamed = Object.entries(goodFiles()).map(([name, bytes], i) => [
+      name.replace(/-(idx\d)/, ".$1"),
+      i % 2 ? gzipSync(bytes) : bytes,
+    ]);
+    const data = await openDataset(`idx:${await folder(Object.fromEntries(renamed))}`);
+    expect([data.train.count, data.test.count]).toEqual([18, 2]);
+  });
+
+  test("a small file that unpacks to a large one ends where its header says", async () => {
+    const { "t10k-labels-idx1-ubyte": labels = Buffer.alloc(0), ...rest } = goodFiles();
+    const bomb = gzipSync(Buffer.concat([labels, Buffer.alloc(50_000_000)]));
+    const before = process.memoryUsage().arrayBuffers;
+    const error = await failure(`idx:${await folder({ ...rest, "t10k-labels-idx1-ubyte": bomb })}`);
+    expect(error.message).toMatch(/t10k-labels-idx1-ubyte is too long: shape \[2\] needs 10 bytes/);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(5_000_000);
+  });
+
   test("a truncated gzip file is named", async () => {
     const { "train-images-idx3-ubyte": images, ...rest } = goodFiles();
     const packed = gzipSync(images ?? Buffer.alloc(0)).subarray(0, 15);

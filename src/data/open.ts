@@ -1,6 +1,8 @@
 /** Datasets by name, as `--data` gives them. */
-import { KasminaError, messageOf } from "../base/errors.js";
+import { KasminaError } from "../base/errors.js";
 import type { Dataset } from "../contracts/dataset.js";
+import { type DataName, parseDataName } from "./data-name.js";
+import { decodeText } from "./decode.js";
 import { makeSpirals } from "./spirals.js";
 
 export interface OpenOptions {
@@ -14,23 +16,23 @@ export interface OpenOptions {
 /** What `--data` takes, for messages. */
 export const DATA_FORMS = "mnist, idx:<dir>, csv:<file>?label=<column>, text:<file>, spirals";
 
-interface DataSpec {
-  readonly kind: string;
-  readonly path: string;
-  readonly query: URLSearchParams;
-}
-
-/** One reader a kind, with the query keys it knows. Readers of files load only when asked for: they need Node. */
-const READERS: Readonly<
-  Record<string, { readonly keys: readonly string[]; open(spec: DataSpec, seed: number): Promise<Dataset> }>
-> = {
-  spirals: { keys: [], open: async (_, seed) => makeSpirals({ seed }) },
-  mnist: { keys: [], open: async (_, seed) => (await import("./idx.node.js")).openMnist(seed) },
-  idx: { keys: ["classes"], open: openIdx },
-  csv: { keys: ["label", "test"], open: openCsv },
-  text: { keys: ["length"], open: openText },
+type Reader = {
+  /** The options that it knows. */
+  readonly keys: readonly string[];
+  open(spec: DataName, seed: number): Promise<Dataset>;
 };
 
+/** One reader a kind. Readers of files load only when asked for: they need Node. */
+const READERS: ReadonlyMap<string, Reader> = new Map([
+  ["spirals", { keys: [], open: async (_, seed) => makeSpirals({ seed }) }],
+  ["mnist", { keys: [], open: async (_, seed) => (await import("./idx.node.js")).openMnist(seed) }],
+  ["idx", { keys: ["classes"], open: openIdx }],
+  ["csv", { keys: ["label", "test", "delimiter", "decimal", "missing", "encoding"], open: openCsv }],
+  ["text", { keys: ["length", "encoding"], open: openText }],
+] satisfies [string, Reader][]);
+
+/** The text that comes with a package. */
+const NOVEL = "moby-dick";
 const FROM_FILES: ReadonlySet<string> = new Set(["idx", "csv", "text"]);
 
 /**
@@ -41,13 +43,12 @@ const FROM_FILES: ReadonlySet<string> = new Set(["idx", "csv", "text"]);
  * what is wrong with it
  */
 export async function openDataset(name: string, options: OpenOptions = {}): Promise<Dataset> {
-  const spec = parseSpec(name);
-  const reader = READERS[spec.kind];
-  const needsPath = FROM_FILES.has(spec.kind);
-  if (!reader || needsPath === (spec.path === "")) {
+  const spec = parseDataName(name);
+  const reader = READERS.get(spec.kind);
+  if (!reader || FROM_FILES.has(spec.kind) === (spec.path === "")) {
     throw new KasminaError("invalid_argument", `unknown data "${name}": use one of ${DATA_FORMS}`);
   }
-  const unknown = [...spec.query.keys()].find((key) => !reader.keys.includes(key));
+  const unknown = [...spec.options.keys()].find((key) => !reader.keys.includes(key));
   if (unknown !== undefined) {
     const known = reader.keys.length > 0 ? `it takes ${reader.keys.join(", ")}` : "it takes none";
     throw new KasminaError("invalid_argument", `unknown option "${unknown}" of data ${spec.kind}: ${known}`);
@@ -55,47 +56,57 @@ export async function openDataset(name: string, options: OpenOptions = {}): Prom
   return reader.open(spec, options.seed ?? 0);
 }
 
-function parseSpec(name: string): DataSpec {
-  const mark = name.indexOf("?");
-  const body = mark < 0 ? name : name.slice(0, mark);
-  const colon = body.indexOf(":");
-  return {
-    kind: colon < 0 ? body : body.slice(0, colon),
-    path: colon < 0 ? "" : body.slice(colon + 1),
-    query: new URLSearchParams(mark < 0 ? "" : name.slice(mark + 1)),
-  };
+/** Whether the data lie in a file or folder that the name gives. */
+export function isFromFiles({ kind, path }: DataName): boolean {
+  return FROM_FILES.has(kind) && path !== NOVEL;
 }
 
-async function openIdx(spec: DataSpec, splitSeed: number): Promise<Dataset> {
+async function openIdx(spec: DataName, splitSeed: number): Promise<Dataset> {
   const { openIdxFolder } = await import("./idx.node.js");
   const classes = numberOf(spec, "classes", (value) => Number.isInteger(value) && value >= 2 && value <= 256);
   return openIdxFolder(spec.path, { splitSeed, ...(classes === undefined ? {} : { classes }) });
 }
 
-async function openCsv(spec: DataSpec, splitSeed: number): Promise<Dataset> {
+async function openCsv(spec: DataName, splitSeed: number): Promise<Dataset> {
   const { datasetFromCsv } = await import("./csv.js");
-  const { readFile } = await import("node:fs/promises");
+  const { placeIn } = await import("./table.js");
+  const { readTextBytes } = await import("./read-file.node.js");
   const testFraction = numberOf(spec, "test", (value) => value > 0 && value < 1);
-  const label = spec.query.get("label");
-  const text = await readFile(spec.path, "utf8").catch((error: unknown) => {
-    throw new KasminaError("invalid_data", `cannot read ${spec.path}: ${messageOf(error)}`, { cause: error });
-  });
-  return datasetFromCsv(text, `csv:${spec.path}`, {
+  const { path, options } = spec;
+  const [label, delimiter, missing] = ["label", "delimiter", "missing"].map((key) => options.get(key));
+  const decimal = decimalOf(spec);
+  const name = `csv:${path}`;
+  const place = (before: string): string => placeIn(before, delimiter);
+  const text = decodeText(await readTextBytes(path), name, options.get("encoding"), place);
+  return datasetFromCsv(text, name, {
     splitSeed,
-    ...(label === null ? {} : { label }),
-    ...(testFraction === undefined ? {} : { testFraction }),
+    ...(label !== undefined && { label }),
+    ...(testFraction !== undefined && { testFraction }),
+    ...(delimiter !== undefined && { delimiter }),
+    ...(decimal !== undefined && { decimal }),
+    ...(missing !== undefined && { missing: missing.split(",").map((value) => value.trim()) }),
   });
 }
 
-async function openText(spec: DataSpec): Promise<Dataset> {
+async function openText(spec: DataName): Promise<Dataset> {
   const { openText } = await import("./text.node.js");
   const length = numberOf(spec, "length", (value) => Number.isInteger(value) && value >= 2 && value <= 4096);
-  return openText(spec.path, length === undefined ? {} : { length });
+  const encoding = spec.options.get("encoding");
+  return openText(spec.path, {
+    ...(length !== undefined && { length }),
+    ...(encoding !== undefined && { encoding }),
+  });
 }
 
-function numberOf(spec: DataSpec, key: string, valid: (value: number) => boolean): number | undefined {
-  const text = spec.query.get(key);
-  if (text === null) return undefined;
+function decimalOf(spec: DataName): "." | "," | undefined {
+  const text = spec.options.get("decimal");
+  if (text === undefined || text === "." || text === ",") return text;
+  throw new KasminaError("invalid_argument", `data ${spec.kind}: decimal must be . or a comma, got ${text}`);
+}
+
+function numberOf(spec: DataName, key: string, valid: (value: number) => boolean): number | undefined {
+  const text = spec.options.get(key);
+  if (text === undefined) return undefined;
   const value = Number(text);
   if (text !== "" && valid(value)) return value;
   throw new KasminaError("invalid_argument", `data ${spec.kind}: ${key}=${text} is out of range`);

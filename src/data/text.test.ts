@@ -86,9 +86,9 @@ describe("text:<file>", () => {
   });
 
   test.each([
-    ["text:/nowhere/a.txt", "cannot read /nowhere/a.txt: ENOENT"],
+    ["text:/nowhere/a.txt", "cannot read /nowhere/a.txt: there is no such file"],
     ["text:moby-dick?length=1", "data text: length=1 is out of range"],
-    ["text:moby-dick?size=1", 'unknown option "size" of data text: it takes length'],
+    ["text:moby-dick?size=1", 'unknown option "size" of data text: it takes length, encoding'],
   ])("%s is refused", async (name, message) => {
     await expect(openDataset(name)).rejects.toThrow(message);
   });
@@ -96,7 +96,7 @@ describe("text:<file>", () => {
   test("bytes that are no text, and a text that is too short, are refused by name", async () => {
     const path = join(root, "b.txt");
     await writeFile(path, Uint8Array.of(0xff, 0xfe, 0x41));
-    await expect(openDataset(`text:${path}`)).rejects.toThrow(`cannot read ${path}`);
+    await expect(openDataset(`text:${path}`)).rejects.toThrow(`${path}: the bytes are not utf-16le`);
     await writeFile(path, "too short");
     await expect(openDataset(`text:${path}`)).rejects.toThrow(
       `text:${path}: rows of 64 characters need a text of 1300 at least, got 9`,

@@ -82,7 +82,7 @@ export async function withOpenRun<T>(
   work: (run: OpenRun) => Promise<T>,
 ): Promise<T> {
   const stopped = isResume(options) ? await readStoppedRun(options) : undefined;
-  const asked = await readAsked(stopped?.config ?? parseGrowthConfig(options), parts);
+  const asked = await readAsked(stopped?.config ?? parseGrowthConfig(options), parts, batchOf(options));
   const { config, runId } = asked;
   const engine = await openBackend(
     config.engine,
@@ -120,8 +120,15 @@ export async function withOpenRun<T>(
   }
 }
 
-async function readAsked(config: GrowthConfig, parts: RunParts): Promise<AskedRun> {
-  const dataset = await openDataset(config.data);
+/** The batch that the caller asks for, if any: the default one shrinks to small data. */
+function batchOf(options: unknown): unknown {
+  return typeof options === "object" && options !== null && "batch" in options ? options.batch : undefined;
+}
+
+async function readAsked(given: GrowthConfig, parts: RunParts, batch: unknown): Promise<AskedRun> {
+  const dataset = await openDataset(given.data);
+  const config =
+    batch === undefined ? { ...given, batch: Math.min(given.batch, dataset.train.count) } : given;
   const host = createHost(config.host, dataset);
   const policy = config.growth ? (parts.policy ?? policyFor(config, host)) : null;
   const teacher = config.teacher === undefined ? undefined : await readTeacher(config.teacher, config, host);

@@ -1,0 +1,82 @@
+/** What a label column says: which cells are missing, which are equal, and the number of each class. */
+import { KasminaError } from "../base/errors.js";
+
+/**
+ * Cells that say that a value is missing, where `?missing=` does not: what pandas reads as missing, and `?`, which the UCI
+ * repository writes.
+ */
+export const MISSING_VALUES: readonly string[] = [
+  ...["NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "-NaN", "-nan"],
+  ...["NULL", "null", "None", "?"],
+];
+
+/** Whether a cell says nothing; an empty one never does. */
+export function isMissing(cell: string, missing: ReadonlySet<string>): boolean {
+  return cell === "" || missing.has(cell);
+}
+
+const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+/** The number that a cell is, in decimal notation; undefined for anything else, infinities included. */
+export function parseNumber(cell: string): number | undefined {
+  const value = DECIMAL.test(cell) ? Number(cell) : Number.NaN;
+  return Number.isFinite(value) ? value : undefined;
+}
+
+export interface Labels {
+  readonly classNames: readonly string[];
+  /** Class numbers, one a row. */
+  readonly labels: Int32Array;
+}
+
+/**
+ * Classes in sorted order. Where all labels are numbers they are compared as numbers, so that 0 and 0.0 are one class; whole numbers
+ * that a float64 cannot tell apart, such as long ids, stay texts.
+ *
+ * @throws KasminaError `invalid_data` for a missing label, or one class only
+ */
+export function classesOf(cells: readonly string[], missing: ReadonlySet<string>, name: string): Labels {
+  const gap = cells.findIndex((cell) => isMissing(cell, missing));
+  if (gap >= 0) {
+    const said = cells[gap] === "" ? "" : ` ("${cells[gap]}" says so; ?missing= names what does)`;
+    throw new KasminaError("invalid_data", `${name}: row ${gap + 1} has no label${said}`);
+  }
+  const spellings = [...new Set(cells)];
+  const classes = spellings.every(isExactNumber) ? numberClasses(spellings) : textClasses(spellings);
+  if (classes.length < 2)
+    throw new KasminaError("invalid_data", `${name}: the label is ${classes[0]?.name} in every row`);
+  const numberOf = new Map(
+    classes.flatMap(({ spellings: own }, i) => own.map((spelling) => [spelling, i] as const)),
+  );
+  return {
+    classNames: classes.map((one) => one.name),
+    labels: Int32Array.from(cells, (cell) => numberOf.get(cell) ?? 0),
+  };
+}
+
+interface LabelClass {
+  readonly name: string;
+  readonly spellings: readonly string[];
+}
+
+function isExactNumber(cell: string): boolean {
+  const value = parseNumber(cell);
+  return value !== undefined && (!Number.isInteger(value) || Number.isSafeInteger(value));
+}
+
+/** A class that is spelled in one way keeps its spelling: 01. */
+function numberClasses(spellings: readonly string[]): LabelClass[] {
+  const byValue = new Map<number, string[]>();
+  for (const spelling of spellings) {
+    // Minus zero is zero.
+    const value = Number(spelling) + 0;
+    byValue.set(value, [...(byValue.get(value) ?? []), spelling]);
+  }
+  return [...byValue]
+    .sort(([a], [b]) => a - b)
+    .map(([value, own]) => ({ name: own.length === 1 ? (own[0] ?? "") : String(value), spellings: own }));
+}
+
+function textClasses(spellings: readonly string[]): LabelClass[] {
+  return [...spellings].sort().map((spelling) => ({ name: spelling, spellings: [spelling] }));
+}
