@@ -12,7 +12,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { KasminaError, mean, Random } from "kasmina/base";
+import { KasminaError, mean, percentile, Random } from "kasmina/base";
 import { Catalog, type CatalogEntry, packArtifact } from "kasmina/catalog";
 import { decodeKernelRequest, encodeKernelReady, KERNEL_TOPICS, type MessagePort } from "kasmina/contracts";
 import { BlueprintLocks, KernelCache, KernelPrefetch } from "kasmina/kasmina";
@@ -127,12 +127,12 @@ async function measure(settings: Settings, catalog: Catalog): Promise<Figures> {
   return {
     requests: samples.length,
     mean_ms: round(mean(latencies)),
-    p50_ms: percentile(latencies, 0.5),
-    p95_ms: percentile(latencies, 0.95),
-    p99_ms: percentile(latencies, 0.99),
+    p50_ms: round(percentile(latencies, 0.5)),
+    p95_ms: round(percentile(latencies, 0.95)),
+    p99_ms: round(percentile(latencies, 0.99)),
     errors,
     overhead_mean_ms: round(mean(overheads)),
-    overhead_p95_ms: percentile(overheads, 0.95),
+    overhead_p95_ms: round(percentile(overheads, 0.95)),
   };
 }
 
@@ -186,12 +186,6 @@ async function answerRequests(
     { maxInFlight: 4096 },
   );
   return heldMs;
-}
-
-/** Nearest rank. */
-function percentile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return round(sorted[Math.ceil(sorted.length * share) - 1] ?? Number.NaN);
 }
 
 function round(value: number): number {

@@ -1,6 +1,6 @@
 /** Faults, put in at the ports of a run: its data, its engine, its kernels, its blueprints. Nothing in a run knows of them. */
 import { numpy as np } from "@jax-js/jax";
-import { DependencyViolationError } from "kasmina/base";
+import { DependencyViolationError, systemClock } from "kasmina/base";
 import { type BatchSource, type Dataset, float32, type Kernel, type KernelRequest } from "kasmina/contracts";
 import { type BatchOptions, ShuffledBatches } from "kasmina/data";
 import { type Backend, type Program, wrapBackend, wrapProgram } from "kasmina/engine";
@@ -58,12 +58,16 @@ export type KernelFault = "none" | "fails" | "late";
 export class FaultyKernels implements RunKernels {
   readonly #sound: RunKernels & { close(): Promise<void> };
   readonly #faultOf: (request: KernelRequest) => KernelFault;
+  readonly #deadlineMs: number;
 
+  /** @param deadlineMs after which a kernel that is late is given up */
   constructor(
     sound: RunKernels & { close(): Promise<void> },
+    deadlineMs: number,
     faultOf: (request: KernelRequest) => KernelFault,
   ) {
     this.#sound = sound;
+    this.#deadlineMs = deadlineMs;
     this.#faultOf = faultOf;
   }
 
@@ -71,7 +75,7 @@ export class FaultyKernels implements RunKernels {
     const fault = this.#faultOf(request);
     if (fault === "fails")
       throw new DependencyViolationError(`no kernel of ${request.blueprintId}: an injected fault`);
-    if (fault === "late") await aborted(signal);
+    if (fault === "late") return givenUp(this.#deadlineMs, signal);
     return this.#sound.fetch(request, signal);
   }
 
@@ -92,11 +96,16 @@ export class FaultyKernels implements RunKernels {
   }
 }
 
-function aborted(signal: AbortSignal): Promise<never> {
+function givenUp(deadlineMs: number, signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
-    const give = (): void => reject(new DependencyViolationError("given up: an injected fault held it back"));
-    if (signal.aborted) give();
-    else signal.addEventListener("abort", give, { once: true });
+    const giveUp = (): void => {
+      timer.cancel();
+      const details = { reason: "timeout" };
+      reject(new DependencyViolationError("given up: an injected fault held it back", { details }));
+    };
+    const timer = systemClock.setTimer(giveUp, deadlineMs);
+    if (signal.aborted) giveUp();
+    else signal.addEventListener("abort", giveUp, { once: true });
   });
 }
 

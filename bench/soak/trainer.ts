@@ -106,7 +106,7 @@ const parts: RunParts = {
       blueprints,
       bus: kernelBus,
     });
-    return new FaultyKernels(service, ({ requestId }) => {
+    return new FaultyKernels(service, config.kernel.prefetchDeadlineMs, ({ requestId }) => {
       const fault = plan.kernelFault(requestId);
       if (fault !== "none")
         print({ type: "fault", kind: fault === "fails" ? "kernel_fails" : "kernel_late", step: held.step });

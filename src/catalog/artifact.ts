@@ -1,10 +1,9 @@
 /**
  * An artifact: one vetted kernel as two files, `manifest.json` and `weights.safetensors`, addressed by the SHA-256 over
- * both (DESIGN §12). Data only: nothing in it is ever executed.
+ * both. Data only: nothing in it is ever executed.
  */
-import { createHash } from "node:crypto";
 import { z } from "zod";
-import { KasminaError, parseStrictJson, u32be, utf8 } from "../base/index.js";
+import { KasminaError, parseStrictJson, sha256Hex, u32be, utf8 } from "../base/index.js";
 import { decodeSafetensors, encodeSafetensors, type Kernel, type Tensors } from "../contracts/index.js";
 
 export const MANIFEST_MAX_BYTES = 64 * 1024;
@@ -77,25 +76,26 @@ export function artifactRef(blueprintId: string, sha256: string): string {
   return `${blueprintId}/${sha256}`;
 }
 
-/** @throws KasminaError `invalid_argument` for content that a reader would refuse */
-export function packArtifact({ tensors, ...content }: ArtifactContent): Artifact {
+/** The two files that this content comes to, and their id. Whether a reader would take them is for {@link packArtifact}. */
+export function formArtifact({ tensors, ...content }: ArtifactContent): Artifact {
   const sorted = Object.fromEntries(Object.entries(tensors).sort(([a], [b]) => (a < b ? -1 : 1)));
   const weightsBytes = encodeSafetensors(sorted);
   const shapes = Object.fromEntries(Object.entries(sorted).map(([key, tensor]) => [key, [...tensor.shape]]));
   const manifest = {
     format: FORMAT,
     ...content,
-    weights: { sha256: sha256Of(weightsBytes), bytes: weightsBytes.length, shapes },
-  };
+    weights: { sha256: sha256Hex(weightsBytes), bytes: weightsBytes.length, shapes },
+  } satisfies Manifest;
   const manifestBytes = utf8(`${JSON.stringify(manifest, null, 2)}\n`);
-  const sha256 = artifactDigest(manifestBytes, weightsBytes);
+  return { sha256: artifactDigest(manifestBytes, weightsBytes), manifest, manifestBytes, weightsBytes };
+}
+
+/** An artifact for others. @throws KasminaError `invalid_argument` for content that a reader would refuse */
+export function packArtifact(content: ArtifactContent): Artifact {
+  const artifact = formArtifact(content);
+  const { manifestBytes, weightsBytes, sha256 } = artifact;
   try {
-    return {
-      sha256,
-      manifest: openArtifact(manifestBytes, weightsBytes, sha256).manifest,
-      manifestBytes,
-      weightsBytes,
-    };
+    return { ...artifact, manifest: openArtifact(manifestBytes, weightsBytes, sha256).manifest };
   } catch (error) {
     const { message } = KasminaError.from(error);
     throw new KasminaError("invalid_argument", `this cannot be an artifact: ${message}`, { cause: error });
@@ -115,7 +115,7 @@ export function openArtifact(
     throw corrupt(`its SHA-256 is not ${sha256.slice(0, 64)}`);
   const manifest = parseManifest(manifestBytes);
   const { weights } = manifest;
-  if (weights.bytes !== weightsBytes.length || weights.sha256 !== sha256Of(weightsBytes))
+  if (weights.bytes !== weightsBytes.length || weights.sha256 !== sha256Hex(weightsBytes))
     throw corrupt("the weights are not those of the manifest");
   const { tensors } = decodeSafetensors(weightsBytes, { dataMaxBytes: WEIGHTS_MAX_BYTES });
   checkTensors(tensors, weights.shapes);
@@ -146,12 +146,7 @@ export function kernelOf(sha256: string, manifest: Manifest, tensors: Tensors): 
 
 /** An artifact's id. The length of the manifest is in it, so that no byte can move from one file to the other. */
 export function artifactDigest(manifestBytes: Uint8Array, weightsBytes: Uint8Array): string {
-  return createHash("sha256")
-    .update(`${FORMAT}\0`)
-    .update(u32be(manifestBytes.length))
-    .update(manifestBytes)
-    .update(weightsBytes)
-    .digest("hex");
+  return sha256Hex(`${FORMAT}\0`, u32be(manifestBytes.length), manifestBytes, weightsBytes);
 }
 
 function checkTensors(tensors: Tensors, shapes: Readonly<Record<string, readonly number[]>>): void {
@@ -178,10 +173,6 @@ function textOf(bytes: Uint8Array): string {
   } catch (error) {
     throw corrupt("the manifest is not UTF-8", error);
   }
-}
-
-function sha256Of(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
 }
 
 function corrupt(what: string, cause?: unknown): KasminaError {

@@ -1,15 +1,45 @@
 /** Builds kernels of blueprints: initial weights, prewarmed, published. What was built before is found, not built again. */
 
-import { KasminaError } from "../base/index.js";
+import { JoinTable, KasminaError, sha256Hex } from "../base/index.js";
 import { type BlueprintParameters, resolveParameters } from "../contracts/index.js";
 import { type Blueprint, type BlueprintRegistry, initKernel } from "../nn/index.js";
-import { type Origin, type Prewarm, packArtifact } from "./artifact.js";
+import { type ArtifactContent, type Origin, type Prewarm, packArtifact } from "./artifact.js";
 import type { KernelCandidate, Prewarmer } from "./prewarm.js";
 import type { ArtifactQuery, Catalog, CatalogEntry } from "./store.js";
 
-/** An artifact, and how long it takes on this machine. */
+/** An artifact, and how long it takes on this machine at the slot that asks. */
 export interface ProvidedKernel extends CatalogEntry {
   readonly prewarm: Prewarm;
+  /** Whether what was asked for could not be built, and this is another kernel of the blueprint. */
+  readonly fallbackUsed: boolean;
+}
+
+/** The random seed of a kernel's initial weights: one of its own for each seed of a run. */
+export function kernelSeed(runSeed: number, seedId: string): number {
+  return Number.parseInt(sha256Hex(`${runSeed}/${seedId}`).slice(0, 8), 16);
+}
+
+/** A kernel with initial weights. @throws KasminaError `invalid_argument` for what no kernel can be of */
+export function freshCandidate(
+  blueprint: Blueprint,
+  slotShape: readonly number[],
+  values: BlueprintParameters,
+  initSeed: number,
+): KernelCandidate {
+  const parameters = resolveParameters(blueprint, values);
+  if (!blueprint.supports(slotShape))
+    throw new KasminaError("invalid_argument", `${blueprint.id} does not fit a slot of shape [${slotShape}]`);
+  const tensors = initKernel(blueprint, slotShape, parameters, initSeed);
+  return { blueprint, parameters, slotShape, tensors, startsAtZero: blueprint.form === "delta" };
+}
+
+/** What the artifact of a candidate is made of, once it was tried. */
+export function contentOf(
+  { blueprint, parameters, slotShape, tensors }: KernelCandidate,
+  made: Pick<ArtifactContent, "prewarm" | "creator" | "origin">,
+): ArtifactContent {
+  const { id, form } = blueprint;
+  return { blueprint: id, parameters, form, slotShape: [...slotShape], tensors, ...made };
 }
 
 export interface KernelBuilderOptions {
@@ -22,8 +52,8 @@ export interface KernelBuilderOptions {
 
 export class KernelBuilder {
   readonly #options: KernelBuilderOptions;
-  /** Under way, by what they are of. */
-  readonly #building = new Map<string, Promise<ProvidedKernel>>();
+  /** By what they are of. */
+  readonly #building = new JoinTable<ProvidedKernel>();
   #built = 0;
 
   constructor(options: KernelBuilderOptions) {
@@ -38,21 +68,44 @@ export class KernelBuilder {
   /**
    * A kernel of exactly this, from the catalog or built for it; parameters left out take their defaults. Identical calls
    * share one build.
-   * Rejects with KasminaError `invalid_argument` for what no kernel can be of.
+   * Rejects with KasminaError `invalid_argument` for what no kernel can be of; with what kept it from being built.
    */
   provide(wanted: ArtifactQuery): Promise<ProvidedKernel> {
     const { blueprintId, slotShape, parameters, initSeed } = wanted;
     const key = JSON.stringify([blueprintId, slotShape, Object.entries(parameters).sort(), initSeed]);
-    const known = this.#building.get(key);
-    if (known) return known;
-    const building = this.#findOrBuild(wanted).finally(() => this.#building.delete(key));
-    this.#building.set(key, building);
-    return building;
+    return this.#building.join(key, () => this.#findOrBuild(wanted));
   }
 
-  /** The one artifact, verified and tried on this machine. Rejects with KasminaError `io` or `corrupt`. */
-  async provideExact(blueprintId: string, sha256: string): Promise<ProvidedKernel> {
-    return this.#measure(await this.#options.catalog.get(blueprintId, sha256));
+  /**
+   * Another kernel for who asked for one that cannot be built: the first built one of the blueprint for that slot shape
+   * that is sound and runs here, whatever its parameters and weights. It says so (`fallbackUsed`), and Kasmina's gates
+   * refuse it. Undefined where the catalog has none.
+   */
+  async fallbackFor({
+    blueprintId,
+    slotShape,
+  }: Pick<ArtifactQuery, "blueprintId" | "slotShape">): Promise<ProvidedKernel | undefined> {
+    const { entries } = await this.#options.catalog.list();
+    for (const { sha256, manifest } of entries) {
+      const { blueprint, origin } = manifest;
+      if (blueprint !== blueprintId || origin.kind !== "built") continue;
+      if (manifest.slotShape.join() !== slotShape.join()) continue;
+      const provided = await this.provideExact(blueprintId, sha256, slotShape).catch(() => undefined);
+      if (provided) return { ...provided, fallbackUsed: true };
+    }
+    return undefined;
+  }
+
+  /**
+   * The one artifact, verified and tried on this machine at a slot of `slotShape`.
+   * Rejects with KasminaError `io` or `corrupt`, or with what keeps it from running there.
+   */
+  async provideExact(
+    blueprintId: string,
+    sha256: string,
+    slotShape: readonly number[],
+  ): Promise<ProvidedKernel> {
+    return this.#tried(await this.#options.catalog.get(blueprintId, sha256), slotShape);
   }
 
   /** Times kernels of a kind before anyone waits for one; publishes nothing. A slot that does not fit is passed over. */
@@ -68,66 +121,32 @@ export class KernelBuilder {
 
   /** Tries given weights and publishes them. */
   async publish(candidate: KernelCandidate, origin: Origin): Promise<ProvidedKernel> {
-    const { blueprint, parameters, slotShape, tensors } = candidate;
+    const { catalog, creator } = this.#options;
     const prewarm = await this.#options.prewarm(candidate);
-    const artifact = packArtifact({
-      blueprint: blueprint.id,
-      parameters,
-      form: blueprint.form,
-      slotShape: [...slotShape],
-      tensors,
-      prewarm,
-      creator: this.#options.creator,
-      origin,
-    });
-    const entry = await this.#options.catalog.publish(artifact);
-    return { ...entry, prewarm };
+    const artifact = packArtifact(contentOf(candidate, { prewarm, creator, origin }));
+    return { ...(await catalog.publish(artifact)), prewarm, fallbackUsed: false };
   }
 
-  async #findOrBuild({
-    blueprintId,
-    slotShape,
-    parameters,
-    initSeed,
-  }: ArtifactQuery): Promise<ProvidedKernel> {
+  async #findOrBuild(wanted: ArtifactQuery): Promise<ProvidedKernel> {
+    const { blueprintId, slotShape, initSeed } = wanted;
     const blueprint = this.#options.blueprints.get(blueprintId);
-    const resolved = resolveParameters(blueprint, parameters);
-    if (!blueprint.supports(slotShape))
-      throw new KasminaError(
-        "invalid_argument",
-        `${blueprintId} does not fit a slot of shape [${slotShape}]`,
-      );
-    const found = await this.#options.catalog.find({
-      blueprintId,
-      slotShape,
-      parameters: resolved,
-      initSeed,
-    });
-    if (found) return this.#measure(found);
-    const candidate = freshCandidate(blueprint, slotShape, resolved, initSeed);
+    const candidate = freshCandidate(blueprint, slotShape, wanted.parameters, initSeed);
+    const { parameters } = candidate;
+    const found = await this.#options.catalog.find({ blueprintId, slotShape, parameters, initSeed });
+    if (found) return this.#tried(found, slotShape);
     const entry = await this.publish(candidate, { kind: "built", initSeed });
     this.#built++;
     return entry;
   }
 
-  /** The manifest's figures are those of the machine that built it; the gates want this one's. */
-  async #measure(entry: CatalogEntry): Promise<ProvidedKernel> {
-    const { catalog, blueprints, prewarm } = this.#options;
+  /** Tried where it is asked for: the manifest's figures are those of the slot and the machine that it was built for. */
+  async #tried(entry: CatalogEntry, slotShape: readonly number[]): Promise<ProvidedKernel> {
+    const { catalog, blueprints } = this.#options;
     const { tensors } = await catalog.read(entry.ref, entry.sha256);
-    const { blueprint: id, parameters, slotShape, origin } = entry.manifest;
+    const { blueprint: id, parameters, origin } = entry.manifest;
     const blueprint = blueprints.get(id);
     const startsAtZero = origin.kind === "built" && blueprint.form === "delta";
-    return { ...entry, prewarm: await prewarm({ blueprint, parameters, slotShape, tensors, startsAtZero }) };
+    const candidate = { blueprint, parameters, slotShape, tensors, startsAtZero };
+    return { ...entry, prewarm: await this.#options.prewarm(candidate), fallbackUsed: false };
   }
-}
-
-function freshCandidate(
-  blueprint: Blueprint,
-  slotShape: readonly number[],
-  values: BlueprintParameters,
-  initSeed: number,
-): KernelCandidate {
-  const parameters = resolveParameters(blueprint, values);
-  const tensors = initKernel(blueprint, slotShape, parameters, initSeed);
-  return { blueprint, parameters, slotShape, tensors, startsAtZero: blueprint.form === "delta" };
 }

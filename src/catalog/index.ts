@@ -9,14 +9,14 @@ export {
   packArtifact,
 } from "./artifact.js";
 export { readArtifactFolder } from "./artifact-folder.js";
-export { KernelBuilder, type KernelBuilderOptions, type ProvidedKernel } from "./builder.js";
+export { KernelBuilder, type KernelBuilderOptions, kernelSeed, type ProvidedKernel } from "./builder.js";
 export { enginePrewarmer, type KernelCandidate, type Prewarmer, type PrewarmOptions } from "./prewarm.js";
 export {
+  type ArtifactCheck,
   type ArtifactQuery,
   Catalog,
   type CatalogEntry,
   type CatalogListing,
   type CatalogOptions,
-  type Verdict,
 } from "./store.js";
 export { KernelWorker, type KernelWorkerOptions, type KernelWorkerStats } from "./worker.js";

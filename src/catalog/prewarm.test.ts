@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, test } from "vitest";
+import { ManualClock } from "../base/index.js";
 import { float32, resolveParameters } from "../contracts/index.js";
 import { type Backend, createWasmBackend } from "../engine/index.js";
 import { type Blueprint, builtinBlueprints, initKernel } from "../nn/index.js";
@@ -34,6 +35,32 @@ describe("prewarming", () => {
     const learned = { ...fresh, tensors };
     await expect(prewarm(learned)).rejects.toThrow(/before it has learned/);
     expect((await prewarm({ ...learned, startsAtZero: false })).batch).toBe(4);
+  });
+
+  test("rounds run alone, and the quietest one counts", async () => {
+    const clock = new ManualClock();
+    const slowness = [9, 3, 5];
+    let rounds = 0;
+    const timing = enginePrewarmer(backend, {
+      batch: 1,
+      runs: 5,
+      budgetMs: 60,
+      clock: {
+        nowMs: () => clock.nowMs(),
+        setTimer: (...timer) => clock.setTimer(...timer),
+        monotonicMs: () => {
+          clock.advance((slowness[rounds - 2] ?? 0) / 2);
+          return clock.monotonicMs();
+        },
+      },
+      alone: (round) => {
+        rounds++;
+        return round();
+      },
+    });
+    const { p50Ms, p95Ms } = await timing(candidateOf(lowRank, [6]));
+    expect(rounds).toBeGreaterThanOrEqual(3);
+    expect([p50Ms, p95Ms]).toEqual([1.5, 1.5]);
   });
 
   test("weights that overflow are refused", async () => {

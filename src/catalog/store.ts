@@ -42,11 +42,11 @@ export interface CatalogEntry {
 export interface CatalogListing {
   readonly entries: readonly CatalogEntry[];
   /** What lies in the catalog and is no artifact. */
-  readonly problems: readonly Verdict[];
+  readonly problems: readonly ArtifactCheck[];
 }
 
 /** One artifact of a catalog, or one thing in it that is none. */
-export interface Verdict {
+export interface ArtifactCheck {
   readonly ref: string;
   /** Left out where all is well. */
   readonly problem?: string;
@@ -149,7 +149,7 @@ export class Catalog {
   /** All artifacts by their manifests, which are parsed but not verified, in order of their refs. */
   async list(): Promise<CatalogListing> {
     const entries: CatalogEntry[] = [];
-    const problems: Verdict[] = [];
+    const problems: ArtifactCheck[] = [];
     for (const ref of await this.#names()) {
       try {
         entries.push(await this.#entry(ref));
@@ -176,13 +176,13 @@ export class Catalog {
   }
 
   /** Reads and checks everything there is, in order of the refs. */
-  async verify(): Promise<readonly Verdict[]> {
-    const verdicts: Verdict[] = [];
+  async verify(): Promise<readonly ArtifactCheck[]> {
+    const checks: ArtifactCheck[] = [];
     for (const ref of await this.#names()) {
       const problem = await this.#inspect(ref).then(() => undefined, messageOf);
-      verdicts.push(problem === undefined ? { ref } : { ref, problem });
+      checks.push(problem === undefined ? { ref } : { ref, problem });
     }
-    return verdicts;
+    return checks;
   }
 
   async #rename(staged: string, ref: string, sha256: string): Promise<void> {

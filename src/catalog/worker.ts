@@ -1,4 +1,4 @@
-/** The catalog's worker: takes kernel requests off the bus, builds or finds what is wanted, and answers (DESIGN §12). */
+/** The catalog's worker: takes kernel requests off the bus, builds or finds what is wanted, and answers. */
 import { AsyncWorker, type Clock, deferred, KasminaError, messageOf, systemClock } from "../base/index.js";
 import {
   decodeKernelRequest,
@@ -11,9 +11,11 @@ import {
   type Subscription,
 } from "../contracts/index.js";
 import type { KernelBuilder, ProvidedKernel } from "./builder.js";
+import type { ArtifactQuery } from "./store.js";
 
 /** How long closing waits for builds to end; what goes on regardless publishes nothing half. */
 const CLOSE_MS = 500;
+const DEADLINE_MS = 30_000;
 
 export interface KernelWorkerOptions {
   readonly messages: MessagePort;
@@ -23,8 +25,8 @@ export interface KernelWorkerOptions {
   readonly group?: string;
   /** Kernels in work at once. Default 2. */
   readonly maxRunning?: number;
-  /** After this a request is answered with an error. Default 30,000. */
-  readonly deadlineMs?: number;
+  /** After this a request is answered with an error. Default 30,000. null: never, where requester and worker are one process. */
+  readonly deadlineMs?: number | null;
   /** For measurements: how long every kernel is held back. Default 0. */
   readonly holdMs?: number;
 }
@@ -77,9 +79,11 @@ export class KernelWorker {
   async #handle(message: Message): Promise<void> {
     const request = decodeKernelRequest(message.payload);
     this.#counts.received++;
-    const outcome = await this.#jobs.submit((signal) => this.#hold(this.#supply(request), signal), {
-      deadlineMs: this.#options.deadlineMs ?? 30_000,
-    });
+    const { deadlineMs = DEADLINE_MS } = this.#options;
+    const outcome = await this.#jobs.submit(
+      (signal) => this.#hold(this.#supply(request), signal),
+      deadlineMs === null ? {} : { deadlineMs },
+    );
     switch (outcome.status) {
       case "completed":
         return this.#answerReady(request, outcome.value);
@@ -113,13 +117,27 @@ export class KernelWorker {
     const { blueprintId, parameters, slot, artifactSha256, initSeed = 0, trainingRunId } = request;
     if (trainingRunId.trim() === "")
       throw new KasminaError("invalid_argument", "the request names no training run");
-    if (artifactSha256 !== undefined) return this.#options.builder.provideExact(blueprintId, artifactSha256);
-    return this.#options.builder.provide({ blueprintId, parameters, slotShape: slot.shape, initSeed });
+    if (artifactSha256 !== undefined)
+      return this.#options.builder.provideExact(blueprintId, artifactSha256, slot.shape);
+    return this.#build({ blueprintId, parameters, slotShape: slot.shape, initSeed });
+  }
+
+  /** What is asked for; where it cannot be built, another kernel of the blueprint, which says that it is a fallback. */
+  async #build(wanted: ArtifactQuery): Promise<ProvidedKernel> {
+    const { builder } = this.#options;
+    try {
+      return await builder.provide(wanted);
+    } catch (error) {
+      const canNeverBe = error instanceof KasminaError && error.code === "invalid_argument";
+      const fallback = canNeverBe ? undefined : await builder.fallbackFor(wanted);
+      if (fallback) return fallback;
+      throw error;
+    }
   }
 
   async #answerReady(
     { requestId }: KernelRequest,
-    { ref, sha256, manifest, prewarm }: ProvidedKernel,
+    { ref, sha256, manifest, prewarm, fallbackUsed }: ProvidedKernel,
   ): Promise<void> {
     const ready = encodeKernelReady({
       requestId,
@@ -128,7 +146,7 @@ export class KernelWorker {
       sha256,
       prewarmP50Ms: prewarm.p50Ms,
       prewarmP95Ms: prewarm.p95Ms,
-      fallbackUsed: false,
+      fallbackUsed,
     });
     await this.#options.messages.publish(KERNEL_TOPICS.ready, ready);
     this.#counts.ready++;

@@ -83,7 +83,11 @@ export interface Kernel {
 
 /** Where kernels come from. */
 export interface KernelSource {
-  /** Rejects with a DependencyViolationError when the kernel cannot be had; `signal` gives the request up. */
+  /**
+   * Settles in the end, whatever happens: what comes from elsewhere within a deadline of the source's own, what this
+   * process builds itself when it is built, and at once when `signal` gives the request up.
+   * Rejects with a DependencyViolationError when the kernel cannot be had, `details.reason` `timeout` after the deadline.
+   */
   fetch(request: KernelRequest, signal: AbortSignal): Promise<Kernel>;
   /** Drops every cached kernel; left out where none is cached. Never throws. */
   forget?(): void;

@@ -13,27 +13,20 @@ export { type CommandReason, REFUSAL_REASONS, type RefusalReason } from "./comma
 export { type KasminaConfig, type KasminaConfigInput, parseConfig, stepsOf } from "./config.js";
 export { GATE_REASONS, type GateReason, type GateResult } from "./gates/index.js";
 export { Kasmina, type KasminaOptions } from "./kasmina.js";
+export { type CacheStats, copyKernel, KernelCache } from "./kernels/cache.js";
+export { FETCH_REASONS, type FetchReason } from "./kernels/checks.js";
+export { BlueprintLocks, type LockContention, type LockStats } from "./kernels/lock.js";
+export { type ArtifactReader, KernelPrefetch, type PrefetchOptions } from "./kernels/prefetch.js";
 export {
-  type ArtifactReader,
-  BlueprintLocks,
-  type CacheStats,
-  copyKernel,
-  FETCH_REASONS,
-  type FetchReason,
-  KernelCache,
   type KernelEvent,
   type KernelObserver,
-  KernelPrefetch,
   kernelMetrics,
-  type LockContention,
-  type LockStats,
-  type PrefetchOptions,
   type PrefetchStats,
-} from "./kernels/index.js";
+} from "./kernels/telemetry.js";
 export {
   type CommandJournal,
+  type FetchResult,
   type JournalRecord,
-  type KernelVerdict,
   MemoryJournal,
 } from "./security/journal.js";
 export { NonceLedger } from "./security/nonce-ledger.js";

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { DependencyViolationError, ManualClock } from "../base/index.js";
 import { ControlRun, kernelFor } from "./control-run.fixture.js";
 
 describe("a seed's way through the gates", () => {
@@ -67,8 +68,13 @@ describe("a seed's way through the gates", () => {
     ]);
   });
 
-  test("a kernel that never comes fails its gate when it is due, and the wait is counted", async () => {
-    const run = new ControlRun({ kernels: { fetch: () => new Promise(() => undefined) } });
+  test("a kernel that its source gives up fails its gate when it is due, and the wait is counted", async () => {
+    const clock = new ManualClock();
+    const late = (): Promise<never> =>
+      new Promise((_, reject) => {
+        clock.setTimer(() => reject(new DependencyViolationError("no kernel within 1000 ms")), 1_000);
+      });
+    const run = new ControlRun({ clock, kernels: { fetch: late } });
     run.germinate();
     const boundary = run.runTo(2);
     await Promise.resolve();

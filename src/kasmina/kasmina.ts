@@ -315,7 +315,7 @@ export class Kasmina {
 
   /** Gives up kernels on their way, stops timers and closes the journal. */
   close(): void {
-    this.#state.fetches.cancelAll();
+    this.#state.kernels.cancelAll();
     this.#ledger.close();
     this.#journal.close();
   }

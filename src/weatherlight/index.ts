@@ -27,7 +27,7 @@ export type { GrowOptions } from "./grow/grow-options.js";
 export type { GrownSeed, GrowResult } from "./grow/grow-result.js";
 export type { KernelListener, RunControl, RunKernels, RunStatus } from "./grow/ports.js";
 export { KernelService, type KernelServiceOptions } from "./kernels/kernel-service.js";
-export type { KernelThreadStart } from "./kernels/kernel-thread-protocol.js";
+export type { KernelThreadStart } from "./kernels/thread-kernels.js";
 export { ThreadKernels } from "./kernels/thread-kernels.js";
 export { growInWorker } from "./run/grow-in-worker.js";
 export { type GrowthConfig, type GrowthOptions, parseGrowthConfig } from "./run/growth-config.js";

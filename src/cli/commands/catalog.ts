@@ -84,15 +84,15 @@ async function list(flags: CatalogFlags, io: Io): Promise<number> {
 }
 
 async function verify(flags: CatalogFlags, io: Io): Promise<number> {
-  const verdicts = await (await Catalog.open(flags.catalog, { create: false })).verify();
-  for (const { ref, problem } of verdicts) {
+  const checks = await (await Catalog.open(flags.catalog, { create: false })).verify();
+  for (const { ref, problem } of checks) {
     const line = flags.json
       ? JSON.stringify({ ref, ok: problem === undefined, problem: problem ?? null })
       : `${problem === undefined ? "ok " : "BAD"} ${ref}${problem === undefined ? "" : `: ${problem}`}`;
     io.stdout.write(`${line}\n`);
   }
-  const bad = verdicts.filter(({ problem }) => problem !== undefined).length;
-  if (!flags.json) io.stderr.write(`${verdicts.length - bad} sound, ${bad} not\n`);
+  const bad = checks.filter(({ problem }) => problem !== undefined).length;
+  if (!flags.json) io.stderr.write(`${checks.length - bad} sound, ${bad} not\n`);
   return bad === 0 ? EXIT.done : EXIT.failed;
 }
 

@@ -25,7 +25,7 @@ export function planCull(state: RunState, seed: Seed, culling: Culling): number 
     embargoSteps = stepsOf(state.config, state.config.embargoMs),
   } = culling;
   state.plan.cancel(seed.id);
-  state.fetches.cancel(seed.id);
+  state.kernels.cancel(seed.id);
   const leads = seed.kernel !== undefined && !atOnce;
   const effectiveStep = leads ? step + state.config.leadSteps : step;
   state.plan.add(effectiveStep, { kind: "remove", cause }, seed.id);

@@ -8,18 +8,17 @@ import { canCull } from "../../contracts/stages.js";
 import type { Attributes } from "../../contracts/telemetry.js";
 import { reportGate } from "../gates/gate-runner.js";
 import { type GateResult, g0Sanity } from "../gates/index.js";
+import type { FetchOutcome } from "../kernels/due-kernels.js";
 import type { Intent, PlannedChange, StructuralChange } from "../state/change-plan.js";
-import type { FetchResult } from "../state/kernel-fetches.js";
 import type { RunState } from "../state/run-state.js";
 import { holdRamp, type MutableSeed, releaseRamp, startStage } from "../state/seed.js";
 import { planCull } from "./culling.js";
-import { dueKernel } from "./fetch-results.js";
 
 interface Due {
   readonly change: PlannedChange;
   readonly step: number;
   /** What became of the kernel of a change that attaches one. */
-  readonly fetched?: FetchResult | undefined;
+  readonly fetched?: FetchOutcome | undefined;
 }
 
 type Effect<K extends Intent["kind"]> = (
@@ -92,7 +91,7 @@ export async function takeDueEffects(
   for (let change = state.plan.due(step); change; change = state.plan.due(step)) {
     const { intent } = change;
     const fetched =
-      intent.kind === "attach" ? await dueKernel(state, intent.request, step, signal) : undefined;
+      intent.kind === "attach" ? await state.kernels.due(intent.request, step, signal) : undefined;
     if (intent.kind === "attach" && !fetched) break;
     state.plan.take(change);
     const effect = EFFECTS[intent.kind] as Effect<Intent["kind"]>;
@@ -151,7 +150,7 @@ function attach(
 function admitKernel(
   state: RunState,
   seed: MutableSeed,
-  result: FetchResult,
+  result: FetchOutcome,
   expectedSha256: string | undefined,
 ): GateResult {
   if ("error" in result) {

@@ -47,9 +47,9 @@ export class ResetWatch {
 
   /** What this room itself could have kept. */
   #ownResidue(seed: MutableSeed): readonly string[] {
-    const { fetches, plan, topology } = this.#state;
+    const { kernels, plan, topology } = this.#state;
     return [
-      ...(fetches.seedIds.includes(seed.id) ? [`fetch/${seed.id}`] : []),
+      ...(kernels.seedIds.includes(seed.id) ? [`fetch/${seed.id}`] : []),
       ...(plan.ofSeed(seed.id) ? [`plan/${seed.id}`] : []),
       ...(topology && Object.hasOwn(topology.seeds, seed.id) ? [`topology/${seed.id}`] : []),
     ];

@@ -86,7 +86,7 @@ function planSeed(context: CommandContext, order: SeedCommand, candidate: Mutabl
   const request = kernelRequest(context, order, seed, slot);
   const effectiveStep = leadStep(context);
   state.plan.add(effectiveStep, { kind: "attach", request }, seed.id);
-  state.fetches.start(request);
+  state.kernels.start(request);
   state.telemetry.event(seed.id, "seed_stage", "INFO", { from: "DORMANT", to: seed.stage, step: now.step });
   return applied(effectiveStep, seed.id);
 }

@@ -13,8 +13,8 @@ export function handleReset(context: CommandContext, order: ResetCommand): Handl
   const scope = resetWords.word(order.scope);
   if (!scope) return refused("unknown_scope", undefined, `reset scope ${order.scope} is unknown`);
   if (scope === "teacher" && !state.teacher.teacher) return refused("no_teacher");
-  state.fetches.cancelAll();
-  state.fetches.forgetCached();
+  state.kernels.cancelAll();
+  state.kernels.forgetCached();
   state.plan.clear();
   context.resetLedger();
   state.plan.add(now.step, { kind: "reset", scope });

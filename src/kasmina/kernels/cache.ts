@@ -2,7 +2,6 @@
  * Verified kernels in memory, least recently used first out, by artifact id: two artifacts of one blueprint are two
  * entries. What is cached is shared and never changes: a seed trains on a copy of its own ({@link copyKernel}).
  */
-import { abortable } from "../../base/index.js";
 import type { Kernel, Tensor, TensorData } from "../../contracts/index.js";
 import type { BlueprintLocks } from "./lock.js";
 
@@ -21,8 +20,6 @@ export class KernelCache {
   readonly #locks: BlueprintLocks;
   /** Least recently used first. */
   readonly #kernels = new Map<string, Kernel>();
-  /** What is being loaded, by artifact id; each ends without error when it is in the cache or has failed. */
-  readonly #loading = new Map<string, Promise<void>>();
   #resets = 0;
   readonly #counts = { hits: 0, misses: 0, evictions: 0 };
 
@@ -57,9 +54,8 @@ export class KernelCache {
   }
 
   /**
-   * The kernel from the cache, or from `load`, which then fills the cache. An artifact that is being loaded is not
-   * loaded again. The blueprint's lock is held to write, not while loading, so a slow disk holds up nobody else. A
-   * `load` that rejects changes nothing. Not to be changed.
+   * The kernel from the cache, or from `load`, which then fills the cache. The blueprint's lock is held to write, not while
+   * loading, so a slow disk holds up nobody else. A `load` that rejects changes nothing. Not to be changed.
    */
   async attach(
     blueprintId: string,
@@ -67,14 +63,15 @@ export class KernelCache {
     load: () => Promise<Kernel>,
     signal?: AbortSignal,
   ): Promise<Kernel> {
-    for (let other = this.#loading.get(sha256); other; other = this.#loading.get(sha256))
-      await abortable(other, signal);
     const cached = this.lookup(sha256);
     if (cached) return cached;
-    const loaded = this.#loadAndInsert(blueprintId, sha256, load, signal);
-    const forget = (): void => void this.#loading.delete(sha256);
-    this.#loading.set(sha256, loaded.then(forget, forget));
-    return loaded;
+    const resets = this.#resets;
+    const kernel = await load();
+    await this.#locks.withLock(blueprintId, signal, () => {
+      // What began before a reset is not to be found after it.
+      if (resets === this.#resets) this.#insert(sha256, kernel);
+    });
+    return kernel;
   }
 
   /** Takes one artifact out. @returns whether it was there */
@@ -96,21 +93,6 @@ export class KernelCache {
     const sha256s = [...this.#kernels].filter(([, kernel]) => kernel.blueprintId === blueprintId);
     for (const [sha256] of sha256s) this.#kernels.delete(sha256);
     return sha256s.length;
-  }
-
-  async #loadAndInsert(
-    blueprintId: string,
-    sha256: string,
-    load: () => Promise<Kernel>,
-    signal: AbortSignal | undefined,
-  ): Promise<Kernel> {
-    const resets = this.#resets;
-    const kernel = await load();
-    await this.#locks.withLock(blueprintId, signal, () => {
-      // What began before a reset is not to be found after it.
-      if (resets === this.#resets) this.#insert(sha256, kernel);
-    });
-    return kernel;
   }
 
   #insert(sha256: string, kernel: Kernel): void {

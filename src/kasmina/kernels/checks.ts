@@ -77,7 +77,8 @@ export function checkAnswer(request: KernelRequest, ready: KernelReady): KernelR
 }
 
 /**
- * Holds a verified artifact against what was asked for, and its weights against what the blueprint has at the slot.
+ * Holds a verified artifact against what was asked for, and its weights against what the blueprint has at the slot. A
+ * fallback may have other parameters: it says that it is not what was asked for, and its gate refuses it.
  * @throws FetchFailure where they differ
  */
 export function checkKernel(request: KernelRequest, kernel: Kernel, blueprints: BlueprintCatalog): Kernel {
@@ -85,7 +86,7 @@ export function checkKernel(request: KernelRequest, kernel: Kernel, blueprints: 
   if (kernel.blueprintId !== request.blueprintId || !blueprint)
     throw new FetchFailure("wrong_blueprint", `the artifact is a kernel of ${kernel.blueprintId}`);
   for (const [name, value] of Object.entries(request.parameters)) {
-    if (kernel.parameters[name] !== value)
+    if (!kernel.fallbackUsed && kernel.parameters[name] !== value)
       throw new FetchFailure("wrong_parameters", `${name} is ${kernel.parameters[name]}, not ${value}`);
   }
   const problem = weightsProblem(blueprint, request.slot.shape, kernel);

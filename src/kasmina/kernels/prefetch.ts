@@ -1,12 +1,15 @@
 /**
- * Fetches kernels through messages: request, answer, verified artifact (DESIGN §12). Whatever the bus, the worker or the
- * disk does, every request ends: with a kernel, or with an event and an error that says why.
+ * Fetches kernels through messages: request, answer, verified artifact. Whatever the bus, the worker or the disk does,
+ * every request ends: with a kernel, or with an event and an error that says why.
  */
 import {
   AsyncWorker,
   abortable,
   type Clock,
+  type Deferred,
   DependencyViolationError,
+  deferred,
+  JoinTable,
   KasminaError,
   messageOf,
   systemClock,
@@ -30,9 +33,7 @@ import {
 } from "../../contracts/index.js";
 import { copyKernel, type KernelCache } from "./cache.js";
 import { checkAnswer, checkKernel, FetchFailure, requestProblem } from "./checks.js";
-import { type Flight, FlightTable } from "./in-flight.js";
-import type { PrefetchStats, PrefetchStatus } from "./metrics.js";
-import type { KernelObserver } from "./observer.js";
+import type { KernelObserver, PrefetchStats, PrefetchStatus } from "./telemetry.js";
 
 /** Reads artifacts and verifies every byte of them against the digest. */
 export interface ArtifactReader {
@@ -50,10 +51,11 @@ export interface PrefetchOptions {
   readonly clock?: Clock;
   /** Name of this requester on the bus; unlike any other's. */
   readonly group: string;
-  /** Of a forward pass, p95. Default 10. Judged by the gates; here it sets the default deadline. */
-  readonly latencyBudgetMs?: number;
-  /** From the call of `fetch`, queueing included. Default max(2 × latency budget, 1,000). */
-  readonly deadlineMs?: number;
+  /**
+   * The one deadline of a request, from the call of `fetch` on: queue, bus, worker and disk included. Default 1,000. null:
+   * none, where the worker is this process's own, whose builds take as long as they take.
+   */
+  readonly deadlineMs?: number | null;
   /** Requests at once. Default 8. */
   readonly maxRunning?: number;
   /** Requests waiting for their turn. Default 1,024. */
@@ -62,14 +64,17 @@ export interface PrefetchOptions {
 
 /** However long the bus takes to let go, closing is over after this. */
 const CLOSE_MS = 500;
+const DEADLINE_MS = 1000;
 
 export class KernelPrefetch implements KernelSource {
   readonly #options: PrefetchOptions;
   readonly #clock: Clock;
   readonly #worker: AsyncWorker;
   readonly #blueprints: BlueprintCatalog;
-  readonly #flights = new FlightTable();
-  readonly #deadlineMs: number;
+  /** Identical requests share one message and one artifact. */
+  readonly #inFlight = new JoinTable<Kernel>();
+  /** The answers that are waited for, by request id. */
+  readonly #answers = new Map<string, Deferred<KernelReady>>();
   readonly #requests: Record<PrefetchStatus, number> = {
     ready: 0,
     error: 0,
@@ -79,8 +84,7 @@ export class KernelPrefetch implements KernelSource {
   };
   readonly #ignored = { unknown: 0, malformed: 0 };
   #subscriptions: readonly Subscription[] = [];
-  #inflight = 0;
-  #joined = 0;
+  #waiting = 0;
   #last: Pick<PrefetchStats, "lastLatencyMs" | "lastPrewarmP95Ms"> = {};
 
   /** Subscribes to the answers, so that none can be missed, and only then takes requests. */
@@ -99,7 +103,6 @@ export class KernelPrefetch implements KernelSource {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#blueprints = options.blueprints;
-    this.#deadlineMs = options.deadlineMs ?? Math.max(2 * (options.latencyBudgetMs ?? 10), 1000);
     this.#worker = new AsyncWorker({
       maxRunning: options.maxRunning ?? 8,
       maxQueued: options.maxQueued ?? 1024,
@@ -111,9 +114,9 @@ export class KernelPrefetch implements KernelSource {
   get stats(): PrefetchStats {
     return {
       requests: { ...this.#requests },
-      inflight: this.#inflight,
-      outstanding: this.#flights.size,
-      joined: this.#joined,
+      inflight: this.#waiting,
+      outstanding: this.#inFlight.size,
+      joined: this.#inFlight.joined,
       ...this.#last,
       ignoredAnswers: { ...this.#ignored },
       worker: this.#worker.stats,
@@ -123,8 +126,7 @@ export class KernelPrefetch implements KernelSource {
   /**
    * A kernel of the caller's own.
    * Rejects with DependencyViolationError, its `details.reason` from {@link FetchReason}, where it cannot be had; with
-   * KasminaError `canceled` where `signal` or `close` gave it up. A signal that aborts with a KasminaError `timeout` is the
-   * caller's own deadline, and told as one.
+   * KasminaError `canceled` where `signal` or `close` gave it up.
    */
   async fetch(request: KernelRequest, signal: AbortSignal): Promise<Kernel> {
     const problem = requestProblem(request, this.#blueprints);
@@ -134,13 +136,14 @@ export class KernelPrefetch implements KernelSource {
       throw violation(request, problem, `a kernel request is refused: ${problem}`);
     }
     const startedMs = this.#clock.monotonicMs();
-    this.#inflight++;
+    this.#waiting++;
     this.#report("prefetch_requested", "INFO", request, {});
+    const { deadlineMs = DEADLINE_MS } = this.#options;
     const outcome = await this.#worker.submit((jobSignal) => this.#join(request, jobSignal), {
       signal,
-      deadlineMs: this.#deadlineMs,
+      ...(deadlineMs !== null && { deadlineMs }),
     });
-    this.#inflight--;
+    this.#waiting--;
     const waitedMs = this.#clock.monotonicMs() - startedMs;
     switch (outcome.status) {
       case "completed":
@@ -152,9 +155,9 @@ export class KernelPrefetch implements KernelSource {
       case "rejected":
         if (outcome.reason === "queue_full")
           throw this.#fail(request, new FetchFailure("overloaded", "too many requests wait"), waitedMs);
-        throw this.#giveUp(request, waitedMs);
+        throw this.#cancel(request, waitedMs);
       case "canceled":
-        throw isTimeout(signal) ? this.#timeOut(request, waitedMs) : this.#giveUp(request, waitedMs);
+        throw this.#cancel(request, waitedMs);
       default:
         return outcome satisfies never;
     }
@@ -178,32 +181,40 @@ export class KernelPrefetch implements KernelSource {
   }
 
   async #join(request: KernelRequest, signal: AbortSignal): Promise<Kernel> {
-    const flight = this.#flights.board(request, (opened) => this.#fly(opened));
-    if (flight.request !== request) this.#joined++;
+    const start = (joint: AbortSignal): Promise<Kernel> => this.#request(request, joint);
+    return copyKernel(await this.#inFlight.join(keyOf(request), start, signal));
+  }
+
+  /** What all who join the request wait for; not to be changed. `signal` aborts when nobody waits any more. */
+  async #request(request: KernelRequest, signal: AbortSignal): Promise<Kernel> {
+    const { cache } = this.#options;
+    const cached = request.artifactSha256 === undefined ? undefined : cache.lookup(request.artifactSha256);
+    if (cached) return checkKernel(request, cached, this.#blueprints);
+    const ready = checkAnswer(request, await this.#ask(request, signal));
+    const { blueprintId, sha256, prewarmP50Ms, prewarmP95Ms, fallbackUsed } = ready;
+    const artifact = await cache.attach(blueprintId, sha256, () => this.#read(ready, signal));
+    return checkKernel(request, { ...artifact, prewarmP50Ms, prewarmP95Ms, fallbackUsed }, this.#blueprints);
+  }
+
+  /** The answer is waited for before it is asked for, since it may overtake the publishing, which may hang. */
+  async #ask(request: KernelRequest, signal: AbortSignal): Promise<KernelReady> {
+    const { requestId } = request;
+    if (this.#answers.has(requestId))
+      throw new FetchFailure("duplicate_request_id", `another request ${requestId} is in flight`);
+    const answer = deferred<KernelReady>();
+    this.#answers.set(requestId, answer);
+    const published = this.#options.messages.publish(KERNEL_TOPICS.requests, encodeKernelRequest(request));
+    published.catch((error: unknown) =>
+      answer.reject(new FetchFailure("publish_failed", messageOf(error), error)),
+    );
     try {
-      return copyKernel(await abortable(flight.kernel, signal));
+      return await abortable(answer.promise, signal);
     } finally {
-      this.#flights.leave(flight);
+      this.#answers.delete(requestId);
     }
   }
 
-  /** Publishing is not awaited for itself: the answer may overtake it, and it may hang. */
-  async #fly(flight: Flight): Promise<Kernel> {
-    const { request } = flight;
-    const { cache, messages } = this.#options;
-    const cached = request.artifactSha256 === undefined ? undefined : cache.lookup(request.artifactSha256);
-    if (cached) return checkKernel(request, cached, this.#blueprints);
-    messages.publish(KERNEL_TOPICS.requests, encodeKernelRequest(request)).catch((error: unknown) => {
-      flight.reject(new FetchFailure("publish_failed", messageOf(error), error));
-    });
-    const ready = checkAnswer(request, await flight.answer);
-    const load = (): Promise<Kernel> => this.#read(ready, flight);
-    const kernel = await cache.attach(ready.blueprintId, ready.sha256, load);
-    const { prewarmP50Ms, prewarmP95Ms, fallbackUsed } = ready;
-    return { ...checkKernel(request, kernel, this.#blueprints), prewarmP50Ms, prewarmP95Ms, fallbackUsed };
-  }
-
-  async #read({ artifactRef, sha256, blueprintId }: KernelReady, { signal }: Flight): Promise<Kernel> {
+  async #read({ artifactRef, sha256, blueprintId }: KernelReady, signal: AbortSignal): Promise<Kernel> {
     const kernel = await abortable(this.#options.reader.read(artifactRef, sha256, signal), signal);
     // The lock and the cache go by the blueprint, so an artifact of another one must not come in.
     if (kernel.blueprintId !== blueprintId)
@@ -240,7 +251,7 @@ export class KernelPrefetch implements KernelSource {
     return violation(request, "timeout", `no kernel within ${Math.round(waitedMs)} ms`);
   }
 
-  #giveUp(request: KernelRequest, waitedMs: number): KasminaError {
+  #cancel(request: KernelRequest, waitedMs: number): KasminaError {
     this.#requests.canceled++;
     this.#report("prefetch_canceled", "WARNING", request, { waited_ms: waitedMs });
     return new KasminaError("canceled", `the request for a kernel of ${request.blueprintId} was canceled`, {
@@ -250,14 +261,14 @@ export class KernelPrefetch implements KernelSource {
 
   #onReady(message: Message): void {
     const ready = this.#decoded(() => decodeKernelReady(message.payload));
-    if (ready) this.#flightOf(ready.requestId)?.resolve(ready);
+    if (ready) this.#answerTo(ready.requestId)?.resolve(ready);
   }
 
   #onError(message: Message): void {
     const error = this.#decoded(() => decodeKernelError(message.payload));
     if (!error) return;
     const failure = new FetchFailure("worker_error", error.reason.slice(0, 500));
-    this.#flightOf(error.requestId)?.reject(failure);
+    this.#answerTo(error.requestId)?.reject(failure);
   }
 
   /** An answer that cannot be read is counted, and never asked for again. */
@@ -270,10 +281,12 @@ export class KernelPrefetch implements KernelSource {
     }
   }
 
-  #flightOf(requestId: string): Flight | undefined {
-    const flight = this.#flights.awaiting(requestId);
-    if (!flight) this.#ignored.unknown++;
-    return flight;
+  /** Who waits for an answer to this request; the first answer counts, any other is ignored and counted. */
+  #answerTo(requestId: string): Deferred<KernelReady> | undefined {
+    const answer = this.#answers.get(requestId);
+    if (!answer) this.#ignored.unknown++;
+    this.#answers.delete(requestId);
+    return answer;
   }
 
   #report(name: EventName, level: TelemetryLevel, request: KernelRequest, attributes: Attributes): void {
@@ -294,8 +307,17 @@ export class KernelPrefetch implements KernelSource {
   }
 }
 
-function isTimeout({ reason }: AbortSignal): boolean {
-  return reason instanceof KasminaError && reason.code === "timeout";
+/** What makes two requests the same: everything but who asks and when. */
+function keyOf(request: KernelRequest): string {
+  const parameters = Object.entries(request.parameters).sort(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify([
+    request.trainingRunId,
+    request.blueprintId,
+    parameters,
+    request.slot.shape,
+    request.artifactSha256 ?? "",
+    request.initSeed ?? 0,
+  ]);
 }
 
 function violation(

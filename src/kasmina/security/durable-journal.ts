@@ -10,7 +10,7 @@ import { base64Decode, base64Encode } from "@bufbuild/protobuf/wire";
 import { sha256Hex, utf8 } from "../../base/bytes.js";
 import { KasminaError, messageOf } from "../../base/errors.js";
 import { fromJsonText, toJsonText } from "../../base/json-text.js";
-import { IndexedJournal, type JournalRecord, type KernelVerdict } from "./journal.js";
+import { type FetchResult, IndexedJournal, type JournalRecord } from "./journal.js";
 
 /** Where the bytes are. Every method is done when it returns; `sync` makes what was appended durable. */
 export interface JournalStorage {
@@ -29,8 +29,8 @@ export interface JournalStorage {
 /** One line of the file. */
 interface Frame {
   readonly records: readonly JournalRecord[];
-  /** Left out where there are none. */
-  readonly verdicts?: readonly KernelVerdict[];
+  /** Fetch results, under the name that they have had on disk from the start. Left out where there are none. */
+  readonly verdicts?: readonly FetchResult[];
   /** Of records that were compacted away. */
   readonly floorMs?: number;
   readonly lastSequence?: number;
@@ -39,7 +39,7 @@ interface Frame {
 export class DurableJournal extends IndexedJournal {
   readonly #storage: JournalStorage;
   #pending: JournalRecord[] = [];
-  #pendingVerdicts: KernelVerdict[] = [];
+  #pendingResults: FetchResult[] = [];
   #failed = false;
 
   /**
@@ -60,22 +60,22 @@ export class DurableJournal extends IndexedJournal {
     this.#pending.push(record);
   }
 
-  override appendVerdict(verdict: KernelVerdict): void {
-    super.appendVerdict(verdict);
-    this.#pendingVerdicts.push(verdict);
+  override appendFetchResult(result: FetchResult): void {
+    super.appendFetchResult(result);
+    this.#pendingResults.push(result);
   }
 
   commit(): void {
-    if (this.#pending.length === 0 && this.#pendingVerdicts.length === 0) return;
+    if (this.#pending.length === 0 && this.#pendingResults.length === 0) return;
     if (this.#failed)
       throw new KasminaError("io", "the command journal failed before; the run must be resumed");
     this.#failed = true;
     guarded(() => {
-      this.#storage.append(encodeFrame({ records: this.#pending, verdicts: this.#pendingVerdicts }));
+      this.#storage.append(encodeFrame({ records: this.#pending, verdicts: this.#pendingResults }));
       this.#storage.sync();
     });
     this.#pending = [];
-    this.#pendingVerdicts = [];
+    this.#pendingResults = [];
     this.#failed = false;
   }
 
@@ -86,7 +86,7 @@ export class DurableJournal extends IndexedJournal {
     const head = { lastSequence: this.lastSequence, ...(this.floorMs > 0 && { floorMs: this.floorMs }) };
     guarded(() => {
       this.#storage.appendHistory(encodeFrame({ records: dropped }));
-      this.#storage.replace(encodeFrame({ ...head, records: this.records, verdicts: this.verdicts }));
+      this.#storage.replace(encodeFrame({ ...head, records: this.records, verdicts: this.fetchResults }));
     });
   }
 
@@ -107,7 +107,7 @@ export class DurableJournal extends IndexedJournal {
     this.index.startAfter(frame.lastSequence ?? 0);
     this.index.raiseFloor(frame.floorMs ?? Number.NEGATIVE_INFINITY);
     for (const record of frame.records) this.index.add(record);
-    for (const verdict of frame.verdicts ?? []) this.index.addVerdict(verdict);
+    for (const result of frame.verdicts ?? []) this.index.addFetchResult(result);
   }
 }
 

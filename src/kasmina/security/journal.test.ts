@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import { type CommandJournal, type JournalRecord, type KernelVerdict, MemoryJournal } from "./journal.js";
+import { type CommandJournal, type FetchResult, type JournalRecord, MemoryJournal } from "./journal.js";
 import { openJournal } from "./journal.node.js";
 
 const folders: string[] = [];
@@ -33,7 +33,7 @@ function record(sequence: number, changes: Partial<JournalRecord> = {}): Journal
   };
 }
 
-function verdict(step: number, prewarmP95Ms = 2): KernelVerdict {
+function result(step: number, prewarmP95Ms = 2): FetchResult {
   const measured = { sha256: "a".repeat(64), prewarmP50Ms: 1, prewarmP95Ms, fallbackUsed: false };
   return { requestId: "run/s1/0", step, found: { status: "attached", ...measured } };
 }
@@ -61,12 +61,12 @@ describe.each(JOURNALS)("a journal %s", (_, open) => {
 
   test("finds what was found of a kernel, by request and step", () => {
     const journal = open();
-    journal.appendVerdict(verdict(20));
-    journal.appendVerdict(verdict(44));
+    journal.appendFetchResult(result(20));
+    journal.appendFetchResult(result(44));
     journal.commit();
-    expect(journal.verdictOf("run/s1/0", 44)).toEqual(verdict(44));
-    expect(journal.verdictOf("run/s1/0", 45)).toBeUndefined();
-    expect(journal.verdicts).toEqual([verdict(20), verdict(44)]);
+    expect(journal.fetchResultOf("run/s1/0", 44)).toEqual(result(44));
+    expect(journal.fetchResultOf("run/s1/0", 45)).toBeUndefined();
+    expect(journal.fetchResults).toEqual([result(20), result(44)]);
   });
 
   test("compaction keeps what a resume or the ledger needs and raises the floor over the rest", () => {
@@ -95,19 +95,19 @@ describe("a journal on disk", () => {
   test("keeps what was found of kernels, numbers that are none included, through a compaction", () => {
     const path = newPath();
     const journal = openJournal(path);
-    const failed: KernelVerdict = {
+    const failed: FetchResult = {
       requestId: "run/s2/1",
       step: 30,
       found: { status: "missing", code: "timeout", message: "too late" },
     };
     journal.append(record(1));
-    journal.appendVerdict(verdict(20, Number.NaN));
+    journal.appendFetchResult(result(20, Number.NaN));
     journal.commit();
-    journal.appendVerdict(failed);
+    journal.appendFetchResult(failed);
     journal.commit();
     journal.compact(2, 2_000);
     journal.close();
-    expect(openJournal(path).verdicts).toEqual([verdict(20, Number.NaN), failed]);
+    expect(openJournal(path).fetchResults).toEqual([result(20, Number.NaN), failed]);
     expect(openJournal(path).records).toEqual([]);
   });
 

@@ -35,8 +35,8 @@ export interface JournaledOutcome {
   readonly message?: string;
 }
 
-/** What was found at the step at which a kernel was due; kept for as long as the run, one for each germination. */
-export interface KernelVerdict {
+/** What the fetch of a kernel came to, at the step at which it was due; kept for as long as the run, one a germination. */
+export interface FetchResult {
   readonly requestId: string;
   readonly step: number;
   readonly found: KernelFound | KernelMissing;
@@ -57,15 +57,15 @@ export interface KernelMissing {
 }
 
 /** The part of the journal that remembers kernels. */
-export interface VerdictJournal {
-  readonly verdicts: readonly KernelVerdict[];
-  verdictOf(requestId: string, step: number): KernelVerdict | undefined;
-  /** Takes a verdict in; it is durable after the next {@link CommandJournal.commit}. */
-  appendVerdict(verdict: KernelVerdict): void;
+export interface FetchJournal {
+  readonly fetchResults: readonly FetchResult[];
+  fetchResultOf(requestId: string, step: number): FetchResult | undefined;
+  /** Takes a fetch result in; it is durable after the next {@link CommandJournal.commit}. */
+  appendFetchResult(result: FetchResult): void;
   commit(): void;
 }
 
-export interface CommandJournal extends VerdictJournal {
+export interface CommandJournal extends FetchJournal {
   /** The last record's; 0 where there is none. */
   readonly lastSequence: number;
   /** The highest floor ever journaled; −Infinity where there is none. */
@@ -91,11 +91,11 @@ export interface CommandJournal extends VerdictJournal {
   close(): void;
 }
 
-/** Records and verdicts by what they are asked for by. */
+/** Records and fetch results by what they are asked for by. */
 class JournalIndex {
   readonly #byEntry = new Map<string, JournalRecord>();
   readonly #byCommand = new Map<string, JournalRecord>();
-  readonly #verdicts = new Map<string, KernelVerdict>();
+  readonly #fetchResults = new Map<string, FetchResult>();
   #records: JournalRecord[] = [];
   #lastSequence = 0;
   #floorMs = Number.NEGATIVE_INFINITY;
@@ -120,16 +120,16 @@ class JournalIndex {
     return this.#byCommand.get(commandId);
   }
 
-  get verdicts(): readonly KernelVerdict[] {
-    return [...this.#verdicts.values()];
+  get fetchResults(): readonly FetchResult[] {
+    return [...this.#fetchResults.values()];
   }
 
-  verdictOf(requestId: string, step: number): KernelVerdict | undefined {
-    return this.#verdicts.get(verdictKey(requestId, step));
+  fetchResultOf(requestId: string, step: number): FetchResult | undefined {
+    return this.#fetchResults.get(fetchKey(requestId, step));
   }
 
-  addVerdict(verdict: KernelVerdict): void {
-    this.#verdicts.set(verdictKey(verdict.requestId, verdict.step), verdict);
+  addFetchResult(result: FetchResult): void {
+    this.#fetchResults.set(fetchKey(result.requestId, result.step), result);
   }
 
   add(record: JournalRecord): void {
@@ -164,7 +164,7 @@ class JournalIndex {
   }
 }
 
-function verdictKey(requestId: string, step: number): string {
+function fetchKey(requestId: string, step: number): string {
   return `${step} ${requestId}`;
 }
 
@@ -184,8 +184,8 @@ export abstract class IndexedJournal implements CommandJournal {
     return this.index.records;
   }
 
-  get verdicts(): readonly KernelVerdict[] {
-    return this.index.verdicts;
+  get fetchResults(): readonly FetchResult[] {
+    return this.index.fetchResults;
   }
 
   find(busEntry: string): JournalRecord | undefined {
@@ -196,16 +196,16 @@ export abstract class IndexedJournal implements CommandJournal {
     return this.index.findCommand(commandId);
   }
 
-  verdictOf(requestId: string, step: number): KernelVerdict | undefined {
-    return this.index.verdictOf(requestId, step);
+  fetchResultOf(requestId: string, step: number): FetchResult | undefined {
+    return this.index.fetchResultOf(requestId, step);
   }
 
   append(record: JournalRecord): void {
     this.index.add(record);
   }
 
-  appendVerdict(verdict: KernelVerdict): void {
-    this.index.addVerdict(verdict);
+  appendFetchResult(result: FetchResult): void {
+    this.index.addFetchResult(result);
   }
 
   abstract commit(): void;

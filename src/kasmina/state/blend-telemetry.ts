@@ -1,4 +1,5 @@
 /** What telemetry tells of a blend (DESIGN §9), from the very weights that a step was fed. */
+import { percentile } from "../../base/index.js";
 import type { BlendConfig, BlendMode } from "../../contracts/index.js";
 import type { BlendWeights } from "./blending.js";
 
@@ -35,13 +36,12 @@ export function blendTelemetry(
   { mode }: Pick<BlendConfig, "mode">,
   { seedWeight, gate, clamped }: BlendWeights,
 ): BlendTelemetry {
-  const alphas = [...seedWeight].sort((a, b) => a - b);
-  const p95 = alphas[Math.ceil(0.95 * alphas.length) - 1] ?? 0;
+  const alphas = [...seedWeight];
   return {
     mode,
     source: SOURCES[mode],
     alphaMean: alphas.reduce((sum, alpha) => sum + alpha, 0) / alphas.length,
-    alphaP95: p95,
+    alphaP95: percentile(alphas, 0.95),
     alphaSparsity: alphas.filter((alpha) => alpha < SPARSE_UNDER).length / alphas.length,
     gateMean: gate,
     gateMin: gate,

@@ -7,11 +7,11 @@ import type { IsolationTally } from "../../contracts/isolation.js";
 import type { EmergencyLevel } from "../../contracts/names.js";
 import type { InstalledTopology, KernelSource } from "../../contracts/ports.js";
 import type { KasminaConfig } from "../config.js";
-import type { VerdictJournal } from "../security/journal.js";
+import { DueKernels } from "../kernels/due-kernels.js";
+import type { FetchJournal } from "../security/journal.js";
 import type { TelemetryHub } from "../telemetry/hub.js";
 import { ChangePlan } from "./change-plan.js";
 import { Closures } from "./closures.js";
-import { KernelFetches } from "./kernel-fetches.js";
 import { SeedRegistry, type SlotSpec } from "./registry.js";
 import { TeacherRegistry } from "./teacher.js";
 
@@ -23,7 +23,7 @@ export interface RunStateOptions {
   readonly clock: Clock;
   readonly kernels: KernelSource;
   readonly telemetry: TelemetryHub;
-  readonly journal: VerdictJournal;
+  readonly journal: FetchJournal;
 }
 
 /** Emergency levels that stay on until they are cleared. */
@@ -35,12 +35,10 @@ export class RunState {
   readonly clock: Clock;
   readonly telemetry: TelemetryHub;
   readonly blueprints: BlueprintCatalog;
-  /** What was measured of kernels that were due. */
-  readonly journal: VerdictJournal;
   readonly registry: SeedRegistry;
   readonly closures = new Closures();
   readonly plan = new ChangePlan();
-  readonly fetches: KernelFetches;
+  readonly kernels: DueKernels;
   readonly teacher: TeacherRegistry;
   readonly fetchBreaker: Breaker;
   readonly #isolationBreakers = new Map<string, Breaker>();
@@ -55,13 +53,9 @@ export class RunState {
     this.clock = clock;
     this.telemetry = options.telemetry;
     this.blueprints = options.blueprints;
-    this.journal = options.journal;
     this.registry = new SeedRegistry(options.slots);
-    this.fetches = new KernelFetches({
-      source: options.kernels,
-      clock,
-      deadlineMs: config.kernel.prefetchDeadlineMs,
-    });
+    const { kernels: source, journal, telemetry } = options;
+    this.kernels = new DueKernels({ source, journal, clock, telemetry });
     this.teacher = new TeacherRegistry(config.teacher.memoryBudgetBytes);
     this.fetchBreaker = new Breaker(config.breakers.fetch);
   }

@@ -46,7 +46,7 @@ export function takeSnapshot(state: RunState, journalSequence: number): KasminaS
 /** Puts the state back, and asks again for kernels that were on their way. */
 export function restoreSnapshot(state: RunState, snapshot: KasminaSnapshot): void {
   const copy = structuredClone(snapshot);
-  state.fetches.cancelAll();
+  state.kernels.cancelAll();
   state.registry.clear();
   for (const seed of copy.seeds) state.registry.add({ ...seed });
   state.registry.restoreGerminations(copy.germinations);
@@ -59,5 +59,5 @@ export function restoreSnapshot(state: RunState, snapshot: KasminaSnapshot): voi
   for (const [id, breaker] of Object.entries(copy.isolationBreakers))
     state.isolationBreaker(id).restore(breaker);
   keepWorst(state.isolation, copy.isolation);
-  for (const { intent } of state.plan.all) if (intent.kind === "attach") state.fetches.start(intent.request);
+  for (const { intent } of state.plan.all) if (intent.kind === "attach") state.kernels.start(intent.request);
 }

@@ -17,7 +17,7 @@ import type { EvaluationResult } from "../../network/index.js";
 import { builtinBlueprints, type Host, slotsOf } from "../../nn/index.js";
 import type { Policy, Tamiyo } from "../../tamiyo/index.js";
 import { OPTIMIZERS, Trainer, type TrainerCheckpoint } from "../../tolaria/index.js";
-import { BuiltKernels, type BuiltKernelsOptions } from "./built-kernels.js";
+import { BuiltKernels, type BuiltKernelsOptions } from "../kernels/built-kernels.js";
 import { CommandQueue, counted, joined } from "./command-queue.js";
 import { defaultPolicy } from "./default-policy.js";
 import type { GrowOptions } from "./grow-options.js";

@@ -2,12 +2,14 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { Catalog } from "../../catalog/index.js";
+import { KasminaError } from "../../base/index.js";
+import { Catalog, enginePrewarmer, kernelSeed } from "../../catalog/index.js";
 import type { KernelRequest } from "../../contracts/index.js";
 import { createWasmBackend } from "../../engine/index.js";
 import { type KernelEvent, parseConfig } from "../../kasmina/index.js";
 import { builtinBlueprints, initKernel } from "../../nn/index.js";
-import { KernelService, kernelSeed } from "./kernel-service.js";
+import { MemoryBus } from "../../oona/index.js";
+import { KernelService } from "./kernel-service.js";
 
 const backend = await createWasmBackend();
 afterAll(() => backend.dispose());
@@ -22,8 +24,7 @@ const request: KernelRequest = {
   issuedAtMs: 0,
 };
 const signal = new AbortController().signal;
-/** No deadline that a busy machine could run into. */
-const config = parseConfig({ kernel: { prefetchDeadlineMs: 30_000 } });
+const config = parseConfig();
 const options = { trainingRunId: "run-1", seed: 5, backend, batch: 2, config };
 
 describe("the kernel service of a run", () => {
@@ -91,6 +92,45 @@ describe("the kernel service of a run", () => {
   test("a catalog that cannot be opened is an error, and leaves nothing open", async () => {
     const opening = KernelService.open({ ...options, catalogDir: "/dev/null/catalog" });
     await expect(opening).rejects.toMatchObject({ code: "io" });
+  });
+
+  test("gives up within the deadline on a bus that loses a request, and waits for its own worker without one", async () => {
+    class LosingBus extends MemoryBus {
+      override publish(): Promise<string> {
+        return Promise.resolve("lost");
+      }
+    }
+    const short = parseConfig({ kernel: { prefetchDeadlineMs: 20 } });
+    const losing = await KernelService.open({ ...options, config: short, bus: new LosingBus() });
+    await expect(losing.fetch(request, signal)).rejects.toMatchObject({ details: { reason: "timeout" } });
+    const own = await KernelService.open({ ...options, config: short, holdMs: 60 });
+    expect((await own.fetch(request, signal)).blueprintId).toBe("low-rank");
+    await Promise.all([losing.close(), own.close()]);
+  });
+
+  test("where a kernel cannot be built, another of its blueprint stands in and says that it is a fallback", async () => {
+    const root = await mkdtemp(join(tmpdir(), "kasmina-service-"));
+    const prewarm = enginePrewarmer(backend, { batch: 2, runs: 3 });
+    let refuses = false;
+    const service = await KernelService.open({
+      ...options,
+      catalogDir: root,
+      prewarmer: (candidate) =>
+        refuses && candidate.parameters.rank === 2
+          ? Promise.reject(new KasminaError("invalid_data", "low-rank gives NaN"))
+          : prewarm(candidate),
+    });
+    refuses = true;
+    await expect(service.fetch(request, signal)).rejects.toThrow("low-rank gives NaN");
+    const other = await service.fetch({ ...request, requestId: "r2", parameters: { rank: 1 } }, signal);
+    const fallback = await service.fetch({ ...request, requestId: "r3" }, signal);
+    expect(fallback).toMatchObject({ sha256: other.sha256, parameters: { rank: 1 }, fallbackUsed: true });
+    const elsewhere = { ...request, requestId: "r4", slot: { id: "block2", shape: [7], depth: 2 } };
+    await expect(service.fetch(elsewhere, signal)).rejects.toThrow("low-rank gives NaN");
+    const impossible = service.fetch({ ...request, requestId: "r5", parameters: { rank: -1 } }, signal);
+    await expect(impossible).rejects.toThrow(/rank must be/);
+    await service.close();
+    await rm(root, { recursive: true });
   });
 
   test("closing gives up what is on its way; closing again does nothing", async () => {

@@ -3,12 +3,13 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Clock, sha256Hex, systemClock } from "../../base/index.js";
+import { type Clock, systemClock } from "../../base/index.js";
 import {
   Catalog,
   enginePrewarmer,
   KernelBuilder,
   KernelWorker,
+  kernelSeed,
   type Prewarmer,
 } from "../../catalog/index.js";
 import type { Kernel, KernelRequest, TelemetryMetric } from "../../contracts/index.js";
@@ -39,7 +40,11 @@ export interface KernelServiceOptions {
   readonly config: KasminaConfig;
   readonly blueprints?: BlueprintRegistry;
   readonly clock?: Clock;
-  /** What requests and answers travel on; closed with the service. Default: one in memory. */
+  /**
+   * What requests and answers travel on, closed with the service: one that may lose them, or on which others answer too,
+   * so that the deadline of the configuration holds. Default: one in memory between this service and its own worker,
+   * whose kernels take as long as they take.
+   */
   readonly bus?: Bus;
   /** For measurements: how long the worker holds every kernel back. Default 0. */
   readonly holdMs?: number;
@@ -90,7 +95,7 @@ export class KernelService implements RunKernels {
       for (const shape of shapes) await builder.prewarm(id, shape, parameters);
   }
 
-  /** The state of fetching and caching, as DESIGN §13 names it. */
+  /** The state of fetching and caching. */
   metrics(): readonly TelemetryMetric[] {
     if (!this.#prefetch || !this.#cache || !this.#locks) return [];
     return kernelMetrics(this.#prefetch.stats, this.#cache.stats, this.#locks.stats);
@@ -108,7 +113,15 @@ export class KernelService implements RunKernels {
     const builder = new KernelBuilder({ catalog, blueprints, prewarm, creator: "kasmina" });
     const bus = options.bus ?? new MemoryBus({ clock });
     this.#closers.push(() => bus.close());
-    const worker = await KernelWorker.open({ messages: bus, builder, clock, holdMs: options.holdMs ?? 0 });
+    const { holdMs = 0 } = options;
+    const isOwn = options.bus === undefined;
+    const worker = await KernelWorker.open({
+      messages: bus,
+      builder,
+      clock,
+      holdMs,
+      ...(isOwn && { deadlineMs: null }),
+    });
     this.#closers.push(() => worker.close());
     this.#locks = new BlueprintLocks({
       clock,
@@ -137,8 +150,7 @@ export class KernelService implements RunKernels {
       observer: (event) => this.#tell(event),
       clock,
       group: trainingRunId,
-      latencyBudgetMs: config.kernel.latencyBudgetMs,
-      deadlineMs: config.kernel.prefetchDeadlineMs,
+      deadlineMs: isOwn ? null : config.kernel.prefetchDeadlineMs,
       maxRunning: config.worker.concurrency,
       maxQueued: config.worker.queue,
     });
@@ -160,9 +172,4 @@ export class KernelService implements RunKernels {
     if (part === undefined) throw new RangeError("the kernel service is not open");
     return part;
   }
-}
-
-/** A seed of its own for each kernel of a run. */
-export function kernelSeed(seed: number, seedId: string): number {
-  return Number.parseInt(sha256Hex(`${seed}/${seedId}`).slice(0, 8), 16);
 }

@@ -5,11 +5,7 @@ import { KasminaError, postableError } from "../../base/index.js";
 import type { Kernel } from "../../contracts/index.js";
 import { type Backend, openBackend } from "../../engine/index.js";
 import { KernelService } from "./kernel-service.js";
-import type {
-  KernelThreadMessage,
-  KernelThreadRequest,
-  KernelThreadStart,
-} from "./kernel-thread-protocol.js";
+import type { KernelThreadMessage, KernelThreadRequest, KernelThreadStart } from "./thread-kernels.js";
 
 const port = parentPort;
 if (!port) throw new KasminaError("illegal_state", "kernel-thread must be started as a worker thread");
@@ -43,9 +39,7 @@ function serve({ service, backend }: { service: KernelService; backend: Backend 
         break;
       }
       case "cancel":
-        fetches
-          .get(message.id)
-          ?.abort(new KasminaError(message.timedOut ? "timeout" : "canceled", "given up by the run"));
+        fetches.get(message.id)?.abort(new KasminaError("canceled", "given up by the run"));
         break;
       case "prewarm":
         answer(

@@ -1,4 +1,4 @@
-/** The kernels of a run, served by a thread of their own. */
+/** The kernels of a run, served by a thread of their own; and what the two sides say to each other. */
 
 import { Worker } from "node:worker_threads";
 import {
@@ -6,16 +6,48 @@ import {
   DependencyViolationError,
   deferred,
   errorFromPosted,
-  KasminaError,
+  type KasminaError,
+  type PostedError,
 } from "../../base/index.js";
-import type { Kernel, KernelRequest } from "../../contracts/index.js";
+import type { Kernel, KernelRequest, TelemetryMetric } from "../../contracts/index.js";
+import type { EngineChoice } from "../../engine/index.js";
+import type { KasminaConfig, KernelEvent } from "../../kasmina/index.js";
 import type { Candidate } from "../../tamiyo/index.js";
 import type { KernelListener, RunKernels } from "../grow/ports.js";
-import type {
-  KernelThreadMessage,
-  KernelThreadRequest,
-  KernelThreadStart,
-} from "./kernel-thread-protocol.js";
+
+/** What the thread is started with: plain data. */
+export interface KernelThreadStart {
+  readonly trainingRunId: string;
+  readonly seed: number;
+  readonly catalogDir?: string;
+  readonly engine: EngineChoice;
+  readonly threads?: number;
+  readonly batch: number;
+  readonly config: KasminaConfig;
+  /** For measurements: how long every kernel is held back. */
+  readonly holdMs?: number;
+}
+
+/** To the thread. Those with an id are answered. */
+export type KernelThreadRequest =
+  | { readonly kind: "fetch"; readonly id: number; readonly request: KernelRequest }
+  | { readonly kind: "cancel"; readonly id: number }
+  | {
+      readonly kind: "prewarm";
+      readonly id: number;
+      readonly candidates: readonly Candidate[];
+      readonly shapes: readonly (readonly number[])[];
+    }
+  | { readonly kind: "forget" }
+  | { readonly kind: "close"; readonly id: number };
+
+/** From the thread; `ready` comes first. */
+export type KernelThreadMessage =
+  | { readonly kind: "ready" }
+  | { readonly kind: "failed_to_start"; readonly error: PostedError }
+  | { readonly kind: "done"; readonly id: number; readonly kernel?: Kernel }
+  | { readonly kind: "failed"; readonly id: number; readonly error: PostedError }
+  | { readonly kind: "event"; readonly event: KernelEvent; readonly metrics: readonly TelemetryMetric[] };
 
 /** A thread that does not answer is ended after this; in the middle of a compilation that would end the process. */
 const CLOSE_MS = 10_000;
@@ -52,7 +84,7 @@ export class ThreadKernels implements RunKernels {
     });
     this.#worker.stdout.pipe(process.stderr, { end: false });
     this.#worker.unref();
-    this.#worker.on("message", (message: KernelThreadMessage) => this.#hear(message));
+    this.#worker.on("message", (message: KernelThreadMessage) => this.#handle(message));
     this.#worker.on("error", (error) => this.#fail(error.message));
     this.#worker.on("exit", () => this.#fail("it has ended"));
   }
@@ -63,11 +95,7 @@ export class ThreadKernels implements RunKernels {
 
   async fetch(request: KernelRequest, signal: AbortSignal): Promise<Kernel> {
     const { id, answer } = this.#ask({ kind: "fetch", request });
-    const cancel = (): void => {
-      const { reason } = signal;
-      const timedOut = reason instanceof KasminaError && reason.code === "timeout";
-      this.#post({ kind: "cancel", id, timedOut });
-    };
+    const cancel = (): void => this.#post({ kind: "cancel", id });
     if (signal.aborted) cancel();
     signal.addEventListener("abort", cancel, { once: true });
     try {
@@ -114,7 +142,7 @@ export class ThreadKernels implements RunKernels {
     this.#worker.postMessage(message);
   }
 
-  #hear(message: KernelThreadMessage): void {
+  #handle(message: KernelThreadMessage): void {
     switch (message.kind) {
       case "ready":
         this.#ready.resolve();

@@ -110,7 +110,7 @@ function journalOf(folder: string): MemoryJournal {
   const disk = openJournal(join(folder, JOURNAL_FILE));
   const journal = new MemoryJournal();
   for (const record of disk.history()) journal.append(record);
-  for (const verdict of disk.verdicts) journal.appendVerdict(verdict);
+  for (const result of disk.fetchResults) journal.appendFetchResult(result);
   disk.close();
   return journal;
 }

@@ -1,8 +1,23 @@
-/** The metrics of DESIGN §13 that speak of fetching and caching kernels. */
+/** What fetching and caching kernels tells about itself: events as they happen, and figures. */
 import type { AsyncWorkerStats } from "../../base/index.js";
-import type { TelemetryMetric } from "../../contracts/index.js";
+import type { Attributes, EventName, TelemetryLevel, TelemetryMetric } from "../../contracts/index.js";
 import type { CacheStats } from "./cache.js";
 import type { LockStats } from "./lock.js";
+
+/** Whoever runs the machinery makes packets of this. */
+export interface KernelEvent {
+  readonly name: EventName;
+  readonly level: TelemetryLevel;
+  readonly atMs: number;
+  readonly trainingRunId: string;
+  /** Left out: no one seed's. */
+  readonly seedId?: string;
+  /** Ids among them again, for those who see attributes only. */
+  readonly attributes: Attributes;
+}
+
+/** Must not throw. */
+export type KernelObserver = (event: KernelEvent) => void;
 
 export type PrefetchStatus = "ready" | "error" | "timeout" | "canceled" | "refused";
 

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { AsyncWorker } from "../../base/index.js";
 import { KernelCache } from "./cache.js";
 import { BlueprintLocks } from "./lock.js";
-import { kernelMetrics } from "./metrics.js";
+import { kernelMetrics } from "./telemetry.js";
 
 test("every count stands in one metric; a latency that was never measured in none", () => {
   const locks = new BlueprintLocks();

@@ -1,11 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { DependencyViolationError, KasminaError, ManualClock } from "../../base/index.js";
-import type { KernelSource } from "../../contracts/index.js";
+import { DependencyViolationError, deferred, KasminaError, ManualClock } from "../../base/index.js";
+import type { Kernel, KernelRequest, KernelSource } from "../../contracts/index.js";
 import { ControlRun, type ControlRunOptions, kernelFor } from "../control-run.fixture.js";
 import { MemoryJournal } from "../index.js";
 
 const FAST: KernelSource = { fetch: (request) => Promise.resolve(kernelFor(request)) };
 const NEVER: KernelSource = { fetch: () => new Promise(() => undefined) };
+const LATE: KernelSource = {
+  fetch: () => Promise.reject(new DependencyViolationError("late", { details: { reason: "timeout" } })),
+};
 const GONE: KernelSource = {
   fetch: () => Promise.reject(new DependencyViolationError("no such artifact")),
 };
@@ -37,7 +40,7 @@ describe("a run that is resumed before its kernel is due", () => {
     await again.runTo(3);
     expect(again.kasmina.seed("s1")).toMatchObject({ stage: "EMBARGOED" });
     expect(again.kasmina.seed("s1")?.kernel).toBeUndefined();
-    expect(journal.verdicts).toMatchObject([
+    expect(journal.fetchResults).toMatchObject([
       { requestId: "run-1/s1/0", step: 2, found: { status: "missing", code: "dependency_violation" } },
     ]);
   });
@@ -51,20 +54,15 @@ describe("a run that is resumed before its kernel is due", () => {
     expect(again.kasmina.seed("s1")?.kernel).toEqual(original.kasmina.seed("s1")?.kernel);
   });
 
-  test("waits past every deadline for a kernel that was there once", async () => {
+  test("waits past every deadline of its source for a kernel that was there once", async () => {
     let asked = 0;
     const late: KernelSource = {
-      fetch: (request, signal) => (++asked < 3 ? NEVER : FAST).fetch(request, signal),
+      fetch: (request, signal) => (++asked < 3 ? LATE : FAST).fetch(request, signal),
     };
     const { original, resumed } = twice(FAST, late);
     await original.runTo(3);
     const again = resumed();
-    const done = again.runTo(3);
-    for (let turn = 0; turn < 8; turn++) {
-      again.clock.advance(1_000);
-      await new Promise((resolve) => setTimeout(resolve, 0));
-    }
-    await done;
+    await again.runTo(3);
     expect(asked).toBe(3);
     expect(again.kasmina.seed("s1")?.kernel).toMatchObject({ prewarmP95Ms: 2 });
   });
@@ -86,8 +84,28 @@ test("a stop while a kernel is waited for leaves the change for the run that is 
   stop.abort(new KasminaError("canceled", "stopped"));
   expect(await waiting).toEqual([]);
   expect(original.kasmina.planned).toMatchObject([{ effectiveStep: 2, intent: { kind: "attach" } }]);
-  expect(journal.verdicts).toEqual([]);
+  expect(journal.fetchResults).toEqual([]);
   const again = resumed();
   await again.runTo(2);
   expect(again.kasmina.seed("s1")?.kernel).toBeDefined();
+});
+
+test("a kernel is waited for as long as its source takes", async () => {
+  const asked = deferred<KernelRequest>();
+  const built = deferred<Kernel>();
+  const slow: KernelSource = {
+    fetch: (request) => {
+      asked.resolve(request);
+      return built.promise;
+    },
+  };
+  const run = new ControlRun({ kernels: slow });
+  run.germinate();
+  const due = run.runTo(3);
+  await new Promise((resolve) => setImmediate(resolve));
+  run.clock.advance(24 * 60 * 60 * 1000);
+  await new Promise((resolve) => setImmediate(resolve));
+  built.resolve(kernelFor(await asked.promise));
+  await due;
+  expect(run.kasmina.seed("s1")?.kernel).toBeDefined();
 });
