@@ -7,7 +7,7 @@ import { AdaptationCommandSchema } from "./gen/kasmina/v1/command_pb.js";
 import type { KeyRing } from "./key-ring.js";
 
 /** 16 bytes from the platform's cryptographic generator. */
-export function randomNonce(): Uint8Array {
+function randomNonce(): Uint8Array {
   return globalThis.crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
 }
 

@@ -110,7 +110,7 @@ function payloadOf<K extends CommandKind>(kind: K, order: Extract<Order, { kind:
 }
 
 /** Wall-clock milliseconds as a protobuf Timestamp. */
-export function timestampOf(atMs: number): { seconds: bigint; nanos: number } {
+function timestampOf(atMs: number): { seconds: bigint; nanos: number } {
   const seconds = Math.floor(atMs / 1_000);
   const nanos = Math.min(999_999_999, Math.round((atMs - seconds * 1_000) * 1_000_000));
   return { seconds: BigInt(seconds), nanos };

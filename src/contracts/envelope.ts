@@ -19,7 +19,7 @@ export const COMMAND_CONTEXT = "kasmina.command.v1";
 export const KERNEL_CONTEXT = "kasmina.kernel.v1";
 export type EnvelopeContext = typeof COMMAND_CONTEXT | typeof KERNEL_CONTEXT;
 
-export const ENVELOPE_VERSION = 1;
+const ENVELOPE_VERSION = 1;
 
 const CONTEXT_BYTES: { readonly [C in EnvelopeContext]: Uint8Array } = {
   [COMMAND_CONTEXT]: utf8(`${COMMAND_CONTEXT}\0`),

@@ -11,10 +11,9 @@ export {
   type BlueprintParameters,
   countKernelParameters,
   type ParameterBounds,
-  parameterProblem,
   resolveParameters,
 } from "./blueprint.js";
-export { CommandSigner, type CommandSignerOptions, randomNonce } from "./command-signer.js";
+export { CommandSigner, type CommandSignerOptions } from "./command-signer.js";
 export { buildCommand, type CommandDecision, type CommandDraft, type Order } from "./commands.js";
 export type { Batch, BatchSource, Dataset, EvaluationBatch, EvaluationSource, Rows } from "./dataset.js";
 export {
@@ -31,7 +30,6 @@ export {
   type IsolationLimits,
   type IsolationReading,
   type IsolationTally,
-  keepWorst,
   violationOf,
 } from "./isolation.js";
 export {
@@ -101,7 +99,6 @@ export {
   ADVANCES,
   type Advance,
   advanceFrom,
-  canTransition,
   GROWTH_PATH,
   holdsParameters,
   isBlended,
@@ -112,7 +109,6 @@ export {
   isRemoved,
   partOf,
   type SeedPart,
-  stagesAfter,
 } from "./stages.js";
 export {
   blockModule,
@@ -142,16 +138,13 @@ export {
   type AttributeValue,
   EVENT_NAMES,
   type EventName,
-  highestLevel,
   LEVELS,
-  priorityOf,
   severityOf,
   type TelemetryEvent,
   type TelemetryMetric,
   type TelemetryPacket,
 } from "./telemetry.js";
 export {
-  checkedTensor,
   type DType,
   float32,
   formatSpec,

@@ -31,7 +31,6 @@ export const EVENT_NAMES = [
   "emergency",
   "degraded_inputs",
   "optimizer_adjusted",
-  "memory_gc",
   "queue_dropped",
   "dependency_violation",
 ] as const;
@@ -50,7 +49,7 @@ export interface TelemetryEvent {
 }
 
 export interface TelemetryMetric {
-  /** As DESIGN §13 spells it, such as `kasmina.seed.alpha`. */
+  /** As docs/operations.md lists it, such as `kasmina.seed.alpha`. */
   readonly name: string;
   readonly value: number;
   /** Beside the packet's run and seed. */

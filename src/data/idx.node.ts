@@ -122,7 +122,7 @@ function shapeOf(bytes: Uint8Array, dimensions: number): number[] {
  *
  * @param file names the file in errors
  */
-export function decodeIdx(bytes: Uint8Array, file: string): { shape: readonly number[]; data: Uint8Array } {
+function decodeIdx(bytes: Uint8Array, file: string): { shape: readonly number[]; data: Uint8Array } {
   const fail = (reason: string): KasminaError => new KasminaError("invalid_data", `${file} ${reason}`);
   const dimensions = bytes[3] ?? 0;
   const header = 4 + 4 * dimensions;

@@ -51,11 +51,6 @@ export function checkedRows(input: RowsInput, format: RowFormat, what: string): 
   return { inputs, scale, labelShape, labels, count };
 }
 
-/** Throws at the first label that is not one of 0 .. classes − 1. */
-export function checkLabels(labels: Int32Array, classes: number, what: string): void {
-  checkClasses("label", labels, 1, classes, what);
-}
-
 function checkClasses(name: string, values: Int32Array, perRow: number, classes: number, what: string): void {
   const at = values.findIndex((value) => value < 0 || value >= classes);
   if (at < 0) return;

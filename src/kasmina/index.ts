@@ -1,4 +1,3 @@
-export { Breaker, type BreakerLimits, type BreakerState } from "../base/breaker.js";
 export type { RunDescription } from "./changes/describe.js";
 export type { IsolationOutcome } from "./changes/isolation-watch.js";
 export type {
@@ -10,7 +9,7 @@ export type {
 export type { ResidueProbe } from "./changes/reset-watch.js";
 export type { Boundary } from "./commands/context.js";
 export { type CommandReason, REFUSAL_REASONS, type RefusalReason } from "./commands/outcome.js";
-export { type KasminaConfig, type KasminaConfigInput, parseConfig, stepsOf } from "./config.js";
+export { type KasminaConfig, type KasminaConfigInput, parseConfig } from "./config.js";
 export { GATE_REASONS, type GateReason, type GateResult } from "./gates/index.js";
 export { Kasmina, type KasminaOptions } from "./kasmina.js";
 export { type CacheStats, copyKernel, KernelCache } from "./kernels/cache.js";
@@ -29,18 +28,15 @@ export {
   type JournalRecord,
   MemoryJournal,
 } from "./security/journal.js";
-export { NonceLedger } from "./security/nonce-ledger.js";
-export { CommandVerifier, REJECTION_REASONS, type RejectionReason } from "./security/verifier.js";
-export { alphaAt, type BlendWeights, blendWeights } from "./state/blending.js";
+export { REJECTION_REASONS, type RejectionReason } from "./security/verifier.js";
+export { type BlendWeights, blendWeights } from "./state/blending.js";
 export type { OptimizerSettings, PlannedChange, StructuralChange } from "./state/change-plan.js";
 export type { SlotSpec } from "./state/registry.js";
-export {
-  alphaSteps,
-  type KernelFacts,
-  type PerformanceStatus,
-  type Seed,
-  type SeedStats,
+export type {
+  KernelFacts,
+  PerformanceStatus,
+  Seed,
+  SeedStats,
 } from "./state/seed.js";
 export type { KasminaSnapshot } from "./state/snapshot.js";
 export type { Teacher } from "./state/teacher.js";
-export { TelemetryHub } from "./telemetry/hub.js";

@@ -6,7 +6,7 @@ export {
   teacherSpecs,
 } from "./distillation.js";
 export { type EvaluationResult, EvaluationSums, evaluationProgram } from "./evaluation.js";
-export { blendControlSpecs, blendTensors, forward } from "./forward.js";
+export { blendControlSpecs, blendTensors } from "./forward.js";
 export { forwardProgram } from "./forward-program.js";
 export { globalNorm, lookupIn, type StepGradients, stepGradients } from "./gradients.js";
 export {
@@ -32,8 +32,6 @@ export {
   parameterSpecs,
   type SeedSite,
   seedPath,
-  siteSpecs,
-  sitesInOrder,
   slotShape,
   type TeacherNetwork,
   type Topology,

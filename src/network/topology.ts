@@ -68,7 +68,7 @@ export function slotShape(topology: Topology, site: SeedSite): readonly number[]
 }
 
 /** Specs of all parameters of the host proper, by path. */
-export function hostSpecs(host: Host): TensorSpecs {
+function hostSpecs(host: Host): TensorSpecs {
   return Object.fromEntries(
     host.blocks.flatMap((block) =>
       Object.entries(block.parameters).map(([name, { shape }]) => [

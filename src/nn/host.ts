@@ -1,6 +1,6 @@
 /** A host: an ordered list of blocks, with a slot after each block that allows one. */
 import { KasminaError } from "../base/index.js";
-import { blockModule, sizeOf, type Tensors } from "../contracts/index.js";
+import { blockModule, type Tensors } from "../contracts/index.js";
 import type { JaxArray } from "../engine/index.js";
 import { countParameters, initParameters, type ParameterSpecs, type Parameters } from "./parameters.js";
 
@@ -91,9 +91,4 @@ export function countHostParameters(host: Host): number {
 /** Predictions per example: 1, or the sequence length where the host gives logits at every position. */
 export function labelShape(host: Host): readonly number[] {
   return host.blocks.at(-1)?.outputShape.slice(0, -1) ?? [];
-}
-
-/** Labels per example. */
-export function labelsPerExample(host: Host): number {
-  return sizeOf(labelShape(host));
 }

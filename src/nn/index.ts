@@ -22,7 +22,6 @@ export {
   type HostSlot,
   initHost,
   labelShape,
-  labelsPerExample,
   slotsOf,
 } from "./host.js";
 export { type CharLmOptions, charlm } from "./hosts/charlm.js";

@@ -1,6 +1,6 @@
-export { type Amount, type Budget, checkAmount } from "./budget.js";
+export type { Amount, Budget } from "./budget.js";
 export { GrowthPolicy, type GrowthPolicyOptions, type Strategy, type Trial } from "./growth-policy.js";
-export { type InputHealth, inspectInputs } from "./inputs.js";
+export type { InputHealth } from "./inputs.js";
 export { PlateauPolicy, type PlateauPolicyOptions } from "./plateau-policy.js";
 export type {
   Arm,

@@ -96,7 +96,7 @@ class PlateauStrategy implements Strategy {
 }
 
 /** Shadow gain in nats for each host's worth of FLOPs and of parameters, both costs weighing the same (geometric mean). */
-export function rewardOf({ gain, flopShare = 1, parameterShare = 1 }: Omit<Trial, "arm">): number {
+function rewardOf({ gain, flopShare = 1, parameterShare = 1 }: Omit<Trial, "arm">): number {
   return (
     gain.value / Math.sqrt(Math.max(flopShare, Number.EPSILON) * Math.max(parameterShare, Number.EPSILON))
   );

@@ -4,12 +4,11 @@ export { HyperControls, type HyperParameters } from "./hyper.js";
 export { ModelState } from "./model-state.js";
 export { OPTIMIZERS, type Optimizer, type OptimizerId } from "./optimizers.js";
 export type { CheckpointReader, GoodState } from "./recovery/rollback.js";
-export { SCHEDULE_IDS, type ScheduleId, scheduleFactor } from "./schedules.js";
+export { SCHEDULE_IDS, type ScheduleId } from "./schedules.js";
 export {
   type BlendControls,
   blendControls,
   type TopologyOptions,
-  topologiesAhead,
   topologyOf,
 } from "./topologies.js";
 export {
@@ -19,7 +18,7 @@ export {
   type TopologyTracer,
   type TracingOptions,
 } from "./tracing/tracer.js";
-export { countScalars, optimizerSpecs, trainStepProgram } from "./train-step.js";
+export { optimizerSpecs, trainStepProgram } from "./train-step.js";
 export { Trainer } from "./trainer.js";
 export type { TrainerCheckpoint } from "./trainer-checkpoint.js";
 export type {

@@ -5,7 +5,7 @@ export type ScheduleId = "constant" | "cosine" | "linear";
 export const SCHEDULE_IDS = ["constant", "cosine", "linear"] as const satisfies readonly ScheduleId[];
 
 /** Steps over which the rate rises from near 0 at the start of a run, unless told otherwise. */
-export const DEFAULT_WARMUP_STEPS = 0;
+const DEFAULT_WARMUP_STEPS = 0;
 
 const DECAYS: { readonly [K in ScheduleId]: (progress: number) => number } = {
   constant: () => 1,

@@ -37,7 +37,7 @@ function problemOf(checkpoint: InspectedCheckpoint): string | undefined {
 }
 
 /** Ends with a newline. */
-export function formatInspection(inspection: Inspection, paint: Paint): string {
+function formatInspection(inspection: Inspection, paint: Paint): string {
   const sections = [facts(inspection, paint)];
   if (inspection.checkpoint.valid) {
     sections.push(blockTable(inspection.blocks));

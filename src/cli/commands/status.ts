@@ -17,7 +17,7 @@ export function addStatus(command: Command, io: Io, done: (exitCode: number) => 
 }
 
 /** Ends with a newline. */
-export function formatStatus(status: RunStatus): string {
+function formatStatus(status: RunStatus): string {
   const closed = status.slots.filter((slot) => slot.closedUntilStep !== undefined);
   const facts = [
     ["run", status.trainingRunId],

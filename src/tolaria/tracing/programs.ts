@@ -30,7 +30,7 @@ export interface ProgramsOptions extends TracingOptions {
 }
 
 /** What tells two topologies of one run apart: who stands where, in what part. */
-export function topologyKey(topology: Topology): string {
+function topologyKey(topology: Topology): string {
   const sites = topology.sites.map(({ seedId, slotId, blueprint, parameters, part }) =>
     [seedId, slotId, blueprint.id, part, JSON.stringify(Object.entries(parameters).sort())].join(":"),
   );

@@ -4,7 +4,7 @@ import type { GraphBuilder, Value } from "../graph.js";
 import { equalShapes } from "../graph.js";
 import type { OnnxType } from "../onnx-type.js";
 import { layOut } from "../views/align.js";
-import { transpose, type View } from "../views/view.js";
+import type { View } from "../views/view.js";
 
 /** An equation with the views of its operands. */
 export interface Lowered<P extends Primitive = Primitive> {
@@ -67,10 +67,4 @@ export function elementwise(
 ): View {
   const layout = layOut(graph, views, shape);
   return layout.view(emit(layout.operands, layout.shape));
-}
-
-/** Moves one dimension of a view to another place. */
-export function moveDim(view: View, from: number, to: number): View {
-  const perm = view.dims.map((_, i) => i).toSpliced(from, 1);
-  return transpose(view, perm.toSpliced(to, 0, from));
 }
