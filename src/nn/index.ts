@@ -9,6 +9,7 @@ export {
   BlueprintRegistry,
   builtinBlueprints,
   convResidual,
+  hostBlock,
   lowRank,
   mlpResidual,
   squeezeExcite,

@@ -3,11 +3,12 @@ import { KasminaError } from "../../base/index.js";
 import type { Blueprint } from "../blueprint.js";
 import { attentionResidual } from "./attention-residual.js";
 import { convResidual } from "./conv-residual.js";
+import { hostBlock } from "./host-block.js";
 import { lowRank } from "./low-rank.js";
 import { mlpResidual } from "./mlp-residual.js";
 import { squeezeExcite } from "./squeeze-excite.js";
 
-export { attentionResidual, convResidual, lowRank, mlpResidual, squeezeExcite };
+export { attentionResidual, convResidual, hostBlock, lowRank, mlpResidual, squeezeExcite };
 
 /** Blueprints by id. */
 export class BlueprintRegistry {
@@ -44,4 +45,5 @@ export const builtinBlueprints = new BlueprintRegistry([
   convResidual,
   squeezeExcite,
   attentionResidual,
+  hostBlock,
 ]);

@@ -4,10 +4,19 @@
  */
 import { nn } from "@jax-js/jax";
 import { KasminaError } from "../../base/index.js";
+import type { JaxArray } from "../../engine/index.js";
 import { causalAttention } from "../attention.js";
 import { type Block, defineBlock, defineHost, type Host } from "../host.js";
 import { gelu, layerNorm, linear } from "../layers.js";
-import { heNormal, lecunNormal, normal, ones, zeros } from "../parameters.js";
+import {
+  heNormal,
+  lecunNormal,
+  normal,
+  ones,
+  type ParameterSpecs,
+  type Parameters,
+  zeros,
+} from "../parameters.js";
 
 export interface CharLmOptions {
   /** [length]: tokens a row. */
@@ -23,7 +32,7 @@ export interface CharLmOptions {
 }
 
 /** Hidden channels of a block's perceptron, in multiples of d. */
-const HIDDEN_FACTOR = 4;
+export const HIDDEN_FACTOR = 4;
 const EMBEDDING_DEVIATION = 0.1;
 
 /**
@@ -78,28 +87,50 @@ export function charlm({ inputShape, classes, d = 64, layers = 2, heads = 4 }: C
 /** g = h + attention(norm(h)), then g + W₂·gelu(W₁·norm(g)): [batch, length, d], same shape out. */
 function transformerBlock(name: string, shape: readonly [number, number], heads: number): Block {
   const [, d] = shape;
-  const hidden = HIDDEN_FACTOR * d;
   return defineBlock({
     name,
-    parameters: {
-      attentionScale: { shape: [d], init: ones },
-      attentionShift: { shape: [d], init: zeros },
-      qkv: { shape: [3 * d, d], init: lecunNormal },
-      out: { shape: [d, d], init: zeros },
-      scale: { shape: [d], init: ones },
-      shift: { shape: [d], init: zeros },
-      up: { shape: [hidden, d], init: heNormal },
-      upBias: { shape: [hidden], init: zeros },
-      down: { shape: [d, hidden], init: zeros },
-      downBias: { shape: [d], init: zeros },
-    },
+    parameters: transformerSpecs(d, HIDDEN_FACTOR * d),
     outputShape: shape,
     slot: true,
-    apply: ({ attentionScale, attentionShift, qkv, out, ...mlp }, h) => {
-      const normed = layerNorm(h.ref, attentionScale, attentionShift);
-      const g = h.add(causalAttention(normed, qkv, out, { heads, headSize: d / heads }));
-      const raised = gelu(linear(layerNorm(g.ref, mlp.scale, mlp.shift), mlp.up, mlp.upBias));
-      return g.add(linear(raised, mlp.down, mlp.downBias));
+    apply: (parameters, h) => {
+      const g = h.ref.add(attentionBranch(parameters, h, heads));
+      return g.ref.add(feedForwardBranch(parameters, g));
     },
   });
+}
+
+/** Parameters of a transformer block over `d` channels; both last products start at zero. */
+export function transformerSpecs(d: number, hidden: number) {
+  return {
+    attentionScale: { shape: [d], init: ones },
+    attentionShift: { shape: [d], init: zeros },
+    qkv: { shape: [3 * d, d], init: lecunNormal },
+    out: { shape: [d, d], init: zeros },
+    scale: { shape: [d], init: ones },
+    shift: { shape: [d], init: zeros },
+    up: { shape: [hidden, d], init: heNormal },
+    upBias: { shape: [hidden], init: zeros },
+    down: { shape: [d, hidden], init: zeros },
+    downBias: { shape: [d], init: zeros },
+  } satisfies ParameterSpecs;
+}
+
+type TransformerParameters = Parameters<keyof ReturnType<typeof transformerSpecs>>;
+
+/** attention(norm(h)): what a transformer block adds to h first. Consumes h. */
+export function attentionBranch(
+  { attentionScale, attentionShift, qkv, out }: TransformerParameters,
+  h: JaxArray,
+  heads: number,
+): JaxArray {
+  const headSize = (h.shape.at(-1) ?? 0) / heads;
+  return causalAttention(layerNorm(h, attentionScale, attentionShift), qkv, out, { heads, headSize });
+}
+
+/** W₂·gelu(W₁·norm(g)): what it adds then. Consumes g. */
+export function feedForwardBranch(
+  { scale, shift, up, upBias, down, downBias }: TransformerParameters,
+  g: JaxArray,
+): JaxArray {
+  return linear(gelu(linear(layerNorm(g, scale, shift), up, upBias)), down, downBias);
 }

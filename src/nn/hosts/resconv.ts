@@ -1,8 +1,9 @@
 /** A small residual convolutional net, pre-activation as in He et al. 2016, arXiv:1603.05027, without batch statistics. */
 import { KasminaError } from "../../base/index.js";
+import type { JaxArray } from "../../engine/index.js";
 import { type Block, defineBlock, defineHost, type Host } from "../host.js";
 import { conv3x3, globalAveragePool, linear, maxPool2x2, relu } from "../layers.js";
-import { heNormal, lecunNormal, zeros } from "../parameters.js";
+import { heNormal, lecunNormal, type ParameterSpecs, type Parameters, zeros } from "../parameters.js";
 
 export interface ResConvOptions {
   /** [height, width] or [height, width, channels]; height and width divisible by 4. */
@@ -58,14 +59,27 @@ function residualBlock(name: string, shape: readonly [number, number, number]): 
   const [, , channels] = shape;
   return defineBlock({
     name,
-    parameters: {
-      w1: { shape: [channels, 9 * channels], init: heNormal },
-      b1: { shape: [channels], init: zeros },
-      w2: { shape: [channels, 9 * channels], init: zeros },
-      b2: { shape: [channels], init: zeros },
-    },
+    parameters: convolutionSpecs(channels, channels),
     outputShape: shape,
     slot: true,
-    apply: ({ w1, b1, w2, b2 }, h) => h.ref.add(conv3x3(relu(conv3x3(relu(h), w1, b1)), w2, b2)),
+    apply: (parameters, h) => h.ref.add(convolutionBranch(parameters, h)),
   });
+}
+
+/** Parameters of {@link convolutionBranch} with `hidden` channels between; the second convolution starts at zero. */
+export function convolutionSpecs(channels: number, hidden: number) {
+  return {
+    w1: { shape: [hidden, 9 * channels], init: heNormal },
+    b1: { shape: [hidden], init: zeros },
+    w2: { shape: [channels, 9 * hidden], init: zeros },
+    b2: { shape: [channels], init: zeros },
+  } satisfies ParameterSpecs;
+}
+
+/** conv(relu(conv(relu(h)))), 3×3: what a residual block adds to h. */
+export function convolutionBranch(
+  { w1, b1, w2, b2 }: Parameters<keyof ReturnType<typeof convolutionSpecs>>,
+  h: JaxArray,
+): JaxArray {
+  return conv3x3(relu(conv3x3(relu(h), w1, b1)), w2, b2);
 }

@@ -1,8 +1,9 @@
 /** A residual multi-layer perceptron: stem, pre-norm residual blocks, head (after Touvron et al. 2021, arXiv:2105.03404, without the patch mixing). */
 import { sizeOf } from "../../contracts/index.js";
+import type { JaxArray } from "../../engine/index.js";
 import { type Block, defineBlock, defineHost, type Host } from "../host.js";
 import { layerNorm, linear, relu } from "../layers.js";
-import { heNormal, lecunNormal, ones, zeros } from "../parameters.js";
+import { heNormal, lecunNormal, ones, type ParameterSpecs, type Parameters, zeros } from "../parameters.js";
 
 export interface ResMlpOptions {
   readonly inputShape: readonly number[];
@@ -41,17 +42,29 @@ export function resmlp({ inputShape, classes, width = 16, depth = 2 }: ResMlpOpt
 function residualBlock(name: string, width: number): Block {
   return defineBlock({
     name,
-    parameters: {
-      scale: { shape: [width], init: ones },
-      shift: { shape: [width], init: zeros },
-      up: { shape: [width, width], init: heNormal },
-      upBias: { shape: [width], init: zeros },
-      down: { shape: [width, width], init: zeros },
-      downBias: { shape: [width], init: zeros },
-    },
+    parameters: perceptronSpecs(width, width),
     outputShape: [width],
     slot: true,
-    apply: ({ scale, shift, up, upBias, down, downBias }, h) =>
-      h.ref.add(linear(relu(linear(layerNorm(h, scale, shift), up, upBias)), down, downBias)),
+    apply: (parameters, h) => h.ref.add(perceptronBranch(parameters, h)),
   });
+}
+
+/** Parameters of {@link perceptronBranch} over `width` channels; the last product starts at zero. */
+export function perceptronSpecs(width: number, hidden: number) {
+  return {
+    scale: { shape: [width], init: ones },
+    shift: { shape: [width], init: zeros },
+    up: { shape: [hidden, width], init: heNormal },
+    upBias: { shape: [hidden], init: zeros },
+    down: { shape: [width, hidden], init: zeros },
+    downBias: { shape: [width], init: zeros },
+  } satisfies ParameterSpecs;
+}
+
+/** W₂·relu(W₁·norm(h)): what a residual block adds to h. */
+export function perceptronBranch(
+  { scale, shift, up, upBias, down, downBias }: Parameters<keyof ReturnType<typeof perceptronSpecs>>,
+  h: JaxArray,
+): JaxArray {
+  return linear(relu(linear(layerNorm(h, scale, shift), up, upBias)), down, downBias);
 }

@@ -44,7 +44,7 @@ describe("each problem is one line naming the key", () => {
     [{ engine: "cuda" }, 'engine must be one of auto, native, wasm, got "cuda"'],
     [
       { blueprint: "x" },
-      'blueprint must be one of auto, mlp-residual, low-rank, conv-residual, squeeze-excite, attention-residual, got "x"',
+      'blueprint must be one of auto, mlp-residual, low-rank, conv-residual, squeeze-excite, attention-residual, host-block, got "x"',
     ],
     [{ seed: -1 }, "seed must be a whole number in 0..4294967295, got -1"],
     [{ policy: "epoch:0" }, 'policy must be plateau, schedule, random or epoch:<n>, got "epoch:0"'],
