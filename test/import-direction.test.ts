@@ -34,7 +34,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** Rooms that run in a browser: a file of theirs that uses Node is a `*.node.ts`, or stands in `engine/native/`. */
 const BROWSER_ROOMS = ["base", "contracts", "engine", "nn", "network", "kasmina", "tolaria", "tamiyo"];
-const BROWSER_FILES = ["src/oona/bus.ts", "src/oona/memory.ts", "src/oona/memory-group.ts"];
+const BROWSER_FILES = ["bus", "memory", "memory-group", "subscribers"].map((name) => `src/oona/${name}.ts`);
 const NODE_ONLY = /^src\/engine\/native\/|\.node\.ts$/;
 const TESTING = /\.(test|long|conformance|fixture)\.ts$/;
 

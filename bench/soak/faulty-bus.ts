@@ -44,6 +44,10 @@ export class FaultyBus implements Bus {
     return this.#sound.stats(topic, group);
   }
 
+  removeTopic(topic: string): Promise<void> {
+    return this.#sound.removeTopic(topic);
+  }
+
   close(): Promise<void> {
     return this.#sound.close();
   }

@@ -29,6 +29,8 @@ export const ERROR_CODES = [
   "canceled",
   /** A bounded queue is full. */
   "overloaded",
+  /** A service that the work needs, such as Redis, cannot be reached; later it may. */
+  "unavailable",
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];

@@ -41,7 +41,8 @@ export interface MessagePort {
   /**
    * Resolves with the message's id once the bus holds it for every group of the topic.
    * Rejects with KasminaError: `overloaded` where a group's queue is full, `canceled` where the bus is closed,
-   * `invalid_argument` for a payload over the bus's limit.
+   * `invalid_argument` for a payload over the bus's limit, `unavailable` where the bus cannot be reached for a while: it may
+   * then hold the message all the same.
    */
   publish(topic: string, payload: Uint8Array, options?: PublishOptions): Promise<string>;
   /**

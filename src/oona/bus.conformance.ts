@@ -219,6 +219,51 @@ export function busConformance(name: string, make: (limits: BusLimits) => Promis
       expect((await harness.bus.stats("t", "slow"))?.unacknowledged).toBe(LIMITS.maxQueued);
     });
 
+    test("a message that is long in hand holds up no other, however many pass it", async () => {
+      const harness = await open();
+      const stats = async () => await harness.bus.stats("t", "g");
+      await collect(harness, "g", (message) => (text(message) === "slow" ? never() : undefined), {
+        maxInFlight: 2,
+      });
+      await harness.bus.publish("t", utf8("slow"));
+      for (let round = 0; round < 3; round++) {
+        for (let i = 0; i < LIMITS.maxQueued - 1; i++) await harness.bus.publish("t", utf8("m"));
+        await harness.elapse(5);
+      }
+      expect(await stats()).toMatchObject({ acknowledged: 3 * (LIMITS.maxQueued - 1), unacknowledged: 1 });
+    });
+
+    test("a topic that nobody listens to is never full", async () => {
+      const { bus } = await open();
+      for (let i = 0; i < 3 * LIMITS.maxQueued; i++) await bus.publish("t", utf8(`${i}`));
+    });
+
+    test("keeps the order of messages that are published at once, and every byte of them", async () => {
+      const harness = await open({ maxQueued: 300, maxPayloadBytes: 512 });
+      const seen: Uint8Array[] = [];
+      await harness.bus.subscribe("t", "g", ({ payload }) => void seen.push(payload), { maxInFlight: 300 });
+      const sent = Array.from({ length: 256 }, (_, i) => Uint8Array.from([i, 0, 255, 13, 10, i, 128]));
+      await Promise.all(sent.map((payload) => harness.bus.publish("t", payload)));
+      await harness.elapse(10);
+      expect(seen).toEqual(sent);
+    });
+
+    test("a topic that was taken away is empty, and begins anew for who comes then", async () => {
+      const harness = await open();
+      const before = await collect(harness, "g", never);
+      await harness.bus.publish("t", utf8("1"));
+      await harness.elapse(10);
+      await harness.bus.publish("t", utf8("2"), { lane: "emergency" });
+      await harness.bus.removeTopic("t");
+      expect(await harness.bus.stats("t", "g")).toBeUndefined();
+      const after = await collect(harness, "g");
+      await harness.bus.publish("t", utf8("3"));
+      await harness.elapse(2000);
+      expect(before).not.toContain("3");
+      expect(after).toEqual(["3"]);
+      await harness.bus.removeTopic("nobody knows it");
+    });
+
     test("the emergency lane overtakes, and neither a full queue nor busy handlers hold it up", async () => {
       const harness = await open();
       const seen = await collect(harness, "g", ({ lane }) => (lane === "normal" ? never() : undefined), {

@@ -2,7 +2,11 @@
  * Oona, the message bus: at least once, with acknowledgement, redelivery, bounded queues, an emergency lane and
  * dead letters. Every bus passes `bus.conformance.ts`.
  */
+import { KasminaError } from "../base/index.js";
 import type { MessageLane, MessagePort } from "../contracts/index.js";
+
+/** In the order of service. */
+export const LANES = ["emergency", "normal"] as const satisfies readonly MessageLane[];
 
 export interface BusLimits {
   /** Messages a group holds that are not acknowledged yet, a lane; publishing one more is refused. Default 1,024. */
@@ -49,6 +53,7 @@ export interface GroupStats {
   readonly dead: number;
   /** Waiting, being handled, or waiting for redelivery. */
   readonly unacknowledged: number;
+  /** In the hands of this process's subscribers. */
   readonly inFlight: number;
 }
 
@@ -57,6 +62,29 @@ export interface Bus extends MessagePort {
   deadLetters(topic: string, group: string): Promise<readonly DeadLetter[]>;
   /** Of one group; undefined where there is no such group. */
   stats(topic: string, group: string): Promise<GroupStats | undefined>;
+  /**
+   * Takes a topic away with all that it holds, such as a run's own when the run has ended. Subscriptions to it get nothing more;
+   * who subscribes later begins with what is published then.
+   */
+  removeTopic(topic: string): Promise<void>;
   /** Delivers nothing more and keeps nothing alive. Does not wait for handlers. Publishing afterwards is refused. */
   close(): Promise<void>;
+}
+
+/** What refuses a message that one group has no room for. */
+export function groupFull(topic: string, group: string, limits: BusLimits): KasminaError {
+  return new KasminaError(
+    "overloaded",
+    `group ${group} of ${topic} holds ${limits.maxQueued} unacknowledged messages`,
+    { details: { topic, group } },
+  );
+}
+
+/** @throws KasminaError `invalid_argument` */
+export function checkPayload(topic: string, payload: Uint8Array, { maxPayloadBytes }: BusLimits): void {
+  if (payload.length <= maxPayloadBytes) return;
+  throw new KasminaError(
+    "invalid_argument",
+    `a message of ${payload.length} bytes on ${topic}; at most ${maxPayloadBytes} are allowed`,
+  );
 }

@@ -1,7 +1,8 @@
 /** One group of one topic of the in-process bus: its queues, its subscribers, and what became of each message. */
-import { type Clock, KasminaError, messageOf, type Timer } from "../base/index.js";
+import { type Clock, messageOf, type Timer } from "../base/index.js";
 import type { MessageHandler, MessageLane } from "../contracts/index.js";
-import type { BusLimits, DeadLetter, GroupStats } from "./bus.js";
+import { type BusLimits, type DeadLetter, type GroupStats, LANES } from "./bus.js";
+import { type Subscriber, Subscribers } from "./subscribers.js";
 
 export interface StoredMessage {
   readonly topic: string;
@@ -17,12 +18,6 @@ interface Entry {
   pause: Timer | undefined;
 }
 
-interface Subscriber {
-  readonly handler: MessageHandler;
-  readonly maxInFlight: number;
-  readonly inFlight: Record<MessageLane, number>;
-}
-
 /** Everything not acknowledged on one lane. `waiting` and `again` are what can be delivered now. */
 interface Lane {
   readonly held: Set<Entry>;
@@ -30,16 +25,13 @@ interface Lane {
   readonly again: Set<Entry>;
 }
 
-/** In the order of service. */
-const LANES = ["emergency", "normal"] as const satisfies readonly MessageLane[];
-
 export class MemoryGroup {
   readonly #name: string;
   readonly #topic: string;
   readonly #limits: BusLimits;
   readonly #clock: Clock;
   readonly #lanes: Record<MessageLane, Lane> = { emergency: newLane(), normal: newLane() };
-  readonly #subscribers = new Set<Subscriber>();
+  readonly #subscribers = new Subscribers();
   readonly #deadLetters: DeadLetter[] = [];
   readonly #ackTimers = new Set<Timer>();
   readonly #counts = { published: 0, acknowledged: 0, redelivered: 0, dead: 0 };
@@ -67,11 +59,10 @@ export class MemoryGroup {
 
   get stats(): GroupStats {
     const sum = (count: (lane: MessageLane) => number): number => count("normal") + count("emergency");
-    const subscribers = [...this.#subscribers];
     return {
       ...this.#counts,
       unacknowledged: sum((lane) => this.#lanes[lane].held.size),
-      inFlight: sum((lane) => subscribers.reduce((total, each) => total + each.inFlight[lane], 0)),
+      inFlight: sum((lane) => this.#subscribers.inFlight(lane)),
     };
   }
 
@@ -89,11 +80,10 @@ export class MemoryGroup {
   }
 
   /** @returns what takes the subscriber out again */
-  join(handler: MessageHandler, maxInFlight: number): () => void {
-    const subscriber: Subscriber = { handler, maxInFlight, inFlight: { normal: 0, emergency: 0 } };
-    this.#subscribers.add(subscriber);
+  join(handler: MessageHandler, maxInFlight?: number): () => void {
+    const leave = this.#subscribers.add(handler, maxInFlight);
     this.#schedule();
-    return () => void this.#subscribers.delete(subscriber);
+    return leave;
   }
 
   close(): void {
@@ -118,22 +108,12 @@ export class MemoryGroup {
     const lane = this.#lanes[name];
     for (const queue of [lane.again, lane.waiting]) {
       for (const entry of queue) {
-        const subscriber = this.#freeSubscriber(name);
+        const subscriber = this.#subscribers.free(name);
         if (!subscriber) return;
         queue.delete(entry);
         void this.#deliver(entry, subscriber);
       }
     }
-  }
-
-  /** The one with the least to do. */
-  #freeSubscriber(lane: MessageLane): Subscriber | undefined {
-    let free: Subscriber | undefined;
-    for (const each of this.#subscribers) {
-      if (each.inFlight[lane] >= each.maxInFlight) continue;
-      if (!free || each.inFlight[lane] < free.inFlight[lane]) free = each;
-    }
-    return free;
   }
 
   async #deliver(entry: Entry, subscriber: Subscriber): Promise<void> {
@@ -209,12 +189,4 @@ export class MemoryGroup {
 
 function newLane(): Lane {
   return { held: new Set(), waiting: new Set(), again: new Set() };
-}
-
-export function groupFull(topic: string, group: string, limits: BusLimits): KasminaError {
-  return new KasminaError(
-    "overloaded",
-    `group ${group} of ${topic} holds ${limits.maxQueued} unacknowledged messages`,
-    { details: { topic, group } },
-  );
 }

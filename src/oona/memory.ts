@@ -1,8 +1,16 @@
 /** The in-process bus. Messages live as long as the process: what must outlive it needs a bus that stores. */
 import { type Clock, KasminaError, systemClock } from "../base/index.js";
 import type { MessageHandler, PublishOptions, SubscribeOptions, Subscription } from "../contracts/index.js";
-import { type Bus, type BusLimits, DEFAULT_BUS_LIMITS, type DeadLetter, type GroupStats } from "./bus.js";
-import { groupFull, MemoryGroup } from "./memory-group.js";
+import {
+  type Bus,
+  type BusLimits,
+  checkPayload,
+  DEFAULT_BUS_LIMITS,
+  type DeadLetter,
+  type GroupStats,
+  groupFull,
+} from "./bus.js";
+import { MemoryGroup } from "./memory-group.js";
 
 export interface MemoryBusOptions extends Partial<BusLimits> {
   readonly clock?: Clock;
@@ -26,12 +34,7 @@ export class MemoryBus implements Bus {
   async publish(topic: string, payload: Uint8Array, options: PublishOptions = {}): Promise<string> {
     const lane = options.lane ?? "normal";
     this.#refuseClosed();
-    if (payload.length > this.#limits.maxPayloadBytes) {
-      throw new KasminaError(
-        "invalid_argument",
-        `a message of ${payload.length} bytes on ${topic}; at most ${this.#limits.maxPayloadBytes} are allowed`,
-      );
-    }
+    checkPayload(topic, payload, this.#limits);
     const groups = [...(this.#topics.get(topic)?.values() ?? [])];
     const full = groups.find((group) => group.isFull(lane));
     if (full) throw groupFull(topic, full.name, this.#limits);
@@ -49,7 +52,7 @@ export class MemoryBus implements Bus {
   ): Promise<Subscription> {
     this.#refuseClosed();
     const group = this.#group(topic, name);
-    const leave = group.join(handler, options.maxInFlight ?? 16);
+    const leave = group.join(handler, options.maxInFlight);
     return {
       close: async () => {
         leave();
@@ -64,6 +67,11 @@ export class MemoryBus implements Bus {
 
   async stats(topic: string, group: string): Promise<GroupStats | undefined> {
     return this.#topics.get(topic)?.get(group)?.stats;
+  }
+
+  async removeTopic(topic: string): Promise<void> {
+    for (const group of this.#topics.get(topic)?.values() ?? []) group.close();
+    this.#topics.delete(topic);
   }
 
   async close(): Promise<void> {

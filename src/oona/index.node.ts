@@ -1,0 +1,2 @@
+export type { RedisAddress } from "./redis/client.js";
+export { type BusNotice, type RedisBusOptions, RedisStreamsBus } from "./redis-streams.js";
