@@ -1,4 +1,4 @@
-/** Three seeds in two slots: whatever order their kernels come in, the run is the same to the last bit (DESIGN §5, §6). */
+/** Three seeds in two slots: whatever order their kernels come in, the run is the same to the last bit. */
 import { describe, expect, test } from "vitest";
 import { type Backend, openBackend } from "../src/engine/index.js";
 import { config, optionsFor } from "../src/weatherlight/grow/grow.fixture.js";

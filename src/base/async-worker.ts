@@ -1,5 +1,5 @@
 /**
- * Runs asynchronous jobs, a bounded number at once and a bounded number waiting (DESIGN §12). Every job that was
+ * Runs asynchronous jobs, a bounded number at once and a bounded number waiting. Every job that was
  * submitted comes to exactly one outcome, at shutdown too, and the outcome is a value, never a rejection.
  *
  * Our own because p-queue, the well-kept library for this, has no bound on its queue, starts a job's time-out only

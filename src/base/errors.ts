@@ -60,7 +60,7 @@ export class KasminaError extends Error {
   }
 }
 
-/** Raised where a kernel, run id or latency budget that Kasmina depends on is missing or broken (DESIGN §8, §12). */
+/** Raised where a kernel, run id or latency budget that Kasmina depends on is missing or broken. */
 export class DependencyViolationError extends KasminaError {
   constructor(message: string, options: ErrorOptions = {}) {
     super("dependency_violation", message, options);

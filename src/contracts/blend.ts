@@ -1,4 +1,4 @@
-/** How a seed is blended into its slot, as plain data (DESIGN §9), and its form on the wire. */
+/** How a seed is blended into its slot, as plain data (docs/architecture.md, "Blending"), and its form on the wire. */
 import { create } from "@bufbuild/protobuf";
 import { type BlendConfig as BlendConfigProto, BlendConfigSchema } from "./gen/kasmina/v1/blend_pb.js";
 import { type BlendCurve, type BlendMode, blendCurveWords, blendModeWords } from "./names.js";
@@ -28,7 +28,7 @@ export interface BlendConfig {
   readonly confidenceLogits: readonly number[];
 }
 
-/** What holds where a command brings no blend configuration (DESIGN §14). */
+/** What holds where a command brings no blend configuration. */
 export const DEFAULT_BLEND: BlendConfig = {
   mode: "CONVEX",
   alphaTarget: 1,

@@ -1,6 +1,6 @@
 /**
- * The signed envelope (DESIGN §4): bytes, and an HMAC-SHA-256 over exactly those bytes, never over a re-encoding.
- * What is signed:
+ * The signed envelope (docs/architecture.md, "Command security"): bytes, and an HMAC-SHA-256 over exactly those bytes,
+ * never over a re-encoding. What is signed:
  *
  *     context 0x00 | u32be(len(key_id)) key_id | u32be(len(payload)) payload
  *

@@ -1,4 +1,4 @@
-/** The kernel messages of proto/kasmina/v1/kernel.proto as plain data, and their topics (DESIGN §12). */
+/** The kernel messages of proto/kasmina/v1/kernel.proto as plain data, and their topics. */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { KasminaError } from "../base/errors.js";

@@ -1,5 +1,5 @@
 /**
- * The ports at which the parts meet (DESIGN §3). Kasmina, Tolaria and Tamiyo know the outer world by these
+ * The ports at which the parts meet (docs/architecture.md, "Rooms"). Kasmina, Tolaria and Tamiyo know the outer world by these
  * interfaces alone; Weatherlight plugs in what is behind them.
  */
 import type { OutcomeStatus, Stage } from "./names.js";
@@ -71,7 +71,7 @@ export interface Kernel {
   readonly parameters: Readonly<Record<string, number>>;
   /** Over manifest and weights, 64 hex digits. */
   readonly sha256: string;
-  /** `delta`: the seed's output is h + k; `replacement`: it is k (DESIGN §6). */
+  /** `delta`: the seed's output is h + k; `replacement`: it is k. */
   readonly form: "delta" | "replacement";
   /** Weights by name relative to the seed, such as `up/w`. */
   readonly tensors: Tensors;

@@ -1,4 +1,4 @@
-/** What the parts tell the world (DESIGN §13), as plain data that can be posted to another thread. */
+/** What the parts tell the world (docs/architecture.md, "Telemetry"), as plain data that can be posted to another thread. */
 import type { Priority, TelemetryLevel, TelemetryRoute } from "./names.js";
 
 /** Every event name. */
@@ -49,7 +49,7 @@ export interface TelemetryEvent {
 }
 
 export interface TelemetryMetric {
-  /** As docs/operations.md lists it, such as `kasmina.seed.alpha`. */
+  /** Such as `kasmina.seed.alpha`. */
   readonly name: string;
   readonly value: number;
   /** Beside the packet's run and seed. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { type KasminaConfigInput, parseConfig, stepsOf } from "./config.js";
 
 describe("configuration", () => {
-  test("its defaults are the limits of DESIGN §14", () => {
+  test("its defaults", () => {
     const config = parseConfig();
     expect(config.command).toEqual({
       freshnessWindowMs: 60_000,

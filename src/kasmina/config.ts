@@ -1,4 +1,4 @@
-/** The one configuration object: every limit of DESIGN §14, typed, validated, with its default. */
+/** The one configuration object: every limit, typed, validated, with its default. */
 import { z } from "zod";
 import { KasminaError } from "../base/errors.js";
 

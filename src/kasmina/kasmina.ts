@@ -1,6 +1,7 @@
 /**
- * Kasmina, the execution layer of one run (DESIGN §2): commands come in by one ingress, gates decide, and what is decided
- * takes effect at a step boundary. It holds no engine objects; the trainer carries the changes out.
+ * Kasmina, the execution layer of one run (docs/architecture.md, "The loop"): commands come in by one ingress, gates
+ * decide, and what is decided takes effect at a step boundary. It holds no engine objects; the trainer carries the
+ * changes out.
  *
  * A trainer's step boundary, in this order:
  *

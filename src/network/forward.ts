@@ -1,4 +1,7 @@
-/** The forward pass of a topology: blocks in order, seeds at their slots, each as its part says (DESIGN §7, §9). */
+/**
+ * The forward pass of a topology: blocks in order, seeds at their slots, each as its part says (docs/architecture.md,
+ * "Blending").
+ */
 import { lax } from "@jax-js/jax";
 import {
   blockModule,
@@ -55,7 +58,10 @@ export function blendTensors(
   };
 }
 
-/** Whether h has a weight of its own: beside a `replacement` kernel, and where it keeps its gradient beside a detached delta. */
+/**
+ * Whether h has a weight of its own: beside a `replacement` kernel, and where it keeps its gradient beside a detached
+ * delta.
+ */
 function weighsHost(topology: Topology, site: SeedSite): boolean {
   return site.blueprint.form === "replacement" || (site.part === "blending" && !isDetached(site, topology));
 }

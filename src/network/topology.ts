@@ -1,4 +1,4 @@
-/** A topology: which seeds stand where in a host, and how each takes part in a step (DESIGN §7). */
+/** A topology: which seeds stand where in a host, and how each takes part in a step. */
 
 import {
   type BlueprintParameters,

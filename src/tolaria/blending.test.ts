@@ -63,7 +63,7 @@ function topologyOf(
 
 const value = fc.double({ min: -3, max: 3, noNaN: true }).map(Math.fround);
 
-/** DESIGN §9 in float64, written down anew: one channel of the output from h and k. */
+/** The formulas of docs/architecture.md, "Blending", in float64, written down anew: one channel of the output from h and k. */
 function reference(blend: BlendConfig, form: Blueprint["form"], alpha: number, c: number, channels: number) {
   const sorted = [...blend.confidenceLogits].sort((a, b) => b - a);
   const margin = (sorted[0] ?? 0) - (sorted[1] ?? 0);

@@ -1,4 +1,4 @@
-/** How errors become one line on stderr and an exit code (DESIGN §15). */
+/** How errors become one line on stderr and an exit code (docs/command-line.md, "Exit codes"). */
 import { CommanderError } from "commander";
 import { type ErrorCode, KasminaError, messageOf } from "../../base/index.js";
 import type { Io, StopSignal } from "./io.js";

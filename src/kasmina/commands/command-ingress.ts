@@ -1,6 +1,7 @@
 /**
- * The one ingress (DESIGN §2, §11): every delivery is verified, looked up in the journal, dispatched, journaled, and only
- * then acknowledged. Several deliveries share one commit of the journal, so that durability costs one fsync a batch.
+ * The one ingress (docs/architecture.md, "A command, file by file"): every delivery is verified, looked up in the
+ * journal, dispatched, journaled, and only then acknowledged. Several deliveries share one commit of the journal, so
+ * that durability costs one fsync a batch.
  *
  * A rejected envelope is not journaled (a flood of forgeries must not fill the disk); it leaves telemetry alone.
  */

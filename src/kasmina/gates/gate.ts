@@ -1,6 +1,6 @@
 /**
- * What gates have in common (DESIGN §8). A gate is a pure function of explicit inputs: it reads nothing else, changes
- * nothing, and says why.
+ * What gates have in common (docs/architecture.md, "Stages and gates"). A gate is a pure function of explicit inputs:
+ * it reads nothing else, changes nothing, and says why.
  */
 import type { Gate, Stage } from "../../contracts/names.js";
 import type { Attributes } from "../../contracts/telemetry.js";

@@ -1,6 +1,6 @@
 /**
  * One writer a blueprint: attaching, evicting and resetting a blueprint's kernels happen one after another, in the
- * order they were asked for (DESIGN §12).
+ * order they were asked for.
  */
 import { abortError, type Clock, systemClock, type Timer } from "../../base/index.js";
 

@@ -1,7 +1,8 @@
 /**
- * The run's journal (DESIGN §5, §11). Of each handled command: what was ordered, at which step it was accepted, and what
- * the outcome was. It answers redeliveries, feeds the nonce ledger after a restart, and lets a run be replayed. Of each
- * kernel that was due: whether it was there, and how fast it is, which nobody could measure again.
+ * The run's journal (docs/architecture.md, "Determinism"). Of each handled command: what was ordered, at which step it
+ * was accepted, and what the outcome was. It answers redeliveries, feeds the nonce ledger after a restart, and lets a
+ * run be replayed. Of each kernel that was due: whether it was there, and how fast it is, which nobody could measure
+ * again.
  */
 import type { ErrorCode } from "../../base/errors.js";
 import type { OutcomeStatus } from "../../contracts/names.js";

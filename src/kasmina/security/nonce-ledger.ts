@@ -1,5 +1,5 @@
 /**
- * The nonces of accepted commands (DESIGN §11), bounded in number and age.
+ * The nonces of accepted commands (docs/architecture.md, "Command security"), bounded in number and age.
  *
  * What makes it safe is the **floor**: whenever a nonce is dropped, for whatever reason, the floor rises to its
  * `issued_at`, and commands issued at or before the floor are stale. So a command once accepted is never accepted

@@ -1,6 +1,7 @@
 /**
  * The verifier against a model: thousands of schedules of sending, resending, reordering, clock jumps, eviction,
- * cleanup, reset, compaction, restart and key rotation. The model is plain arrays and says what DESIGN §11 says.
+ * cleanup, reset, compaction, restart and key rotation. The model is plain arrays and follows docs/architecture.md,
+ * "Command security".
  */
 import { toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";

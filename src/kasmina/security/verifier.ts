@@ -1,9 +1,10 @@
 /**
- * Decides whether bytes are a command for this run (DESIGN §11). The order of the checks is part of the contract:
- * the first that fails names the reason, and a nonce is recorded only when everything else has passed.
+ * Decides whether bytes are a command for this run (docs/commands.md, "What is checked, in this order"). The order of
+ * the checks is part of the contract: the first that fails names the reason, and a nonce is recorded only when
+ * everything else has passed.
  *
- * Two steps, because a redelivered command must be recognised between them: {@link CommandVerifier.authenticate}
- * proves who wrote the bytes, {@link CommandVerifier.admit} that they are for here, for now, and new.
+ * Two steps, because a redelivered command must be recognised between them: {@link CommandVerifier.authenticate} proves
+ * who wrote the bytes, {@link CommandVerifier.admit} that they are for here, for now, and new.
  */
 import { utf8 } from "../../base/bytes.js";
 import type { Clock } from "../../base/clock.js";

@@ -1,4 +1,4 @@
-/** Which blend configurations hold (DESIGN §9). Invalid ones are refused, never repaired. */
+/** Which blend configurations hold. Invalid ones are refused, never repaired. */
 import type { BlendConfig } from "../../contracts/blend.js";
 
 export interface BlendLimits {

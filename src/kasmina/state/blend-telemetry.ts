@@ -1,4 +1,4 @@
-/** What telemetry tells of a blend (DESIGN §9), from the very weights that a step was fed. */
+/** What telemetry tells of a blend, from the very weights that a step was fed. */
 import { percentile } from "../../base/index.js";
 import type { BlendConfig, BlendMode } from "../../contracts/index.js";
 import type { BlendWeights } from "./blending.js";

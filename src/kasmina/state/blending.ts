@@ -1,6 +1,6 @@
 /**
- * Blending (DESIGN §9): how much of a seed enters the output, step by step. All modes reach the compiled step as
- * weights per channel, so a change of mode or value never recompiles.
+ * Blending (docs/architecture.md, "Blending"): how much of a seed enters the output, step by step. All modes reach the
+ * compiled step as weights per channel, so a change of mode or value never recompiles.
  */
 import type { BlendConfig } from "../../contracts/index.js";
 

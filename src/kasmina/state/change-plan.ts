@@ -1,7 +1,7 @@
 /**
  * What was decided and is not in effect yet. A change that alters the program takes effect a fixed number of steps
- * after it was accepted, whatever the machine was doing in between (DESIGN §5); one that alters values alone takes
- * effect at the boundary it was accepted at.
+ * after it was accepted, whatever the machine was doing in between (docs/architecture.md, "Determinism"); one that
+ * alters values alone takes effect at the boundary it was accepted at.
  */
 import type { BlendConfig } from "../../contracts/blend.js";
 import type { EmergencyLevel, ResetScope, RollbackSource, Stage } from "../../contracts/names.js";

@@ -1,7 +1,7 @@
 /**
  * Collects what a run has to tell and sends exactly one packet a step for each seed, and one for the run
- * (DESIGN §13). CRITICAL events do not wait for it: each goes out at once on the emergency route, in a packet of its
- * own, and is not told again.
+ * (docs/architecture.md, "Telemetry"). CRITICAL events do not wait for it: each goes out at once on the emergency
+ * route, in a packet of its own, and is not told again.
  *
  * Telemetry never reaches into the run: a sink that throws is counted, and the step goes on.
  */

@@ -1,5 +1,5 @@
 /**
- * The isolation monitor's programs (DESIGN §10). They differentiate the network's own loss, by the very pass that the
+ * The isolation monitor's programs. They differentiate the network's own loss, by the very pass that the
  * training step makes, with respect to the host parameters below the isolated seeds, also those that wait in the
  * step, and give back the sampled coordinates of each gradient:
  *
@@ -33,7 +33,10 @@ export function probeProgram(topology: Topology, options: MonitorOptions): Progr
   }));
 }
 
-/** batch {x, y} → `with`, `reference`, and of each isolated seed `without/<id>`, `open/<id>`, `closed/<id>`, all [coordinates]. */
+/**
+ * batch {x, y} → `with`, `reference`, and of each isolated seed `without/<id>`, `open/<id>`, `closed/<id>`, all
+ * [coordinates].
+ */
 export function inquiryProgram(topology: Topology, options: MonitorOptions): ProgramDefinition {
   return monitorProgram("isolation inquiry", topology, options, (gradient) => {
     const outputs: Arrays = { with: gradient(topology), reference: referenceGradient(topology, gradient) };

@@ -1,4 +1,4 @@
-/** Where parameters and seeds stand to one another: which parameters of the host are below a seed (DESIGN §7, §10). */
+/** Where parameters and seeds stand to one another: which parameters of the host are below a seed. */
 import { placeOf } from "../../contracts/index.js";
 import { isBlended, type SeedSite, sitesInOrder, type Topology } from "../topology.js";
 

@@ -1,5 +1,6 @@
 /**
- * The isolation proof (DESIGN §10): reachability over the traced program of a topology, before it is installed.
+ * The isolation proof (docs/architecture.md, "Isolation"): reachability over the traced program of a topology, before
+ * it is installed.
  *
  * | seed | what is shown |
  * | --- | --- |

@@ -1,4 +1,4 @@
-/** Reads what the monitor's programs gave, in float64, and judges it (DESIGN §10). */
+/** Reads what the monitor's programs gave, in float64, and judges it. */
 import type { IsolationReading, Tensor } from "../../contracts/index.js";
 import type { SeedSite, Topology } from "../topology.js";
 import { isBelow, isolatedSites } from "./places.js";

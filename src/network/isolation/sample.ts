@@ -1,5 +1,5 @@
 /**
- * The fixed sample of host parameters through which gradients are compared (DESIGN §10): the same coordinates for the
+ * The fixed sample of host parameters through which gradients are compared: the same coordinates for the
  * same topology, never more than a limit, so that the monitor costs the same memory for every host.
  */
 import { Random } from "../../base/index.js";

@@ -1,4 +1,7 @@
-/** What a growth run says while it goes on: the lines of `kasmina grow --json` (DESIGN §15), and notices for people. */
+/**
+ * What a growth run says while it goes on: the lines of `kasmina grow --json` (docs/command-line.md, "JSON lines"), and
+ * notices for people.
+ */
 import type { AttributeValue, Stage, TelemetryLevel } from "../../contracts/index.js";
 
 /** Which training a line is about: the growing host, or the same host alone for `--compare`. */

@@ -1,5 +1,5 @@
 /**
- * The trainer's thread. Native sessions block the thread that runs them (DESIGN §5), so the thread that started
+ * The trainer's thread. Native sessions block the thread that runs them, so the thread that started
  * this one keeps signals, progress and the bus.
  */
 
