@@ -1,7 +1,7 @@
 // Publishes an artifact and kills itself, as kill -9 would, at the n-th step: before, halfway through, or after a
 // disk operation. Usage: node publish-and-die.mjs CATALOG N
 import { writeFileSync } from "node:fs";
-import { diskFiles } from "../dist/base/files.node.js";
+import { diskFiles } from "../dist/base/disk/index.node.js";
 import { Catalog, packArtifact } from "../dist/catalog/index.js";
 import { builtinBlueprints, initKernel } from "../dist/nn/index.js";
 

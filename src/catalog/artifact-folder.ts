@@ -1,7 +1,7 @@
 /** The folder that an artifact is on disk: exactly its two files. */
-import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { KasminaError, messageOf } from "../base/index.js";
+import { hasFolder, namesIn, readRegular } from "../base/disk/index.node.js";
+import { KasminaError } from "../base/index.js";
 import type { Tensors } from "../contracts/index.js";
 import {
   type Artifact,
@@ -11,7 +11,6 @@ import {
   openArtifact,
   WEIGHTS_MAX_BYTES,
 } from "./artifact.js";
-import { readBounded } from "./bounded-read.js";
 
 export const MANIFEST_FILE = "manifest.json";
 export const WEIGHTS_FILE = "weights.safetensors";
@@ -40,10 +39,9 @@ export async function openFolder(path: string, sha256: string): Promise<OpenedFo
 
 /** Rejects with KasminaError `corrupt` where something lies beside the two files. */
 export async function checkNames(path: string): Promise<void> {
-  const names = await readdir(path).catch((error: unknown) => {
-    throw new KasminaError("io", `cannot read ${path}: ${messageOf(error)}`, { cause: error });
-  });
-  if (names.sort().join() !== `${MANIFEST_FILE},${WEIGHTS_FILE}`)
+  if (!hasFolder(path)) throw new KasminaError("io", `cannot read ${path}: there is no such folder`);
+  const names = await namesIn(path);
+  if ([...names].sort().join() !== `${MANIFEST_FILE},${WEIGHTS_FILE}`)
     throw new KasminaError(
       "corrupt",
       `${path} holds ${names.join(", ").slice(0, 200)}; an artifact is two files`,
@@ -52,8 +50,8 @@ export async function checkNames(path: string): Promise<void> {
 
 async function readFiles(path: string): Promise<{ manifestBytes: Uint8Array; weightsBytes: Uint8Array }> {
   const [manifestBytes, weightsBytes] = await Promise.all([
-    readBounded(join(path, MANIFEST_FILE), MANIFEST_MAX_BYTES),
-    readBounded(join(path, WEIGHTS_FILE), WEIGHTS_MAX_BYTES),
+    readRegular(join(path, MANIFEST_FILE), { maxBytes: MANIFEST_MAX_BYTES }),
+    readRegular(join(path, WEIGHTS_FILE), { maxBytes: WEIGHTS_MAX_BYTES }),
   ]);
   return { manifestBytes, weightsBytes };
 }

@@ -1,9 +1,13 @@
 import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import {
+  cp,
+  lutimes,
   mkdir,
   mkdtemp,
   readdir,
   readFile,
+  rename,
   rm,
   symlink,
   truncate,
@@ -14,7 +18,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { diskFiles, type FileOperations } from "../base/files.node.js";
+import { diskFiles, type FileOperations } from "../base/disk/index.node.js";
 import { builtinBlueprints, initKernel } from "../nn/index.js";
 import { type Artifact, packArtifact } from "./artifact.js";
 import { readArtifactFolder } from "./artifact-folder.js";
@@ -131,7 +135,7 @@ describe("a catalog", () => {
     const catalog = await Catalog.open(root);
     const { ref, sha256 } = await catalog.publish(artifactOf(2));
     await mkdir(join(root, "mlp-residual"));
-    await symlink(join(root, ref), join(root, "mlp-residual", sha256));
+    await cp(join(root, ref), join(root, "mlp-residual", sha256), { recursive: true });
     await expect(catalog.read(`mlp-residual/${sha256}`, sha256)).rejects.toThrow(/is a kernel of low-rank/);
   });
 
@@ -209,13 +213,47 @@ describe("a catalog", () => {
     await expect(missing).rejects.toMatchObject({ code: "invalid_argument" });
   });
 
-  test("old remains of a crash are removed, those of a publication under way are not", async () => {
-    await mkdir(join(root, ".staging", "old"), { recursive: true });
-    await mkdir(join(root, ".staging", "young"));
+  describe("that a stranger made", () => {
+    test.each(["list", "verify"] as const)("is not changed by %s", async (command) => {
+      await mkdir(join(root, "victim", "old"), { recursive: true });
+      await symlink("victim", join(root, ".staging"));
+      await symlink("victim", join(root, "low-rank"));
+      const before = await readdir(root, { recursive: true });
+      const catalog = await Catalog.open(root, { create: false });
+      await catalog[command]();
+      expect(await readdir(root, { recursive: true })).toEqual(before);
+    });
+
+    test.each(["low-rank", "."])("leads nowhere by a link at %s", async (at) => {
+      const catalog = await Catalog.open(root);
+      const { ref, sha256 } = await catalog.publish(artifactOf(2));
+      const real = at === "." ? join(root, ref) : join(root, at);
+      await rename(real, join(root, "elsewhere"));
+      await symlink(join(root, "elsewhere"), real);
+      await expect(catalog.read(ref, sha256)).rejects.toThrow(/is a link/);
+    });
+
+    test("publishes nothing through its links", async () => {
+      await mkdir(join(root, "victim"));
+      await symlink("victim", join(root, ".staging"));
+      const catalog = await Catalog.open(root);
+      await expect(catalog.publish(artifactOf(2))).rejects.toThrow(/\.staging is a link/);
+      expect(await readdir(join(root, "victim"))).toEqual([]);
+    });
+  });
+
+  test("whoever publishes removes old remains of a crash, and nothing that is not named by us", async () => {
+    const staging = join(root, ".staging");
+    const [old, young, linked] = [randomUUID(), randomUUID(), randomUUID()];
+    for (const name of [old, young, "somebody's"]) await mkdir(join(staging, name), { recursive: true });
+    await symlink(join(staging, young), join(staging, linked));
     const long = new Date(Date.now() - 2 * 60 * 60 * 1000);
-    await utimes(join(root, ".staging", "old"), long, long);
-    await Catalog.open(root);
-    expect(await readdir(join(root, ".staging"))).toEqual(["young"]);
+    for (const name of [old, "somebody's"]) await utimes(join(staging, name), long, long);
+    await lutimes(join(staging, linked), long, long);
+    const catalog = await Catalog.open(root);
+    expect(await readdir(staging)).toContain(old);
+    await catalog.publish(artifactOf(2));
+    expect((await readdir(staging)).sort()).toEqual([young, linked, "somebody's"].sort());
   });
 });
 

@@ -7,11 +7,24 @@
  *
  * An artifact is written and forced to the disk in `.staging`; renaming its folder into place is the one instant at
  * which it comes to be. Whatever stops the program, an artifact is there whole or not at all.
+ *
+ * A catalog may come from a stranger. Reading changes nothing in it; no link in it is followed; what a crash left is removed by
+ * who publishes, and only what bears a name that we give.
  */
 import { randomUUID } from "node:crypto";
-import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { diskFiles, type FileOperations } from "../base/files.node.js";
+import {
+  diskFiles,
+  type FileOperations,
+  hasFolder,
+  lstatIfThere,
+  makeFolder,
+  makeSubfolder,
+  namesIn,
+  placeOf,
+  readRegular,
+  removeFolder,
+} from "../base/disk/index.node.js";
 import { type Clock, KasminaError, messageOf, systemClock } from "../base/index.js";
 import type { Kernel } from "../contracts/index.js";
 import {
@@ -24,11 +37,12 @@ import {
   parseManifest,
 } from "./artifact.js";
 import { checkNames, MANIFEST_FILE, type OpenedFolder, openFolder, WEIGHTS_FILE } from "./artifact-folder.js";
-import { readBounded } from "./bounded-read.js";
 
 const STAGING = ".staging";
 const DAMAGED = ".damaged";
 const DIGEST = /^[0-9a-f]{64}$/;
+/** What we call a folder in `.staging`; whatever else lies there is not ours to remove. */
+const STAGED = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** Remains of a crash older than this are removed; younger ones may be a publication under way. */
 const STAGING_MAX_AGE_MS = 60 * 60 * 1000;
 
@@ -71,30 +85,28 @@ export interface CatalogOptions {
 export class Catalog {
   readonly #root: string;
   readonly #files: FileOperations;
+  readonly #clock: Clock;
+  #isSwept = false;
   /** Built artifacts by what they were built from, as far as they were asked for or published here. */
   readonly #built = new Map<string, CatalogEntry>();
 
-  /** Opens a catalog, making the folder where there is none, and removes the remains of old crashes. */
+  /** Opens a catalog, making the folder where there is none. */
   static async open(root: string, options: CatalogOptions = {}): Promise<Catalog> {
-    const { clock = systemClock, create = true } = options;
-    if (!create && !(await stat(root).catch(() => undefined))?.isDirectory())
-      throw new KasminaError("invalid_argument", `there is no catalog at ${root}`);
+    const { create = true } = options;
     try {
-      await mkdir(join(root, STAGING), { recursive: true });
-      for (const name of await readdir(join(root, STAGING))) {
-        const path = join(root, STAGING, name);
-        const ageMs = clock.nowMs() - (await stat(path)).mtimeMs;
-        if (ageMs > STAGING_MAX_AGE_MS) await rm(path, { recursive: true, force: true });
-      }
+      if (create) await makeFolder(root);
+      const place = placeOf(root);
+      if (place !== undefined) return new Catalog(place, options);
     } catch (error) {
       throw new KasminaError("io", `cannot open the catalog ${root}: ${messageOf(error)}`, { cause: error });
     }
-    return new Catalog(root, options.files ?? diskFiles);
+    throw new KasminaError("invalid_argument", `there is no catalog at ${root}`);
   }
 
-  private constructor(root: string, files: FileOperations) {
+  private constructor(root: string, { files = diskFiles, clock = systemClock }: CatalogOptions) {
     this.#root = root;
     this.#files = files;
+    this.#clock = clock;
   }
 
   get root(): string {
@@ -111,16 +123,17 @@ export class Catalog {
     const staged = join(this.#root, STAGING, randomUUID());
     const folder = join(this.#root, manifest.blueprint);
     try {
-      await mkdir(staged);
+      await this.#sweep();
+      await makeSubfolder(staged);
       await this.#files.writeSynced(join(staged, MANIFEST_FILE), artifact.manifestBytes);
       await this.#files.writeSynced(join(staged, WEIGHTS_FILE), artifact.weightsBytes);
       await this.#files.syncFolder(staged);
-      await mkdir(folder, { recursive: true });
+      await makeSubfolder(folder);
       await this.#files.syncFolder(this.#root);
       await this.#rename(staged, ref, sha256);
       await this.#files.syncFolder(folder);
     } catch (error) {
-      await rm(staged, { recursive: true, force: true }).catch(() => undefined);
+      await removeFolder(staged).catch(() => undefined);
       if (error instanceof KasminaError) throw error;
       throw new KasminaError("io", `cannot publish ${ref}: ${messageOf(error)}`, { cause: error });
     }
@@ -192,10 +205,10 @@ export class Catalog {
     } catch (error) {
       if (!isOccupied(error)) throw error;
       if (await this.#isSound(ref)) {
-        await rm(staged, { recursive: true, force: true });
+        await removeFolder(staged);
         return;
       }
-      await mkdir(join(this.#root, DAMAGED), { recursive: true });
+      await makeSubfolder(join(this.#root, DAMAGED));
       await this.#files.rename(place, join(this.#root, DAMAGED, `${sha256}-${randomUUID()}`));
       await this.#files.rename(staged, place);
     }
@@ -203,6 +216,7 @@ export class Catalog {
 
   async #open(ref: string): Promise<OpenedFolder> {
     const { blueprintId, sha256 } = partsOf(ref);
+    this.#refuseLinks(blueprintId, ref);
     const opened = await openFolder(join(this.#root, ref), sha256);
     checkBlueprint(ref, blueprintId, opened.manifest);
     return opened;
@@ -215,11 +229,17 @@ export class Catalog {
 
   async #entry(ref: string): Promise<CatalogEntry> {
     const { blueprintId, sha256 } = partsOf(ref);
+    this.#refuseLinks(blueprintId, ref);
     const manifest = parseManifest(
-      await readBounded(join(this.#root, ref, MANIFEST_FILE), MANIFEST_MAX_BYTES),
+      await readRegular(join(this.#root, ref, MANIFEST_FILE), { maxBytes: MANIFEST_MAX_BYTES }),
     );
     checkBlueprint(ref, blueprintId, manifest);
     return { ref, sha256, manifest };
+  }
+
+  /** An artifact's folder, and the one it is in, are folders of this catalog. */
+  #refuseLinks(blueprintId: string, ref: string): void {
+    for (const name of [blueprintId, ref]) hasFolder(join(this.#root, name));
   }
 
   #isSound(ref: string): Promise<boolean> {
@@ -232,13 +252,27 @@ export class Catalog {
   /** `<folder>/<name>` of everything two levels down, and `<name>` of what is no folder. */
   async #names(): Promise<readonly string[]> {
     const names: string[] = [];
-    for (const entry of await readdir(this.#root, { withFileTypes: true })) {
-      if (entry.name === STAGING || entry.name === DAMAGED) continue;
-      if (!entry.isDirectory()) names.push(entry.name);
-      else
-        names.push(...(await readdir(join(this.#root, entry.name))).map((name) => `${entry.name}/${name}`));
+    for (const name of await namesIn(this.#root)) {
+      if (name === STAGING || name === DAMAGED) continue;
+      const folder = join(this.#root, name);
+      if (!lstatIfThere(folder)?.isDirectory()) names.push(name);
+      else names.push(...(await namesIn(folder)).map((below) => `${name}/${below}`));
     }
     return names.sort();
+  }
+
+  /** Makes `.staging`, and removes, once, what crashes left there long ago. */
+  async #sweep(): Promise<void> {
+    const staging = join(this.#root, STAGING);
+    await makeSubfolder(staging);
+    if (this.#isSwept) return;
+    this.#isSwept = true;
+    for (const name of (await namesIn(staging)).filter((name) => STAGED.test(name))) {
+      const path = join(staging, name);
+      const stats = lstatIfThere(path);
+      const ageMs = this.#clock.nowMs() - (stats?.mtimeMs ?? Number.POSITIVE_INFINITY);
+      if (stats?.isDirectory() && ageMs > STAGING_MAX_AGE_MS) await removeFolder(path);
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 export {
   addKey,
+  hasKeyFile,
   KEYS_VARIABLE,
   type KeyInfo,
   keysFromEnvironment,

@@ -3,26 +3,16 @@
  * first). Never a flag: those show in process lists and shell histories.
  */
 import { randomBytes } from "node:crypto";
-import {
-  chmodSync,
-  closeSync,
-  existsSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  writeSync,
-} from "node:fs";
 import { z } from "zod";
-import { toHex } from "../base/bytes.js";
+import { toHex, utf8 } from "../base/bytes.js";
+import { readRegularSync, readRegularSyncIfThere, writeFileAtomicallySync } from "../base/disk/index.node.js";
 import { KasminaError, messageOf } from "../base/errors.js";
 import { type Key, KeyRing, MIN_SECRET_BYTES } from "./key-ring.js";
 import { nodeMac } from "./mac.node.js";
 
 export const KEYS_VARIABLE = "KASMINA_KEYS";
-const OWNER_ONLY = 0o600;
-const GROUP_AND_OTHERS = 0o077;
+/** Of a key file: 8 keys take 2 KiB. */
+const MAX_BYTES = 64 * 1024;
 /** Keys kept for verifying after a rotation. */
 export const MAX_KEYS = 8;
 
@@ -56,12 +46,20 @@ export function readKeyFile(path: string): KeyRing {
 
 /** Adds a fresh key, which signs from now on; older ones go on verifying, the oldest leave. Creates the file. */
 export function addKey(path: string, nowMs: number): KeyInfo {
-  const known = existsSync(path) ? load(path).keys : [];
+  const known = hasKeyFile(path) ? load(path).keys : [];
   const createdAt = new Date(nowMs).toISOString();
   const id = `k-${createdAt.slice(0, 10)}-${randomBytes(3).toString("hex")}`;
   const key = { id, created_at: createdAt, secret: toHex(randomBytes(MIN_SECRET_BYTES)) };
   save(path, { active: id, keys: [...known, key].slice(-MAX_KEYS) });
   return { id, createdAt, active: true };
+}
+
+/**
+ * Whether there is a key file.
+ * @throws KasminaError `io` or `corrupt` where there is something else than a file of ours that we alone can read
+ */
+export function hasKeyFile(path: string): boolean {
+  return explained(() => readRegularSyncIfThere(path, SECRET)) !== undefined;
 }
 
 /** What may be shown of a key file: ids and dates, never secrets. */
@@ -110,24 +108,20 @@ function parseJson(path: string, text: string): unknown {
 }
 
 function readPrivate(path: string): string {
-  try {
-    if ((statSync(path).mode & GROUP_AND_OTHERS) === 0) return readFileSync(path, "utf8");
-  } catch (error) {
-    throw new KasminaError("io", `key file ${path}: ${messageOf(error)}`, { cause: error });
-  }
-  throw new KasminaError("io", `key file ${path} can be read by others: chmod 600 it`);
+  return new TextDecoder().decode(explained(() => readRegularSync(path, SECRET)));
 }
 
 function save(path: string, file: KeyFile): void {
-  const temporary = `${path}.tmp`;
+  const bytes = utf8(`${JSON.stringify(file, undefined, 2)}\n`);
+  explained(() => writeFileAtomicallySync(path, bytes));
+}
+
+const SECRET = { maxBytes: MAX_BYTES, secret: true };
+
+function explained<T>(work: () => T): T {
   try {
-    const handle = openSync(temporary, "w", OWNER_ONLY);
-    chmodSync(temporary, OWNER_ONLY);
-    writeSync(handle, `${JSON.stringify(file, undefined, 2)}\n`);
-    fsyncSync(handle);
-    closeSync(handle);
-    renameSync(temporary, path);
+    return work();
   } catch (error) {
-    throw new KasminaError("io", `key file ${path}: ${messageOf(error)}`, { cause: error });
+    throw new KasminaError("io", `key file: ${messageOf(error)}`, { cause: error });
   }
 }

@@ -5,7 +5,7 @@
  * The moments of each file are four: opened, half written, written, and renamed into its place.
  */
 
-import { writeSync } from "node:fs";
+import { constants, writeSync } from "node:fs";
 import fs from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
 import { basename, dirname } from "node:path";
@@ -33,7 +33,7 @@ function dieAtMoment(path) {
 
 fs.open = async (path, flags, ...more) => {
   const file = await open(path, flags, ...more);
-  if (flags !== "w" || !isOfCheckpoint(path)) return file;
+  if ((flags & constants.O_EXCL) === 0 || !isOfCheckpoint(path)) return file;
   dieAtMoment(path);
   const writeFile = file.writeFile.bind(file);
   file.writeFile = async (bytes) => {

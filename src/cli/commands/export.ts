@@ -1,6 +1,6 @@
 /** `kasmina export`: the grown network as an ONNX model, its weights as safetensors. */
 import type { Command } from "commander";
-import { writeFileAtomically } from "../../base/files.node.js";
+import { writeFileAtomically } from "../../base/disk/index.node.js";
 import { KasminaError, messageOf } from "../../base/index.js";
 import {
   networkToOnnx,

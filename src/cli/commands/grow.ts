@@ -48,6 +48,7 @@ export function addGrow(
     .option("--compare", "also train the host alone, and show both")
     .option("--catalog <path>", "folder of the kernel catalog (default: catalog in the run's folder)")
     .option("--run-dir <path>", "folder for the run's files (default: runs/<run id>)")
+    .option("--share", "let the group read the run's files, keys and journal aside (default: owner only)")
     .option("--resume <run-dir>", "go on with a run that stopped, from its last checkpoint")
     .option("--json", "print one JSON object a line")
     .option("--quiet", "print the report only")

@@ -1,7 +1,7 @@
 /** `kasmina report`: the course of a run as one HTML page. */
 import { join } from "node:path";
 import type { Command } from "commander";
-import { writeFileAtomically } from "../../base/files.node.js";
+import { writeFileAtomically } from "../../base/disk/index.node.js";
 import { KasminaError, messageOf, utf8 } from "../../base/index.js";
 import { reportOf } from "../../weatherlight/report/index.js";
 import { EXIT } from "../terminal/exit.js";

@@ -115,7 +115,7 @@ function guarded<T>(work: () => T): T {
   try {
     return work();
   } catch (error) {
-    if (error instanceof KasminaError) throw error;
+    if (error instanceof KasminaError && error.code !== "io") throw error;
     throw new KasminaError("io", `command journal: ${messageOf(error)}`, { cause: error });
   }
 }

@@ -1,19 +1,9 @@
 /** The command journal of a run folder, on disk: owner-only, appended to and fsynced. */
-import {
-  closeSync,
-  existsSync,
-  fdatasyncSync,
-  fsyncSync,
-  ftruncateSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  writeSync,
-} from "node:fs";
-import { dirname } from "node:path";
+import { GrowingFile, readRegularSyncIfThere, writeFileAtomicallySync } from "../../base/disk/index.node.js";
 import { DurableJournal, type JournalStorage } from "./durable-journal.js";
 
-const OWNER_ONLY = 0o600;
+/** Of a journal, and of its history: 64 KiB a command are allowed, 200 bytes are usual. */
+const MAX_BYTES = 512 * 1024 * 1024;
 
 /**
  * Opens or creates the journal at `path`; its history stands beside it as `<path>.history`.
@@ -25,7 +15,7 @@ export function openJournal(path: string): DurableJournal {
 
 class FileStorage implements JournalStorage {
   readonly #path: string;
-  #file: number | undefined;
+  #file: GrowingFile | undefined;
 
   constructor(path: string) {
     this.#path = path;
@@ -36,27 +26,20 @@ class FileStorage implements JournalStorage {
   }
 
   append(bytes: Uint8Array): void {
-    writeAll(this.#open(), bytes);
+    this.#open().append(bytes);
   }
 
   sync(): void {
-    fdatasyncSync(this.#open());
+    this.#open().sync();
   }
 
   truncate(length: number): void {
-    ftruncateSync(this.#open(), length);
-    fsyncSync(this.#open());
+    this.#open().truncate(length);
   }
 
   replace(bytes: Uint8Array): void {
-    const temporary = `${this.#path}.tmp`;
-    const file = openSync(temporary, "w", OWNER_ONLY);
-    writeAll(file, bytes);
-    fsyncSync(file);
-    closeSync(file);
     this.close();
-    renameSync(temporary, this.#path);
-    syncFolder(this.#path);
+    writeFileAtomicallySync(this.#path, bytes);
   }
 
   readHistory(): Uint8Array {
@@ -64,15 +47,17 @@ class FileStorage implements JournalStorage {
   }
 
   appendHistory(bytes: Uint8Array): void {
-    const file = openSync(this.#historyPath, "a", OWNER_ONLY);
-    writeAll(file, bytes);
-    fsyncSync(file);
-    closeSync(file);
-    syncFolder(this.#path);
+    const file = GrowingFile.forAppending(this.#historyPath);
+    try {
+      file.append(bytes);
+      file.sync();
+    } finally {
+      file.close();
+    }
   }
 
   close(): void {
-    if (this.#file !== undefined) closeSync(this.#file);
+    this.#file?.close();
     this.#file = undefined;
   }
 
@@ -80,26 +65,12 @@ class FileStorage implements JournalStorage {
     return `${this.#path}.history`;
   }
 
-  #open(): number {
-    if (this.#file !== undefined) return this.#file;
-    this.#file = openSync(this.#path, "a", OWNER_ONLY);
-    syncFolder(this.#path);
+  #open(): GrowingFile {
+    this.#file ??= GrowingFile.forAppending(this.#path);
     return this.#file;
   }
 }
 
 function readIfThere(path: string): Uint8Array {
-  return existsSync(path) ? readFileSync(path) : new Uint8Array();
-}
-
-/** A write may take fewer bytes than it was given. */
-function writeAll(file: number, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
-}
-
-/** Makes a created or renamed name durable too. */
-function syncFolder(path: string): void {
-  const folder = openSync(dirname(path), "r");
-  fsyncSync(folder);
-  closeSync(folder);
+  return readRegularSyncIfThere(path, { maxBytes: MAX_BYTES }) ?? new Uint8Array();
 }

@@ -42,7 +42,7 @@ export async function sendCommand(runFolder: string, what: OperatorOrder): Promi
     ...what,
     commandId: `operator-${randomUUID()}`,
     trainingRunId: address.run_id,
-    issuedBy: `operator ${userInfo().username}`,
+    issuedBy: `operator ${userName()}`,
   });
   const response = await ask(address, {
     type: "command",
@@ -50,6 +50,15 @@ export async function sendCommand(runFolder: string, what: OperatorOrder): Promi
   });
   if (response.type === "outcome") return response.outcome;
   throw unexpected(response);
+}
+
+/** A user may have no name: in a container that is started with a number alone. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `uid ${process.getuid?.() ?? "unknown"}`;
+  }
 }
 
 export async function readStatus(runFolder: string): Promise<RunStatus> {

@@ -3,20 +3,26 @@
  * run's status. It keeps no process alive and touches nothing of the run but its command queue.
  */
 
-import { chmodSync, mkdtempSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { KasminaError, messageOf } from "../../base/index.js";
+import {
+  makeTemporaryFolder,
+  placeSocket,
+  removeFile,
+  removeFolderSync,
+  writeFileAtomically,
+} from "../../base/disk/index.node.js";
+import { KasminaError, messageOf, utf8 } from "../../base/index.js";
 import type { RunControl } from "../grow/ports.js";
 import { type ControlAddress, type ControlResponse, Lines, parseRequest } from "./control-protocol.js";
 
 /** Name of the file in the run folder that says where the socket is. */
 export const ADDRESS_FILE = "control.json";
 const SOCKET_FILE = "control.sock";
-const OWNER_ONLY = 0o600;
 /** sun_path of the common systems holds 104 to 108 bytes. */
 const MAX_SOCKET_PATH = 100;
+const PRIVATE_PREFIX = ".kasmina-";
 const MAX_CONNECTIONS = 16;
 /** Commands of one connection that wait for their outcome. */
 const MAX_WAITING = 64;
@@ -28,10 +34,10 @@ export class ControlServer {
   readonly #control: RunControl;
   readonly #connections = new Set<Socket>();
 
-  private constructor(folder: string, runId: string, control: RunControl) {
+  private constructor(folder: string, runId: string, socket: string, control: RunControl) {
     this.#folder = folder;
     this.#control = control;
-    this.#address = { socket: socketPath(folder), run_id: runId, pid: process.pid };
+    this.#address = { socket, run_id: runId, pid: process.pid };
     this.#server = createServer((socket) => this.#serve(socket));
     this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.unref();
@@ -42,9 +48,19 @@ export class ControlServer {
    * @throws KasminaError `io` where the socket cannot be made
    */
   static async listen(runFolder: string, runId: string, control: RunControl): Promise<ControlServer> {
-    const server = new ControlServer(resolve(runFolder), runId, control);
-    await server.#listen();
-    return server;
+    const folder = resolve(runFolder);
+    const privately = await privateFolder(folder);
+    const isNear = dirname(privately) === folder;
+    const server = new ControlServer(folder, runId, join(isNear ? folder : privately, SOCKET_FILE), control);
+    try {
+      await server.#listen(join(privately, SOCKET_FILE));
+      return server;
+    } catch (error) {
+      server.close();
+      throw error;
+    } finally {
+      if (isNear) removeFolderSync(privately);
+    }
   }
 
   get socketPath(): string {
@@ -55,26 +71,21 @@ export class ControlServer {
   close(): void {
     for (const socket of this.#connections) socket.destroy();
     this.#server.close();
-    for (const path of [join(this.#folder, ADDRESS_FILE), this.#address.socket])
-      rmSync(path, { force: true });
-    if (dirname(this.#address.socket) !== this.#folder)
-      rmSync(dirname(this.#address.socket), { recursive: true, force: true });
+    for (const path of [join(this.#folder, ADDRESS_FILE), this.#address.socket]) removeFile(path);
+    if (dirname(this.#address.socket) !== this.#folder) removeFolderSync(dirname(this.#address.socket));
   }
 
-  async #listen(): Promise<void> {
+  async #listen(at: string): Promise<void> {
     const { socket } = this.#address;
     try {
-      removeStale(socket);
       await new Promise<void>((done, fail) => {
         this.#server.once("error", fail);
-        this.#server.listen(socket, done);
+        this.#server.listen(at, done);
       });
-      chmodSync(socket, OWNER_ONLY);
-      writeFileSync(join(this.#folder, ADDRESS_FILE), `${JSON.stringify(this.#address)}\n`, {
-        mode: OWNER_ONLY,
-      });
+      // A socket that a killed run left behind gives way to this one.
+      await placeSocket(at, socket);
+      await writeFileAtomically(join(this.#folder, ADDRESS_FILE), utf8(`${JSON.stringify(this.#address)}\n`));
     } catch (error) {
-      this.#server.close();
       throw new KasminaError("io", `control socket ${socket}: ${messageOf(error)}`, { cause: error });
     }
   }
@@ -114,19 +125,20 @@ export class ControlServer {
   }
 }
 
-/** In the run folder where its path is short enough, else in a private folder of the system's temporary one. */
-function socketPath(folder: string): string {
-  const path = join(folder, SOCKET_FILE);
-  return Buffer.byteLength(path) <= MAX_SOCKET_PATH
-    ? path
-    : join(mkdtempSync(join(tmpdir(), "kasmina-")), SOCKET_FILE);
-}
-
-/** A socket that a killed run left behind would keep the next one from listening. */
-function removeStale(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+/**
+ * A new folder that nobody else can enter, to make the socket in: between its making and its mode lies a moment. In the run
+ * folder where a path in it is short enough for a socket, else in the system's temporary one.
+ *
+ * @throws KasminaError `io` where that is too long as well: a path that is cut off would lead elsewhere
+ */
+async function privateFolder(folder: string): Promise<string> {
+  for (const parent of [folder, tmpdir()]) {
+    const isShort =
+      Buffer.byteLength(join(parent, `${PRIVATE_PREFIX}XXXXXX`, SOCKET_FILE)) <= MAX_SOCKET_PATH;
+    if (isShort) return makeTemporaryFolder(PRIVATE_PREFIX, parent);
   }
+  throw new KasminaError(
+    "io",
+    `neither ${folder} nor ${tmpdir()} has room for a socket, whose path may be ${MAX_SOCKET_PATH} bytes long; set TMPDIR to a shorter one`,
+  );
 }

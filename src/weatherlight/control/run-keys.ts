@@ -3,11 +3,10 @@
  * of a file in the run folder that the run itself makes (owner only), so that an operator on the same account can
  * command it and nobody else.
  */
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { systemClock } from "../../base/index.js";
 import type { KeyRing } from "../../contracts/index.js";
-import { addKey, KEYS_VARIABLE, loadKeys } from "../../contracts/index.node.js";
+import { addKey, hasKeyFile, KEYS_VARIABLE, loadKeys } from "../../contracts/index.node.js";
 
 export const KEY_FILE_VARIABLE = "KASMINA_KEY_FILE";
 const RUN_KEY_FILE = "control.keys";
@@ -21,6 +20,6 @@ export function keyFileOf(runFolder: string, environment: NodeJS.ProcessEnv = pr
 export function openRunKeys(runFolder: string, environment: NodeJS.ProcessEnv = process.env): KeyRing {
   const file = keyFileOf(runFolder, environment);
   const given = environment[KEYS_VARIABLE] || environment[KEY_FILE_VARIABLE];
-  if (!given && !existsSync(file)) addKey(file, systemClock.nowMs());
+  if (!given && !hasKeyFile(file)) addKey(file, systemClock.nowMs());
   return loadKeys(file, environment);
 }

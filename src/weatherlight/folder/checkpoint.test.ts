@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { diskFiles, type FileOperations } from "../../base/files.node.js";
+import { diskFiles, type FileOperations } from "../../base/disk/index.node.js";
 import { float32, int32 } from "../../contracts/index.js";
 import { type Checkpoint, type JsonObject, readCheckpoint, writeCheckpoint } from "./checkpoint.js";
 

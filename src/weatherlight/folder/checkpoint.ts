@@ -9,9 +9,22 @@
  * comes to be. Whatever stops the program, the folder holds the old checkpoint or the new one, whole.
  */
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { diskFiles, type FileOperations, writeFileAtomically } from "../../base/files.node.js";
+import {
+  diskFiles,
+  type FileOperations,
+  hasFolder,
+  isTemporaryName,
+  makeSubfolder,
+  namesIn,
+  PRIVATE_FILE,
+  PRIVATE_FOLDER,
+  readRegular,
+  readRegularIfThere,
+  SHARED_FILE,
+  SHARED_FOLDER,
+  writeFileAtomically,
+} from "../../base/disk/index.node.js";
 import { KasminaError, messageOf, utf8 } from "../../base/index.js";
 import { parseStrictJson } from "../../base/strict-json.js";
 import { decodeSafetensors, encodeSafetensors, type Tensors } from "../../contracts/index.js";
@@ -21,6 +34,8 @@ const CURRENT = "checkpoint.json";
 const PREVIOUS = "checkpoint.previous.json";
 const TENSORS = /^[0-9a-f]{64}\.safetensors$/;
 const DIGEST = /^[0-9a-f]{64}$/;
+/** Of checkpoint.json: seeds, slots, pending commands; a run of 1,000 seeds takes 1 MB. */
+const MAX_META_BYTES = 64 * 1024 * 1024;
 
 /** Any value that JSON holds. Numbers are finite: JSON has no NaN. */
 export type JsonValue =
@@ -56,6 +71,8 @@ export interface WriteOptions {
   /** Whether the checkpoint that was there is to become the previous one. Default: always. */
   readonly isKept?: (checkpoint: Pick<Checkpoint, "meta">) => boolean;
   readonly files?: FileOperations;
+  /** Whether the group may read it. Default false. */
+  readonly share?: boolean;
 }
 
 /** What a checkpoint file holds beside its own digest. */
@@ -73,7 +90,7 @@ interface Content {
 export async function writeCheckpoint(
   dir: string,
   checkpoint: Checkpoint,
-  { isKept = () => true, files = diskFiles }: WriteOptions = {},
+  { isKept = () => true, files = diskFiles, share = false }: WriteOptions = {},
 ): Promise<WrittenCheckpoint> {
   const bytes = encodeSafetensors(checkpoint.tensors);
   const content: Content = {
@@ -84,11 +101,12 @@ export async function writeCheckpoint(
   const info = { sha256: sha256(utf8(text)), bytes: bytes.length };
   const json = `{"format":"${FORMAT}","sha256":"${info.sha256}","content":${text}}\n`;
   try {
-    await mkdir(dir, { recursive: true });
-    await writeFileAtomically(join(dir, `${content.tensors.sha256}.safetensors`), bytes, files);
+    const as = { files, mode: share ? SHARED_FILE : PRIVATE_FILE };
+    await makeSubfolder(dir, share ? SHARED_FOLDER : PRIVATE_FOLDER);
+    await writeFileAtomically(join(dir, `${content.tensors.sha256}.safetensors`), bytes, as);
     const kept = await readSound(dir, isKept);
-    if (kept) await writeFileAtomically(join(dir, PREVIOUS), kept, files);
-    await writeFileAtomically(join(dir, CURRENT), utf8(json), files);
+    if (kept) await writeFileAtomically(join(dir, PREVIOUS), kept, as);
+    await writeFileAtomically(join(dir, CURRENT), utf8(json), as);
     await removeUnused(dir, files);
     return { ...info, previousKept: kept !== undefined };
   } catch (error) {
@@ -104,12 +122,12 @@ async function readSound(
   isWanted: (checkpoint: Checkpoint) => boolean,
 ): Promise<Uint8Array | undefined> {
   const checkpoint = await readCheckpoint(dir).catch(() => undefined);
-  return checkpoint && isWanted(checkpoint) ? readFile(join(dir, CURRENT)) : undefined;
+  return checkpoint && isWanted(checkpoint) ? readMeta(join(dir, CURRENT)) : undefined;
 }
 
 /** Whether a checkpoint was ever written to the folder, sound or not. */
 export async function hasCheckpoint(dir: string): Promise<boolean> {
-  const files = await readdir(dir).catch((): string[] => []);
+  const files = await namesIn(dir);
   return files.includes(CURRENT) || files.includes(PREVIOUS);
 }
 
@@ -124,14 +142,14 @@ export async function readCheckpoint(
   which: "current" | "previous" = "current",
 ): Promise<Checkpoint & CheckpointInfo> {
   const path = join(dir, which === "current" ? CURRENT : PREVIOUS);
-  const { content, sha256: digest } = parseFile(await readBytes(path), path);
+  hasFolder(dir);
+  const { content, sha256: digest } = parseFile(await readMeta(path), path);
   const tensorsPath = join(dir, `${content.tensors.sha256}.safetensors`);
-  const size = (await stat(tensorsPath).catch(() => undefined))?.size;
-  if (size !== content.tensors.bytes) {
-    const found = size === undefined ? "is missing" : `has ${size} bytes`;
+  const bytes = await readRegularIfThere(tensorsPath, { maxBytes: content.tensors.bytes });
+  if (bytes?.length !== content.tensors.bytes) {
+    const found = bytes === undefined ? "is missing" : `has ${bytes.length} bytes`;
     throw new KasminaError("corrupt", `${tensorsPath} ${found}, ${path} says ${content.tensors.bytes}`);
   }
-  const bytes = await readBytes(tensorsPath);
   if (sha256(bytes) !== content.tensors.sha256) {
     throw new KasminaError("corrupt", `${tensorsPath} is not what its SHA-256 says`);
   }
@@ -170,26 +188,22 @@ function isContent(value: unknown): value is Content {
   return typeof digest === "string" && DIGEST.test(digest) && typeof bytes === "number";
 }
 
-async function readBytes(path: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw new KasminaError("io", `cannot read ${path}: ${messageOf(error)}`, { cause: error });
-  }
+function readMeta(path: string): Promise<Uint8Array> {
+  return readRegular(path, { maxBytes: MAX_META_BYTES });
 }
 
 /** Removes tensors that neither checkpoint names, and what writes that were cut short left behind. */
 async function removeUnused(dir: string, files: FileOperations): Promise<void> {
   const used = await Promise.all(
     [CURRENT, PREVIOUS].map(async (name) => {
-      const bytes = await readFile(join(dir, name)).catch(() => undefined);
+      const bytes = await readMeta(join(dir, name)).catch(() => undefined);
       return bytes ? Buffer.from(bytes).toString("utf8") : "";
     }),
   );
-  for (const name of await readdir(dir)) {
+  for (const name of await namesIn(dir)) {
     const digest = name.split(".")[0] ?? "";
     const unused = TENSORS.test(name) && !used.some((text) => text.includes(digest));
-    if (unused || name.endsWith(".tmp")) await files.remove(join(dir, name));
+    if (unused || isTemporaryName(name)) await files.remove(join(dir, name));
   }
 }
 

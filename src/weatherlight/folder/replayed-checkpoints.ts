@@ -2,11 +2,10 @@
  * The checkpoints of a run that is replayed, in memory: what its rollbacks returned to. Which one that was follows from
  * the run's own record, because a checkpoint may have been damaged when it was wanted.
  */
-import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import type { GoodState } from "../../tolaria/index.js";
 import type { GrowCheckpoint } from "../grow/grow-result.js";
-import { eventsPath } from "./run-folder.js";
+import { readEventLines } from "./run-folder.js";
 
 /** A rollback from disk, as `events.ndjson` tells it. */
 const restoredLine = z.object({
@@ -30,9 +29,8 @@ export class ReplayedCheckpoints {
 
   /** For the replay of the run in `folder`. */
   static async of(folder: string): Promise<ReplayedCheckpoints> {
-    const text = await readFile(eventsPath(folder), "utf8").catch(() => "");
     // Most lines are something else: only those that name the event are parsed.
-    const lines = text.split("\n").filter((line) => line.includes('"rollback_restored"'));
+    const lines = (await readEventLines(folder)).filter((line) => line.includes('"rollback_restored"'));
     return new ReplayedCheckpoints(new Map(lines.flatMap(restoredIn)));
   }
 

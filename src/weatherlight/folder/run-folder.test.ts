@@ -32,6 +32,7 @@ test("a run's folder holds what was asked, what happened, the checkpoint and the
   ]);
   expect((await readCheckpoint(folder.checkpointPath)).meta).toEqual({ step: 5 });
   expect((await readdir(path)).sort()).toEqual([
+    ".lease",
     "checkpoint",
     "events.ndjson",
     "losses.f32",

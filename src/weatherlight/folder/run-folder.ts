@@ -6,12 +6,33 @@
  *     losses.f32      the training loss of every step, a little-endian float32 each: what a replay is held against
  *     checkpoint/     the last checkpoint and the one before it
  *     summary.json    the report; there once the run has ended
+ *     .lease/         who may write the folder
  */
-import { closeSync, constants, fsyncSync, openSync, writeSync } from "node:fs";
-import { copyFile, link, mkdir, readdir, readFile, rmdir, stat, unlink } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
-import { diskFiles, writeFileAtomically } from "../../base/files.node.js";
-import { KasminaError, messageOf, utf8 } from "../../base/index.js";
+import { join, resolve } from "node:path";
+import { z } from "zod";
+import {
+  acquireLease,
+  codeOf,
+  GrowingFile,
+  heldError,
+  type Lease,
+  lstatIfThere,
+  makeFolder,
+  missingGuarantees,
+  namesIn,
+  PRIVATE_FILE,
+  PRIVATE_FOLDER,
+  placeOf,
+  readRegularIfThere,
+  removeEmptyFolders,
+  removeFile,
+  removeFolder,
+  requireOwnFolder,
+  SHARED_FILE,
+  SHARED_FOLDER,
+  writeFileAtomically,
+} from "../../base/disk/index.node.js";
+import { KasminaError, messageOf, parseStrictJson, utf8 } from "../../base/index.js";
 import {
   type Checkpoint,
   type JsonObject,
@@ -25,38 +46,69 @@ const EVENTS = "events.ndjson";
 const SUMMARY = "summary.json";
 const LOSSES = "losses.f32";
 const CHECKPOINT = "checkpoint";
-/** Whatever of these is in a folder, a run was there. */
-const TRACES = [RUN, EVENTS, SUMMARY, CHECKPOINT];
+const LEASE = ".lease";
+/** What a run writes. Whatever of it is in a folder, a run was there, or somebody laid a trap for one. */
+const TRACES = /^(run|summary|control)\.json|^(events|losses|control|commands)\.|^(checkpoint|catalog)$/;
+/** Of run.json and summary.json: options, and a line a seed. */
+const MAX_JSON_BYTES = 16 * 1024 * 1024;
+/** Of losses.f32: 64 million steps. */
+const MAX_LOSSES_BYTES = 256 * 1024 * 1024;
+/** Of events.ndjson, which grows by some 300 bytes an observation. */
+const MAX_EVENTS_BYTES = 512 * 1024 * 1024;
 
-/** A run's folder while the run goes on. */
+export interface RunFolderOptions {
+  /** Told to whoever wants the folder meanwhile. Default `kasmina grow`. */
+  readonly purpose?: string;
+  /** Whether the group may read what is written, keys and journal aside. Default: owner only. */
+  readonly share?: boolean;
+}
+
+/** A run's folder while the run goes on; nobody else writes it meanwhile. */
 export class RunFolder {
   readonly path: string;
-  readonly #events: number;
-  readonly #losses: number;
+  readonly lease: Lease;
+  readonly #share: boolean;
+  readonly #events: GrowingFile;
+  readonly #losses: GrowingFile;
   #open = true;
 
-  private constructor(path: string) {
+  private constructor(path: string, lease: Lease, share: boolean) {
     this.path = path;
-    this.#events = openSync(join(path, EVENTS), "a");
-    this.#losses = openSync(join(path, LOSSES), constants.O_RDWR | constants.O_CREAT, 0o644);
+    this.lease = lease;
+    this.#share = share;
+    this.#events = GrowingFile.forAppending(join(path, EVENTS), this.#fileMode);
+    this.#losses = GrowingFile.forPlacing(join(path, LOSSES), this.#fileMode);
+    this.#events.cutTornLine();
   }
 
   /**
-   * Makes the folder (or takes an existing one without a run in it) and writes run.json. Where that fails, what
+   * Makes the folder (or takes an existing one of ours without a run in it) and writes run.json. Where that fails, what
    * was made is removed again.
    *
    * @param about what was asked for: run id, configuration
-   * @throws KasminaError `invalid_argument` where the folder cannot be written, or holds a run already
+   * @throws KasminaError `invalid_argument` where the folder cannot be written, is in use, or holds a run already
    */
-  static async create(path: string, about: JsonObject): Promise<RunFolder> {
+  static async create(
+    path: string,
+    about: JsonObject,
+    { purpose = "kasmina grow", share = false }: RunFolderOptions = {},
+  ): Promise<RunFolder> {
     const folder = resolve(path);
-    const made = await makeFolder(folder);
+    const made = await makeFolder(folder, share ? SHARED_FOLDER : PRIVATE_FOLDER).catch((error: unknown) => {
+      throw usageError(folder, error);
+    });
+    let lease: Lease | undefined;
     try {
+      const text = `${JSON.stringify(about, null, 2)}\n`;
       await refuseRun(folder);
-      await claim(folder, about);
-      return new RunFolder(folder);
+      lease = await take(folder, purpose);
+      // Whoever had the folder in between has left a run in it.
+      await refuseRun(folder);
+      await writeFileAtomically(join(folder, RUN), utf8(text), { mode: share ? SHARED_FILE : PRIVATE_FILE });
+      return new RunFolder(folder, lease, share);
     } catch (error) {
-      if (made) await removeEmpty(folder, made);
+      lease?.release();
+      if (made) await undo(folder, made, lease !== undefined);
       throw usageError(folder, error);
     }
   }
@@ -64,14 +116,21 @@ export class RunFolder {
   /**
    * Opens the folder of a run that stopped before its end, to go on with it.
    *
-   * @throws KasminaError `invalid_argument` where there is no run, or one that has ended
+   * @throws KasminaError `invalid_argument` where there is no run, one that has ended, or one that is going on
    */
-  static async reopen(path: string): Promise<RunFolder> {
-    const { path: folder, summary } = await readRunFolder(path);
-    if (summary !== undefined) throw new KasminaError("invalid_argument", `the run in ${folder} has ended`);
+  static async reopen(path: string, purpose = "kasmina grow --resume"): Promise<RunFolder> {
+    const folder = placeOf(resolve(path)) ?? resolve(path);
+    let lease: Lease | undefined;
     try {
-      return new RunFolder(folder);
+      await readRunFolder(folder);
+      requireOwnFolder(folder);
+      lease = await take(folder, purpose);
+      // Only now: the run may have ended a moment ago.
+      const { about, summary } = await readRunFolder(folder);
+      if (summary !== undefined) throw new KasminaError("invalid_argument", `the run in ${folder} has ended`);
+      return new RunFolder(folder, lease, isShared(about));
     } catch (error) {
+      lease?.release();
       throw usageError(folder, error);
     }
   }
@@ -80,38 +139,60 @@ export class RunFolder {
     return join(this.path, CHECKPOINT);
   }
 
+  /** What the file system of the folder cannot promise, one line each. */
+  get notGuaranteed(): readonly string[] {
+    return missingGuarantees(this.path);
+  }
+
   /** Appends one line to events.ndjson. */
   append(record: object): void {
-    if (this.#open) writeSync(this.#events, `${JSON.stringify(record)}\n`);
+    if (this.#open) this.#events.append(utf8(`${JSON.stringify(record)}\n`));
   }
 
   /** Writes the loss of one step (from 0) at its place; a step done again replaces what was there. */
   recordLoss(step: number, loss: number): void {
-    if (this.#open) writeSync(this.#losses, new Uint8Array(Float32Array.of(loss).buffer), 0, 4, 4 * step);
+    if (this.#open) this.#losses.writeAt(4 * step, new Uint8Array(Float32Array.of(loss).buffer));
   }
 
-  /** As {@link writeCheckpoint} does, in the run's folder. */
+  /** As {@link writeCheckpoint} does, in the run's folder. @throws KasminaError `io` where the folder was taken over */
   writeCheckpoint(checkpoint: Checkpoint, isKept?: WriteOptions["isKept"]): Promise<WrittenCheckpoint> {
-    return writeCheckpoint(this.checkpointPath, checkpoint, isKept && { isKept });
-  }
-
-  async writeSummary(summary: object): Promise<void> {
-    const text = `${JSON.stringify(summary, null, 2)}\n`;
-    await writeFileAtomically(join(this.path, SUMMARY), utf8(text)).catch((error: unknown) => {
-      throw new KasminaError("io", `cannot write ${join(this.path, SUMMARY)}: ${messageOf(error)}`, {
-        cause: error,
-      });
+    this.#requireHeld();
+    return writeCheckpoint(this.checkpointPath, checkpoint, {
+      share: this.#share,
+      ...(isKept && { isKept }),
     });
   }
 
-  /** Forces the events to the disk and closes the file. May be called again. */
+  async writeSummary(summary: object): Promise<void> {
+    this.#requireHeld();
+    const path = join(this.path, SUMMARY);
+    const text = utf8(`${JSON.stringify(summary, null, 2)}\n`);
+    await writeFileAtomically(path, text, { mode: this.#fileMode }).catch((error: unknown) => {
+      throw new KasminaError("io", `cannot write ${path}: ${messageOf(error)}`, { cause: error });
+    });
+  }
+
+  /** Forces the events to the disk, closes the files and gives the folder back. May be called again. */
   close(): void {
     if (!this.#open) return;
     this.#open = false;
     for (const file of [this.#events, this.#losses]) {
-      fsyncSync(file);
-      closeSync(file);
+      file.sync();
+      file.close();
     }
+    this.lease.release();
+  }
+
+  get #fileMode(): number {
+    return this.#share ? SHARED_FILE : PRIVATE_FILE;
+  }
+
+  #requireHeld(): void {
+    if (this.lease.isHeld()) return;
+    throw new KasminaError(
+      "io",
+      `run folder ${this.path} was taken over: this run must not write to it any more`,
+    );
   }
 }
 
@@ -138,91 +219,60 @@ export async function readRunFolder(path: string): Promise<RunRecord> {
   return summary === undefined ? record : { ...record, summary };
 }
 
-/** Where a run's events are. */
-export function eventsPath(path: string): string {
-  return join(resolve(path), EVENTS);
+/** The lines of `events.ndjson`; none where there is no such file. A last one without its end is left out. */
+export async function readEventLines(path: string): Promise<readonly string[]> {
+  const bytes = await readRegularIfThere(join(resolve(path), EVENTS), { maxBytes: MAX_EVENTS_BYTES });
+  const lines = new TextDecoder().decode(bytes).split("\n");
+  return lines.slice(0, -1);
 }
 
 /** The training loss of every step that the run did, NaN for those that were lost in a crash. */
 export async function readLosses(path: string): Promise<Float32Array> {
-  const bytes = await readFile(join(resolve(path), LOSSES)).catch(() => new Uint8Array());
-  return new Float32Array(
-    bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + 4 * Math.floor(bytes.length / 4)),
-  );
+  const bytes = await readRegularIfThere(join(resolve(path), LOSSES), { maxBytes: MAX_LOSSES_BYTES });
+  return new Float32Array(bytes?.slice(0, 4 * Math.floor(bytes.length / 4)).buffer ?? []);
 }
 
 async function readJson(path: string): Promise<unknown> {
-  const text = await readFile(path, "utf8").catch(() => undefined);
-  if (text === undefined) return undefined;
+  const bytes = await readRegularIfThere(path, { maxBytes: MAX_JSON_BYTES });
+  if (bytes === undefined) return undefined;
   try {
-    return JSON.parse(text);
+    return parseStrictJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (error) {
     throw new KasminaError("corrupt", `${path} is not JSON: ${messageOf(error)}`, { cause: error });
   }
 }
 
-/**
- * Makes a folder and those above it. Not `mkdir` with `recursive`: Node 20 never returns from that under /proc.
- *
- * @returns the topmost folder that had to be made, or undefined where all were there
- */
-async function makeFolder(folder: string): Promise<string | undefined> {
-  try {
-    return await makeStep(folder);
-  } catch (error) {
-    throw usageError(folder, error);
-  }
-}
-
-async function makeStep(folder: string): Promise<string | undefined> {
-  try {
-    await mkdir(folder);
-    return folder;
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === "EEXIST" && (await stat(folder)).isDirectory()) return undefined;
-    if (code !== "ENOENT" || dirname(folder) === folder) throw error;
-  }
-  const topmost = await makeStep(dirname(folder));
-  await mkdir(folder);
-  return topmost ?? folder;
-}
-
+/** New means that nothing of a run is there, no link, nothing that is no file or folder, and that the folder is ours. */
 async function refuseRun(folder: string): Promise<void> {
-  const trace = (await readdir(folder)).find((name) => TRACES.includes(name));
-  if (trace)
-    throw new KasminaError("invalid_argument", `run folder ${folder} already holds a run (${trace})`);
+  requireOwnFolder(folder);
+  for (const name of await namesIn(placeOf(folder) ?? folder)) {
+    if (TRACES.test(name))
+      throw new KasminaError("invalid_argument", `run folder ${folder} already holds a run (${name})`);
+    const stats = lstatIfThere(join(folder, name));
+    if (stats && !stats.isFile() && !stats.isDirectory())
+      throw new KasminaError("invalid_argument", `run folder ${folder} is not empty: ${name} is no file`);
+  }
 }
 
-/**
- * Writes run.json whole, if and only if there is none yet: of two runs that start at once, one gets the folder, and a
- * crash leaves no half of it.
- */
-async function claim(folder: string, about: JsonObject): Promise<void> {
-  const temporary = join(folder, `${RUN}.${globalThis.crypto.randomUUID()}.tmp`);
-  const place = join(folder, RUN);
-  try {
-    await diskFiles.writeSynced(temporary, utf8(`${JSON.stringify(about, null, 2)}\n`));
-    await link(temporary, place).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === "EEXIST") throw error;
-      // A file system without links: the copy is exclusive too, and not whole at once.
-      return copyFile(temporary, place, constants.COPYFILE_EXCL);
-    });
-  } finally {
-    await unlink(temporary).catch(() => undefined);
-  }
-  await diskFiles.syncFolder(folder);
+/** Whether a run was asked to share what it writes. */
+function isShared(about: unknown): boolean {
+  const asked = z.object({ config: z.object({ share: z.boolean() }) }).safeParse(about);
+  return asked.data?.config.share ?? false;
 }
 
-/** Removes the folders that were made, up to `topmost`, as far as nobody put anything into them. */
-async function removeEmpty(folder: string, topmost: string): Promise<void> {
-  for (let path = folder; path.length >= topmost.length; path = dirname(path)) {
-    const removed = await rmdir(path).then(
-      () => true,
-      () => false,
-    );
-    if (!removed) return;
+async function take(folder: string, purpose: string): Promise<Lease> {
+  const lease = await acquireLease(placeOf(folder) ?? folder, { purpose });
+  if (lease.held) throw heldError(`run folder ${folder}`, lease);
+  return lease;
+}
+
+/** Removes what {@link RunFolder.create} made before it failed, as far as nobody put anything into it. */
+async function undo(folder: string, topmost: string, hadLease: boolean): Promise<void> {
+  if (hadLease) {
+    removeFile(join(folder, RUN));
+    await removeFolder(join(folder, LEASE));
   }
+  await removeEmptyFolders(folder, topmost);
 }
 
 /** Why a folder cannot be used, in words; the code alone for what is not listed. */
@@ -230,13 +280,13 @@ const REASONS: Readonly<Record<string, string>> = {
   EACCES: "is not writable: permission denied",
   ENOENT: "cannot be made here",
   EROFS: "is not writable: read-only file system",
-  EEXIST: "cannot be made: there is a file of that name, or another run has just begun there",
+  EEXIST: "cannot be made: there is a file of that name",
   ENOTDIR: "cannot be made: a part of its path is a file",
 };
 
 function usageError(folder: string, error: unknown): KasminaError {
-  if (error instanceof KasminaError) return error;
-  const code = (error as NodeJS.ErrnoException).code ?? "";
+  if (error instanceof KasminaError && codeOf(error.cause) === "") return error;
+  const code = codeOf(error instanceof KasminaError ? error.cause : error);
   const reason = REASONS[code] ?? `is not writable: ${messageOf(error)}`;
   return new KasminaError("invalid_argument", `run folder ${folder} ${reason}`, { cause: error });
 }

@@ -1,8 +1,6 @@
 /** Everything between a germination and its kernel, wired together: bus, catalog, its worker, cache and prefetch. */
 
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { makeTemporaryFolder, removeFolder } from "../../base/disk/index.node.js";
 import { type Clock, systemClock } from "../../base/index.js";
 import {
   Catalog,
@@ -159,8 +157,8 @@ export class KernelService implements RunKernels {
   }
 
   async #temporaryFolder(): Promise<string> {
-    const folder = await mkdtemp(join(tmpdir(), "kasmina-catalog-"));
-    this.#closers.push(() => rm(folder, { recursive: true, force: true }));
+    const folder = await makeTemporaryFolder("kasmina-catalog-");
+    this.#closers.push(() => removeFolder(folder));
     return folder;
   }
 

@@ -1,10 +1,8 @@
 /** What a run folder tells about the course of its run, put in order for the report. */
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { z } from "zod";
 import { STAGES, type Stage } from "../../contracts/index.js";
 import type { Summary } from "../folder/growth-lines.js";
-import { readRunFolder } from "../folder/run-folder.js";
+import { readEventLines, readRunFolder } from "../folder/run-folder.js";
 
 const measured = z.number().nullish();
 const phase = z.enum(["grow", "host_alone"]);
@@ -112,7 +110,7 @@ export interface RunHistory {
 /** @throws KasminaError `invalid_argument` where there is no run at `path`, `corrupt` where a file of it is not JSON */
 export async function readRunHistory(path: string): Promise<RunHistory> {
   const record = await readRunFolder(path);
-  const text = await readFile(join(record.path, "events.ndjson"), "utf8").catch(() => "");
+  const lines = await readEventLines(record.path);
   const about = z
     .object({ run_id: z.string(), config: z.record(z.string(), z.unknown()) })
     .partial()
@@ -121,13 +119,13 @@ export async function readRunHistory(path: string): Promise<RunHistory> {
     runId: about.data?.run_id ?? "unknown",
     config: about.data?.config ?? {},
     ...(record.summary !== undefined && { summary: record.summary as Summary }),
-    ...historyOf(linesOf(text)),
+    ...historyOf(linesOf(lines)),
   };
 }
 
 /** The lines that the report knows. One that was cut off, or is of another type, is passed over. */
-function linesOf(text: string): Line[] {
-  return text.split("\n").flatMap((line) => {
+function linesOf(lines: readonly string[]): Line[] {
+  return lines.flatMap((line) => {
     try {
       const parsed = lineSchema.safeParse(JSON.parse(line));
       return parsed.success ? [parsed.data] : [];

@@ -105,6 +105,8 @@ const schema = z.strictObject({
   catalog: text.optional(),
   /** Folder for the run's files; left out: no files. */
   runDir: text.optional(),
+  /** Whether the group may read the run's files, keys and journal aside; default: owner only. */
+  share: flag.optional(),
 });
 
 /** What a caller may leave out. */

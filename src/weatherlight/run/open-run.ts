@@ -16,7 +16,7 @@ import { jsonOf } from "../folder/saved-checkpoint.js";
 import type { GrowCheckpoint } from "../grow/grow-result.js";
 import type { RunKernels } from "../grow/ports.js";
 import { type GrowthConfig, parseGrowthConfig } from "./growth-config.js";
-import { isResume, readStoppedRun } from "./resume.js";
+import { isResume, openStoppedRun, type StoppedRun } from "./resume.js";
 import { limitsOf, openRunKernels } from "./run-kernels.js";
 import { policyFor } from "./run-policy.js";
 import type { Reporting } from "./run-reporting.js";
@@ -81,7 +81,21 @@ export async function withOpenRun<T>(
   parts: RunParts,
   work: (run: OpenRun) => Promise<T>,
 ): Promise<T> {
-  const stopped = isResume(options) ? await readStoppedRun(options) : undefined;
+  if (!isResume(options)) return openRun({ options, stopped: undefined }, callbacks, parts, work);
+  const stopped = await openStoppedRun(options);
+  try {
+    return await openRun({ options, stopped }, callbacks, parts, work);
+  } finally {
+    stopped.folder.close();
+  }
+}
+
+async function openRun<T>(
+  { options, stopped }: { readonly options: unknown; readonly stopped: StoppedRun | undefined },
+  callbacks: GrowthCallbacks,
+  parts: RunParts,
+  work: (run: OpenRun) => Promise<T>,
+): Promise<T> {
   const asked = await readAsked(stopped?.config ?? parseGrowthConfig(options), parts, batchOf(options));
   const { config, runId } = asked;
   const engine = await openBackend(
@@ -89,9 +103,7 @@ export async function withOpenRun<T>(
     config.threads === undefined ? {} : { threads: config.threads },
   );
   const backend = parts.backend?.(engine.backend) ?? engine.backend;
-  const folder = stopped
-    ? await RunFolder.reopen(stopped.path)
-    : await newFolder({ ...config, runId, engine: backend.name });
+  const folder = stopped?.folder ?? (await newFolder({ ...config, runId, engine: backend.name }));
   const reporting = reportingOf(folder, callbacks);
   const closers: (() => unknown)[] = [() => backend.dispose(), () => folder?.close()];
   try {
@@ -100,9 +112,9 @@ export async function withOpenRun<T>(
     const access =
       folder && new RunAccess(folder.path, runId, (text) => reporting.tell({ type: "notice", text }));
     closers.push(() => access?.close());
-    reporting.tell({ type: "notice", text: `engine ${engine.reason}` });
-    if (stopped)
-      reporting.tell({ type: "notice", text: `resumed ${runId} at step ${stopped.checkpoint?.step ?? 0}` });
+    const resumed = stopped ? [`resumed ${runId} at step ${stopped.checkpoint?.step ?? 0}`] : [];
+    for (const text of [...(folder?.notGuaranteed ?? []), `engine ${engine.reason}`, ...resumed])
+      reporting.tell({ type: "notice", text });
     // A run that nobody can germinate in needs no kernels.
     const kernels = asked.policy || access ? await openKernels(asked, folder) : undefined;
     closers.push(() => kernels?.close());
@@ -165,7 +177,8 @@ function openKernels(
 
 async function newFolder(config: GrowthConfig): Promise<RunFolder | undefined> {
   if (config.runDir === undefined) return undefined;
-  return RunFolder.create(config.runDir, { run_id: config.runId ?? "", config: jsonOf(config) });
+  const { runDir, share = false } = config;
+  return RunFolder.create(runDir, { run_id: config.runId ?? "", config: jsonOf(config) }, { share });
 }
 
 /**

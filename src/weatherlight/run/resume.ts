@@ -2,9 +2,8 @@
 import { resolve } from "node:path";
 import { z } from "zod";
 import { KasminaError, messageOf } from "../../base/index.js";
-import { readStatus } from "../control/control-client.js";
 import { hasCheckpoint, readCheckpoint } from "../folder/checkpoint.js";
-import { readRunFolder } from "../folder/run-folder.js";
+import { RunFolder, readRunFolder } from "../folder/run-folder.js";
 import { fromSaved } from "../folder/saved-checkpoint.js";
 import type { GrowCheckpoint } from "../grow/grow-result.js";
 import { type GrowthConfig, parseGrowthConfig } from "./growth-config.js";
@@ -19,7 +18,8 @@ const resumeSchema = z.strictObject({
 export type ResumeOptions = z.infer<typeof resumeSchema>;
 
 export interface StoppedRun {
-  readonly path: string;
+  /** The caller's to close. */
+  readonly folder: RunFolder;
   readonly config: GrowthConfig;
   /** Undefined where it stopped before its first one: it begins again. */
   readonly checkpoint: GrowCheckpoint | undefined;
@@ -33,17 +33,27 @@ export function isResume(options: unknown): options is { readonly resume: unknow
 }
 
 /**
+ * Takes the folder of a stopped run, and only then reads where it stopped: nobody else goes on with it meanwhile.
+ *
  * @throws KasminaError `invalid_argument` where there is no run, or one that has ended or is still running, or other
  * options are given beside; `corrupt` where neither checkpoint of the run verifies
  */
-export async function readStoppedRun(options: { readonly resume: unknown }): Promise<StoppedRun> {
-  const { path, about, summary, checkpointPath } = await readRunFolder(resumeOptions(options).resume);
-  if (summary !== undefined) throw new KasminaError("invalid_argument", `the run in ${path} has ended`);
-  await refuseRunning(path);
+export async function openStoppedRun(options: { readonly resume: unknown }): Promise<StoppedRun> {
+  const folder = await RunFolder.reopen(resumeOptions(options).resume);
+  try {
+    return { folder, ...(await readStop(folder.path)) };
+  } catch (error) {
+    folder.close();
+    throw error;
+  }
+}
+
+async function readStop(path: string): Promise<Omit<StoppedRun, "folder">> {
+  const { about, checkpointPath } = await readRunFolder(path);
   const known = z.object({ config: z.record(z.string(), z.unknown()) }).safeParse(about);
   if (!known.success) throw new KasminaError("corrupt", `${path}: run.json does not say what was asked for`);
   const config = parseGrowthConfig({ ...known.data.config, runDir: resolve(path) });
-  return { path, config, checkpoint: await lastGoodCheckpoint(checkpointPath) };
+  return { config, checkpoint: await lastGoodCheckpoint(checkpointPath) };
 }
 
 function resumeOptions(options: object): ResumeOptions {
@@ -55,15 +65,6 @@ function resumeOptions(options: object): ResumeOptions {
       ? `a resumed run keeps its options; leave out ${others.join(", ")}`
       : "resume must name a run folder";
   throw new KasminaError("invalid_argument", what);
-}
-
-/** Two processes that go on with one run would overwrite each other. */
-async function refuseRunning(path: string): Promise<void> {
-  const running = await readStatus(path).then(
-    () => true,
-    () => false,
-  );
-  if (running) throw new KasminaError("invalid_argument", `the run in ${path} is still running`);
 }
 
 async function lastGoodCheckpoint(checkpointPath: string): Promise<GrowCheckpoint | undefined> {
