@@ -140,7 +140,8 @@ function whole(path: string, bytes: Uint8Array, filled: number, size: number): U
   return bytes.subarray(0, size);
 }
 
-async function withDeadline<T>(path: string, deadlineMs: number, work: Promise<T>): Promise<T> {
+/** What the disk answers. @throws KasminaError `timeout` where it does not in time */
+export async function withDeadline<T>(path: string, deadlineMs: number, work: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, fail) => {
     timer = setTimeout(
