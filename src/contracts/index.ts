@@ -139,6 +139,8 @@ export {
   EVENT_NAMES,
   type EventName,
   LEVELS,
+  METRIC_NAMES,
+  type MetricName,
   severityOf,
   type TelemetryEvent,
   type TelemetryMetric,

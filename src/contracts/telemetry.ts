@@ -36,6 +36,50 @@ export const EVENT_NAMES = [
 ] as const;
 export type EventName = (typeof EVENT_NAMES)[number];
 
+/** Every metric; a name that is not here cannot be written or read. */
+export const METRIC_NAMES = [
+  "kasmina.seeds.active",
+  "kasmina.seed.stage",
+  "kasmina.seed.alpha",
+  "kasmina.seed.alpha_steps",
+  "kasmina.seed.kernel_attached",
+  "kasmina.seed.kernel_latency_ms",
+  "kasmina.seed.isolation_violations",
+  "kasmina.seed.gradient_norm",
+  "kasmina.seed.shadow_gain",
+  "kasmina.seed.contribution",
+  "kasmina.seed.isolation.cosine",
+  "kasmina.seed.isolation.leak_ratio",
+  "kasmina.blend.alpha_mean",
+  "kasmina.blend.alpha_p95",
+  "kasmina.blend.alpha_sparsity",
+  "kasmina.blend.gate_mean",
+  "kasmina.blend.gate_min",
+  "kasmina.blend.gate_max",
+  "kasmina.blend.clamped_fraction",
+  "kasmina.gate.failures_total",
+  "kasmina.command_verifier.accepted_total",
+  "kasmina.command_verifier.rejections_total",
+  "kasmina.command_verifier.validation_latency_ms",
+  "kasmina.nonce_ledger.size",
+  "kasmina.nonce_ledger.evictions_total",
+  "kasmina.nonce_ledger.ttl_seconds",
+  "kasmina.prefetch.requests_total",
+  "kasmina.prefetch.inflight",
+  "kasmina.prefetch.latency_ms",
+  "kasmina.cache.size",
+  "kasmina.cache.capacity",
+  "kasmina.cache.hits_total",
+  "kasmina.cache.misses_total",
+  "kasmina.cache.evictions_total",
+  "kasmina.cache.lock_wait_ms",
+  "kasmina.prewarm.latency_ms",
+  "kasmina.graft.stall_ms",
+  "kasmina.rollback.latency_ms",
+  "kasmina.breaker.state",
+] as const;
+export type MetricName = (typeof METRIC_NAMES)[number];
+
 export type AttributeValue = string | number | boolean;
 /** For people and dashboards; no code acts on them. */
 export type Attributes = Readonly<Record<string, AttributeValue>>;
@@ -49,8 +93,7 @@ export interface TelemetryEvent {
 }
 
 export interface TelemetryMetric {
-  /** Such as `kasmina.seed.alpha`. */
-  readonly name: string;
+  readonly name: MetricName;
   readonly value: number;
   /** Beside the packet's run and seed. */
   readonly labels?: Readonly<Record<string, string>>;

@@ -3,6 +3,7 @@
 import { stageWords } from "../../contracts/names.js";
 import type { Estimate } from "../../contracts/ports.js";
 import { isInOutput } from "../../contracts/stages.js";
+import type { MetricName } from "../../contracts/telemetry.js";
 import { blendTelemetry } from "../state/blend-telemetry.js";
 import { alphaAt, type BlendWeights } from "../state/blending.js";
 import type { RunState } from "../state/run-state.js";
@@ -93,7 +94,7 @@ export function alphaOf(seed: Seed, step: number): number {
 
 /** Sets the gauges that every packet of a seed carries. */
 export function gaugeSeed(state: RunState, seed: MutableSeed, step: number): void {
-  const gauge = (name: string, value: number): void => state.telemetry.gauge(seed.id, name, value);
+  const gauge = (name: MetricName, value: number): void => state.telemetry.gauge(seed.id, name, value);
   gauge("kasmina.seed.stage", stageWords.code(seed.stage));
   gauge("kasmina.seed.alpha", alphaOf(seed, step));
   gauge("kasmina.seed.alpha_steps", alphaSteps(seed, step));

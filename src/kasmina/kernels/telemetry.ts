@@ -1,6 +1,12 @@
 /** What fetching and caching kernels tells about itself: events as they happen, and figures. */
 import type { AsyncWorkerStats } from "../../base/index.js";
-import type { Attributes, EventName, TelemetryLevel, TelemetryMetric } from "../../contracts/index.js";
+import type {
+  Attributes,
+  EventName,
+  MetricName,
+  TelemetryLevel,
+  TelemetryMetric,
+} from "../../contracts/index.js";
 import type { CacheStats } from "./cache.js";
 import type { LockStats } from "./lock.js";
 
@@ -45,11 +51,13 @@ export function kernelMetrics(
   cache: CacheStats,
   locks: LockStats,
 ): TelemetryMetric[] {
-  const byStatus = Object.entries(prefetch.requests).map(([status, value]) => ({
-    name: "kasmina.prefetch.requests_total",
-    value,
-    labels: { status },
-  }));
+  const byStatus = Object.entries(prefetch.requests).map(
+    ([status, value]): TelemetryMetric => ({
+      name: "kasmina.prefetch.requests_total",
+      value,
+      labels: { status },
+    }),
+  );
   return [
     ...byStatus,
     ...measured("kasmina.prefetch.latency_ms", prefetch.lastLatencyMs),
@@ -64,6 +72,6 @@ export function kernelMetrics(
   ];
 }
 
-function measured(name: string, value: number | undefined): TelemetryMetric[] {
+function measured(name: MetricName, value: number | undefined): TelemetryMetric[] {
   return value === undefined ? [] : [{ name, value }];
 }

@@ -12,6 +12,7 @@ import {
   type Attributes,
   type EventName,
   highestLevel,
+  type MetricName,
   priorityOf,
   type TelemetryEvent,
   type TelemetryMetric,
@@ -72,14 +73,14 @@ export class TelemetryHub {
   }
 
   /** Sets a gauge for the next packet; the last value of a step counts. */
-  gauge(about: Subject, name: string, value: number, labels?: Readonly<Record<string, string>>): void {
+  gauge(about: Subject, name: MetricName, value: number, labels?: Readonly<Record<string, string>>): void {
     const subject = this.#known(about);
     const metric = labels ? { name, value, labels } : { name, value };
     this.#channel(subject).metrics.set(keyOf(name, labels), metric);
   }
 
   /** Adds to a counter of the run; its packets carry the total. */
-  count(name: string, labels?: Readonly<Record<string, string>>, by = 1): void {
+  count(name: MetricName, labels?: Readonly<Record<string, string>>, by = 1): void {
     const key = keyOf(name, labels);
     const counter = this.#counters.get(key);
     const value = (counter?.value ?? 0) + by;
@@ -89,7 +90,7 @@ export class TelemetryHub {
   }
 
   /** The total of a counter; 0 where it never counted. */
-  total(name: string, labels?: Readonly<Record<string, string>>): number {
+  total(name: MetricName, labels?: Readonly<Record<string, string>>): number {
     return this.#counters.get(keyOf(name, labels))?.value ?? 0;
   }
 
@@ -166,7 +167,7 @@ export class TelemetryHub {
   }
 }
 
-function keyOf(name: string, labels?: Readonly<Record<string, string>>): string {
+function keyOf(name: MetricName, labels?: Readonly<Record<string, string>>): string {
   if (!labels) return name;
   let key = name;
   for (const label of Object.keys(labels).sort()) key += `|${label}=${labels[label]}`;

@@ -81,7 +81,7 @@ test("a decision keeps its one line and the step that it was made at", () => {
 
 describe("alpha", () => {
   function packet(step: number, alpha: number, seedId = "s1", retired = false): TelemetryPacket {
-    const metrics = [{ name: "kasmina.seed.alpha", value: alpha }];
+    const metrics = [{ name: "kasmina.seed.alpha" as const, value: alpha }];
     const run = { trainingRunId: "r", source: "kasmina", epoch: 0, atMs: 0, events: [], metrics };
     return { ...run, seedId, step, level: "INFO", priority: "LOW", route: "normal", retired };
   }
