@@ -42,6 +42,7 @@ describe("kasmina grow --data spirals", () => {
       "seed",
       "host",
       "data",
+      "data_sha256",
       "epochs",
       "accuracy_host_alone",
       "accuracy",

@@ -47,7 +47,7 @@ function formatInspection(inspection: Inspection, paint: Paint): string {
 }
 
 function facts(inspection: Inspection, paint: Paint): string[] {
-  const { checkpoint } = inspection;
+  const { checkpoint, data } = inspection;
   const state = checkpoint.valid
     ? `${paint("green", "digest ok")}  sha256 ${checkpoint.sha256}  ${count(checkpoint.bytes)} bytes`
     : paint("red", "damaged or missing");
@@ -57,6 +57,7 @@ function facts(inspection: Inspection, paint: Paint): string[] {
     ["ended", inspection.ended ? "yes" : "no report yet"],
     ["checkpoint", state],
   ];
+  if (data) rows.push(["data", `${data.origin}  sha256 ${data.sha256}`]);
   if (checkpoint.valid) {
     rows.push(["at", `step ${inspection.step}, epoch ${inspection.epoch}`]);
     rows.push(["host", inspection.host ?? ""]);

@@ -6,18 +6,20 @@ import { count } from "../terminal/growth-report.js";
 import type { Io } from "../terminal/io.js";
 
 interface Flags {
+  readonly data?: string;
   readonly json?: boolean;
 }
 
 export function addReplay(command: Command, io: Io, done: (exitCode: number) => void): void {
   command
     .argument("<run-dir>", "folder of a run")
+    .option("--data <name>", "where the run's data lie now (default: where they lay when it began)")
     .option("--json", "print one JSON object")
-    .action(async (path: string, { json }: Flags) => {
+    .action(async (path: string, { json, data }: Flags) => {
       const onEpoch = (epoch: number, trainLoss: number): void => {
         if (!json) io.stderr.write(`epoch ${epoch} again, train loss ${trainLoss.toFixed(4)}\n`);
       };
-      const replay = await replayRun(path, { onEpoch });
+      const replay = await replayRun(path, { onEpoch, ...(data !== undefined && { data }) });
       const same = replay.firstDifference === null && replay.sameTensors;
       const what = `${count(replay.steps)} steps and ${count(replay.commands)} commands again`;
       const where =

@@ -7,6 +7,7 @@ import { forwardProgram, isBlended, parameterSpecs, type Topology } from "../../
 import { builtinBlueprints, createHost } from "../../nn/index.js";
 import { blendControls, topologyOf } from "../../tolaria/index.js";
 import { readCheckpoint } from "./checkpoint.js";
+import { dataMetadata, dataRecordIn } from "./data-record.js";
 import { readRunFolder } from "./run-folder.js";
 import { type Evaluated, fromSaved, networkOf, wreckOf } from "./saved-checkpoint.js";
 
@@ -17,7 +18,10 @@ export interface GrownNetwork {
   readonly parameters: Tensors;
   /** How much of each seed is in the output, by control. */
   readonly blendWeights: Tensors;
-  /** Where it comes from: `training_run_id`, `checkpoint_sha256`, `step`, `host`, `seeds` (JSON). */
+  /**
+   * Where it comes from: `training_run_id`, `checkpoint_sha256`, `step`, `host`, `seeds` (JSON), and how raw rows become inputs:
+   * `data_sha256`, `input_scale`, `class_names`, `columns` (JSON).
+   */
   readonly metadata: Readonly<Record<string, string>>;
 }
 
@@ -27,7 +31,8 @@ export interface GrownNetwork {
  * `loss_not_finite` where the network is wrecked
  */
 export async function readGrownNetwork(path: string): Promise<GrownNetwork> {
-  const { checkpointPath } = await readRunFolder(path);
+  const { checkpointPath, about } = await readRunFolder(path);
+  const data = dataRecordIn(about);
   const checkpoint = await readCheckpoint(checkpointPath);
   const { tensors, sha256 } = checkpoint;
   const network = networkOf(checkpoint.meta.network);
@@ -50,6 +55,7 @@ export async function readGrownNetwork(path: string): Promise<GrownNetwork> {
       checkpoint_sha256: sha256,
       step: String(network.step),
       host: host.id,
+      ...(data && dataMetadata(data)),
       seeds: JSON.stringify(
         network.seeds
           .filter(({ id }) => topology.sites.some(({ seedId }) => seedId === id))

@@ -65,6 +65,8 @@ export interface Summary {
   readonly seed: number;
   readonly host: string;
   readonly data: string;
+  /** Of all that the training saw of the data; left out in reports of the time before it was written. */
+  readonly data_sha256?: string;
   readonly epochs: number;
   /** On the test set; null where the host was not also trained alone. */
   readonly accuracy_host_alone: number | null;

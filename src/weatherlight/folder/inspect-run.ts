@@ -12,6 +12,7 @@ import {
   type Tensors,
 } from "../../contracts/index.js";
 import { readCheckpoint } from "./checkpoint.js";
+import { type DataRecord, dataRecordIn } from "./data-record.js";
 import type { SeedReport } from "./growth-lines.js";
 import { readRunFolder } from "./run-folder.js";
 import { type NetworkMeta, networkOf, wreckOf } from "./saved-checkpoint.js";
@@ -44,6 +45,8 @@ export interface Inspection {
   readonly run_id: string | null;
   /** Whether the run wrote its report. */
   readonly ended: boolean;
+  /** Which data it was trained on; null where `run.json` does not say. */
+  readonly data: DataRecord | null;
   readonly step: number | null;
   readonly epoch: number | null;
   readonly host: string | null;
@@ -67,6 +70,7 @@ export async function inspectRun(path: string): Promise<Inspection> {
     path: record.path,
     run_id: about.success ? about.data.run_id : null,
     ended: record.summary !== undefined,
+    data: dataRecordIn(record.about) ?? null,
   };
   try {
     const { tensors, meta, sha256, bytes } = await readCheckpoint(record.checkpointPath);

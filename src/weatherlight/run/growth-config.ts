@@ -25,6 +25,7 @@ const wholeNumber = (min: number, max: number) => {
   const error = `must be a whole number in ${min}..${max}`;
   return z.number({ error }).refine((n) => Number.isInteger(n) && n >= min && n <= max, { error });
 };
+export const threadCount = wholeNumber(1, THREADS_MAX);
 const oneOf = <const T extends string>(values: readonly [T, ...T[]]) =>
   z.enum(values, { error: `must be one of ${values.join(", ")}` });
 const text = z.string({ error: "must be a text" }).min(1, { error: "must not be empty" });
@@ -45,7 +46,7 @@ const schema = z.strictObject({
   /** `auto` takes native where it loads and else wasm. */
   engine: oneOf(["auto", "native", "wasm"]).default("auto"),
   /** Threads of the native engine; default: one a physical core. */
-  threads: wholeNumber(1, THREADS_MAX).optional(),
+  threads: threadCount.optional(),
   epochs: wholeNumber(1, EPOCHS_MAX).optional(),
   batch: wholeNumber(1, BATCH_MAX).optional(),
   /** Learning rate; default: the optimizer's. */
@@ -135,7 +136,8 @@ export function parseGrowthConfig(options: unknown): GrowthConfig {
   };
 }
 
-function firstProblem(issue: z.core.$ZodIssue | undefined, options: unknown): KasminaError {
+/** The error for what a schema found first, naming the option. */
+export function firstProblem(issue: z.core.$ZodIssue | undefined, options: unknown): KasminaError {
   if (issue?.code === "unrecognized_keys") {
     const known = Object.keys(schema.shape).join(", ");
     return new KasminaError("invalid_argument", `unknown key ${issue.keys.join(", ")}; known are ${known}`);

@@ -1,26 +1,30 @@
 /** What a run's configuration comes to: data, host, engine, policy, folder and access, opened in order and closed again. */
 
+import { resolve } from "node:path";
 import { KasminaError } from "../../base/index.js";
 import type { BatchSource, CommandSource, Dataset } from "../../contracts/index.js";
-import { type BatchOptions, openDataset } from "../../data/index.js";
+import type { BatchOptions } from "../../data/index.js";
 import { type Backend, openBackend } from "../../engine/index.js";
 import type { KasminaConfig } from "../../kasmina/index.js";
 import { type BlueprintRegistry, builtinBlueprints, createHost, type Host } from "../../nn/index.js";
 import type { Policy } from "../../tamiyo/index.js";
-import type { TeacherOptions } from "../../tolaria/index.js";
 import { ProcessTracer } from "../../tolaria/tracing/process-tracer.node.js";
 import { RunAccess } from "../control/run-access.js";
+import { type DataRecord, openRunData } from "../folder/data-record.js";
 import type { GrowthCallbacks, GrowthLine } from "../folder/growth-lines.js";
 import { RunFolder } from "../folder/run-folder.js";
 import { jsonOf } from "../folder/saved-checkpoint.js";
 import type { GrowCheckpoint } from "../grow/grow-result.js";
 import type { RunKernels } from "../grow/ports.js";
 import { type GrowthConfig, parseGrowthConfig } from "./growth-config.js";
-import { isResume, openStoppedRun, type StoppedRun } from "./resume.js";
+import { isResume, openStoppedRun, type RecordedInputs, type StoppedRun } from "./resume.js";
 import { limitsOf, openRunKernels } from "./run-kernels.js";
 import { policyFor } from "./run-policy.js";
 import type { Reporting } from "./run-reporting.js";
-import { readTeacher } from "./teacher.js";
+import { type RunTeacher, readTeacher } from "./teacher.js";
+
+const UNKNOWN_DATA =
+  "run.json does not say which data the run began with, so nobody can tell whether they are the same";
 
 /** Parts of a run that its caller brings, where others than the configuration's are wanted. */
 export interface RunParts {
@@ -48,12 +52,14 @@ export interface OpenRun extends Reporting {
   readonly parts: RunParts;
   readonly kasmina: KasminaConfig;
   readonly dataset: Dataset;
+  /** Which data they are. */
+  readonly data: DataRecord;
   readonly host: Host;
   readonly blueprints: BlueprintRegistry;
   readonly backend: Backend;
   readonly tracer: ProcessTracer | undefined;
   readonly policy: Policy | null;
-  readonly teacher: TeacherOptions | undefined;
+  readonly teacher: RunTeacher | undefined;
   readonly kernels: OpenKernels | undefined;
   /** Undefined where the run keeps no files; then nobody reaches it from outside either. */
   readonly folder: RunFolder | undefined;
@@ -68,7 +74,7 @@ export interface OpenRun extends Reporting {
 /** What is asked for, found to be possible; nothing is written yet. */
 type AskedRun = Pick<
   OpenRun,
-  "runId" | "config" | "parts" | "kasmina" | "dataset" | "host" | "blueprints" | "policy" | "teacher"
+  "runId" | "config" | "parts" | "kasmina" | "dataset" | "data" | "host" | "blueprints" | "policy" | "teacher"
 >;
 
 /**
@@ -96,14 +102,16 @@ async function openRun<T>(
   parts: RunParts,
   work: (run: OpenRun) => Promise<T>,
 ): Promise<T> {
-  const asked = await readAsked(stopped?.config ?? parseGrowthConfig(options), parts, batchOf(options));
-  const { config, runId } = asked;
+  const config = stopped?.config ?? absolutePaths(parseGrowthConfig(options));
+  const asked = await readAsked(config, parts, stopped ?? { keepsBatch: batchOf(options) !== undefined });
+  const { runId } = asked;
   const engine = await openBackend(
     config.engine,
     config.threads === undefined ? {} : { threads: config.threads },
   );
   const backend = parts.backend?.(engine.backend) ?? engine.backend;
-  const folder = stopped?.folder ?? (await newFolder({ ...config, runId, engine: backend.name }));
+  const folder =
+    stopped?.folder ?? (await newFolder({ ...asked.config, runId, engine: backend.name }, asked));
   const reporting = reportingOf(folder, callbacks);
   const closers: (() => unknown)[] = [() => backend.dispose(), () => folder?.close()];
   try {
@@ -112,7 +120,7 @@ async function openRun<T>(
     const access =
       folder && new RunAccess(folder.path, runId, (text) => reporting.tell({ type: "notice", text }));
     closers.push(() => access?.close());
-    const resumed = stopped ? [`resumed ${runId} at step ${stopped.checkpoint?.step ?? 0}`] : [];
+    const resumed = stopped ? resumeNotices(runId, stopped) : [];
     for (const text of [...(folder?.notGuaranteed ?? []), `engine ${engine.reason}`, ...resumed])
       reporting.tell({ type: "notice", text });
     // A run that nobody can germinate in needs no kernels.
@@ -137,13 +145,38 @@ function batchOf(options: unknown): unknown {
   return typeof options === "object" && options !== null && "batch" in options ? options.batch : undefined;
 }
 
-async function readAsked(given: GrowthConfig, parts: RunParts, batch: unknown): Promise<AskedRun> {
-  const dataset = await openDataset(given.data);
-  const config =
-    batch === undefined ? { ...given, batch: Math.min(given.batch, dataset.train.count) } : given;
+function resumeNotices(runId: string, { checkpoint, inputs }: StoppedRun): string[] {
+  const resumed = `resumed ${runId} at step ${checkpoint?.step ?? 0}`;
+  return inputs.data ? [resumed] : [resumed, UNKNOWN_DATA];
+}
+
+/** A run that is resumed in another working folder finds what it began with. */
+function absolutePaths(config: GrowthConfig): GrowthConfig {
+  const { teacher, catalog } = config;
+  return {
+    ...config,
+    ...(teacher !== undefined && { teacher: resolve(teacher) }),
+    ...(catalog !== undefined && { catalog: resolve(catalog) }),
+  };
+}
+
+/** What a run that begins, or goes on, holds to. */
+interface Given {
+  /** Whether the batch is the caller's; the default one shrinks to small data. */
+  readonly keepsBatch: boolean;
+  readonly dataName?: string;
+  readonly inputs?: RecordedInputs;
+}
+
+async function readAsked(given: GrowthConfig, parts: RunParts, held: Given): Promise<AskedRun> {
+  const { dataset, record } = await openRunData(held.dataName ?? given.data, held.inputs?.data);
+  const config = held.keepsBatch ? given : { ...given, batch: Math.min(given.batch, dataset.train.count) };
   const host = createHost(config.host, dataset);
   const policy = config.growth ? (parts.policy ?? policyFor(config, host)) : null;
-  const teacher = config.teacher === undefined ? undefined : await readTeacher(config.teacher, config, host);
+  const teacher =
+    config.teacher === undefined
+      ? undefined
+      : await readTeacher(config.teacher, config, host, held.inputs?.teacherSha256);
   checkBatch(config, dataset);
   return {
     runId: config.runId ?? `run-${globalThis.crypto.randomUUID()}`,
@@ -151,6 +184,7 @@ async function readAsked(given: GrowthConfig, parts: RunParts, batch: unknown): 
     parts,
     kasmina: parts.kasmina ?? limitsOf(config),
     dataset,
+    data: record,
     host,
     blueprints: parts.blueprints ?? builtinBlueprints,
     policy,
@@ -175,10 +209,16 @@ function openKernels(
   return parts.openKernels?.(runId) ?? openRunKernels(config, runId, folder?.path);
 }
 
-async function newFolder(config: GrowthConfig): Promise<RunFolder | undefined> {
+async function newFolder(config: GrowthConfig, { data, teacher }: AskedRun): Promise<RunFolder | undefined> {
   if (config.runDir === undefined) return undefined;
   const { runDir, share = false } = config;
-  return RunFolder.create(runDir, { run_id: config.runId ?? "", config: jsonOf(config) }, { share });
+  const about = {
+    run_id: config.runId ?? "",
+    config: jsonOf(config),
+    data: jsonOf(data),
+    ...(teacher?.sha256 !== undefined && { teacher_sha256: teacher.sha256 }),
+  };
+  return RunFolder.create(runDir, about, { share });
 }
 
 /**

@@ -3,9 +3,7 @@
  * at the step at which it was accepted, and the loss of every step is held against the recorded one, bit for bit.
  */
 import { join } from "node:path";
-import { z } from "zod";
 import { KasminaError } from "../../base/index.js";
-import { openDataset } from "../../data/index.js";
 import { openBackend } from "../../engine/index.js";
 import { MemoryJournal } from "../../kasmina/index.js";
 import { openJournal } from "../../kasmina/index.node.js";
@@ -13,12 +11,13 @@ import { createHost } from "../../nn/index.js";
 import type { StopPlace } from "../../tolaria/index.js";
 import { JOURNAL_FILE } from "../control/run-access.js";
 import { readCheckpoint } from "../folder/checkpoint.js";
+import { openRunData } from "../folder/data-record.js";
 import { ReplayedCheckpoints } from "../folder/replayed-checkpoints.js";
 import { readLosses, readRunFolder } from "../folder/run-folder.js";
 import { fromSaved } from "../folder/saved-checkpoint.js";
 import { grow } from "../grow/grow.js";
 import type { GrowCheckpoint } from "../grow/grow-result.js";
-import { parseGrowthConfig } from "./growth-config.js";
+import { readAbout } from "./resume.js";
 import { limitsOf, openRunKernels } from "./run-kernels.js";
 import { readTeacher } from "./teacher.js";
 
@@ -34,35 +33,37 @@ export interface Replay {
 }
 
 export interface ReplayOptions {
+  /** Where the run's data lie now; default: where they lay when it began. */
+  readonly data?: string;
   readonly threads?: number;
   readonly signal?: AbortSignal;
   readonly onEpoch?: (epoch: number, trainLoss: number) => void;
 }
 
 /**
- * @throws KasminaError `invalid_argument` where `path` holds no run, `corrupt` where its checkpoint does not verify,
+ * @throws KasminaError `invalid_argument` where `path` holds no run, `invalid_data` where its data are others now, `corrupt` where its checkpoint does not verify,
  * `canceled` after the signal
  */
 export async function replayRun(path: string, options: ReplayOptions = {}): Promise<Replay> {
   const { path: folder, about, checkpointPath } = await readRunFolder(path);
-  const asked = z.object({ run_id: z.string(), config: z.record(z.string(), z.unknown()) }).safeParse(about);
-  if (!asked.success)
-    throw new KasminaError("corrupt", `${folder}: run.json does not say what was asked for`);
-  const config = parseGrowthConfig(asked.data.config);
+  const { runId, config, inputs } = readAbout(about, folder);
   const recorded = await readLosses(folder);
   const end = fromSaved(await readCheckpoint(checkpointPath));
   const journal = journalOf(folder);
-  const dataset = await openDataset(config.data);
+  const { dataset } = await openRunData(options.data ?? inputs.data?.origin ?? config.data, inputs.data);
   const host = createHost(config.host, dataset);
-  const teacher = config.teacher === undefined ? undefined : await readTeacher(config.teacher, config, host);
+  const teacher =
+    config.teacher === undefined
+      ? undefined
+      : await readTeacher(config.teacher, config, host, inputs.teacherSha256);
   const threads = options.threads ?? config.threads;
   const { backend } = await openBackend(config.engine, threads === undefined ? {} : { threads });
-  const kernels = await openRunKernels(config, asked.data.run_id, folder);
+  const kernels = await openRunKernels(config, runId, folder);
   const checkpoints = await ReplayedCheckpoints.of(folder);
   let firstDifference: number | null = null;
   try {
     const result = await grow({
-      runId: asked.data.run_id,
+      runId,
       host,
       dataset,
       backend,

@@ -23,12 +23,12 @@ export function runGrowth(
 
 /** The host alone comes last, so that a run which is stopped has grown as far as it could. */
 async function train(run: OpenRun): Promise<Summary> {
-  const { runId, config, backend, folder } = run;
+  const { runId, config, data, backend, folder } = run;
   const result = await grow({ ...growOptions(run, "grow"), ...keeping(run) });
   if (result.end === "aborted") throw stopped(`after ${result.steps} steps`, folder);
   const alone = config.compare && config.growth ? await trainAlone(run) : undefined;
   if (alone?.end === "aborted") throw stopped("while the host was trained alone", folder);
-  const summary = summarize({ runId, engine: backend.name, config, result, alone });
+  const summary = summarize({ runId, engine: backend.name, config, data, result, alone });
   run.tell(summary);
   await folder?.writeSummary(summary);
   return summary;

@@ -1,5 +1,6 @@
 /** What a run tells as lines while it goes on, what it records in its folder alone, and its summary at the end. */
 import type { TelemetryEvent, TelemetryPacket } from "../../contracts/index.js";
+import type { DataRecord } from "../folder/data-record.js";
 import type { GrowthLine, Phase, Summary } from "../folder/growth-lines.js";
 import {
   AlphaChanges,
@@ -70,12 +71,13 @@ export interface SummaryOptions {
   readonly runId: string;
   readonly engine: string;
   readonly config: GrowthConfig;
+  readonly data: DataRecord;
   readonly result: GrowResult;
   /** The host trained alone, where it was. */
   readonly alone: GrowResult | undefined;
 }
 
-export function summarize({ runId, engine, config, result, alone }: SummaryOptions): Summary {
+export function summarize({ runId, engine, config, data, result, alone }: SummaryOptions): Summary {
   return {
     type: "summary",
     run_id: runId,
@@ -83,6 +85,7 @@ export function summarize({ runId, engine, config, result, alone }: SummaryOptio
     seed: config.seed,
     host: config.host,
     data: config.data,
+    data_sha256: data.sha256,
     epochs: config.epochs,
     accuracy_host_alone: alone?.accuracy ?? null,
     accuracy: result.accuracy,

@@ -1,0 +1,100 @@
+/**
+ * What `run.json` says of a run's data: which they are (a digest, and where they lay when the run began), and how raw rows become
+ * inputs. A run that goes on is held against it, and whoever exports the network passes it on.
+ */
+import { z } from "zod";
+import { KasminaError } from "../../base/index.js";
+import type { Dataset } from "../../contracts/index.js";
+import { absoluteDataName, digestOfDataset } from "../../data/digest.node.js";
+import { openDataset } from "../../data/index.js";
+
+const dataSchema = z.object({
+  /** As `--data` takes it, with an absolute path. */
+  origin: z.string(),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  rows: z.object({ train: z.int(), held_out: z.int(), test: z.int() }),
+  input_shape: z.array(z.int()),
+  /** Multiplied into every raw input: 1/255 for bytes. */
+  input_scale: z.number(),
+  classes: z.int(),
+  /** What each class number stands for; of a text, its vocabulary. */
+  class_names: z.array(z.string()).optional(),
+  /** Of a table: input = (value − mean) / deviation, and 0 where the deviation is 0. */
+  columns: z.array(z.object({ name: z.string(), mean: z.number(), deviation: z.number() })).optional(),
+});
+
+export type DataRecord = z.infer<typeof dataSchema>;
+
+/** Undefined for runs of the time before it was written. @throws KasminaError `corrupt` for one that does not fit */
+export function dataRecordIn(about: unknown): DataRecord | undefined {
+  const found = z.object({ data: dataSchema.optional() }).safeParse(about);
+  if (found.success) return found.data.data;
+  const where = found.error.issues[0]?.path.join(".");
+  throw new KasminaError("corrupt", `run.json: ${where} does not fit`);
+}
+
+/**
+ * Opens the data of a run.
+ *
+ * @param recorded what a run that goes on began with
+ * @throws KasminaError `invalid_data` where they are others now, saying what differs
+ */
+export async function openRunData(
+  name: string,
+  recorded?: DataRecord,
+): Promise<{ readonly dataset: Dataset; readonly record: DataRecord }> {
+  const dataset = await openDataset(name);
+  const record = recordOf(dataset, name);
+  if (recorded && recorded.sha256 !== record.sha256) {
+    const what = differences(recorded, record).join("; ");
+    throw new KasminaError("invalid_data", `${name} has changed since the run began: ${what}`);
+  }
+  return { dataset, record };
+}
+
+function recordOf(dataset: Dataset, name: string): DataRecord {
+  const { train, heldOut, test, classNames, columns } = dataset;
+  return {
+    origin: absoluteDataName(name),
+    sha256: digestOfDataset(dataset),
+    rows: { train: train.count, held_out: heldOut.count, test: test.count },
+    input_shape: [...dataset.inputShape],
+    input_scale: train.scale,
+    classes: dataset.classes,
+    ...(classNames && { class_names: [...classNames] }),
+    ...(columns && { columns: columns.map((column) => ({ ...column })) }),
+  };
+}
+
+/** For people, most telling first. */
+function differences(before: DataRecord, now: DataRecord): string[] {
+  const rowsOf = ({ rows }: DataRecord): number => rows.train + rows.held_out + rows.test;
+  const namesOf = ({ columns }: DataRecord): string => columns?.map(({ name }) => name).join(", ") ?? "";
+  const facts: readonly (readonly [what: string, before: unknown, now: unknown])[] = [
+    ["rows", rowsOf(before), rowsOf(now)],
+    ["inputs", `[${before.input_shape}]`, `[${now.input_shape}]`],
+    ["classes", before.classes, now.classes],
+    ["class names", before.class_names?.join(", "), now.class_names?.join(", ")],
+    ["columns", namesOf(before), namesOf(now)],
+  ];
+  const told = facts
+    .filter(([, one, other]) => one !== other)
+    .map(([what, one, other]) => `${what} were ${shortened(one)}, are ${shortened(other)}`);
+  const digests = `digest was ${before.sha256.slice(0, 12)}, is ${now.sha256.slice(0, 12)}`;
+  return told.length > 0 ? [...told, digests] : ["as many rows with other values", digests];
+}
+
+function shortened(value: unknown): string {
+  const text = String(value);
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+}
+
+/** What a program needs to use the network on raw rows, as texts for a model's metadata. */
+export function dataMetadata(record: DataRecord): Record<string, string> {
+  return {
+    data_sha256: record.sha256,
+    input_scale: String(record.input_scale),
+    ...(record.class_names && { class_names: JSON.stringify(record.class_names) }),
+    ...(record.columns && { columns: JSON.stringify(record.columns) }),
+  };
+}

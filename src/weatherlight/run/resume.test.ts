@@ -1,0 +1,86 @@
+/** What a run that goes on holds to: its data, its options, and what may be another. */
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { GrowthCallbacks } from "../folder/growth-lines.js";
+import { runGrowth } from "./run-growth.js";
+
+/** Nothing grows in these runs. */
+const noKernels = {
+  openKernels: async () => ({
+    fetch: () => new Promise<never>(() => undefined),
+    prewarm: async () => undefined,
+    close: async () => undefined,
+  }),
+};
+const run = (options: object, callbacks: GrowthCallbacks = {}) => runGrowth(options, callbacks, noKernels);
+
+let root: string;
+let folder: string;
+let data: string;
+const rows = (count: number): string =>
+  ["x,kind", ...Array.from({ length: count }, (_, i) => `${i},${i % 2}`)].join("\n");
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), "kasmina-resume-"));
+  folder = join(root, "run");
+  data = join(root, "t.csv");
+  await writeFile(data, rows(60));
+  const stop = new AbortController();
+  const options = {
+    data: `csv:${data}?label=kind`,
+    engine: "wasm",
+    epochs: 4,
+    growth: false,
+    runDir: folder,
+  };
+  await expect(
+    run(options, {
+      signal: stop.signal,
+      onLine: ({ type }) => void (type === "epoch" && stop.abort()),
+    }),
+  ).rejects.toMatchObject({ code: "canceled" });
+});
+afterAll(() => rm(root, { recursive: true }));
+
+describe("a run that goes on", () => {
+  test.each([
+    [{ epochs: 9 }, "a resumed run keeps its options; leave out epochs"],
+    [{ seed: 1, lr: 0.1 }, "leave out seed, lr"],
+    [{ threads: 0 }, "threads must be a whole number in 1..256, got 0"],
+    [{ threads: "x" }, 'threads must be a whole number in 1..256, got "x"'],
+    [{ data: "" }, "data must not be empty"],
+    [{ resume: "" }, "resume must name a run folder"],
+  ])("refuses %j by name", async (options, message) => {
+    await expect(run({ resume: folder, ...options })).rejects.toThrow(message);
+  });
+
+  test("refuses other data, says so of data it knows nothing of, and takes the same from another place", async () => {
+    const about = await readFile(join(folder, "run.json"), "utf8");
+    await writeFile(data, rows(80));
+    await expect(run({ resume: folder })).rejects.toThrow(
+      /t.csv\?label=kind has changed since the run began: rows were 60, are 80/,
+    );
+
+    const notices: string[] = [];
+    const { data: _, ...before } = JSON.parse(about) as { readonly data: unknown };
+    await writeFile(join(folder, "run.json"), JSON.stringify(before));
+    await writeFile(data, rows(60));
+    const stop = new AbortController();
+    const onLine = (line: { readonly type: string; readonly text?: unknown }): void => {
+      if (line.type === "notice") notices.push(String(line.text));
+      if (line.type === "epoch") stop.abort();
+    };
+    await expect(run({ resume: folder }, { signal: stop.signal, onLine })).rejects.toThrow("stopped");
+    expect(notices.join("\n")).toMatch(/run.json does not say which data the run began with/);
+
+    await writeFile(join(folder, "run.json"), about);
+    const moved = join(root, "moved.csv");
+    await writeFile(moved, rows(60));
+    await rm(data);
+    await expect(run({ resume: folder })).rejects.toThrow(`cannot read ${data}`);
+    const summary = await run({ resume: folder, data: `csv:${moved}?label=kind` });
+    expect(summary.data_sha256).toBe((JSON.parse(about) as { data: { sha256: string } }).data.sha256);
+  });
+});
