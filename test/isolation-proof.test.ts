@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { SeedPart } from "../src/contracts/index.js";
-import { type Arrays, type TracedProgram, trace } from "../src/engine/index.js";
+import { type Arrays, type TracedProgram, trace, type UpdateTarget } from "../src/engine/index.js";
 import { proveIsolation, type SeedSite, type Topology } from "../src/network/index.js";
 import { branchProgram } from "../src/network/isolation/branches.js";
 import { openHole } from "../src/network/isolation/leaks.fixture.js";
@@ -29,8 +29,12 @@ function step(topology: Topology): TracedProgram {
   return trace(trainStepProgram(topology, OPTIMIZERS.adamw, 4));
 }
 
+function proveStep(traced: TracedProgram, topology: Topology) {
+  return proveIsolation(traced, topology, traced.definition.update);
+}
+
 function prove(topology: Topology) {
-  return proveIsolation(step(topology), topology);
+  return proveStep(step(topology), topology);
 }
 
 describe("the proof holds for what the runtime builds", () => {
@@ -74,7 +78,7 @@ describe("the proof fails", () => {
     ["blending", "probationary"],
     ["shadowing", "probationary"],
   ] as const)("for a %s seed that the program treats as %s", (claimed, built) => {
-    const proof = proveIsolation(step(topologyOf(site(built))), topologyOf(site(claimed)));
+    const proof = proveStep(step(topologyOf(site(built))), topologyOf(site(claimed)));
     if (proof.proven) throw new Error("must not be proven");
     expect(proof.seedId).toBe("s1");
     expect(proof.path[0]).toMatch(/^(seed\/s1\/|blend\/s1\/|optimizer\/\w+\/seed\/s1\/)/);
@@ -82,26 +86,63 @@ describe("the proof fails", () => {
     expect(proof.message).toContain(`seed s1 (mlp-residual in block1, ${claimed}) is not isolated`);
   });
 
-  test("for a step that lets a TRAINING seed's weight decay into the host", () => {
+  test("for a step that lets a TRAINING seed's parameter into the host's gradient", () => {
     const topology = topologyOf(site("shadow"));
     const definition = trainStepProgram(topology, OPTIMIZERS.sgd, 4);
     const leaking = trace({
       ...definition,
       run(state, batch, controls) {
         const seen = state["seed/s1/upBias"]?.ref;
-        const { state: next, outputs } = definition.run(state, batch, controls);
-        const stem = next["host/stem/b"];
+        const { gradients = {}, ...rest } = definition.run(state, batch, controls);
+        const stem = gradients["host/stem/b"];
         if (!seen || !stem) throw new Error("no such parameter");
-        return { state: { ...next, "host/stem/b": stem.add(seen.sum()) } as Arrays, outputs };
+        return { ...rest, gradients: { ...gradients, "host/stem/b": stem.add(seen.sum()) } as Arrays };
       },
     });
-    expect(proveIsolation(leaking, topology)).toEqual({
+    expect(proveStep(leaking, topology)).toEqual({
       proven: false,
       seedId: "s1",
       path: ["seed/s1/upBias", "reduce", "add", "host/stem/b"],
       message:
         "seed s1 (mlp-residual in block1, shadow) is not isolated: host/stem/b may depend on seed/s1/upBias: " +
         "seed/s1/upBias → reduce → add → host/stem/b",
+    });
+  });
+
+  test.each([
+    [{ slots: { m: "optimizer/m/seed/s1/up" } }, "optimizer/m/seed/s1/up"],
+    [{ count: "optimizer/count/seed/s1" }, "optimizer/count/seed/s1"],
+    [{ settings: { lr: "optimizer/s1/lr" } }, "optimizer/s1/lr"],
+  ] satisfies [
+    Partial<UpdateTarget>,
+    string,
+  ][])("for an update of the host that takes what is a seed's: %o", (change, taken) => {
+    for (const part of ["shadow", "blending", "shadowing"] as const) {
+      const topology = topologyOf(site(part));
+      const traced = step(topology);
+      const { update } = traced.definition;
+      const target = update?.targets["host/head/w"];
+      if (!update || !target) throw new Error("no such update");
+      const targets = { ...update.targets, "host/head/w": { ...target, ...change } };
+      expect(proveIsolation(traced, topology, { ...update, targets })).toMatchObject({
+        proven: false,
+        seedId: "s1",
+        path: [taken, "host/head/w"],
+      });
+    }
+  });
+
+  test("for an update of a seed that would change optimizer state of the host", () => {
+    const topology = topologyOf(site("shadow"));
+    const traced = step(topology);
+    const { update } = traced.definition;
+    const target = update?.targets["seed/s1/up"];
+    if (!update || !target) throw new Error("no such update");
+    const slots = { ...target.slots, v: "optimizer/v/host/stem/w" };
+    const targets = { ...update.targets, "seed/s1/up": { ...target, slots } };
+    expect(proveIsolation(traced, topology, { ...update, targets })).toMatchObject({
+      proven: false,
+      message: expect.stringContaining("the update of seed/s1/up takes optimizer/v/host/stem/w"),
     });
   });
 
@@ -113,7 +154,7 @@ describe("the proof fails", () => {
       const hole = openHole();
       const sites = [site("shadowing", "s0", "block2"), site("blending", "s1", "block1", hole[pick])];
       const topology: Topology = { host: hole.host, sites, hostGradient };
-      return proveIsolation(step(topology), topology);
+      return proveStep(step(topology), topology);
     };
     expect(prove("honest")).toMatchObject({ proven: true });
     expect(prove("undetached")).toMatchObject({

@@ -1,7 +1,7 @@
 /** The training steps that the engines are compared on: every host, at the size a run has, with Adam. */
 
 import { Random } from "kasmina/base";
-import { float32, int32, sizeOf, type Tensor, type Tensors } from "kasmina/contracts";
+import { float32, int32, scalar, sizeOf, type Tensors } from "kasmina/contracts";
 import type { ProgramDefinition } from "kasmina/engine";
 import { batchSpecs, type SeedSite, seedPath, slotShape, type Topology } from "kasmina/network";
 import { createHost, type Host, initHost, initKernel } from "kasmina/nn";
@@ -38,16 +38,19 @@ export function netOf(host: Host, batch: number, sites: readonly SeedSite[] = []
     ...sites.map((site) => kernelOf(topology, site)),
   );
   const slots = Object.entries(optimizerSpecs(OPTIMIZERS.adam, parameters));
-  const controls = Object.entries(definition.controls).map(([name, { shape }]): [string, Tensor] => [
+  const blend = Object.entries(definition.controls).map(([name, { shape }]) => [
     name,
-    float32(shape, HYPER[name.split("/").at(-1) ?? ""] ?? BLENDED),
+    float32(shape, BLENDED),
   ]);
+  const targets = Object.values(definition.update?.targets ?? {});
+  const settings = targets.flatMap((target) => Object.values(target.settings));
+  const hyper = settings.map((name) => [name, scalar(HYPER[name.split("/").at(-1) ?? ""] ?? 0)]);
   return {
     name: host.id,
     definition,
     state: { ...parameters, ...Object.fromEntries(slots.map(([path, { shape }]) => [path, float32(shape)])) },
     batch: batchOf(host, batch),
-    controls: Object.fromEntries(controls),
+    controls: Object.fromEntries([...blend, ...hyper]),
   };
 }
 

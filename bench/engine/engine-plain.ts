@@ -1,4 +1,7 @@
-/** ONNX Runtime with nothing around it: one session, tensors made once, outputs that become the next step's inputs. */
+/**
+ * ONNX Runtime with nothing around it: one session, tensors made once, gradients written to where they were written before.
+ * Nothing is updated: what the engine adds to it includes the optimizer.
+ */
 
 import { sizeOf, type Tensor, type TensorSpec } from "kasmina/contracts";
 import type { LoweredProgram, TracedProgram } from "kasmina/engine";
@@ -25,67 +28,30 @@ export async function plainLoop(
     interOpNumThreads: 1,
     extra: { session: { intra_op: { allow_spinning: "0" } } },
   });
-  const sides = [bind(traced, lowered, net), bind(traced, lowered, net)];
-  // Each side reads what the other wrote.
-  for (const [i, side] of sides.entries()) side.readFrom(sides[1 - i] ?? side);
-  let turn = 0;
-  return () => {
-    const side = sides[turn++ % 2];
-    if (!side) throw new RangeError("no tensors");
-    return session.run(side.feeds, side.fetches);
-  };
+  const feeds = tensorsOf("i", lowered.inputs, traced.inputs, net);
+  const fetches = tensorsOf("o", lowered.outputs, traced.outputs, net);
+  return () => session.run(feeds, fetches);
 }
 
-interface Side {
-  readonly feeds: Record<string, OrtTensor>;
-  readonly fetches: Record<string, OrtTensor>;
-  readonly written: ReadonlyMap<string, Tensor["data"]>;
-  readFrom(other: Side): void;
-}
-
-function bind(traced: TracedProgram, lowered: LoweredProgram, net: BenchNet): Side {
-  const own = { ...net.state, ...net.batch, ...net.controls };
-  /** What lies in one tensor of the model, end to end. */
-  const dataOf = (specs: readonly NamedSpec[], places: readonly number[]) => {
-    const parts = places.flatMap((place) => specs[place] ?? []);
-    const data = emptyData(parts);
+/** The tensors of the model; of those that come from outside what the net has, end to end. */
+function tensorsOf(
+  prefix: string,
+  parts: LoweredProgram["inputs"],
+  specs: readonly (TensorSpec & { readonly name: string })[],
+  net: BenchNet,
+): Record<string, OrtTensor> {
+  const own: Readonly<Record<string, Tensor>> = { ...net.state, ...net.batch, ...net.controls };
+  const tensors = parts.map(({ shape, places }, i): [string, OrtTensor] => {
+    const lying = places.flatMap((place) => specs[place] ?? []);
+    const size = lying.reduce((sum, spec) => sum + sizeOf(spec.shape), 0);
+    const dtype = lying[0]?.dtype ?? "float32";
+    const data = dtype === "int32" ? new Int32Array(size) : new Float32Array(size);
     let offset = 0;
-    for (const part of parts) {
-      data.set((own[part.name]?.data ?? []) as Float32Array, offset);
-      offset += sizeOf(part.shape);
+    for (const { name, shape: one } of lying) {
+      data.set((own[name]?.data ?? []) as Float32Array, offset);
+      offset += sizeOf(one);
     }
-    return { data, dtype: parts[0]?.dtype ?? "float32", key: parts.map(({ name }) => name).join() };
-  };
-  const written = new Map<string, Tensor["data"]>();
-  const fetches: Record<string, OrtTensor> = {};
-  for (const [i, { shape, places }] of lowered.outputs.entries()) {
-    const { data, dtype, key } = dataOf(traced.outputs, places);
-    written.set(key, data);
-    fetches[`o${i}`] = ortTensor(dtype, data, shape);
-  }
-  const feeds: Record<string, OrtTensor> = {};
-  return {
-    feeds,
-    fetches,
-    written,
-    readFrom(other) {
-      for (const [i, { shape, places }] of lowered.inputs.entries()) {
-        const { data, dtype, key } = dataOf(traced.inputs, places);
-        feeds[`i${i}`] = ortTensor(dtype, other.written.get(key) ?? data, shape);
-      }
-    },
-  };
-}
-
-interface NamedSpec extends TensorSpec {
-  readonly name: string;
-}
-
-function emptyData(specs: readonly TensorSpec[]): Float32Array | Int32Array {
-  const size = specs.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
-  return specs[0]?.dtype === "int32" ? new Int32Array(size) : new Float32Array(size);
-}
-
-function ortTensor(dtype: TensorSpec["dtype"], data: Tensor["data"], shape: readonly number[]): OrtTensor {
-  return new OrtTensor(dtype as "float32", data as Float32Array, shape);
+    return [`${prefix}${i}`, new OrtTensor(dtype as "float32", data as Float32Array, shape)];
+  });
+  return Object.fromEntries(tensors);
 }

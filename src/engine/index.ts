@@ -29,5 +29,7 @@ export {
   type TracedProgram,
   trace,
 } from "./trace.js";
+export type { Arithmetic, UpdatePlan, UpdateRule, UpdateTarget } from "./update/rule.js";
+export { wholePower } from "./update/rule.js";
 export { createWasmBackend } from "./wasm.js";
 export { wrapBackend, wrapProgram } from "./wrap-backend.js";

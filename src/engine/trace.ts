@@ -7,20 +7,23 @@
 import { type Array as JaxArray, makeJaxpr, numpy as np, tree } from "@jax-js/jax";
 import { sha256Hex } from "../base/bytes.js";
 import { KasminaError, messageOf } from "../base/errors.js";
-import type { TensorSpec, TensorSpecs } from "../contracts/tensor.js";
+import { formatSpec, sizeOf, type TensorSpec, type TensorSpecs } from "../contracts/tensor.js";
 import { countFlops } from "./flops.js";
 import { irFromJaxpr } from "./from-jaxpr.js";
 import { type Ir, printIr } from "./ir.js";
 import { watchTraces } from "./release-trace.js";
+import { flopsOfElement, type UpdatePlan } from "./update/rule.js";
 
 export type { JaxArray };
 
 /** Arrays by name, inside a traced function. */
 export type Arrays = Record<string, JaxArray>;
 
-/** What a traced function returns: the state paths it replaces, and what the caller reads after the run. */
+/** What a traced function returns: the state paths it replaces, its gradients, and what the caller reads after the run. */
 export interface ProgramResult {
   readonly state: Arrays;
+  /** By the state path of the parameter, each of its shape. They stay in the back end, which updates the parameters by them. */
+  readonly gradients?: Arrays;
   readonly outputs: Arrays;
 }
 
@@ -31,6 +34,8 @@ export interface ProgramDefinition {
   readonly state: TensorSpecs;
   readonly batch: TensorSpecs;
   readonly controls: TensorSpecs;
+  /** What becomes of the gradients; a program that returns some has one. It is no part of what is traced. */
+  readonly update?: UpdatePlan;
   /** Owns all arrays in its arguments. */
   readonly run: (state: Arrays, batch: Arrays, controls: Arrays) => ProgramResult;
 }
@@ -42,8 +47,11 @@ export interface ProgramInput extends TensorSpec {
   readonly name: string;
 }
 
+export type OutputRole = "state" | "gradient" | "output";
+
 export interface ProgramOutput extends TensorSpec {
-  readonly role: "state" | "output";
+  readonly role: OutputRole;
+  /** Of a state or gradient the state path. */
   readonly name: string;
 }
 
@@ -74,7 +82,7 @@ export interface TracedProgram {
   /** In the order of `ir.outputs`. */
   readonly outputs: readonly ProgramOutput[];
   readonly ir: Ir;
-  /** Floating point operations of one run, counted from the IR; a multiply–add is two. */
+  /** Floating point operations of one run, counted from the IR and the update's formula; a multiply–add is two. */
   readonly flops: number;
   /** SHA-256 of the printed IR and its constants: equal programs, whatever their paths are called, share it. */
   readonly digest: string;
@@ -112,14 +120,18 @@ export function flatFunction(
       if (array) records[input.role][input.name] = array;
     }
     const result = definition.run(records.state, records.batch, records.controls);
-    const state = Object.entries(result.state);
-    const outputs = Object.entries(result.outputs);
-    onOutputs?.([
-      ...state.map(([name]) => ({ role: "state" as const, name })),
-      ...outputs.map(([name]) => ({ role: "output" as const, name })),
-    ]);
-    return [...state, ...outputs].map(([, array]) => array);
+    const returned = [
+      ...rolesOf("state", result.state),
+      ...rolesOf("gradient", result.gradients ?? {}),
+      ...rolesOf("output", result.outputs),
+    ];
+    onOutputs?.(returned.map(({ role, name }) => ({ role, name })));
+    return returned.map(({ array }) => array);
   };
+}
+
+function rolesOf(role: OutputRole, arrays: Arrays) {
+  return Object.entries(arrays).map(([name, array]) => ({ role, name, array }));
 }
 
 /**
@@ -153,21 +165,33 @@ export function trace(definition: ProgramDefinition): TracedProgram {
     return { ...output, shape: atom.shape, dtype: atom.dtype };
   });
   checkStateOutputs(definition, outputs);
-  return { definition, inputs, outputs, ir, flops: countFlops(ir), digest: digestOf(ir) };
+  const flops = countFlops(ir) + updateFlops(definition, outputs);
+  return { definition, inputs, outputs, ir, flops, digest: digestOf(ir) };
 }
 
 function checkStateOutputs(definition: ProgramDefinition, outputs: readonly ProgramOutput[]): void {
-  for (const output of outputs.filter((candidate) => candidate.role === "state")) {
-    const spec = definition.state[output.name];
-    const got = `${output.dtype}[${output.shape}]`;
-    const expected = spec ? `${spec.dtype}[${spec.shape}]` : "no such state";
+  for (const { role, name, ...output } of outputs) {
+    if (role === "output") continue;
+    const spec = definition.state[name];
+    const got = formatSpec(output);
+    const expected = spec ? formatSpec(spec) : "no such state";
     if (got !== expected) {
       throw new KasminaError(
         "engine",
-        `${definition.name} returns state ${output.name} as ${got}, expected ${expected}`,
+        `${definition.name} returns ${role} ${name} as ${got}, expected ${expected}`,
       );
     }
+    if (role === "gradient" && !definition.update?.targets[name]) {
+      throw new KasminaError("engine", `${definition.name} has no update for the gradient of ${name}`);
+    }
   }
+}
+
+/** Each element of a gradient goes through the update's formula once. */
+function updateFlops({ update }: ProgramDefinition, outputs: readonly ProgramOutput[]): number {
+  if (!update) return 0;
+  const updated = outputs.filter(({ role }) => role === "gradient");
+  return flopsOfElement(update.rule) * updated.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
 }
 
 function digestOf(ir: Ir): string {

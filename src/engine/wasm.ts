@@ -13,8 +13,10 @@ import {
 import { KasminaError, messageOf } from "../base/errors.js";
 import { formatSpec, sameSpec, type Tensor, type TensorData, type Tensors } from "../contracts/tensor.js";
 import type { Backend, BackendStats, Program, State } from "./backend.js";
+import { asMemoryState, MemoryState } from "./memory-state.js";
 import { watchTraces } from "./release-trace.js";
 import { flatFunction, type ProgramInput, type TracedProgram } from "./trace.js";
+import { BoundUpdate } from "./update/bound-update.js";
 
 interface FlatFunction {
   readonly run: OwnedFunction<(...arrays: JaxArray[]) => JaxArray[]>;
@@ -49,7 +51,7 @@ class WasmBackend implements Backend {
   }
 
   createState(): State {
-    return new WasmState();
+    return new MemoryState();
   }
 
   async dispose(): Promise<void> {
@@ -82,141 +84,95 @@ class WasmBackend implements Backend {
   }
 }
 
+/** What a state is for a program, as long as its layout is the same. */
+interface Bound {
+  readonly state: MemoryState;
+  readonly layout: number;
+  readonly update: BoundUpdate | undefined;
+}
+
 class WasmProgram implements Program {
   readonly traced: TracedProgram;
   readonly #compiled: FlatFunction;
+  /** One list a gradient: each comes as a tensor of its own. */
+  readonly #updated: readonly (readonly string[])[];
+  #bound: Bound | undefined;
 
   constructor(traced: TracedProgram, compiled: FlatFunction) {
     this.traced = traced;
     this.#compiled = compiled;
+    this.#updated = traced.outputs.flatMap(({ role, name }) => (role === "gradient" ? [[name]] : []));
   }
 
   async run(state: State, batch: Tensors, controls: Tensors): Promise<Readonly<Record<string, Tensor>>> {
-    const wasmState = asWasmState(state);
-    const { inputs, outputs, definition } = this.traced;
-    for (const input of inputs) checkInput(definition.name, input, wasmState, batch, controls);
-    const arrays = inputs.map((input) =>
-      input.role === "state"
-        ? wasmState.take(input.name)
-        : toArray(input.role === "batch" ? batch[input.name] : controls[input.name]),
-    );
-    let results: JaxArray[];
-    try {
-      results = this.#compiled.run(...arrays);
-    } catch (error) {
-      throw new KasminaError("engine", `running ${definition.name} on wasm: ${messageOf(error)}`, {
-        cause: error,
-      });
-    } finally {
-      this.#compiled.release();
-    }
-    const read: Record<string, Tensor> = {};
-    for (const [i, output] of outputs.entries()) {
-      const array = results[i];
-      if (!array) throw new KasminaError("engine", `${definition.name} returned no ${output.name}`);
-      if (output.role === "state") wasmState.replace(output.name, array);
-      else read[output.name] = await toTensor(array);
-    }
-    return read;
+    const memory = asMemoryState(state);
+    return memory.exclusively(() => this.#run(memory, batch, controls));
   }
 
   dispose(): void {
     // The compiled function belongs to the back end's cache.
   }
-}
 
-class WasmState implements State {
-  readonly #arrays = new Map<string, JaxArray>();
-
-  get paths(): readonly string[] {
-    return [...this.#arrays.keys()];
+  async #run(state: MemoryState, batch: Tensors, controls: Tensors): Promise<Record<string, Tensor>> {
+    const { inputs, outputs, definition } = this.traced;
+    const tensors = inputs.map((input) => inputOf(definition.name, input, state, batch, controls));
+    const { update } = this.#bind(state);
+    const settings = update?.settingsFrom(controls, definition.name);
+    const results = this.#call(tensors.map(toArray));
+    const returned = await Promise.all(results.map(toTensor));
+    const read: Record<string, Tensor> = {};
+    let gradients = 0;
+    for (const [i, { role, name }] of outputs.entries()) {
+      const tensor = returned[i];
+      if (!tensor) throw new KasminaError("engine", `${definition.name} returned no ${name}`);
+      if (role === "state") state.get(name).data.set(tensor.data);
+      else if (role === "gradient") update?.regions[gradients++]?.gradients.set(tensor.data as Float32Array);
+      else read[name] = tensor;
+    }
+    if (settings) update?.run(settings);
+    return read;
   }
 
-  has(path: string): boolean {
-    return this.#arrays.has(path);
-  }
-
-  /** The array at `path`, with a reference for the caller. */
-  take(path: string): JaxArray {
-    return this.#get(path).ref;
-  }
-
-  spec(path: string): { shape: readonly number[]; dtype: string } {
-    const array = this.#get(path);
-    return { shape: array.shape, dtype: array.dtype };
-  }
-
-  replace(path: string, array: JaxArray): void {
-    this.#arrays.get(path)?.dispose();
-    this.#arrays.set(path, array);
-  }
-
-  async read(paths: readonly string[] = this.paths): Promise<Tensors> {
-    const out: Record<string, Tensor> = {};
-    for (const path of paths) out[path] = await toTensor(this.take(path));
-    return out;
-  }
-
-  write(tensors: Tensors): void {
-    for (const [path, tensor] of Object.entries(tensors)) this.replace(path, toArray(tensor));
-  }
-
-  rename(from: string, to: string): void {
-    const array = this.#get(from);
-    if (this.#arrays.has(to)) throw new KasminaError("engine", `state already has ${to}`);
-    this.#arrays.delete(from);
-    this.#arrays.set(to, array);
-  }
-
-  remove(paths: readonly string[]): void {
-    for (const path of paths) {
-      this.#get(path).dispose();
-      this.#arrays.delete(path);
+  #call(arrays: readonly JaxArray[]): JaxArray[] {
+    try {
+      return this.#compiled.run(...arrays);
+    } catch (error) {
+      const { name } = this.traced.definition;
+      throw new KasminaError("engine", `running ${name} on wasm: ${messageOf(error)}`, { cause: error });
+    } finally {
+      this.#compiled.release();
     }
   }
 
-  dispose(): void {
-    this.remove(this.paths);
-  }
-
-  #get(path: string): JaxArray {
-    const array = this.#arrays.get(path);
-    if (!array) throw new KasminaError("engine", `state has no ${path}`);
-    return array;
+  #bind(state: MemoryState): Bound {
+    if (this.#bound?.state === state && this.#bound.layout === state.layout) return this.#bound;
+    const { update: plan } = this.traced.definition;
+    const update = plan && this.#updated.length > 0 ? new BoundUpdate(plan, state, this.#updated) : undefined;
+    this.#bound = { state, layout: state.layout, update };
+    return this.#bound;
   }
 }
 
-function asWasmState(state: State): WasmState {
-  if (state instanceof WasmState) return state;
-  throw new KasminaError("engine", "this state belongs to another back end");
-}
-
-function checkInput(
+function inputOf(
   program: string,
   input: ProgramInput,
-  state: WasmState,
+  state: MemoryState,
   batch: Tensors,
   controls: Tensors,
-): void {
-  const given =
-    input.role === "state"
-      ? state.has(input.name) && state.spec(input.name)
-      : (input.role === "batch" ? batch : controls)[input.name];
-  if (!given)
-    throw new KasminaError(
-      "engine",
-      `${program} needs ${input.role} ${input.name} ${formatSpec(input)}, which is missing`,
-    );
-  if (!sameSpec(input, given as Tensor)) {
-    throw new KasminaError(
-      "engine",
-      `${program} needs ${input.role} ${input.name} ${formatSpec(input)}, got ${formatSpec(given as Tensor)}`,
-    );
-  }
+): Tensor {
+  const { role, name } = input;
+  const given = { state: stateAt(state, name), batch: batch[name], controls: controls[name] }[role];
+  if (given && sameSpec(input, given)) return given;
+  const needs = `${program} needs ${role} ${name} ${formatSpec(input)}`;
+  throw new KasminaError("engine", `${needs}, ${given ? `got ${formatSpec(given)}` : "which is missing"}`);
 }
 
-function toArray(tensor: Tensor | undefined): JaxArray {
-  if (!tensor) throw new KasminaError("engine", "tensor is missing");
+function stateAt(state: MemoryState, path: string): Tensor | undefined {
+  const entry = state.find(path);
+  return entry && { ...entry.spec, data: entry.data };
+}
+
+function toArray(tensor: Tensor): JaxArray {
   const flat =
     tensor.dtype === "bool"
       ? np.array(Int32Array.from(tensor.data)).astype(np.bool)

@@ -167,7 +167,7 @@ export class GrowingNetwork {
 
   /** No program that would change a parameter of the teacher ever runs. */
   #refuseTeacherUpdates({ train }: TopologyPrograms): void {
-    const changed = train.traced.outputs.filter(({ role }) => role === "state").map(({ name }) => name);
+    const changed = train.traced.outputs.filter(({ role }) => role !== "output").map(({ name }) => name);
     const problem = this.#kasmina.updateProblem(changed);
     if (!problem) return;
     throw new KasminaError(

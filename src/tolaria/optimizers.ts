@@ -1,43 +1,18 @@
 /**
- * Optimizers as pure updates inside the traced step. State and hyper-parameters are arrays: learning rate, momentum
- * and weight decay are runtime inputs and never recompile.
+ * The optimizers, each an update rule: one formula over one element, which the engine runs as a WebAssembly kernel or traces
+ * for a device. Learning rate, momentum and weight decay are runtime inputs and never recompile anything.
  */
-import { numpy as np } from "@jax-js/jax";
-import type { JaxArray } from "../engine/index.js";
+import { HYPER_NAMES } from "../contracts/index.js";
+import { type Arithmetic, type UpdateRule, wholePower } from "../engine/index.js";
 
-/** Hyper-parameters of one parameter group, scalars. */
-export interface HyperArrays {
-  readonly lr: JaxArray;
-  /** SGD's momentum; Adam's β₁. */
-  readonly momentum: JaxArray;
-  readonly weightDecay: JaxArray;
-}
+/** What is set of a parameter group; `momentum` is SGD's, and Adam's β₁. */
+export type Setting = (typeof HYPER_NAMES)[number];
 
-export interface UpdateInput {
-  readonly parameter: JaxArray;
-  readonly gradient: JaxArray;
-  /** State of this parameter, by slot name, each of the parameter's shape. */
-  readonly slots: Readonly<Record<string, JaxArray>>;
-  readonly hyper: HyperArrays;
-  /** Updates of this parameter so far, this one included: a scalar. Given where `countsSteps`. */
-  readonly count: JaxArray | undefined;
-}
-
-export interface UpdateResult {
-  readonly parameter: JaxArray;
-  readonly slots: Readonly<Record<string, JaxArray>>;
-}
-
-export interface Optimizer {
+export interface Optimizer extends UpdateRule<string, string, Setting> {
   readonly id: OptimizerId;
-  /** State kept for each parameter. */
-  readonly slots: readonly string[];
-  readonly countsSteps: boolean;
   readonly defaults: { readonly lr: number; readonly momentum: number; readonly weightDecay: number };
   /** The rate at which a seed learns beside a host of that base rate, unless a command says otherwise. */
   seedRate(baseRate: number): number;
-  /** Takes references of its own; the caller's stay. */
-  update(input: UpdateInput): UpdateResult;
 }
 
 export type OptimizerId = "sgd" | "adam" | "adamw";
@@ -59,73 +34,87 @@ function adamSeedRate(baseRate: number): number {
 }
 
 /** v ← μ·v + g + λ·p; p ← p − η·v (Sutskever et al. 2013, as PyTorch's SGD writes it). */
-const sgd: Optimizer = {
+const sgd: Optimizer & UpdateRule<"momentum", Setting, Setting> = {
   id: "sgd",
   slots: ["momentum"],
+  scalars: HYPER_NAMES,
+  settings: HYPER_NAMES,
   countsSteps: false,
   defaults: { lr: 0.05, momentum: 0.9, weightDecay: 0 },
   seedRate: (baseRate) => baseRate,
-  update({ parameter, gradient, slots, hyper }) {
-    const decayed = gradient.ref.add(parameter.ref.mul(hyper.weightDecay.ref));
-    const velocity = slot(slots, "momentum").ref.mul(hyper.momentum.ref).add(decayed);
-    return { parameter: parameter.ref.sub(velocity.ref.mul(hyper.lr.ref)), slots: { momentum: velocity } };
+  scalarsOf: (settings) => settings,
+  next({ add, sub, mul }, { parameter, gradient, slots, scalars }) {
+    const decayed = add(gradient, mul(parameter, scalars.weight_decay));
+    const momentum = add(mul(slots.momentum, scalars.momentum), decayed);
+    return { parameter: sub(parameter, mul(momentum, scalars.lr)), slots: { momentum } };
   },
+};
+
+type AdamSlot = "m" | "v";
+type AdamScalar = (typeof ADAM_SCALARS)[number];
+type AdamRule = Optimizer & UpdateRule<AdamSlot, AdamScalar, Setting>;
+
+/** `step` is η / (1 − β₁ᵗ), `deviation` 1 / √(1 − β₂ᵗ): Adam's corrections of what starts at 0, in the form of section 2 of its paper. */
+const ADAM_SCALARS = ["beta1", "oneMinusBeta1", "step", "deviation", "decay"] as const;
+
+const ADAM: Pick<AdamRule, "slots" | "scalars" | "settings" | "countsSteps" | "seedRate"> = {
+  slots: ["m", "v"],
+  scalars: ADAM_SCALARS,
+  settings: HYPER_NAMES,
+  countsSteps: true,
+  seedRate: adamSeedRate,
 };
 
 /** Kingma & Ba 2014, arXiv:1412.6980, weight decay added to the gradient (L2). */
-const adam: Optimizer = {
+const adam: AdamRule = {
+  ...ADAM,
   id: "adam",
-  slots: ["m", "v"],
-  countsSteps: true,
   defaults: { lr: 0.001, momentum: 0.9, weightDecay: 0 },
-  seedRate: adamSeedRate,
-  update(input) {
-    const { gradient, parameter, hyper } = input;
-    const step = adamStep(input, gradient.ref.add(parameter.ref.mul(hyper.weightDecay.ref)));
-    return { parameter: parameter.ref.sub(step.direction.mul(hyper.lr.ref)), slots: step.slots };
+  scalarsOf: (settings, count) => ({ ...adamScalars(settings, count), decay: settings.weight_decay }),
+  next(math, { parameter, gradient, slots, scalars }) {
+    const decayed = math.add(gradient, math.mul(parameter, scalars.decay));
+    const { direction, ...moments } = adamStep(math, decayed, slots, scalars);
+    return { parameter: math.sub(parameter, math.mul(direction, scalars.step)), slots: moments };
   },
 };
 
-/** Loshchilov & Hutter 2017, arXiv:1711.05101: decay apart from the gradient, p ← p − η·(direction + λ·p). */
-const adamw: Optimizer = {
+/** Loshchilov & Hutter 2017, arXiv:1711.05101: decay apart from the gradient, p ← p − η·(m̂ / (√v̂ + ε) + λ·p). */
+const adamw: AdamRule = {
+  ...ADAM,
   id: "adamw",
-  slots: ["m", "v"],
-  countsSteps: true,
   defaults: { lr: 0.001, momentum: 0.9, weightDecay: 0.01 },
-  seedRate: adamSeedRate,
-  update(input) {
-    const { gradient, parameter, hyper } = input;
-    const step = adamStep(input, gradient.ref);
-    const change = step.direction.add(parameter.ref.mul(hyper.weightDecay.ref)).mul(hyper.lr.ref);
-    return { parameter: parameter.ref.sub(change), slots: step.slots };
+  scalarsOf: (settings, count) => ({
+    ...adamScalars(settings, count),
+    decay: settings.lr * settings.weight_decay,
+  }),
+  next(math, { parameter, gradient, slots, scalars }) {
+    const { direction, ...moments } = adamStep(math, gradient, slots, scalars);
+    const change = math.add(math.mul(direction, scalars.step), math.mul(parameter, scalars.decay));
+    return { parameter: math.sub(parameter, change), slots: moments };
   },
 };
 
-/** Bias-corrected direction m̂ / (√v̂ + ε). Consumes `gradient`. */
-function adamStep({ slots, hyper, count }: UpdateInput, gradient: JaxArray) {
-  if (!count) throw new TypeError("adam needs the count of updates");
-  const beta1 = hyper.momentum;
-  const m = slot(slots, "m")
-    .ref.mul(beta1.ref)
-    .add(gradient.ref.mul(beta1.ref.mul(-1).add(1)));
-  const v = slot(slots, "v")
-    .ref.mul(BETA2)
-    .add(np.square(gradient).mul(1 - BETA2));
-  const correction1 = powerComplement(np.log(beta1.ref), count.ref);
-  const correction2 = powerComplement(np.array(Math.log(BETA2)), count.ref);
-  const direction = m.ref.div(correction1).div(np.sqrt(v.ref.div(correction2)).add(EPSILON));
-  return { direction, slots: { m, v } };
+function adamScalars({ lr, momentum: beta1 }: Readonly<Record<Setting, number>>, count: number) {
+  return {
+    beta1,
+    oneMinusBeta1: 1 - beta1,
+    step: lr / (1 - wholePower(beta1, count)),
+    deviation: 1 / Math.sqrt(1 - wholePower(BETA2, count)),
+  };
 }
 
-/** 1 − β^t from ln β and t. */
-function powerComplement(logBeta: JaxArray, count: JaxArray): JaxArray {
-  return np.exp(logBeta.mul(count)).mul(-1).add(1);
-}
-
-function slot(slots: Readonly<Record<string, JaxArray>>, name: string): JaxArray {
-  const array = slots[name];
-  if (!array) throw new TypeError(`optimizer state ${name} is missing`);
-  return array;
+/** m, v, and the direction m / (√v̂ + ε), which lacks the correction of m. */
+function adamStep<V>(
+  { constant, add, mul, div, sqrt }: Arithmetic<V>,
+  gradient: V,
+  slots: Readonly<Record<AdamSlot, V>>,
+  scalars: Readonly<Record<AdamScalar, V>>,
+) {
+  const m = add(mul(slots.m, scalars.beta1), mul(gradient, scalars.oneMinusBeta1));
+  const square = mul(gradient, gradient);
+  const v = add(mul(slots.v, constant(BETA2)), mul(square, constant(1 - BETA2)));
+  const direction = div(m, add(mul(sqrt(v), scalars.deviation), constant(EPSILON)));
+  return { m, v, direction };
 }
 
 export const OPTIMIZERS: Readonly<Record<OptimizerId, Optimizer>> = { sgd, adam, adamw };

@@ -1,9 +1,8 @@
-/** The training step of a topology as one program: gradients, then the optimizer's update of what learns. */
+/** The training step of a topology as one program: metrics and gradients, and the optimizer's update of what learns. */
 
 import {
   countPath,
   groupOf,
-  HYPER_NAMES,
   hyperControl,
   moduleOf,
   sizeOf,
@@ -11,21 +10,20 @@ import {
   type TensorSpec,
   type TensorSpecs,
 } from "../contracts/index.js";
-import type { Arrays, JaxArray, ProgramDefinition } from "../engine/index.js";
+import type { Arrays, JaxArray, ProgramDefinition, UpdatePlan, UpdateTarget } from "../engine/index.js";
 import {
   batchSpecs,
   blendControlSpecs,
   distillationControlSpecs,
   globalNorm,
   learningPlan,
-  lookupIn,
   parameterSpecs,
   type SeedSite,
   stepGradients,
   type Topology,
   teacherSpecs,
 } from "../network/index.js";
-import type { HyperArrays, Optimizer } from "./optimizers.js";
+import type { Optimizer } from "./optimizers.js";
 
 const SCALAR: TensorSpec = { shape: [], dtype: "float32" };
 
@@ -52,42 +50,42 @@ export function gradientNormOutput(seedId: string): string {
 }
 
 /**
- * The program of one step: state {parameters, optimizer}, batch {x, y}, controls {blend weights, hyper-parameters} →
- * the parameters that learn with their optimizer state, and outputs `loss`, per seed with a
- * shadow loss `loss/<id>`, per seed that has gradients `gradient_norm/<id>`.
+ * The program of one step: state {parameters}, batch {x, y}, controls {blend weights} → the gradients of the parameters that
+ * learn, and outputs `loss`, per seed with a shadow loss `loss/<id>`, per seed that has gradients `gradient_norm/<id>`. Its
+ * update takes the state {optimizer} and the controls {hyper-parameters} besides.
  */
 export function trainStepProgram(topology: Topology, optimizer: Optimizer, batch: number): ProgramDefinition {
   const specs = parameterSpecs(topology);
   const plan = learningPlan(topology);
   const shadows = [...plan.shadows].flatMap(([site, paths]) => (site.part === "germinated" ? [] : paths));
   const learning = [...plan.main, ...shadows];
-  const learningSpecs = Object.fromEntries(learning.map((path) => [path, specs[path] ?? SCALAR]));
-  const groups = new Set(learning.map(groupOf));
-  const hyper = [...groups].flatMap((group) =>
-    HYPER_NAMES.map((name) => [hyperControl(group, name), SCALAR] as const),
-  );
   return {
     name: "training step",
-    state: {
-      ...specs,
-      ...(topology.teacher && teacherSpecs(topology.teacher)),
-      ...optimizerSpecs(optimizer, learningSpecs),
-    },
+    state: { ...specs, ...(topology.teacher && teacherSpecs(topology.teacher)) },
     batch: { ...batchSpecs(topology.host, batch) },
-    controls: {
-      ...blendControlSpecs(topology),
-      ...distillationControlSpecs(topology),
-      ...Object.fromEntries(hyper),
-    },
+    controls: { ...blendControlSpecs(topology), ...distillationControlSpecs(topology) },
+    update: updatePlan(optimizer, learning),
     run(state, arrays, controls) {
       const { x, y } = arrays as Record<"x" | "y", JaxArray>;
       const step = stepGradients(topology, state, controls, x, y);
       const outputs: Arrays = { loss: step.loss };
       for (const [site, loss] of step.shadowLosses) outputs[shadowLossOutput(site.seedId)] = loss;
       for (const site of topology.sites) addGradientNorm(outputs, site, step.gradients);
-      return { state: applyUpdates(optimizer, state, controls, pick(step.gradients, learning)), outputs };
+      return { state: {}, gradients: pick(step.gradients, learning), outputs };
     },
   };
+}
+
+/** How the optimizer updates these parameters: each by its own state, its module's count and its group's settings. */
+export function updatePlan(optimizer: Optimizer, parameters: readonly string[]): UpdatePlan {
+  const targetOf = (path: string): UpdateTarget => ({
+    slots: Object.fromEntries(optimizer.slots.map((slot) => [slot, slotPath(slot, path)])),
+    ...(optimizer.countsSteps && { count: countPath(moduleOf(path)) }),
+    settings: Object.fromEntries(
+      optimizer.settings.map((setting) => [setting, hyperControl(groupOf(path), setting)]),
+    ),
+  });
+  return { rule: optimizer, targets: Object.fromEntries(parameters.map((path) => [path, targetOf(path)])) };
 }
 
 function pick(arrays: Arrays, names: readonly string[]): Arrays {
@@ -98,40 +96,6 @@ function addGradientNorm(outputs: Arrays, site: SeedSite, gradients: Arrays): vo
   const own = Object.entries(gradients).filter(([path]) => groupOf(path) === site.seedId);
   if (own.length > 0)
     outputs[gradientNormOutput(site.seedId)] = globalNorm(own.map(([, gradient]) => gradient));
-}
-
-function applyUpdates(optimizer: Optimizer, state: Arrays, controls: Arrays, gradients: Arrays): Arrays {
-  const stateOf = lookupIn(state);
-  const controlOf = lookupIn(controls);
-  const next: Arrays = {};
-  for (const [path, gradient] of Object.entries(gradients)) {
-    const result = optimizer.update({
-      parameter: stateOf(path),
-      gradient,
-      slots: Object.fromEntries(optimizer.slots.map((slot) => [slot, stateOf(slotPath(slot, path))])),
-      hyper: hyperOf(controlOf, groupOf(path)),
-      count: optimizer.countsSteps ? nextCount(next, stateOf, path) : undefined,
-    });
-    next[path] = result.parameter;
-    for (const [slot, array] of Object.entries(result.slots)) next[slotPath(slot, path)] = array;
-  }
-  return next;
-}
-
-/** The update count of the parameter's module, raised once a step. */
-function nextCount(next: Arrays, stateOf: (path: string) => JaxArray, path: string): JaxArray {
-  const key = countPath(moduleOf(path));
-  const count = next[key] ?? stateOf(key).add(1);
-  next[key] = count;
-  return count;
-}
-
-function hyperOf(controlOf: (name: string) => JaxArray, group: string): HyperArrays {
-  return {
-    lr: controlOf(hyperControl(group, "lr")),
-    momentum: controlOf(hyperControl(group, "momentum")),
-    weightDecay: controlOf(hyperControl(group, "weight_decay")),
-  };
 }
 
 /** Number of scalars in tensors of these specs. */

@@ -2,13 +2,22 @@
 import { availableParallelism } from "node:os";
 import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { KasminaError } from "../../base/errors.js";
-import { formatSpec, sameSpec, type Tensor, type TensorSpec, type Tensors } from "../../contracts/tensor.js";
+import {
+  formatSpec,
+  sameSpec,
+  type Tensor,
+  type TensorData,
+  type TensorSpec,
+  type Tensors,
+} from "../../contracts/tensor.js";
 import type { Backend, BackendStats, Program, State } from "../backend.js";
+import { asMemoryState, MemoryState } from "../memory-state.js";
 import { lowerProgram } from "../onnx/lower.js";
 import type { LoweredProgram, ProgramInput, ProgramOutput, TracedProgram } from "../trace.js";
+import { BoundUpdate } from "../update/bound-update.js";
+import type { Region } from "../update/region.js";
 import { loadOrt, type Ort } from "./ort.js";
-import { createSession, runError, runSession, type SessionOptions } from "./session.js";
-import { type Block, NativeState, newData, ortTensor } from "./state.js";
+import { createSession, freeNow, ortTensor, runError, type SessionOptions } from "./session.js";
 
 export interface NativeOptions {
   /** Threads of one operator, 1 to 256. Default: all cores. Runs are bit for bit the same at the same number only. */
@@ -78,7 +87,7 @@ class NativeBackend implements Backend {
   }
 
   createState(): State {
-    return new NativeState(this.#ort);
+    return new MemoryState();
   }
 
   async dispose(): Promise<void> {
@@ -117,32 +126,29 @@ async function close(entry: Entry): Promise<void> {
   await session?.release();
 }
 
-/** One input of the model: state laid end to end, or one tensor of any role. */
+/** One input of the model: parameters end to end, or one tensor of any role. */
 interface Feed {
   readonly id: string;
   readonly shape: readonly number[];
   readonly inputs: readonly ProgramInput[];
-  /** State that the program replaces. */
-  readonly block?: readonly string[];
 }
 
-/** One output of the model: the new state of a block, or what the caller reads. */
-type Fetch = { readonly id: string; readonly shape: readonly number[] } & (
-  | { readonly block: readonly string[] }
-  | { readonly output: ProgramOutput }
-);
+/** One output of the model: gradients end to end, or one tensor of any role. */
+interface Fetch {
+  readonly id: string;
+  readonly shape: readonly number[];
+  readonly outputs: readonly ProgramOutput[];
+}
 
-/** A tensor of the state as the model takes it. */
-type Source = (shape: readonly number[]) => OrtTensor;
-
-/** Where the state of a program lies, as long as the layout is the same. */
+/** What the tensors of the model are for a state, as long as its layout is the same. */
 interface Bound {
-  readonly state: NativeState;
+  readonly state: MemoryState;
   readonly layout: number;
-  /** For each feed; undefined for what the caller gives. */
-  readonly sources: readonly (Source | undefined)[];
-  /** For each fetch; undefined for what the caller reads. */
-  readonly targets: readonly (Block | undefined)[];
+  readonly update: BoundUpdate | undefined;
+  /** Of the state, in place; what comes from the caller is added at each run. */
+  readonly feeds: Record<string, OrtTensor>;
+  /** Gradients, in place; all else ONNX Runtime makes. */
+  readonly fetches: Readonly<Record<string, OrtTensor | null>>;
 }
 
 class NativeProgram implements Program {
@@ -150,6 +156,7 @@ class NativeProgram implements Program {
   readonly #ort: Ort;
   readonly #session: InferenceSession;
   readonly #feeds: readonly Feed[];
+  readonly #given: readonly Feed[];
   readonly #fetches: readonly Fetch[];
   readonly #onDispose: () => void;
   #bound: Bound | undefined;
@@ -164,15 +171,12 @@ class NativeProgram implements Program {
   ) {
     this.#ort = ort;
     this.traced = traced;
-    this.#fetches = lowered.outputs.map(({ shape, places }, i) =>
-      fetchOf(`o${i}`, shape, places.map(at(traced.outputs))),
-    );
-    const replaced = new Set(this.#fetches.flatMap((fetch) => ("block" in fetch ? fetch.block : [])));
     this.#feeds = lowered.inputs.map(({ shape, places }, i) => {
-      const inputs = places.map(at(traced.inputs));
-      const names = inputs.map(({ name }) => name);
-      const isBlock = inputs.every(({ role, name }) => role === "state" && replaced.has(name));
-      return { id: `i${i}`, shape, inputs, ...(isBlock && { block: names }) };
+      return { id: `i${i}`, shape, inputs: places.map(at(traced.inputs)) };
+    });
+    this.#given = this.#feeds.filter(({ inputs: [input] }) => input?.role !== "state");
+    this.#fetches = lowered.outputs.map(({ shape, places }, i) => {
+      return { id: `o${i}`, shape, outputs: places.map(at(traced.outputs)) };
     });
     this.#session = session;
     this.#onDispose = onDispose;
@@ -181,10 +185,8 @@ class NativeProgram implements Program {
   async run(state: State, batch: Tensors, controls: Tensors): Promise<Readonly<Record<string, Tensor>>> {
     const { name } = this.traced.definition;
     if (this.#isDisposed) throw new KasminaError("illegal_state", `program ${name} is disposed`);
-    if (!(state instanceof NativeState)) {
-      throw new KasminaError("engine", "this state belongs to another back end");
-    }
-    return state.exclusively(() => this.#run(state, batch, controls));
+    const memory = asMemoryState(state);
+    return memory.exclusively(() => this.#run(memory, batch, controls));
   }
 
   dispose(): void {
@@ -193,47 +195,81 @@ class NativeProgram implements Program {
     this.#onDispose();
   }
 
-  async #run(state: NativeState, batch: Tensors, controls: Tensors): Promise<Record<string, Tensor>> {
-    const { sources, targets } = this.#bind(state);
-    const feeds: Record<string, OrtTensor> = {};
-    for (const [i, { id, shape, inputs }] of this.#feeds.entries()) {
-      feeds[id] = sources[i]?.(shape) ?? this.#fromCaller(inputs, batch, controls);
-    }
-    const fetches: Record<string, OrtTensor> = {};
-    const read: Record<string, Tensor> = {};
-    for (const [i, fetch] of this.#fetches.entries()) {
-      const { id, shape } = fetch;
-      const block = targets[i];
-      if (block) fetches[id] = block.target(shape);
-      if (!("output" in fetch)) continue;
-      const { output } = fetch;
-      const tensor = { shape: output.shape, dtype: output.dtype, data: newData(output) };
-      fetches[id] = ortTensor(this.#ort, { ...tensor, shape });
-      read[output.name] = tensor;
-    }
+  async #run(state: MemoryState, batch: Tensors, controls: Tensors): Promise<Record<string, Tensor>> {
+    const { feeds, fetches, update } = this.#bind(state);
+    for (const { id, inputs } of this.#given) feeds[id] = this.#fromCaller(inputs, batch, controls);
+    const settings = update?.settingsFrom(controls, this.traced.definition.name);
+    let results: Readonly<Record<string, OrtTensor>>;
     try {
-      await runSession(this.#session, feeds, fetches);
+      results = await this.#session.run(feeds, fetches);
     } catch (error) {
       throw runError(this.traced, error);
     }
-    for (const block of targets) block?.swap();
+    if (settings) update?.run(settings);
+    return this.#take(state, results);
+  }
+
+  /** Puts new state in its place; gives what the caller reads. Gradients are where they belong already. */
+  #take(state: MemoryState, results: Readonly<Record<string, OrtTensor>>): Record<string, Tensor> {
+    const read: Record<string, Tensor> = {};
+    const copies: OrtTensor[] = [];
+    for (const { id, outputs } of this.#fetches) {
+      const [output] = outputs;
+      const result = results[id];
+      if (!output || !result) throw new KasminaError("engine", `ONNX Runtime returned no ${id}`);
+      const { role, name, shape, dtype } = output;
+      const data = result.data as TensorData;
+      if (role === "state") state.get(name).data.set(data);
+      if (role === "output") read[name] = { shape, dtype, data };
+      else copies.push(result);
+    }
+    freeNow(copies);
     return read;
   }
 
   /** Looks up where the program's state lies: once, until something is moved, added or removed there. */
-  #bind(state: NativeState): Bound {
+  #bind(state: MemoryState): Bound {
     if (this.#bound?.state === state && this.#bound.layout === state.layout) return this.#bound;
-    for (const input of this.#feeds.flatMap(({ inputs }) => inputs))
-      if (input.role === "state") this.#check(input, state.spec(input.name));
-    const targets = this.#fetches.map((fetch) => ("block" in fetch ? state.block(fetch.block) : undefined));
-    const sources = this.#feeds.map(({ block, inputs }): Source | undefined => {
-      const from = block && state.block(block);
-      if (from) return (shape) => from.source(shape);
-      const [input] = inputs;
-      return input?.role === "state" ? () => state.source(input.name) : undefined;
+    for (const input of this.traced.inputs)
+      if (input.role === "state") this.#check(input, state.find(input.name)?.spec);
+    const isGradient = ({ outputs: [output] }: Fetch) => output?.role === "gradient";
+    const gradients = this.#fetches.filter(isGradient);
+    const others = this.#fetches.filter((fetch) => !isGradient(fetch));
+    const lists = gradients.map(({ outputs }) => outputs.map(({ name }) => name));
+    const { update: plan } = this.traced.definition;
+    const update = plan && lists.length > 0 ? new BoundUpdate(plan, state, lists) : undefined;
+    const regions = update?.regions ?? [];
+    const targets = gradients.map(({ id, shape }, i): [string, OrtTensor] => {
+      const data = regions[i]?.gradients ?? new Float32Array();
+      return [id, ortTensor(this.#ort, { shape, dtype: "float32", data })];
     });
-    this.#bound = { state, layout: state.layout, sources, targets };
+    const ownFeeds = this.#feeds.filter(({ inputs: [input] }) => input?.role === "state");
+    const feeds = ownFeeds.map((feed): [string, OrtTensor] => [feed.id, this.#source(state, feed, regions)]);
+    this.#bound = {
+      state,
+      layout: state.layout,
+      update,
+      feeds: Object.fromEntries(feeds),
+      fetches: {
+        ...Object.fromEntries(targets),
+        ...Object.fromEntries(others.map(({ id }) => [id, null])),
+      },
+    };
     return this.#bound;
+  }
+
+  /** State as the model takes it: one tensor, or the parameters of a region. */
+  #source(state: MemoryState, { shape, inputs }: Feed, regions: readonly Region[]): OrtTensor {
+    const entries = inputs.map(({ name }) => state.get(name));
+    const [first] = entries;
+    if (!first) throw new RangeError("an input of the model is empty");
+    if (entries.length === 1) return ortTensor(this.#ort, { ...first.spec, data: first.data });
+    const rows = regions.flatMap(({ rows: [parameters] }) => parameters ?? []);
+    const row = rows.find(
+      ({ entries: known }) => known.length === entries.length && known.every((one, i) => one === entries[i]),
+    );
+    if (!row) throw new RangeError("parameters of the model do not lie end to end");
+    return ortTensor(this.#ort, { shape, dtype: "float32", data: row.data });
   }
 
   #fromCaller([input]: readonly ProgramInput[], batch: Tensors, controls: Tensors): OrtTensor {
@@ -248,12 +284,6 @@ class NativeProgram implements Program {
     const found = given ? `got ${formatSpec(given)}` : "which is missing";
     throw new KasminaError("engine", `${needs}, ${found}`);
   }
-}
-
-function fetchOf(id: string, shape: readonly number[], outputs: readonly ProgramOutput[]): Fetch {
-  const [output] = outputs;
-  if (output?.role === "output") return { id, shape, output };
-  return { id, shape, block: outputs.map(({ name }) => name) };
 }
 
 /** What stands at a place. */

@@ -2,6 +2,7 @@
 import { MessageChannel } from "node:worker_threads";
 import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { KasminaError } from "../../base/errors.js";
+import type { Tensor } from "../../contracts/tensor.js";
 import { describe } from "../onnx/lower.js";
 import type { LoweredProgram, TracedProgram } from "../trace.js";
 import { firstLine, type Ort } from "./ort.js";
@@ -45,24 +46,17 @@ const { port1: nowhere } = new MessageChannel();
 nowhere.close();
 
 /**
- * Runs; `fetches` are written to. ONNX Runtime returns a copy of each besides: as much as the state is large, at every
- * training step. It is freed here and now: V8, which counts it as heap but seldom looks for dead young objects, would
- * mark the whole heap several times a second.
+ * Frees what nobody will read. ONNX Runtime returns a copy of each output, also where it was given a tensor to write to; V8,
+ * which counts it as heap but seldom looks for dead young objects, would mark the whole heap several times a second.
  */
-export async function runSession(
-  session: InferenceSession,
-  feeds: Readonly<Record<string, OrtTensor>>,
-  fetches: Readonly<Record<string, OrtTensor>>,
-): Promise<void> {
-  const copies = await session.run(feeds, fetches);
-  const buffers = Object.entries(copies)
-    .filter(([id, copy]) => bufferOf(copy) !== bufferOf(fetches[id]))
-    .map(([, copy]) => bufferOf(copy) as ArrayBuffer);
-  nowhere.postMessage(undefined, buffers);
+export function freeNow(tensors: readonly OrtTensor[]): void {
+  const buffers = tensors.map(({ data }) => (data as Float32Array).buffer as ArrayBuffer);
+  if (buffers.length > 0) nowhere.postMessage(undefined, buffers);
 }
 
-function bufferOf(tensor: OrtTensor | undefined): ArrayBufferLike | undefined {
-  return tensor && (tensor.data as Float32Array).buffer;
+/** A tensor of ONNX Runtime over the same memory. */
+export function ortTensor(ort: Ort, { dtype, data, shape }: Tensor): OrtTensor {
+  return new ort.Tensor(dtype as "float32", data as Float32Array, shape);
 }
 
 /** An error of a run, with the equation that it happened in. */

@@ -9,7 +9,7 @@ import type { Atom, Equation, Ir, Primitive } from "../ir.js";
 import type { LoweredProgram, LoweredTensor, TracedProgram } from "../trace.js";
 import { GraphBuilder, type Value } from "./graph.js";
 import { bytesOf } from "./onnx-type.js";
-import { type Carried, type Part, pack } from "./packing/pack.js";
+import { giveOut, type Part, packedPairs, takeIn } from "./packing.js";
 import type { Lowered, Rule } from "./rules/rule.js";
 import { RULES } from "./rules/rules.js";
 import { contiguous, isReal, type View, viewOf } from "./views/view.js";
@@ -17,7 +17,10 @@ import { writeOnnx } from "./write-onnx.js";
 
 export interface LoweredGraph {
   readonly graph: GraphBuilder;
+  /** The value of each input of the program. */
   readonly inputs: readonly Value[];
+  /** The inputs of the graph, with what lies in each. */
+  readonly parts: readonly Part[];
   /** Distinct, none an input or a constant. */
   readonly outputs: readonly Value[];
 }
@@ -27,8 +30,14 @@ export function lowerProgram(
   name: string,
   program: Pick<TracedProgram, "ir" | "inputs" | "outputs">,
 ): LoweredProgram {
-  const lowered = lowerGraph(name, program.ir, { contrib: true });
-  const { graph, inputs, outputs } = pack(lowered, carriedState(program));
+  const pairs = packedPairs(program);
+  const packed = pairs.map(({ input }) => input);
+  const { graph, parts: inputs, outputs: results } = lowerGraph(name, program.ir, { contrib: true, packed });
+  const outputs = giveOut(
+    graph,
+    results,
+    pairs.map(({ output }) => output),
+  );
   const model = writeOnnx({
     nodes: graph.nodes,
     inputs: inputs.map(({ value }, i) => ({ name: `i${i}`, value })),
@@ -42,31 +51,24 @@ function tensorOf({ value: { shape }, places }: Part): LoweredTensor {
   return { shape, places };
 }
 
-/** The state that the program replaces. */
-function carriedState({ inputs, outputs }: Pick<TracedProgram, "inputs" | "outputs">): Carried[] {
-  return outputs.flatMap(({ role, name }, output) => {
-    const input =
-      role === "state" ? inputs.findIndex((one) => one.role === "state" && one.name === name) : -1;
-    return input < 0 ? [] : [{ input, output }];
-  });
-}
-
 export interface LowerOptions {
   /** Use ONNX Runtime's own operators where they are faster. */
   readonly contrib: boolean;
   /** Outputs have the program's own shapes, which can cost a copy. */
   readonly exactShapes?: boolean;
+  /** Places of inputs that come end to end in one vector. Default none. */
+  readonly packed?: readonly number[];
 }
 
 export function lowerGraph(name: string, ir: Ir, options: LowerOptions): LoweredGraph {
   const graph = new GraphBuilder();
   const views = new Map<number, View>();
   const producers = new Map<number, Lowered>();
-  const inputs = ir.inputs.map((variable) => {
-    const value = graph.input(variable.dtype, variable.shape);
-    views.set(variable.id, viewOf(value));
-    return value;
-  });
+  const { values: inputs, parts } = takeIn(graph, ir.inputs, options.packed ?? []);
+  for (const [i, { id }] of ir.inputs.entries()) {
+    const value = inputs[i];
+    if (value) views.set(id, viewOf(value));
+  }
   for (const { variable, tensor } of ir.constants) {
     views.set(variable.id, viewOf(graph.constant(variable.dtype, variable.shape, bytesOf(tensor.data))));
   }
@@ -99,7 +101,7 @@ export function lowerGraph(name: string, ir: Ir, options: LowerOptions): Lowered
     graph,
     ir.outputs.map((atom) => outputValue(graph, viewOfAtom(atom), options.exactShapes ?? false)),
   );
-  return { graph, inputs, outputs };
+  return { graph, inputs, parts, outputs };
 }
 
 function applyRule(

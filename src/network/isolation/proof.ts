@@ -1,12 +1,14 @@
 /**
- * The isolation proof (docs/architecture.md, "Isolation"): reachability over the traced program of a topology, before
- * it is installed.
+ * The isolation proof (docs/architecture.md, "Isolation"): reachability over the traced program of a topology, before it is
+ * installed. The program ends at the gradients. What becomes of them is a plan that names, for each parameter, all that its
+ * update takes: its own gradient, its own optimizer state, its group's settings; the formula is one element's, so that nothing
+ * else can enter it. The proof reads the names.
  *
  * | seed | what is shown |
  * | --- | --- |
- * | GERMINATED, TRAINING | nothing that is not the seed's own can depend on it: no parameter, optimizer state or metric |
- * | BLENDING, SHADOWING | no parameter or optimizer state of the host below it can depend on it |
- * | BLENDING with `hostGradient: "flow"` | the host below learns from the blended network, so its values may depend on the seed; not shown |
+ * | GERMINATED, TRAINING | nothing that is not the seed's own can depend on it: no gradient, optimizer state or metric |
+ * | BLENDING, SHADOWING | no gradient or optimizer state of the host below it can depend on it |
+ * | BLENDING with `hostGradient: "flow"` | the host below learns from the blended network, so its gradients may depend on the seed; not shown |
  * | BLENDING, SHADOWING, either way | no gradient can pass through the seed's branch: it is differentiable in its own parameters alone |
  * | every seed in the output | its blend weights are inputs and multiply k (and h) only: no activation enters them |
  */
@@ -19,7 +21,14 @@ import {
   seedOf,
   seedWeightControl,
 } from "../../contracts/index.js";
-import { type Atom, type ProgramInput, type TracedProgram, trace } from "../../engine/index.js";
+import {
+  type Atom,
+  type ProgramInput,
+  type ProgramOutput,
+  type TracedProgram,
+  trace,
+  type UpdatePlan,
+} from "../../engine/index.js";
 import { isBlended, isDetached, type SeedSite, sitesInOrder, type Topology } from "../topology.js";
 import { branchProgram, seamKernel } from "./branches.js";
 import { isBelow, isBeside, isIsolated } from "./places.js";
@@ -46,12 +55,20 @@ const MAX_PATH = 16;
 /**
  * Proves that the training step `traced` of a topology keeps its seeds isolated.
  * @param traced the traced `trainStepProgram`, or any program with the same state, controls and output names
+ * @param update what becomes of its gradients
  */
-export function proveIsolation(traced: WalkedProgram, topology: Topology): IsolationProof {
+export function proveIsolation(
+  traced: WalkedProgram,
+  topology: Topology,
+  update: UpdatePlan | undefined,
+): IsolationProof {
   const branches = trace(branchProgram(topology));
   for (const site of sitesInOrder(topology)) {
     const failure =
-      updateFailure(traced, topology, site) ?? branchFailure(branches, site) ?? weightFailure(branches, site);
+      gradientFailure(traced, topology, site) ??
+      updateFailure(update, site) ??
+      branchFailure(branches, site) ??
+      weightFailure(branches, site);
     if (failure) return failure;
   }
   const isolated = sitesInOrder(topology).filter(isIsolated);
@@ -65,7 +82,7 @@ function claimOf(topology: Topology, site: SeedSite): IsolationClaim {
 }
 
 /** The first result of the step that depends on an isolated seed and must not. */
-function updateFailure(
+function gradientFailure(
   traced: WalkedProgram,
   topology: Topology,
   site: SeedSite,
@@ -87,12 +104,28 @@ function updateFailure(
 function isForbidden(
   topology: Topology,
   site: SeedSite,
-  output: { readonly role: "state" | "output"; readonly name: string },
+  output: Pick<ProgramOutput, "role" | "name">,
 ): boolean {
   const { role, name } = output;
-  if (isBeside(site)) return role === "state" ? !isStateOf(site, name) : !name.endsWith(`/${site.seedId}`);
-  if (!isDetached(site, topology) || role !== "state" || !isHostState(name)) return false;
+  if (isBeside(site)) return role === "output" ? !name.endsWith(`/${site.seedId}`) : !isStateOf(site, name);
+  if (!isDetached(site, topology) || role === "output" || !isHostState(name)) return false;
   return isBelow(topology, site, parameterOf(name));
+}
+
+/** Whatever of the seed would enter another's update, or be changed by one of the seed's that is another's. */
+function updateFailure(update: UpdatePlan | undefined, site: SeedSite): IsolationFailure | undefined {
+  if (!isIsolated(site)) return undefined;
+  for (const [parameter, { slots, count, settings }] of Object.entries(update?.targets ?? {})) {
+    const isOwn = isStateOf(site, parameter);
+    const state = [...Object.values(slots), ...(count === undefined ? [] : [count])];
+    const foreign =
+      state.find((path) => isStateOf(site, path) !== isOwn) ??
+      Object.values(settings).find((control) => isHyperControlOf(site.seedId, control) && !isOwn);
+    if (foreign === undefined) continue;
+    const path = isOwn ? [parameter, foreign] : [foreign, parameter];
+    return fail(site, path, `the update of ${parameter} takes ${foreign}`);
+  }
+  return undefined;
 }
 
 /** What of the host a gradient could reach through the seed's branch. */

@@ -62,7 +62,7 @@ export function traceTopology<P extends Pick<TracedProgram, "inputs" | "outputs"
     train: step,
     evaluate: prepare(evaluate),
     probe: probe && prepare(probe),
-    proof: proveIsolation(step, topology),
+    proof: proveIsolation(step, topology, train.update),
   };
 }
 

@@ -1,0 +1,134 @@
+/** The update of a program on one state: where everything lies, and the kernel over it. */
+import { KasminaError } from "../../base/errors.js";
+import { formatSpec, sameSpec, type TensorSpec, type Tensors } from "../../contracts/tensor.js";
+import type { Entry, MemoryState } from "../memory-state.js";
+import { type BoundKernel, type UpdateArrays, UpdateKernel } from "./kernel.js";
+import { type Region, regionsOf } from "./region.js";
+import { type UpdatePlan, type UpdateTarget, valueAt } from "./rule.js";
+
+const SCALAR: TensorSpec = { shape: [], dtype: "float32" };
+
+/** Settings that were found to be there, for {@link BoundUpdate.run}: of each group, by name. */
+export type UpdateSettings = readonly Readonly<Record<string, number>>[];
+
+/** Parameters side by side in a region that are updated with the same scalars. */
+interface Segment {
+  readonly kernel: BoundKernel;
+  readonly arrays: UpdateArrays;
+  readonly clock: Clock;
+}
+
+/** What scalars depend on: the settings, and how many updates there were. */
+interface Clock {
+  readonly group: number;
+  /** Undefined where the rule does not count. */
+  readonly count: Entry | undefined;
+}
+
+export class BoundUpdate {
+  /** Where the gradients are to be written, one for each of the lists of parameters. */
+  readonly regions: readonly Region[];
+  readonly #plan: UpdatePlan;
+  /** What the settings are read from, once for each set of controls. */
+  readonly #groups: readonly UpdateTarget["settings"][];
+  readonly #clocks: readonly Clock[];
+  readonly #segments: readonly Segment[];
+
+  /**
+   * @param lists the parameters, those end to end whose gradients come end to end
+   * @throws KasminaError `engine` where the state has not what the plan needs
+   */
+  constructor(plan: UpdatePlan, state: MemoryState, lists: readonly (readonly string[])[]) {
+    this.#plan = plan;
+    const { slots } = plan.rule;
+    const targetOf = (path: string) => valueAt(plan.targets, path);
+    this.regions = regionsOf(
+      state,
+      lists.map((parameters) => ({
+        parameters,
+        slots: slots.map((slot) => parameters.map((path) => valueAt(targetOf(path).slots, slot))),
+      })),
+    );
+    const groups = new Map<string, number>();
+    const clocks = new Map<string, Clock>();
+    this.#segments = this.regions.flatMap((region, r) => {
+      const kernel = UpdateKernel.of(plan.rule).bind(region.memory);
+      let from = 0;
+      const segments = (lists[r] ?? []).map((path, i): Segment => {
+        const { settings, count } = targetOf(path);
+        const controls = JSON.stringify(settings);
+        const group = groups.get(controls) ?? groups.size;
+        groups.set(controls, group);
+        const key = `${group} ${count ?? ""}`;
+        const clock = clocks.get(key) ?? { group, count: count === undefined ? undefined : state.get(count) };
+        clocks.set(key, clock);
+        const elements = region.rows[0]?.entries[i]?.data.length ?? 0;
+        const arrays = arraysOf(region, from, elements);
+        from += elements;
+        return { kernel, arrays, clock };
+      });
+      return joined(segments);
+    });
+    this.#groups = [...groups.keys()].map((controls) => JSON.parse(controls) as UpdateTarget["settings"]);
+    this.#clocks = [...clocks.values()];
+  }
+
+  /** @throws KasminaError `engine` for a setting that is missing or no scalar */
+  settingsFrom(controls: Tensors, program: string): UpdateSettings {
+    const { settings } = this.#plan.rule;
+    return this.#groups.map((group) =>
+      Object.fromEntries(
+        settings.map((setting) => [setting, scalarAt(controls, valueAt(group, setting), program)]),
+      ),
+    );
+  }
+
+  /** Updates parameters, slots and counts in place by the gradients in the regions. */
+  run(settings: UpdateSettings): void {
+    const { rule } = this.#plan;
+    const scalars = new Map<Clock, readonly number[]>();
+    for (const clock of this.#clocks) {
+      const count = clock.count ? countUp(clock.count) : 0;
+      const values = rule.scalarsOf(settings[clock.group] ?? {}, count);
+      scalars.set(
+        clock,
+        rule.scalars.map((name) => valueAt(values, name)),
+      );
+    }
+    for (const { kernel, arrays, clock } of this.#segments) kernel.update(arrays, scalars.get(clock) ?? []);
+  }
+}
+
+function countUp({ data }: Entry): number {
+  const count = (data[0] ?? 0) + 1;
+  data[0] = count;
+  return data[0];
+}
+
+function arraysOf({ rows, gradients }: Region, from: number, elements: number): UpdateArrays {
+  const addressOf = (row: Float32Array) => row.byteOffset + from * Float32Array.BYTES_PER_ELEMENT;
+  const [parameters, ...slots] = rows.map(({ data }) => addressOf(data));
+  if (parameters === undefined) throw new RangeError("a region has one row at least");
+  return { parameter: parameters, gradient: addressOf(gradients), slots, elements };
+}
+
+/** Neighbours of one clock as one segment. */
+function joined(segments: readonly Segment[]): Segment[] {
+  const joint: Segment[] = [];
+  for (const segment of segments) {
+    const last = joint.at(-1);
+    if (last?.clock !== segment.clock) joint.push(segment);
+    else {
+      const elements = last.arrays.elements + segment.arrays.elements;
+      joint[joint.length - 1] = { ...last, arrays: { ...last.arrays, elements } };
+    }
+  }
+  return joint;
+}
+
+function scalarAt(controls: Tensors, name: string, program: string): number {
+  const tensor = controls[name];
+  if (tensor && sameSpec(SCALAR, tensor)) return tensor.data[0] ?? Number.NaN;
+  const found = tensor ? `got ${formatSpec(tensor)}` : "which is missing";
+  throw new KasminaError("engine", `${program} needs controls ${name} ${formatSpec(SCALAR)}, ${found}`);
+}

@@ -1,0 +1,68 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+  type Backend,
+  createWasmBackend,
+  type ProgramDefinition,
+  trace,
+  wholePower,
+} from "../engine/index.js";
+import { createNativeBackend } from "../engine/native/index.js";
+import { scalarVectors, tracedUpdate } from "../engine/update/traced-update.js";
+import { describeOptimizers, type Execution } from "./optimizers.conformance.js";
+import { OPTIMIZERS } from "./optimizers.js";
+
+const BACKENDS = { native: () => createNativeBackend({ threads: 1 }), wasm: createWasmBackend };
+
+describe.each(["native", "wasm"] as const)("optimizers on %s", (name) => {
+  let backend: Backend;
+  beforeAll(async () => {
+    backend = await BACKENDS[name]();
+  });
+  afterAll(() => backend.dispose());
+
+  /** The gradients are given, and the back end updates by them. */
+  const kernel: Execution = async (plan, specs, start, gradients, controls) => {
+    const definition: ProgramDefinition = {
+      name: "given gradients",
+      state: specs,
+      batch: specs,
+      controls: {},
+      update: plan,
+      run: (_state, given) => ({ state: {}, gradients: given, outputs: {} }),
+    };
+    const program = await backend.compile(trace(definition));
+    const state = backend.createState();
+    state.write(start);
+    for (const batch of gradients) await program.run(state, batch, controls);
+    return state.read();
+  };
+
+  /** The update is a program of its own. */
+  const traced: Execution = async (plan, specs, start, gradients, controls) => {
+    const program = await backend.compile(trace(tracedUpdate(plan, specs)));
+    const state = backend.createState();
+    state.write(start);
+    for (const batch of gradients) {
+      await program.run(state, batch, scalarVectors(plan, controls, await state.read()));
+    }
+    return state.read();
+  };
+
+  describe("by the kernel", () => describeOptimizers(kernel, true));
+  describe("traced", () => describeOptimizers(traced, false));
+});
+
+test("a whole power is the product", () => {
+  for (const exponent of [0, 1, 2, 3, 10, 37])
+    expect(wholePower(0.9, exponent)).toBeCloseTo(0.9 ** exponent, 14);
+  expect(wholePower(0.999, 2 ** 24)).toBe(0);
+});
+
+/** The learning rate of a seed. */
+test.each([
+  ["sgd", 0.05, 0.05],
+  ["adam", 0.0005, 0.0015],
+  ["adamw", 0.01, 0.003],
+] as const)("%s: a seed beside a host of %d learns at %d", (id, baseRate, rate) => {
+  expect(OPTIMIZERS[id].seedRate(baseRate)).toBeCloseTo(rate, 9);
+});
