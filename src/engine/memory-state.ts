@@ -12,7 +12,6 @@ import {
   type Tensors,
 } from "../contracts/tensor.js";
 import type { State } from "./backend.js";
-import type { Region } from "./update/region.js";
 
 /** Where the tensor of a path lies. */
 export interface Entry {
@@ -20,6 +19,21 @@ export interface Entry {
   /** Read and written in place. Another array once the tensor has been moved. */
   data: TensorData;
   region?: Region;
+}
+
+/** Parameters that are updated together, laid out by update/region.ts. */
+export interface Region {
+  readonly memory: WebAssembly.Memory;
+  /** Parameters, then one row a slot of their optimizer state. */
+  readonly rows: readonly Row[];
+  /** What the gradients of the parameters are written to. */
+  readonly gradients: Float32Array<ArrayBuffer>;
+}
+
+/** Tensors end to end. */
+export interface Row {
+  readonly entries: readonly Entry[];
+  readonly data: Float32Array<ArrayBuffer>;
 }
 
 export class MemoryState implements State {

@@ -11,11 +11,10 @@ import {
   type Tensors,
 } from "../../contracts/tensor.js";
 import type { Backend, BackendStats, Program, State } from "../backend.js";
-import { asMemoryState, MemoryState } from "../memory-state.js";
+import { asMemoryState, MemoryState, type Region } from "../memory-state.js";
 import { lowerProgram } from "../onnx/lower.js";
 import type { LoweredProgram, ProgramInput, ProgramOutput, TracedProgram } from "../trace.js";
 import { BoundUpdate } from "../update/bound-update.js";
-import type { Region } from "../update/region.js";
 import { loadOrt, type Ort } from "./ort.js";
 import { createSession, freeNow, ortTensor, runError, type SessionOptions } from "./session.js";
 

@@ -1,9 +1,9 @@
 /** The update of a program on one state: where everything lies, and the kernel over it. */
 import { KasminaError } from "../../base/errors.js";
 import { formatSpec, sameSpec, type TensorSpec, type Tensors } from "../../contracts/tensor.js";
-import type { Entry, MemoryState } from "../memory-state.js";
+import type { Entry, MemoryState, Region } from "../memory-state.js";
 import { type BoundKernel, type UpdateArrays, UpdateKernel } from "./kernel.js";
-import { type Region, regionsOf } from "./region.js";
+import { regionsOf } from "./region.js";
 import { type UpdatePlan, type UpdateTarget, valueAt } from "./rule.js";
 
 const SCALAR: TensorSpec = { shape: [], dtype: "float32" };

@@ -5,26 +5,13 @@
  */
 import { KasminaError } from "../../base/errors.js";
 import { sizeOf } from "../../contracts/tensor.js";
-import type { Entry, MemoryState } from "../memory-state.js";
+import type { Entry, MemoryState, Region } from "../memory-state.js";
 
 /** Paths of one region: of the parameters, and of each slot of theirs in the same order. */
 export interface RegionPaths {
   readonly parameters: readonly string[];
   /** One list a slot of the rule. */
   readonly slots: readonly (readonly string[])[];
-}
-
-export interface Region {
-  readonly memory: WebAssembly.Memory;
-  /** Parameters, then one row a slot. */
-  readonly rows: readonly Row[];
-  readonly gradients: Float32Array<ArrayBuffer>;
-}
-
-/** Tensors end to end. */
-export interface Row {
-  readonly entries: readonly Entry[];
-  readonly data: Float32Array<ArrayBuffer>;
 }
 
 const PAGE_BYTES = 65_536;
