@@ -2,7 +2,7 @@
  * What slow kernels cost a run. The same run, with one germination, is trained with kernels that take no extra time and
  * with kernels that take 500 ms each: once with a lead that covers them, once with the default lead, which does not. Runs
  * of the two kinds alternate. The rate is of the median step, which other work on the machine disturbs little, over the
- * whole run of two epochs, of which the second one germinates; what the steps waited for a kernel is told beside it.
+ * whole run of two epochs, of which the second one germinates; what the steps waited for a kernel is reported next to it.
  */
 import { openDataset } from "kasmina/data";
 import { type Backend, openBackend } from "kasmina/engine";

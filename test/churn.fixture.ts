@@ -43,7 +43,7 @@ const config = parseConfig({
 export interface Holdings {
   readonly seeds: number;
   readonly alive: Alive;
-  /** Seeds of which telemetry has told and not said that they are gone. */
+  /** Seeds that telemetry has reported and not retired. */
   readonly series: number;
   readonly closedSlots: number;
   readonly journaled: number;

@@ -41,7 +41,7 @@ describe("a growth run in a worker", () => {
     await expect(run("exits").result).rejects.toThrow("ended without a result (exit code 3)");
   });
 
-  test.each(["spins", "waits"])("a trainer that %s hears the stop", async (way) => {
+  test.each(["spins", "waits"])("a trainer that %s notices the stop", async (way) => {
     await expect(run(way, 1).result).rejects.toMatchObject({ code: "canceled" });
   });
 

@@ -67,7 +67,7 @@ function setup(leak: "undetached" | "sharing"): {
 }
 
 describe.each(["undetached", "sharing"] as const)("a seed whose blueprint is %s", (leak) => {
-  test("is refused by the proof: told at once, never installed, culled; the others go on", async () => {
+  test("is refused by the proof: reported at once, never installed, culled; the others go on", async () => {
     const { options, script } = setup(leak);
     const { result, packets } = await runScript(options, script);
     const [unproven, ...more] = eventsOf(packets, "isolation_unproven");

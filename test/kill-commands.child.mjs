@@ -22,7 +22,7 @@ const kasmina = new Kasmina({
   journal,
   kernels: { fetch: () => Promise.reject(new Error("no kernel is asked for here")) },
 });
-// The checkpoint of this run is its beginning: everything journaled is done again.
+// The checkpoint of this run is its beginning: everything journaled is replayed.
 kasmina.resume({ ...kasmina.snapshot(), journalSequence: 0 });
 console.log("ready");
 const effects = [];

@@ -40,7 +40,7 @@ function restoredIn(lines: readonly GrowthLine[]): EventLine[] {
   );
 }
 
-test("an operator's rollback, to memory and to the checkpoint, is told, and the run replays with the same bits", async () => {
+test("an operator's rollback, to memory and to the checkpoint, is reported, and the run replays with the same bits", async () => {
   const runDir = join(root, "ordered");
   const orders: Readonly<Record<number, RollbackSource>> = { 2: "memory", 3: "checkpoint", 5: "checkpoint" };
   const lines: GrowthLine[] = [];
@@ -52,13 +52,13 @@ test("an operator's rollback, to memory and to the checkpoint, is told, and the 
   };
   await runGrowth({ ...OPTIONS, runDir }, { onLine });
   expect((await Promise.all(sent)).map(({ status }) => status)).toEqual(["applied", "applied", "applied"]);
-  const told = restoredIn(lines);
-  expect(told.map(({ source, cause, restored }) => [source, cause, restored])).toEqual([
+  const restored = restoredIn(lines);
+  expect(restored.map(({ source, cause, restored }) => [source, cause, restored])).toEqual([
     ["memory", "command", true],
     ["checkpoint", "command", true],
     ["checkpoint", "command", true],
   ]);
-  for (const { step, restored_step, source } of told) {
+  for (const { step, restored_step, source } of restored) {
     expect(Number(restored_step)).toBeLessThan(Number(step));
     if (source === "checkpoint") expect(Number(restored_step) % STEPS_PER_EPOCH).toBe(0);
   }

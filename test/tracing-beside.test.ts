@@ -68,7 +68,7 @@ describe("a topology traced in another process", () => {
     expect(here.proof.proven).toBe(true);
   });
 
-  test("is traced on this thread where the host's module does not have it, and that is told", async () => {
+  test("is traced on this thread where the host's module does not have it, and that is reported", async () => {
     const { tracer, problems } = start("noSuchHost");
     const traced = await tracer.trace(topology, options);
     expect(problems).toEqual([expect.stringMatching(/exports no noSuchHost/)]);

@@ -1,4 +1,4 @@
-/** A network that is not finite is right about nothing, and nobody gets it without being told. */
+/** A network that is not finite is right about nothing, and nobody gets it without an error. */
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -43,7 +43,7 @@ async function stepGaps(threads: number): Promise<StepGaps> {
     if (line.type === "notice") gaps = JSON.parse(line.text ?? "") as StepGaps;
   };
   await growInWorker({ threads }, { onLine }, RUNNER);
-  if (!gaps) throw new KasminaError("illegal_state", "the run told no step times");
+  if (!gaps) throw new KasminaError("illegal_state", "the run reported no step times");
   return gaps;
 }
 

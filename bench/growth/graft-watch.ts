@@ -35,7 +35,10 @@ interface Ran {
 
 export class GraftWatch {
   readonly steps: GraftStep[] = [];
-  /** Boundaries with a new topology that nothing announced, so that the loss before them is not known: seeds that went at once. */
+  /**
+   * Boundaries with a new topology that nothing announced, so that the loss before them is not known: seeds that went
+   * at once.
+   */
   unmeasured = 0;
   readonly #dataset: Dataset;
   readonly #tracer: RememberingTracer;
@@ -51,7 +54,7 @@ export class GraftWatch {
     this.#tracer = tracer;
   }
 
-  /** To be told of the run before its first step. */
+  /** Called with the run before its first step. */
   follow(control: RunControl): void {
     this.#control = control;
   }

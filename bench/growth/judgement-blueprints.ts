@@ -12,7 +12,7 @@ import {
 /** So steep that neighbouring activations have nothing to do with each other's noise. */
 const STEEPNESS = 1e4;
 
-/** k(h) = B·sin(10⁴·A·h), B zero at first: what it adds hangs on h, but not in a way that anything follows from. */
+/** k(h) = B·sin(10⁴·A·h), B zero at first: what it adds depends on h, but not in a way that anything follows from. */
 export const noise = defineBlueprint({
   id: "noise",
   form: "delta",

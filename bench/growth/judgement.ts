@@ -1,4 +1,7 @@
-/** Whether the policy tells a useful blueprint from a useless and from a harmful one: runs with each, and what became of it. */
+/**
+ * Whether the policy distinguishes a useful blueprint from a useless and from a harmful one: runs with each, and their
+ * results.
+ */
 import { openBackend } from "kasmina/engine";
 import type { Figures, Measurement } from "../measurement.js";
 import { JUDGED, judgeOnce } from "./judgement-run.js";

@@ -1,4 +1,4 @@
-/** Sends the orders of a soak over its bus, and hears what became of each. */
+/** Sends the orders of a soak over its bus, and collects the outcome of each. */
 import { join } from "node:path";
 import type { CommandOutcome, SeedState } from "kasmina/contracts";
 import { loadKeys } from "kasmina/contracts/node";

@@ -1,4 +1,4 @@
-/** What the process of a soak tells the one that watches it, one JSON object a line; the run's own lines come beside. */
+/** What the process of a soak reports to the one that watches it, one JSON object a line, among the run's own lines. */
 import type { OutcomeStatus } from "kasmina/contracts";
 import type { GrowthLine } from "kasmina/weatherlight";
 import type { CommandKind } from "./orders.js";

@@ -47,7 +47,7 @@ async function live(start: SoakStart, pending: Pending, tally: Tally): Promise<b
   for await (const text of createInterface({ input: child.stdout })) {
     const line = parsed(text);
     if (!line) continue;
-    tally.hear(line);
+    tally.add(line);
     if (line.type !== "step") continue;
     if (isDue(pending.damages, line.step))
       tally.damages += await damage(start.runDir, start.seed + line.step);

@@ -1,6 +1,6 @@
 /**
- * The policy of a soak: the first seed is grown in, another is held in the output at its full alpha, and more come and go
- * beside it, some of a blueprint that turns to NaN. It asks no questions: it is faults that are tested, not judgement.
+ * The policy of a soak: the first seed is fossilized, another is held in the output at its full alpha, and more come and go
+ * in parallel, some of a blueprint that turns to NaN. It asks no questions: it is faults that are tested, not judgement.
  */
 import { advanceFrom, isLiving, type SeedState, type Stage, type SystemState } from "kasmina/contracts";
 import type { Decision, Policy } from "kasmina/tamiyo";

@@ -1,4 +1,4 @@
-/** Adds up what a soak's processes tell, and says which of its invariants do not hold. */
+/** Adds up what a soak's processes report, and says which of its invariants do not hold. */
 import type { EventLine, Summary } from "kasmina/weatherlight";
 import type { AnyLine, SoakLine } from "./lines.js";
 import { stepsPerEpoch } from "./measures.js";
@@ -6,7 +6,7 @@ import { type CommandKind, isRight } from "./orders.js";
 
 type Held = Extract<SoakLine, { type: "held" }>;
 
-/** In bytes; undefined where nothing was told. */
+/** In bytes; undefined where nothing was reported. */
 interface QuarterMemory {
   readonly third: number | undefined;
   readonly last: number | undefined;
@@ -49,7 +49,7 @@ export class Tally {
   summary: Summary | undefined;
 
   /** Takes in one line. */
-  hear(line: AnyLine): void {
+  add(line: AnyLine): void {
     switch (line.type) {
       case "sent":
         this.#sent.set(line.id, line.kind);
@@ -142,8 +142,8 @@ export class Tally {
 
   /** Of the epochs after one and up to another. */
   #least(after: number, upTo: number): number | undefined {
-    const told = [...this.held.values()].filter(({ epoch }) => epoch > after && epoch <= upTo);
-    return told.length === 0 ? undefined : Math.min(...told.map(({ rss_bytes }) => rss_bytes));
+    const reported = [...this.held.values()].filter(({ epoch }) => epoch > after && epoch <= upTo);
+    return reported.length === 0 ? undefined : Math.min(...reported.map(({ rss_bytes }) => rss_bytes));
   }
 
   #onAnswer({ id, kind, status, reason }: Extract<SoakLine, { type: "answered" }>): void {

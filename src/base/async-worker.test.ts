@@ -86,7 +86,7 @@ describe("AsyncWorker", () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  test("a running job that times out is told, and keeps its place until it stops", async () => {
+  test("a running job that times out is notified, and keeps its place until it stops", async () => {
     const clock = new ManualClock();
     const worker = new AsyncWorker({ maxRunning: 1, clock });
     const stubborn = manualJob<number>();

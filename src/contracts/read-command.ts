@@ -1,7 +1,7 @@
 /**
  * Reads an AdaptationCommand off the wire. The dozen fields that every command has are read by hand, the order itself
  * by protobuf-es: together about twice as fast as reading all of it by reflection, and this is what the rate of
- * commands hangs on. Equal to `fromBinary` for what an encoder writes; where a message field comes twice the last
+ * commands depends on. Equal to `fromBinary` for what an encoder writes; where a message field comes twice the last
  * counts, which no encoder does.
  */
 import { type DescMessage, fromBinary } from "@bufbuild/protobuf";

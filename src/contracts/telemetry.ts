@@ -1,4 +1,4 @@
-/** What the parts tell the world (docs/architecture.md, "Telemetry"), as plain data that can be posted to another thread. */
+/** What the parts report (docs/architecture.md, "Telemetry"), as plain data that can be posted to another thread. */
 import type { Priority, TelemetryLevel, TelemetryRoute } from "./names.js";
 
 /** Every event name. */
@@ -95,7 +95,7 @@ export interface TelemetryEvent {
 export interface TelemetryMetric {
   readonly name: MetricName;
   readonly value: number;
-  /** Beside the packet's run and seed. */
+  /** In addition to the packet's run and seed. */
   readonly labels?: Readonly<Record<string, string>>;
 }
 

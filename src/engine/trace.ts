@@ -90,7 +90,10 @@ export interface TracedProgram {
   readonly lowered?: LoweredProgram;
 }
 
-/** Flattens the inputs of a definition in the one order that traced programs use: state, batch, controls, each as its record lists them. */
+/**
+ * Flattens the inputs of a definition in the one order that traced programs use: state, batch, controls, each as its
+ * record lists them.
+ */
 export function inputsOf(definition: ProgramDefinition): ProgramInput[] {
   const role = (name: InputRole, specs: TensorSpecs): ProgramInput[] =>
     Object.keys(specs).map((key) => ({ role: name, name: key, ...pick(specs, key) }));
@@ -107,7 +110,10 @@ function pick(specs: TensorSpecs, key: string): TensorSpec {
   return { shape: spec.shape, dtype: spec.dtype };
 }
 
-/** The definition as a function of flat arrays, in the order of {@link inputsOf}; `onOutputs` hears the names of what it returns. */
+/**
+ * The definition as a function of flat arrays, in the order of {@link inputsOf}; `onOutputs` is called with the names
+ * of what it returns.
+ */
 export function flatFunction(
   definition: ProgramDefinition,
   inputs: readonly ProgramInput[],

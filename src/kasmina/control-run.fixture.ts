@@ -67,7 +67,7 @@ export interface ControlRunOptions {
   readonly nonces?: () => Uint8Array;
 }
 
-/** Kasmina with a clock, a key and a trainer that only remembers what it was told. */
+/** Kasmina with a clock, a key and a trainer that only records what it was asked to do. */
 export class ControlRun {
   readonly clock: ManualClock;
   readonly keys: KeyRing;

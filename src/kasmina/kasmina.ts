@@ -77,7 +77,7 @@ export interface KasminaOptions {
   readonly keys: KeyRing;
   /** Default: one in memory, which ends with the process. */
   readonly journal?: CommandJournal;
-  /** Does every command of the journal again, from the run's first step on. Default false. */
+  /** Replays every command of the journal, from the run's first step on. Default false. */
   readonly replay?: boolean;
   readonly kernels: KernelSource;
 }
@@ -127,14 +127,14 @@ export class Kasmina {
     return this.#state.emergency;
   }
 
-  /** Whether a resumed run is still doing its journaled commands again; what its policy decides until then is among them. */
+  /** Whether a resumed run is still replaying its journaled commands; what its policy decides until then is among them. */
   get isReplaying(): boolean {
     return this.#ingress.isReplaying;
   }
 
   /**
-   * Handles everything the source holds, in order, with one commit of the journal. A resumed run first does its
-   * journaled commands again; until they are through, new ones stay in the source.
+   * Handles everything the source holds, in order, with one commit of the journal. A resumed run first replays
+   * its journaled commands; until they are through, new ones stay in the source.
    * @throws KasminaError `io` where the journal cannot be written: the run must stop
    */
   receive(source: CommandSource, now: Boundary): CommandOutcome[] {
@@ -215,13 +215,13 @@ export class Kasmina {
    * @throws KasminaError `isolation` with `isolation.failFast`, once its telemetry is out
    */
   recordIsolation(readings: readonly IsolationReading[], now: Boundary): IsolationOutcome {
-    const verdict = recordReadings(this.#state, readings, now.step);
-    if (verdict.violators.length === 0 || !this.config.isolation.failFast) return verdict;
+    const outcome = recordReadings(this.#state, readings, now.step);
+    if (outcome.violators.length === 0 || !this.config.isolation.failFast) return outcome;
     this.flushTelemetry(now);
-    throw isolationError(readings, verdict.violators);
+    throw isolationError(readings, outcome.violators);
   }
 
-  /** A program that was not installed because a seed's isolation is not proven: told at once, and the seed culled. */
+  /** A program that was not installed because a seed's isolation is not proven: reported at once, and the seed is culled. */
   refuseUnproven(failure: IsolationFailure, step: number): void {
     refuseUnproven(this.#state, failure, step);
   }
@@ -242,7 +242,7 @@ export class Kasmina {
     return true;
   }
 
-  /** Ends embargoes that are over: G5, then DORMANT. Returns the ids of the seeds that came to rest. */
+  /** Ends embargoes that are over: G5, then DORMANT. Returns the ids of the seeds that are DORMANT now. */
   finishEmbargoes(step: number, probe: ResidueProbe): readonly string[] {
     return this.#watch.finish(step, probe);
   }
@@ -303,13 +303,13 @@ export class Kasmina {
     return takeSnapshot(this.#state, this.#ingress.lastSequence);
   }
 
-  /** Resumes from a checkpoint: journaled commands that came after it are done again at their steps. */
+  /** Resumes from a checkpoint: journaled commands that came after it are replayed at their steps. */
   resume(snapshot: KasminaSnapshot): void {
     restoreSnapshot(this.#state, snapshot);
     this.#ingress.replayAfter(snapshot.journalSequence);
   }
 
-  /** Returns to the state of the same run from `fromStep`, with `step` as the next one, without doing any command again. */
+  /** Returns to the state of the same run from `fromStep`, with `step` as the next one, without replaying any command. */
   rollBack(snapshot: KasminaSnapshot, fromStep: number, step: number): void {
     rollBackTo(this.#state, snapshot, { fromStep, step });
   }

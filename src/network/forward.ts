@@ -59,7 +59,7 @@ export function blendTensors(
 }
 
 /**
- * Whether h has a weight of its own: beside a `replacement` kernel, and where it keeps its gradient beside a detached
+ * Whether h has a weight of its own: with a `replacement` kernel, and where it keeps its gradient next to a detached
  * delta.
  */
 function weighsHost(topology: Topology, site: SeedSite): boolean {
@@ -103,9 +103,9 @@ function gather(names: readonly string[], get: Lookup): Parameters {
   return Object.fromEntries(names.map((name) => [name, get(name)]));
 }
 
-/** What a pass does beside computing the logits. */
+/** What a pass does in addition to computing the logits. */
 export interface PassOptions {
-  /** Hears the activation right before each site, with a reference of its own. */
+  /** Called with the activation right before each site; the reference is the callee's. */
   readonly onSite?: (site: SeedSite, h: JaxArray) => void;
   /** A seed that is taken as if its α were 0. */
   readonly without?: SeedSite;

@@ -42,7 +42,7 @@ export function isBlended(site: SeedSite): boolean {
   return !isShadow(site);
 }
 
-/** Whether the seed is measured beside the network, on a shadow loss. */
+/** Whether the seed is measured in parallel with the network, on a shadow loss. */
 export function isShadow(site: SeedSite): boolean {
   return site.part === "shadow" || site.part === "germinated";
 }

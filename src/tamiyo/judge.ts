@@ -33,7 +33,7 @@ export interface EvidenceRules {
  */
 const RECENT = 3;
 /**
- * Standard errors that do at the end of training, as for gate G2. A shadow gain is small beside what a seed brings once
+ * Standard errors that do at the end of training, as for gate G2. A shadow gain is small against what a seed brings once
  * host and seed learn together, and the counterfactual, which has the last word, is asked for the full confidence.
  */
 const LENIENT = 1;

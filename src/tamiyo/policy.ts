@@ -59,7 +59,7 @@ export interface GrowthCosts {
   of(arm: Arm, state: SystemState, maxTraining: number): ArmCost | undefined;
 }
 
-/** What a policy is told beside the state. */
+/** What a policy is given in addition to the state. */
 export interface DecisionContext {
   /** Default: judged from the state alone. */
   readonly health?: InputHealth;

@@ -57,9 +57,9 @@ describe("inputs", () => {
   });
 });
 
-test("Tamiyo tells when inputs degrade and when they are whole again, and every command how much was seen", () => {
+test("Tamiyo reports when inputs degrade and when they are whole again, and every command how much was seen", () => {
   const keys = new KeyRing([{ id: "k", secret: new Uint8Array(32) }]);
-  const told: InputHealth[] = [];
+  const reported: InputHealth[] = [];
   const seen: DecisionContext[] = [];
   const sent: Uint8Array[] = [];
   const tamiyo = new Tamiyo({
@@ -75,7 +75,7 @@ test("Tamiyo tells when inputs degrade and when they are whole again, and every 
     signer: new CommandSigner({ keys, clock: new ManualClock() }),
     trainingRunId: "run",
     send: (envelope) => sent.push(envelope),
-    onInputs: (health) => told.push(health),
+    onInputs: (health) => reported.push(health),
   });
   const states = [
     STATE,
@@ -83,7 +83,7 @@ test("Tamiyo tells when inputs degrade and when they are whole again, and every 
     { ...STATE, step: 40, trainLoss: Number.NaN },
   ];
   for (const state of [...states, { ...STATE, step: 60 }]) tamiyo.observe(state);
-  expect(told.map(({ missing }) => missing)).toEqual([["train_loss"], ["fresh_state", "train_loss"], []]);
+  expect(reported.map(({ missing }) => missing)).toEqual([["train_loss"], ["fresh_state", "train_loss"], []]);
   expect(seen.map(({ health }) => health?.missing.length)).toEqual([0, 1, 2, 0]);
   const coverages = sent.map((envelope) => {
     const parts = decodeEnvelope(envelope);

@@ -108,7 +108,7 @@ describe.each([
     }
   });
 
-  test("the loss that is told stays the cross-entropy", async () => {
+  test("the loss that is reported stays the cross-entropy", async () => {
     const { teacher: _, ...alone } = topology;
     const [taught, untaught] = [await step(topology, 1, 4), await step(alone, 1, 4)];
     expect(taught.outputs.loss?.data[0]).toBeCloseTo(untaught.outputs.loss?.data[0] ?? Number.NaN, 6);

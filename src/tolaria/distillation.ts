@@ -13,7 +13,7 @@ import {
 import type { Host } from "../nn/index.js";
 import type { ModelState } from "./model-state.js";
 
-/** A network to learn from, beside the labels. */
+/** A network to learn from, in addition to the labels. */
 export interface TeacherOptions extends TeacherNetwork {
   /** Its parameters by path, and the blend weights of its seeds by control. */
   readonly tensors: Tensors;

@@ -102,7 +102,7 @@ function batchOf(host: Host, seed: number): Tensors {
   return { x: inputs, y: int32(y.shape, labels) };
 }
 
-/** What a step is told: how seeds blend, and how fast everything learns. */
+/** What a step is fed: how seeds blend, and how fast everything learns. */
 interface Dials {
   readonly blend: BlendConfig;
   readonly alpha: number;

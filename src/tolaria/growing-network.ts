@@ -1,6 +1,6 @@
 /**
  * The network of a run as it stands: its parameters, its topology of the moment, and the programs that train and
- * evaluate it. A topology is installed at a step boundary; those that may come next are prepared beside training.
+ * evaluate it. A topology is installed at a step boundary; those that may come next are prepared in parallel with training.
  */
 
 import { KasminaError } from "../base/index.js";
@@ -131,7 +131,7 @@ export class GrowingNetwork {
   }
 
   /**
-   * Evaluates the network as it stands; a seed in TRAINING is measured beside it. `pause` comes between two batches; where it
+   * Evaluates the network as it stands; a seed in TRAINING is measured in parallel. `pause` comes between two batches; where it
    * rejects, so does this.
    */
   async evaluate(

@@ -11,7 +11,7 @@ export type Setting = (typeof HYPER_NAMES)[number];
 export interface Optimizer extends UpdateRule<string, string, Setting> {
   readonly id: OptimizerId;
   readonly defaults: { readonly lr: number; readonly momentum: number; readonly weightDecay: number };
-  /** The rate at which a seed learns beside a host of that base rate, unless a command says otherwise. */
+  /** The rate at which a seed learns next to a host of that base rate, unless a command sets another. */
   seedRate(baseRate: number): number;
 }
 
@@ -21,10 +21,11 @@ const BETA2 = 0.999;
 const EPSILON = 1e-8;
 
 /**
- * A seed starts from nothing beside a network that has learned already, so with Adam it learns faster than a slow host: on MNIST
- * at 0.001, a factor of 3 kept a helpful seed for random seeds 0, 1 and 2; 1 and 6 did so for one of them at most. Beside a
- * fast one it must learn slower, or its shadow gain drowns in its own noise: of helpful seeds on spirals at 0.01, those that
- * learned at 0.01 were culled and those at 0.003 kept; on MNIST at 0.003, a factor of 3 culled.
+ * A seed starts from nothing next to a network that has learned already, so with Adam it learns faster than a slow
+ * host: on MNIST at 0.001, a factor of 3 kept a helpful seed for random seeds 0, 1 and 2; 1 and 6 did so for one of
+ * them at most. Beside a fast one it must learn slower, or its shadow gain drowns in its own noise: of helpful seeds on
+ * spirals at 0.01, those that learned at 0.01 were culled and those at 0.003 kept; on MNIST at 0.003, a factor of 3
+ * culled.
  */
 const SEED_RATE_FACTOR = 3;
 const MAX_SEED_RATE = 0.003;

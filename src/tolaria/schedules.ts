@@ -4,7 +4,7 @@ export type ScheduleId = "constant" | "cosine" | "linear";
 
 export const SCHEDULE_IDS = ["constant", "cosine", "linear"] as const satisfies readonly ScheduleId[];
 
-/** Steps over which the rate rises from near 0 at the start of a run, unless told otherwise. */
+/** Steps over which the rate rises from near 0 at the start of a run, unless set otherwise. */
 const DEFAULT_WARMUP_STEPS = 0;
 
 const DECAYS: { readonly [K in ScheduleId]: (progress: number) => number } = {
@@ -13,7 +13,10 @@ const DECAYS: { readonly [K in ScheduleId]: (progress: number) => number } = {
   linear: (progress) => 1 - progress,
 };
 
-/** The factor of `step` (from 0) in a run of `totalSteps`. Cosine: Loshchilov & Hutter 2016, arXiv:1608.03983, without restarts. */
+/**
+ * The factor of `step` (from 0) in a run of `totalSteps`. Cosine: Loshchilov & Hutter 2016, arXiv:1608.03983, without
+ * restarts.
+ */
 export function scheduleFactor(
   id: ScheduleId,
   step: number,

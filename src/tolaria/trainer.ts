@@ -118,7 +118,7 @@ export class Trainer {
   }
 
   /**
-   * Evaluates the network as it stands on other rows; a seed in TRAINING is measured beside it. `pause` comes between two
+   * Evaluates the network as it stands on other rows; a seed in TRAINING is measured in parallel. `pause` comes between two
    * batches; where it rejects, so does this.
    */
   async evaluate(source: EvaluationSource, pause?: () => Promise<void>): Promise<EvaluationResult> {

@@ -5,7 +5,7 @@ import type { Kernel, KernelRequest } from "../../src/contracts/index.js";
 import { builtinBlueprints, initKernel } from "../../src/nn/index.js";
 import type { RunKernels } from "../../src/weatherlight/index.js";
 
-/** Weights follow from the seed's id, latencies are fixed: nothing about a kernel hangs on when it came. */
+/** Weights follow from the seed's id, latencies are fixed: nothing about a kernel depends on when it came. */
 export function kernelOf({ blueprintId, parameters, slot, seedId }: KernelRequest): Kernel {
   const blueprint = builtinBlueprints.get(blueprintId);
   const initSeed = [...seedId].reduce((sum, letter) => 31 * sum + letter.charCodeAt(0), 7) % 65_536;
@@ -33,7 +33,7 @@ export class HeldKernels implements RunKernels {
   readonly arrived: string[] = [];
   readonly #onFetch: (seedId: string) => void;
 
-  /** @param onFetch hears of each request, once it waits */
+  /** @param onFetch called for each request, once it waits */
   constructor(onFetch: (seedId: string) => void = () => undefined) {
     this.#onFetch = onFetch;
   }

@@ -81,7 +81,7 @@ export async function runScript(
   }
 }
 
-/** All events of a name, with the seed and the step they were told of. */
+/** All events of a name, with the seed and the step they were reported for. */
 export function eventsOf(packets: readonly TelemetryPacket[], name: string) {
   return packets.flatMap(({ events, seedId, step, route }) =>
     events.filter((event) => event.name === name).map((event) => ({ ...event, seedId, step, route })),

@@ -1,5 +1,5 @@
 /**
- * The step boundary: carries out what is due, in the order it was accepted, and tells the trainer what changed.
+ * The step boundary: carries out what is due, in the order it was accepted, and reports to the trainer what changed.
  * Nothing here depends on the clock: a kernel that is not there yet is waited for, and the wait is counted.
  */
 import type { Stage } from "../../contracts/names.js";
@@ -106,7 +106,7 @@ function seedOf(state: RunState, { seedId = "" }: PlannedChange): MutableSeed {
   return state.registry.get(seedId);
 }
 
-/** Moves a seed and tells it; returns where it was. */
+/** Moves a seed to a stage and reports it; returns the stage it was in. */
 export function moveSeed(
   state: RunState,
   seed: MutableSeed,
@@ -211,7 +211,7 @@ function embargo(state: RunState, seed: MutableSeed, untilStep: number, step: nu
   delete seed.pausedFrom;
 }
 
-/** Seeds go by way of a cull without embargo, so that G5 looks for what is left of them; grown-in ones stay. */
+/** Seeds go by way of a cull without embargo, so that G5 looks for what is left of them; fossilized ones stay. */
 function reset(
   state: RunState,
   { scope }: Extract<Intent, { kind: "reset" }>,

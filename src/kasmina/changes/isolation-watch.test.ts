@@ -13,8 +13,8 @@ describe("readings of the monitor", () => {
       run.kasmina.recordIsolation([...leak("s1", 0.5), clean], { step: run.step, epoch: 0 });
       await run.runTo(run.step + 1);
     }
-    const told = run.events.filter(({ name }) => /violation_recorded|isolation_breaker/.test(name));
-    expect(told.map(({ name, attributes }) => [name, attributes.seed_id])).toEqual([
+    const reported = run.events.filter(({ name }) => /violation_recorded|isolation_breaker/.test(name));
+    expect(reported.map(({ name, attributes }) => [name, attributes.seed_id])).toEqual([
       ["violation_recorded", "s1"],
       ["violation_recorded", "s1"],
       ["isolation_breaker", "s1"],
@@ -37,7 +37,7 @@ describe("readings of the monitor", () => {
     expect(run.kasmina.seed("s1")?.stage).toBe("TRAINING");
   });
 
-  test("a leak within the limits is told as a gauge and counts as nothing", async () => {
+  test("a leak within the limits is reported as a gauge and counts as nothing", async () => {
     const run = new ControlRun();
     await run.grow("TRAINING");
     run.kasmina.recordIsolation([{ seedId: "s1", leakRatio: 5e-7, cosine: 0.001 }], {
@@ -82,7 +82,7 @@ describe("a program that is not proven", () => {
     message: "m",
   } as const;
 
-  test("is told at once with its path, and its seed is culled once however often it is refused", async () => {
+  test("is reported at once with its path, and its seed is culled once however often it is refused", async () => {
     const run = new ControlRun();
     await run.grow("TRAINING");
     run.kasmina.refuseUnproven(failure, run.step);

@@ -1,4 +1,4 @@
-/** What the monitor's readings and a failed proof lead to: they are told, counted for their seed alone, and cull it. */
+/** What the monitor's readings and a failed proof lead to: they are reported, counted for their seed alone, and cull it. */
 
 import { KasminaError } from "../../base/errors.js";
 import { type IsolationFailure, type IsolationReading, violationOf } from "../../contracts/isolation.js";

@@ -14,8 +14,8 @@ export interface ResidueProbe {
 
 export class ResetWatch {
   readonly #state: RunState;
-  /** What G5 last found of a seed, so that the same residue is told once. */
-  readonly #told = new Map<string, string>();
+  /** What G5 last found of a seed, so that the same residue is reported once. */
+  readonly #reported = new Map<string, string>();
 
   constructor(state: RunState) {
     this.#state = state;
@@ -40,8 +40,9 @@ export class ResetWatch {
     const residue = [...probe.residue(seed.id), ...this.#ownResidue(seed)];
     const result = g5Reset({ stage: seed.stage, fallbackUsed: false, residue });
     const found = residue.join("\n");
-    if (result.passed || this.#told.get(seed.id) !== found) reportGate(result, { state: this.#state, seed });
-    this.#told.set(seed.id, found);
+    if (result.passed || this.#reported.get(seed.id) !== found)
+      reportGate(result, { state: this.#state, seed });
+    this.#reported.set(seed.id, found);
     return result.passed;
   }
 
@@ -66,7 +67,7 @@ export class ResetWatch {
     seed.stats = NO_STATS;
     state.closures.open(seed.id);
     state.forgetSeed(seed.id);
-    this.#told.delete(seed.id);
+    this.#reported.delete(seed.id);
     state.telemetry.retire(seed.id);
   }
 }

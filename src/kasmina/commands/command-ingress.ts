@@ -76,12 +76,12 @@ export class CommandIngress {
     return outcomes;
   }
 
-  /** After a resume: journaled commands after `sequence` are done again when their step comes. */
+  /** After a resume: journaled commands after `sequence` are replayed when their step comes. */
   replayAfter(sequence: number): void {
     this.#replays = this.#options.journal.records.filter((record) => record.sequence > sequence);
   }
 
-  /** Does journaled commands again that were handled at this step or before; nothing is journaled twice. */
+  /** Replays journaled commands that were handled at this step or before; nothing is journaled twice. */
   replayDue(now: Boundary): void {
     for (let [next] = this.#replays; next && next.step <= now.step; [next] = this.#replays) {
       this.#replays.shift();

@@ -15,7 +15,7 @@ export interface CommandContext {
   readonly state: RunState;
   readonly command: AdaptationCommand;
   readonly now: Boundary;
-  /** Forgets every nonce and raises the floor to now; nothing where a journaled command is done again. */
+  /** Forgets every nonce and raises the floor to now; does nothing where a journaled command is replayed. */
   readonly resetLedger: () => void;
 }
 

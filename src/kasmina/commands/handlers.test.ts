@@ -321,8 +321,8 @@ describe("emergency levels", () => {
     expect(run.kasmina.emergency).toBe("HALT");
     expect(level("CLEAR")).toMatchObject({ reason: "run_halted" });
     expect(run.germinate("s3", "block2")).toMatchObject({ reason: "run_halted" });
-    const told = run.packets.filter((packet) => packet.events.some(({ name }) => name === "emergency"));
-    expect(told.map(({ route, level: severity }) => [route, severity])).toEqual([
+    const reported = run.packets.filter((packet) => packet.events.some(({ name }) => name === "emergency"));
+    expect(reported.map(({ route, level: severity }) => [route, severity])).toEqual([
       ["emergency", "CRITICAL"],
       ["emergency", "CRITICAL"],
       ["normal", "WARNING"],
@@ -343,7 +343,7 @@ describe("emergency levels", () => {
 });
 
 describe("reset", () => {
-  test("clears seeds, plans, fetches and nonces together; what is grown in stays", async () => {
+  test("clears seeds, plans, fetches and nonces together; what is fossilized stays", async () => {
     const run = new ControlRun();
     await run.grow("FOSSILIZED", "s0", "block2");
     await run.grow("TRAINING");

@@ -1,7 +1,7 @@
 /**
  * RESET commands: the seed registry or, moreover, the teacher. Seeds, optimizer entries, cached kernels and the nonce
  * ledger go together; the ledger's floor rises to now, so nothing issued before the reset is accepted after it.
- * Grown-in (FOSSILIZED) seeds are part of the host and stay.
+ * FOSSILIZED seeds are part of the host and stay.
  */
 import type { ResetCommand } from "../../contracts/gen/kasmina/v1/command_pb.js";
 import { resetWords } from "../../contracts/names.js";

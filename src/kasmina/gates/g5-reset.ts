@@ -6,7 +6,7 @@ export interface G5Inputs extends CommonInputs {
   readonly residue: readonly string[];
 }
 
-/** So many are named; the count tells the rest. */
+/** So many are named; of the rest only the number. */
 const NAMED = 8;
 
 export function g5Reset(inputs: G5Inputs): GateResult {

@@ -85,7 +85,7 @@ function common(seed: Seed, expectedStage: Stage | undefined) {
   };
 }
 
-/** Asks a gate about a seed and tells the answer. */
+/** Asks a gate about a seed and reports the answer. */
 export function askGate(gate: LivingGate, question: GateQuestion): GateResult {
   const result = RUNNERS[gate](question);
   reportGate(result, question);

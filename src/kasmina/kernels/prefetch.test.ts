@@ -232,7 +232,7 @@ describe("a request that is answered", () => {
 });
 
 describe("a request without a run", () => {
-  test.each(["", " ", "\t\n"])("%j is refused, told, and never sent", async (trainingRunId) => {
+  test.each(["", " ", "\t\n"])("%j is refused, reported, and never sent", async (trainingRunId) => {
     const { messages, fetch, events, prefetch, expectIdle } = await setup();
     await expect(fetch(requestOf({ trainingRunId }))).rejects.toMatchObject({
       name: "DependencyViolationError",

@@ -1,4 +1,4 @@
-/** What fetching and caching kernels tells about itself: events as they happen, and figures. */
+/** What fetching and caching kernels report: events as they happen, and metrics. */
 import type { AsyncWorkerStats } from "../../base/index.js";
 import type {
   Attributes,

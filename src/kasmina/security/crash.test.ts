@@ -12,7 +12,7 @@ import { DurableJournal } from "./durable-journal.js";
 
 const LAST_STEP = 12;
 
-/** A bus that delivers until it is told not to, and remembers what the sender was told. */
+/** A bus that delivers until it is stopped, and remembers what the sender was answered. */
 class Bus {
   readonly messages = new Map<string, Uint8Array>();
   readonly outcomes: [string, CommandOutcome][] = [];

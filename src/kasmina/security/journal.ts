@@ -229,7 +229,7 @@ export class MemoryJournal extends IndexedJournal {
   }
 }
 
-/** The outcome of a journaled command, told again. */
+/** The outcome of a journaled command, for a duplicate of it. */
 export function duplicateOf(record: JournalRecord): CommandOutcome {
   return { ...record.outcome, commandId: record.commandId, status: "duplicate" };
 }

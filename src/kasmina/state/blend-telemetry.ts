@@ -1,9 +1,9 @@
-/** What telemetry tells of a blend, from the very weights that a step was fed. */
+/** What telemetry reports of a blend, from the very weights that a step was fed. */
 import { percentile } from "../../base/index.js";
 import type { BlendConfig, BlendMode } from "../../contracts/index.js";
 import type { BlendWeights } from "./blending.js";
 
-/** Where a mode takes its weights from, beside the alpha ramp. */
+/** Where a mode takes its weights from, apart from the alpha ramp. */
 export type BlendSource = "schedule" | "alpha_vec" | "confidence_logits";
 
 export interface BlendTelemetry {

@@ -56,19 +56,19 @@ describe("weights", () => {
 });
 
 describe("telemetry", () => {
-  test("tells of the very weights", () => {
+  test("reports the very weights", () => {
     const blend = { ...DEFAULT_BLEND, mode: "CHANNEL", alphaVec: [0, 0.04, 0.06, 1] } as const;
-    const told = blendTelemetry(blend, blendWeights(blend, 1, 4));
-    expect(told).toMatchObject({ mode: "CHANNEL", source: "alpha_vec", alphaSparsity: 0.5, alphaP95: 1 });
-    expect(told.alphaMean).toBeCloseTo(0.275, 6);
-    expect(told).toMatchObject({ gateMean: 1, gateMin: 1, gateMax: 1, clampedFraction: 0 });
+    const reported = blendTelemetry(blend, blendWeights(blend, 1, 4));
+    expect(reported).toMatchObject({ mode: "CHANNEL", source: "alpha_vec", alphaSparsity: 0.5, alphaP95: 1 });
+    expect(reported.alphaMean).toBeCloseTo(0.275, 6);
+    expect(reported).toMatchObject({ gateMean: 1, gateMin: 1, gateMax: 1, clampedFraction: 0 });
   });
 
-  test("tells of the gate and of a clamp", () => {
+  test("reports the gate and a clamp", () => {
     const blend = { ...DEFAULT_BLEND, mode: "CONFIDENCE", confidenceLogits: [0, 9], alphaHi: 0.5 } as const;
-    const told = blendTelemetry(blend, blendWeights(blend, 1, 4));
-    expect(told).toMatchObject({ source: "confidence_logits", alphaMean: 0.5, clampedFraction: 1 });
-    expect(told.gateMean).toBeGreaterThan(0.99);
-    expect([told.gateMin, told.gateMax]).toEqual([told.gateMean, told.gateMean]);
+    const reported = blendTelemetry(blend, blendWeights(blend, 1, 4));
+    expect(reported).toMatchObject({ source: "confidence_logits", alphaMean: 0.5, clampedFraction: 1 });
+    expect(reported.gateMean).toBeGreaterThan(0.99);
+    expect([reported.gateMin, reported.gateMax]).toEqual([reported.gateMean, reported.gateMean]);
   });
 });

@@ -31,7 +31,7 @@ export function logitMargin(logits: readonly number[]): number {
   return top1 - top2;
 }
 
-/** The weights of one seed at one step, as the compiled program takes them, with what telemetry tells of them. */
+/** The weights of one seed at one step, as the compiled program takes them, with what telemetry reports of them. */
 export interface BlendWeights {
   /** Weight of the seed per channel (of k for a delta kernel and for RESIDUAL, else of s). */
   readonly seedWeight: Float32Array;

@@ -57,7 +57,7 @@ describe("packets", () => {
     ]);
   });
 
-  test("CRITICAL goes out at once, alone, on the emergency route, and is not told again", () => {
+  test("CRITICAL goes out at once, alone, on the emergency route, and is not sent again", () => {
     const hub = newHub();
     hub.event("s1", "seed_stage", "INFO");
     hub.event("s1", "gate_failure", "CRITICAL", { reason: "residue" });
@@ -82,7 +82,7 @@ describe("packets", () => {
     ]);
   });
 
-  test("of a seed that is gone or never was begin no series: what is told of it is told of the run", () => {
+  test("of a seed that is gone or never was begin no series: what is reported of it counts for the run", () => {
     const living = new Set(["s1"]);
     const hub = new TelemetryHub({
       ...options(4, (packet) => void packets.push(packet)),
@@ -96,8 +96,8 @@ describe("packets", () => {
     hub.event("s1", "seed_operation", "WARNING");
     hub.event("never", "gate_failure", "CRITICAL");
     hub.flush();
-    const told = packets.map(({ seedId, retired, events }) => [seedId, retired, events.length]);
-    expect(told).toEqual([
+    const sent = packets.map(({ seedId, retired, events }) => [seedId, retired, events.length]);
+    expect(sent).toEqual([
       [undefined, false, 0],
       ["s1", true, 2],
       [undefined, false, 1],
@@ -133,7 +133,7 @@ describe("metrics", () => {
 });
 
 describe("a full queue", () => {
-  test("is told of, in the run's packet", () => {
+  test("is reported in the run's packet", () => {
     const hub = newHub(2);
     for (let i = 0; i < 5; i++) hub.event("s1", "seed_stage", "INFO", { i });
     hub.flush(["s1"]);

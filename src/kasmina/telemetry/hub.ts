@@ -1,7 +1,7 @@
 /**
- * Collects what a run has to tell and sends exactly one packet a step for each seed, and one for the run
+ * Collects what a run reports and sends exactly one packet a step for each seed, and one for the run
  * (docs/architecture.md, "Telemetry"). CRITICAL events do not wait for it: each goes out at once on the emergency
- * route, in a packet of its own, and is not told again.
+ * route, in a packet of its own, and is not sent again.
  *
  * Telemetry never reaches into the run: a sink that throws is counted, and the step goes on.
  */
@@ -30,7 +30,7 @@ export interface TelemetryHubOptions {
   /** Events that wait, a subject. */
   readonly pendingEvents: number;
   /**
-   * Whether there is such a seed. What is told of any other (one that is gone, one that was refused) is told of the run, so
+   * Whether there is such a seed. What is reported of any other (one that is gone, one that was refused) counts for the run, so
    * that no series begins that nobody will end. Default: there is.
    */
   readonly isSeed?: (seedId: string) => boolean;
@@ -100,7 +100,7 @@ export class TelemetryHub {
     this.#retired.add(seedId);
   }
 
-  /** Sends the step's packets: the run's, then one for each of `seedIds` and each seed with something to tell. */
+  /** Sends the step's packets: the run's, then one for each of `seedIds` and each seed with something to report. */
   flush(seedIds: readonly string[] = []): void {
     const seeds = [...this.#channels.keys()].filter((subject) => subject !== undefined);
     const subjects = [...seedIds, ...seeds.filter((id) => !seedIds.includes(id))];
@@ -151,7 +151,7 @@ export class TelemetryHub {
     }
   }
 
-  /** A seed with something still to tell is told of to the end. */
+  /** A seed that is gone gets packets until its queue is empty. */
   #known(subject: Subject): Subject {
     const { isSeed } = this.#options;
     const known = subject === undefined || this.#channels.has(subject) || !isSeed || isSeed(subject);

@@ -14,7 +14,7 @@ export interface IsolationCheck {
   readonly flops: number;
 }
 
-/** Part of the batch that is looked at, unless told otherwise: keeps the monitor within 2 % of the step time. */
+/** Part of the batch that is looked at, unless set otherwise: keeps the monitor within 2 % of the step time. */
 const ROWS_SHARE = 1 / 8;
 
 /** Rows of a batch that the monitor looks at by default. */

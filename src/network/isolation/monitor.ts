@@ -103,7 +103,7 @@ function openedFor(topology: Topology, opened: readonly SeedSite[]): Topology {
   return { ...topology, sites };
 }
 
-/** The topology without the seeds that only stand beside the network. */
+/** The topology without the seeds that only run in parallel with the network. */
 function withoutSeeds(topology: Topology): Topology {
   return withoutBeside(topology, () => true);
 }

@@ -12,7 +12,7 @@ export function isolatedSites(topology: Topology): SeedSite[] {
   return sitesInOrder(topology).filter(isIsolated);
 }
 
-/** Whether the seed is measured beside the network instead of standing in it. */
+/** Whether the seed is measured in parallel with the network instead of being part of it. */
 export function isBeside(site: SeedSite): boolean {
   return !isBlended(site);
 }

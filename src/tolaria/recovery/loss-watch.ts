@@ -1,4 +1,4 @@
-/** Watches the training loss for what no amount of training mends: values that are not finite, and spikes that stay. */
+/** Watches the training loss for what no amount of training repairs: values that are not finite, and spikes that stay. */
 import { mean } from "../../base/index.js";
 
 /** Steps that a spike is judged on, and the steps before them that it is compared with. */

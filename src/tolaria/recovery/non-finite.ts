@@ -1,4 +1,4 @@
-/** Finds state that no amount of training mends, whoever it belongs to, even where it has not reached the loss yet. */
+/** Finds state that no amount of training repairs, by owner, even where it has not reached the loss yet. */
 import { nonFinitePaths, seedOf, type Tensors } from "../../contracts/index.js";
 
 /** Whose tensors are not finite: parameters or optimizer state. */

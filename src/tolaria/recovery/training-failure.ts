@@ -40,7 +40,7 @@ export function isolationFailure(seedIds: readonly string[]): TrainingFailure {
 }
 
 /**
- * Culls seeds in TRAINING whose own loss is not finite: no amount of training mends them. The network has not seen them,
+ * Culls seeds in TRAINING whose own loss is not finite: no amount of training repairs them. The network has not seen them,
  * so nothing is rolled back.
  */
 export function cullNonFinite(kasmina: Kasmina, { loss, seeds }: StepMeasurement, nextStep: number): void {

@@ -54,7 +54,7 @@ const BUILTIN_BLUEPRINTS: ModuleSource = {
  * A tracer in a process of its own, below this one in priority with all its threads: those in which V8 collects its
  * garbage and optimizes its code would take the cores from the trainer, were they of one process. Host and blueprints are
  * given by the modules that export them, since functions cannot be sent. Whatever it cannot do is done on the caller's
- * thread instead, and told. An unanswered question keeps this process alive, an idle tracer does not.
+ * thread instead, and reported. An unanswered question keeps this process alive, an idle tracer does not.
  */
 export class ProcessTracer implements TopologyTracer {
   readonly #process: ChildProcess;

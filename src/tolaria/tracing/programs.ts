@@ -29,7 +29,7 @@ export interface ProgramsOptions extends TracingOptions {
   readonly tracer?: TopologyTracer;
 }
 
-/** What tells two topologies of one run apart: who stands where, in what part. */
+/** What distinguishes two topologies of one run: which seed is where, in what part. */
 function topologyKey(topology: Topology): string {
   const sites = topology.sites.map(({ seedId, slotId, blueprint, parameters, part }) =>
     [seedId, slotId, blueprint.id, part, JSON.stringify(Object.entries(parameters).sort())].join(":"),
@@ -82,7 +82,7 @@ export class Programs {
 
   /** Starts on the programs of a topology: one is compiled after each of the next steps, until somebody waits for them. */
   prepareAhead(topology: Topology): void {
-    this.#entryOf(topology).programs.catch(() => undefined); // told to whoever asks for them
+    this.#entryOf(topology).programs.catch(() => undefined); // reported to whoever asks for them
   }
 
   /** Says that a training step has ended. */

@@ -1,4 +1,4 @@
-/** Traces the programs of a topology: on this thread, or beside it while training goes on. */
+/** Traces the programs of a topology: on this thread, or in parallel while training goes on. */
 
 import { type ProgramDefinition, type TracedProgram, trace } from "../../engine/index.js";
 import {

@@ -15,7 +15,7 @@ export interface ModuleSource {
   readonly args?: readonly unknown[];
 }
 
-/** What a tracing process is told first. */
+/** What a tracing process is sent first. */
 export interface TracingStart {
   readonly host: ModuleSource;
   readonly blueprints: ModuleSource;

@@ -20,7 +20,7 @@ const MAX_WAITING = 64;
 
 export interface BusCommandsOptions {
   readonly messages: MessagePort;
-  /** One group a run: each run hears every command. */
+  /** One group a run: each run receives every command. */
   readonly group: string;
   /** Hears the answer to each delivery, by the bus's id of its message. */
   readonly onOutcome?: (entryId: string, outcome: CommandOutcome) => void;

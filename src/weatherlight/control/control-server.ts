@@ -1,5 +1,5 @@
 /**
- * The run's local socket (owner only): operators send signed commands over it and hear their outcomes, and ask for the
+ * The run's local socket (owner only): operators send signed commands over it and get their outcomes, and ask for the
  * run's status. It keeps no process alive and touches nothing of the run but its command queue.
  */
 

@@ -69,7 +69,7 @@ describe("the run's local socket", () => {
     expect(envelope && signatureProblem(keys, "kasmina.command.v1", envelope)).toBeUndefined();
   });
 
-  test("tells the run's status", async () => {
+  test("reports the run's status", async () => {
     await listen();
     expect(await readStatus(folder)).toEqual(STATUS);
   });

@@ -25,7 +25,7 @@ export class RunAccess {
   #server: Promise<ControlServer | undefined> = Promise.resolve(undefined);
 
   /**
-   * @param onProblem hears why nobody can reach the run, which goes on all the same
+   * @param onProblem called with the reason why nobody can reach the run, which goes on all the same
    * @throws KasminaError where keys or journal cannot be had
    */
   constructor(folder: string, runId: string, onProblem: (problem: string) => void) {
@@ -60,7 +60,7 @@ export class RunAccess {
     this.#previousSequence = sequence;
   }
 
-  /** Closes the socket; whoever still waits for an outcome hears that the run has ended. */
+  /** Closes the socket; whoever still waits for an outcome is answered that the run has ended. */
   async close(): Promise<void> {
     (await this.#server)?.close();
   }

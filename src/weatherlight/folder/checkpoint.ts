@@ -75,7 +75,7 @@ export interface WriteOptions {
   readonly share?: boolean;
 }
 
-/** What a checkpoint file holds beside its own digest. */
+/** What a checkpoint file holds in addition to its own digest. */
 interface Content {
   readonly meta: JsonObject;
   readonly tensors: { readonly sha256: string; readonly bytes: number };

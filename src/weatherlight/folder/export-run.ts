@@ -80,7 +80,7 @@ export function networkToSafetensors({ parameters, blendWeights, metadata }: Gro
   return encodeSafetensors({ ...parameters, ...blendWeights }, metadata);
 }
 
-/** Nobody can use such a network, and nobody would be told later. */
+/** Nobody can use such a network, and nothing would say so later. */
 export function refuseWrecked(network: Evaluated, parameters: Tensors, source: string): void {
   const why = wreckOf(network, parameters);
   if (why !== undefined)

@@ -37,7 +37,7 @@ export interface EpochLine {
   readonly val_accuracy: number;
 }
 
-/** A telemetry event, its attributes beside name and level. */
+/** A telemetry event, its attributes next to name and level. */
 export interface EventLine {
   readonly type: "event";
   readonly name: string;

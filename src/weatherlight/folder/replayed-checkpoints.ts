@@ -7,7 +7,7 @@ import type { GoodState } from "../../tolaria/index.js";
 import type { GrowCheckpoint } from "../grow/grow-result.js";
 import { readEventLines } from "./run-folder.js";
 
-/** A rollback from disk, as `events.ndjson` tells it. */
+/** A rollback from disk, as `events.ndjson` records it. */
 const restoredLine = z.object({
   name: z.literal("rollback_restored"),
   source: z.literal("checkpoint"),

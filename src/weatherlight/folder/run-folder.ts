@@ -149,7 +149,7 @@ export class RunFolder {
     if (this.#open) this.#events.append(utf8(`${JSON.stringify(record)}\n`));
   }
 
-  /** Writes the loss of one step (from 0) at its place; a step done again replaces what was there. */
+  /** Writes the loss of one step (from 0) at its place; a replayed step replaces what was there. */
   recordLoss(step: number, loss: number): void {
     if (this.#open) this.#losses.writeAt(4 * step, new Uint8Array(Float32Array.of(loss).buffer));
   }

@@ -86,9 +86,9 @@ describe("alpha", () => {
     return { ...run, seedId, step, level: "INFO", priority: "LOW", route: "normal", retired };
   }
 
-  test("is told at the steps where it moves, seed by seed", () => {
+  test("is recorded at the steps where it moves, seed by seed", () => {
     const changes = new AlphaChanges();
-    const told = [
+    const recorded = [
       packet(1, 0),
       packet(2, 0.5),
       packet(2, 0.25, "s2"),
@@ -97,7 +97,7 @@ describe("alpha", () => {
       packet(5, 0, "s1", true),
       packet(6, 0),
     ].map((sent) => changes.in(sent));
-    expect(told.map((record) => record && [record.seed_id, record.step, record.alpha])).toEqual([
+    expect(recorded.map((record) => record && [record.seed_id, record.step, record.alpha])).toEqual([
       undefined,
       ["s1", 2, 0.5],
       ["s2", 2, 0.25],

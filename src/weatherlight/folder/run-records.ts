@@ -1,5 +1,5 @@
 /**
- * What `events.ndjson` holds beside the lines that `kasmina grow --json` prints: what was measured at each
+ * What `events.ndjson` holds in addition to the lines that `kasmina grow --json` prints: what was measured at each
  * observation, how alpha moved, and why the policy decided as it did. The report is drawn from these.
  */
 import {

@@ -158,7 +158,7 @@ export function jsonOf(value: object): JsonObject {
   return JSON.parse(JSON.stringify(value)) as JsonObject;
 }
 
-/** A seed as the lines of a run tell of it. */
+/** A seed as the lines of a run report it. */
 export function reportSeed({ seed, alpha, shadowGain, contribution }: GrownSeed): SeedReport {
   return {
     id: seed.id,

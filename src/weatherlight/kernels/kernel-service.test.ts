@@ -40,7 +40,7 @@ describe("the kernel service of a run", () => {
     await Promise.all([first.close(), second.close()]);
   });
 
-  test("tells what happens, with metrics", async () => {
+  test("reports what happens, with metrics", async () => {
     const service = await KernelService.open(options);
     const heard: string[] = [];
     let inflight: number | undefined;

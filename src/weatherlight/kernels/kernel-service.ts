@@ -125,7 +125,7 @@ export class KernelService implements RunKernels {
       clock,
       contentionMs: config.kernel.lockContentionMs,
       onContention: ({ blueprintId, waitedMs, waiters }) =>
-        this.#tell({
+        this.#report({
           name: "cache_lock_contention",
           level: "WARNING",
           atMs: clock.nowMs(),
@@ -145,7 +145,7 @@ export class KernelService implements RunKernels {
       reader: catalog,
       cache: this.#cache,
       blueprints,
-      observer: (event) => this.#tell(event),
+      observer: (event) => this.#report(event),
       clock,
       group: trainingRunId,
       deadlineMs: isOwn ? null : config.kernel.prefetchDeadlineMs,
@@ -162,7 +162,7 @@ export class KernelService implements RunKernels {
     return folder;
   }
 
-  #tell(event: KernelEvent): void {
+  #report(event: KernelEvent): void {
     this.#listener(event, this.metrics());
   }
 

@@ -128,7 +128,7 @@ function costCharts({ observations, alone }: RunHistory): LineChart[] {
     {
       id: "parameters",
       title: "Parameters",
-      caption: "of the network and the seeds beside it",
+      caption: "of the network and the seeds in parallel with it",
       series: present([parameters]),
       format: compact,
       tickFormat: compact,

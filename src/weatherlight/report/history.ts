@@ -1,4 +1,4 @@
-/** What a run folder tells about the course of its run, put in order for the report. */
+/** What a run folder holds about the course of its run, put in order for the report. */
 import { z } from "zod";
 import { STAGES, type Stage } from "../../contracts/index.js";
 import type { Summary } from "../folder/growth-lines.js";

@@ -50,7 +50,7 @@ export const MARGIN = { left: 58, right: 14, top: 12, bottom: 24 } as const;
 
 const LOG_FROM_RATIO = 20;
 const LOG_ROOM = 1.1;
-/** More points than this are not to be told apart on a screen. */
+/** More points than this cannot be distinguished on a screen. */
 const POINTS_MAX = 480;
 const Y_TICKS = 4;
 /** Between two steps that are named, in the units of the view box. */
@@ -64,7 +64,10 @@ export function stepScale(lastStep: number, width: number = WIDTH): Scale {
   return scaleLinear([0, lastStep], [MARGIN.left, width - MARGIN.right]);
 }
 
-/** The chart as SVG. `data-x-domain`, `data-y-domain`, `data-y-scale` and `data-box` (left, right, top, bottom) say how values became places. */
+/**
+ * The chart as SVG. `data-x-domain`, `data-y-domain`, `data-y-scale` and `data-box` (left, right, top, bottom) say how
+ * values became places.
+ */
 export function drawLineChart(chart: LineChart, lastStep: number): string {
   const { width = WIDTH, height = 190 } = chart;
   const x = stepScale(lastStep, width);

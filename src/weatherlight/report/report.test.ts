@@ -229,7 +229,7 @@ describe("what is drawn is what was measured", () => {
     expect(page).toContain("164</b><span>parameters; 100 before it grew");
   });
 
-  test("decisions, gates and culls are told with their reasons", () => {
+  test("decisions, gates and culls are shown with their reasons", () => {
     expect(page).toContain("s1: gain 0.06 ± 0.002 &lt;b&gt;");
     expect(page).toContain("G1_GRADIENT_HEALTH failed in GERMINATED: gradient_silent");
   });

@@ -82,8 +82,8 @@ function drawGate(gate: RunEvent, x: Place): string {
   const at = x(gate.step);
   const [top, foot] = [BAR_TOP - 7, BAR_TOP - 1];
   const d = passed ? `M${at - 3.5} ${top}h7l-3.5 ${foot - top}z` : `M${at - 4} ${top - 1}l8 8m0 -8l-8 8`;
-  const verdict = passed ? "passed" : `failed: ${gate.reason}`;
-  const title = element("title", {}, escapeText(`${gate.gate} ${verdict}, step ${gate.step}`));
+  const result = passed ? "passed" : `failed: ${gate.reason}`;
+  const title = element("title", {}, escapeText(`${gate.gate} ${result}, step ${gate.step}`));
   return element(
     "path",
     { class: passed ? "gate" : "gate failed", d, "data-gate": String(gate.gate) },
