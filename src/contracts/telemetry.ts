@@ -44,6 +44,7 @@ export const METRIC_NAMES = [
   "kasmina.seed.alpha_steps",
   "kasmina.seed.kernel_attached",
   "kasmina.seed.kernel_latency_ms",
+  "kasmina.seed.step_share",
   "kasmina.seed.isolation_violations",
   "kasmina.seed.gradient_norm",
   "kasmina.seed.shadow_gain",

@@ -45,6 +45,8 @@ const schema = z
     kernel: z
       .strictObject({
         latencyBudgetMs: ms.default(10),
+        /** Largest share of a training step's FLOPs that a seed may take, 0 to 1. Default: no limit. */
+        stepShareBudget: fraction.optional(),
         /** Default: max(2 × latency budget, 1,000 ms). */
         prefetchDeadlineMs: ms.optional(),
         cacheArtifacts: count.default(32),

@@ -65,6 +65,8 @@ export interface ControlRunOptions {
   readonly clock?: ManualClock;
   readonly keys?: KeyRing;
   readonly nonces?: () => Uint8Array;
+  /** What every attached seed takes of a step's FLOPs. Default: nobody counts. */
+  readonly stepShare?: number;
 }
 
 /** Kasmina with a clock, a key and a trainer that only records what it was asked to do. */
@@ -79,10 +81,12 @@ export class ControlRun {
   /** What G5 finds of each seed. */
   readonly residue = new Map<string, string[]>();
   step = 0;
+  readonly #stepShare: number | undefined;
   #entries = 0;
   #commands = 0;
 
   constructor(options: ControlRunOptions = {}) {
+    this.#stepShare = options.stepShare;
     this.clock = options.clock ?? new ManualClock();
     this.keys = options.keys ?? ring();
     this.signer = new CommandSigner({
@@ -187,6 +191,8 @@ export class ControlRun {
   }
 
   #recordTopology(): void {
+    const stepShare = this.#stepShare;
+    if (stepShare !== undefined) this.kasmina.recordStepShares(this.#healthy(() => stepShare));
     this.kasmina.recordTopology({
       slots: Object.fromEntries(SLOTS.map(({ id, shape }) => [id, shape])),
       seeds: Object.fromEntries(this.#attached().map(({ id, slotId }) => [id, { slotId, outputShape: [8] }])),

@@ -34,7 +34,6 @@ export type { OptimizerSettings, PlannedChange, StructuralChange } from "./state
 export type { SlotSpec } from "./state/registry.js";
 export type {
   KernelFacts,
-  PerformanceStatus,
   Seed,
   SeedStats,
 } from "./state/seed.js";

@@ -44,8 +44,8 @@ import {
   type EvaluationMeasurement,
   gaugeSeed,
   recordEvaluation,
-  recordPerformance,
   recordStep,
+  recordStepShares,
   type StepMeasurement,
 } from "./changes/measurements.js";
 import { ResetWatch, type ResidueProbe } from "./changes/reset-watch.js";
@@ -59,7 +59,7 @@ import { CommandVerifier } from "./security/verifier.js";
 import type { PlannedChange, StructuralChange } from "./state/change-plan.js";
 import type { SlotSpec } from "./state/registry.js";
 import { RunState, type StandingEmergency } from "./state/run-state.js";
-import type { PerformanceStatus, Seed } from "./state/seed.js";
+import type { Seed } from "./state/seed.js";
 import { type KasminaSnapshot, restoreSnapshot, takeSnapshot } from "./state/snapshot.js";
 import type { Teacher, UpdateProblem } from "./state/teacher.js";
 import { TelemetryHub } from "./telemetry/hub.js";
@@ -199,9 +199,12 @@ export class Kasmina {
     recordEvaluation(this.#state, measured);
   }
 
-  /** G2 and G4 fail for a seed that is not `nominal`. */
-  recordPerformance(seedId: string, status: PerformanceStatus): void {
-    recordPerformance(this.#state, seedId, status);
+  /**
+   * Each seed's share of a training step's FLOPs, 0 to 1, were it kept: (step with it − step without it) / step with it.
+   * G2 and G4 fail for one over `kernel.stepShareBudget`, and, where there is a budget, for one that nobody counted.
+   */
+  recordStepShares(shares: Readonly<Record<string, number>>): void {
+    recordStepShares(this.#state, shares);
   }
 
   /** A violation of isolation. Returns whether it opened the seed's breaker, which culls the seed. */

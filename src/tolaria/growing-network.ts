@@ -11,6 +11,7 @@ import { countHostParameters, slotsOf } from "../nn/index.js";
 import { evaluateRows } from "./evaluate.js";
 import { ModelState } from "./model-state.js";
 import { IsolationGuard } from "./recovery/isolation-guard.js";
+import { stepShares } from "./step-shares.js";
 import {
   blendControls,
   installedTopology,
@@ -95,6 +96,7 @@ export class GrowingNetwork {
       this.#refuseTeacherUpdates(programs);
       this.#installed = programs;
       this.#kasmina.recordTopology(installedTopology(programs.topology));
+      this.#kasmina.recordStepShares(await this.#stepShares(programs.topology));
       const ahead = topologiesAhead(this.#topologyOptions, this.guard.admitted());
       const soon = [programs.topology, ...ahead.slice(0, SOON)];
       const grafts = soon.flatMap((topology) => this.#graftsOn(topology));
@@ -109,7 +111,9 @@ export class GrowingNetwork {
     if (!next) return;
     this.#preparedSequence = next.sequence;
     const topology = topologyAfter(this.#topologyOptions, this.guard.admitted(), next);
-    if (topology) this.#programs.prepareAhead(topology);
+    if (!topology) return;
+    this.#programs.prepareAhead(topology);
+    this.#stepShares(topology).catch(() => undefined); // told when the topology is installed
   }
 
   /** Says that a training step has ended: programs are compiled between steps. */
@@ -163,6 +167,12 @@ export class GrowingNetwork {
     return grows
       ? []
       : topologiesOfCandidates(topology, this.#topologyOptions, this.#options.candidates ?? []);
+  }
+
+  /** Nobody asks for them without a budget. */
+  async #stepShares(topology: Topology): Promise<Record<string, number>> {
+    if (this.#kasmina.config.kernel.stepShareBudget === undefined) return {};
+    return stepShares(topology, (counted) => this.#programs.stepFlops(counted));
   }
 
   /** No program that would change a parameter of the teacher ever runs. */

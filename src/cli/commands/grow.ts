@@ -41,6 +41,11 @@ export function addGrow(
     .option("--budget-params <n>", "parameters that seeds may add: a number, or 50% of the host's", toNumber)
     .option("--budget-flops <n>", "FLOPs that growth may add to the host's: a number, or 50%", toNumber)
     .option("--latency-budget <ms>", "a kernel slower than this is refused (default: 10)", toNumber)
+    .option(
+      "--step-share-budget <share>",
+      "a seed that takes more of a step's FLOPs is refused, 0..1",
+      toNumber,
+    )
     .option("--teacher <run-dir>", "also learn to answer like the network of this run")
     .option("--distill-weight <w>", "part of the teacher in the loss (default: 0.3)", toNumber)
     .option("--distill-temperature <t>", "softmax temperature of the comparison (default: 4)", toNumber)

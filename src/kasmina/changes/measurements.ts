@@ -7,7 +7,7 @@ import type { MetricName } from "../../contracts/telemetry.js";
 import { blendTelemetry } from "../state/blend-telemetry.js";
 import { alphaAt, type BlendWeights } from "../state/blending.js";
 import type { RunState } from "../state/run-state.js";
-import { alphaSteps, type MutableSeed, type PerformanceStatus, pushed, type Seed } from "../state/seed.js";
+import { alphaSteps, type MutableSeed, pushed, type Seed } from "../state/seed.js";
 
 export interface SeedStepMeasurement {
   /** L2 norm of the seed's gradient. */
@@ -82,9 +82,12 @@ export function recordEvaluation(state: RunState, measured: EvaluationMeasuremen
   }
 }
 
-export function recordPerformance(state: RunState, seedId: string, status: PerformanceStatus): void {
-  const seed = state.registry.get(seedId);
-  seed.stats = { ...seed.stats, performanceStatus: status };
+/** Shares of a training step's FLOPs, by seed. */
+export function recordStepShares(state: RunState, shares: Readonly<Record<string, number>>): void {
+  for (const [id, stepShare] of Object.entries(shares)) {
+    const seed = state.registry.get(id);
+    seed.stats = { ...seed.stats, stepShare };
+  }
 }
 
 /** The seed's alpha at a step: 0 before its ramp starts and once it is culled. A paused seed's stands still. */
@@ -101,4 +104,5 @@ export function gaugeSeed(state: RunState, seed: MutableSeed, step: number): voi
   gauge("kasmina.seed.kernel_attached", seed.kernel ? 1 : 0);
   gauge("kasmina.seed.isolation_violations", seed.stats.isolationViolations);
   if (seed.kernel) gauge("kasmina.seed.kernel_latency_ms", seed.kernel.prewarmP95Ms);
+  if (seed.stats.stepShare !== undefined) gauge("kasmina.seed.step_share", seed.stats.stepShare);
 }

@@ -16,10 +16,11 @@ function kernels(changes: Partial<Kernel>) {
   return { fetch: (request: KernelRequest) => Promise.resolve(kernelFor(request, changes)) };
 }
 
-describe("a fallback is never used", () => {
-  const flagged: readonly [string, () => Promise<ControlRun>][] = [
+describe("what a seed may not be", () => {
+  const failing: readonly [string, string, () => Promise<ControlRun>][] = [
     [
-      "the artifact or its ready message",
+      "a fallback, which its artifact or ready message says",
+      "fallback_kernel_used",
       async () => {
         const run = new ControlRun({ kernels: kernels({ fallbackUsed: true }) });
         run.germinate();
@@ -28,39 +29,41 @@ describe("a fallback is never used", () => {
       },
     ],
     [
-      "the performance status, at G2",
+      "over its share of the step, at G2",
+      "performance_status",
       async () => {
-        const run = new ControlRun();
+        const run = new ControlRun({ config: { kernel: { stepShareBudget: 0.3 } } });
         await run.grow("TRAINING");
         run.evaluate();
-        run.kasmina.recordPerformance("s1", "fallback");
-        expect(run.operate("START_BLENDING")).toMatchObject({ reason: "fallback_kernel_used" });
+        run.kasmina.recordStepShares({ s1: 0.31 });
+        expect(run.operate("START_BLENDING")).toMatchObject({ reason: "performance_status" });
         await run.runTo(run.step + 3);
         return run;
       },
     ],
     [
-      "the performance status, at G4",
+      "over its share of the step, at G4",
+      "performance_status",
       async () => {
-        const run = new ControlRun();
+        const run = new ControlRun({ config: { kernel: { stepShareBudget: 0.3 } }, stepShare: 0.3 });
         await run.grow("SHADOWING");
         run.evaluate();
-        run.kasmina.recordPerformance("s1", "fallback");
-        expect(run.operate("START_PROBATION")).toMatchObject({ reason: "fallback_kernel_used" });
+        run.kasmina.recordStepShares({ s1: 0.31 });
+        expect(run.operate("START_PROBATION")).toMatchObject({ reason: "performance_status" });
         await run.runTo(run.step + 3);
         return run;
       },
     ],
   ];
 
-  test.each(flagged)("flagged by %s: gate failure, cull, embargo that ends", async (_, fail) => {
+  test.each(failing)("%s: %s, cull, embargo that ends", async (_, reason, fail) => {
     const run = await fail();
     expect(run.events).toContainEqual(
       expect.objectContaining({
         name: "gate_failure",
         level: "CRITICAL",
         attributes: expect.objectContaining({
-          reason: "fallback_kernel_used",
+          reason,
           seed_id: "s1",
           blueprint_id: "mlp-residual",
           stage: expect.any(String),
@@ -75,12 +78,16 @@ describe("a fallback is never used", () => {
     expect(run.germinate("s2")).toMatchObject({ status: "applied" });
   });
 
-  test("a degraded performance status fails as what it is", async () => {
-    const run = new ControlRun();
-    await run.grow("TRAINING");
-    run.evaluate();
-    run.kasmina.recordPerformance("s1", "degraded");
-    expect(run.operate("START_BLENDING")).toMatchObject({ reason: "performance_status" });
+  test("without a budget no share is too large; with one, a share that nobody counted is", async () => {
+    const free = new ControlRun();
+    await free.grow("TRAINING");
+    free.kasmina.recordStepShares({ s1: 1 });
+    free.evaluate();
+    expect(free.operate("START_BLENDING")).toMatchObject({ status: "applied" });
+    const bound = new ControlRun({ config: { kernel: { stepShareBudget: 1 } } });
+    await bound.grow("TRAINING");
+    bound.evaluate();
+    expect(bound.operate("START_BLENDING")).toMatchObject({ reason: "performance_status" });
   });
 });
 

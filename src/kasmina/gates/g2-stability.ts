@@ -1,13 +1,23 @@
 /** G2, to BLENDING: is the seed fast enough, steady, and does it help on batches it never trained on? */
 import { mean } from "../../base/statistics.js";
 import type { Estimate } from "../../contracts/ports.js";
-import type { PerformanceStatus } from "../state/seed.js";
 import { type Check, type CommonInputs, commonCheck, failing, type GateResult, judge } from "./gate.js";
 
-export interface G2Inputs extends CommonInputs {
+/** What a seed takes at run time, and what it may. */
+export interface Performance {
+  /** Of a forward pass of its kernel, measured once, when it was fetched, and journaled. NaN where it has none. */
   readonly latencyP95Ms: number;
   readonly latencyBudgetMs: number;
-  readonly performanceStatus: PerformanceStatus;
+  /** Its share of a training step's FLOPs, 0 to 1; undefined where nobody counted. */
+  readonly stepShare: number | undefined;
+  /** Undefined: no limit. With one, a share that nobody counted fails. */
+  readonly stepShareBudget: number | undefined;
+}
+
+export type PerformanceStatus = "nominal" | "degraded";
+
+export interface G2Inputs extends CommonInputs {
+  readonly performance: Performance;
   /** The seed's shadow losses, the newest last. */
   readonly losses: readonly number[];
   /** Mean loss of the window's last quarter over the first quarter's that counts as diverging. */
@@ -23,17 +33,33 @@ export function g2Stability(inputs: G2Inputs): GateResult {
   return judge(
     "G2_STABILITY",
     () => commonCheck(inputs),
-    () => latencyCheck(inputs),
-    () => performanceCheck(inputs.performanceStatus),
+    () => latencyCheck(inputs.performance),
+    () => performanceCheck(inputs.performance),
     () => divergenceCheck(inputs),
     () => gainCheck(inputs),
   );
 }
 
+/** `degraded`: its latency has left its budget, or its share of the step has. */
+export function performanceStatus(performance: Performance): PerformanceStatus {
+  const { latencyP95Ms, latencyBudgetMs, stepShare = Number.NaN, stepShareBudget } = performance;
+  const isNominal =
+    latencyP95Ms <= latencyBudgetMs && (stepShareBudget === undefined || stepShare <= stepShareBudget);
+  return isNominal ? "nominal" : "degraded";
+}
+
 /** Shared with G4. */
-export function performanceCheck(status: PerformanceStatus): Check {
-  if (status === "fallback") return failing("fallback_kernel_used", { performance_status: status });
-  return status === "nominal" ? undefined : failing("performance_status", { performance_status: status });
+export function performanceCheck(performance: Performance): Check {
+  const status = performanceStatus(performance);
+  if (status === "nominal") return undefined;
+  const { latencyP95Ms, latencyBudgetMs, stepShare, stepShareBudget } = performance;
+  return failing("performance_status", {
+    performance_status: status,
+    latency_ms: latencyP95Ms,
+    budget_ms: latencyBudgetMs,
+    ...(stepShare !== undefined && { step_share: stepShare }),
+    ...(stepShareBudget !== undefined && { step_share_budget: stepShareBudget }),
+  });
 }
 
 /** Whether an estimate is clear of a threshold by so many standard errors; NaN and infinite ones never are. */
@@ -42,7 +68,7 @@ export function isAbove(estimate: Estimate, threshold: number, confidence: numbe
   return Number.isFinite(value) && Number.isFinite(stdErr) && value - confidence * stdErr > threshold;
 }
 
-function latencyCheck({ latencyP95Ms, latencyBudgetMs }: G2Inputs): Check {
+function latencyCheck({ latencyP95Ms, latencyBudgetMs }: Performance): Check {
   const withinBudget = latencyP95Ms <= latencyBudgetMs;
   return withinBudget
     ? undefined

@@ -1,12 +1,11 @@
 /** G4, to PROBATIONARY and again to FOSSILIZED: is the whole network better with the seed than without it? */
 import type { Estimate } from "../../contracts/ports.js";
-import type { PerformanceStatus } from "../state/seed.js";
 import { isolationCheck } from "./g1-gradient-health.js";
-import { isAbove, performanceCheck } from "./g2-stability.js";
+import { isAbove, type Performance, performanceCheck } from "./g2-stability.js";
 import { type Check, type CommonInputs, commonCheck, failing, type GateResult, judge } from "./gate.js";
 
 export interface G4Inputs extends CommonInputs {
-  readonly performanceStatus: PerformanceStatus;
+  readonly performance: Performance;
   readonly isolationViolations: number;
   /** The counterfactual on held-out batches; undefined where nothing was measured, which fails. */
   readonly contribution: Estimate | undefined;
@@ -19,7 +18,7 @@ export function g4SystemImpact(inputs: G4Inputs): GateResult {
   return judge(
     "G4_SYSTEM_IMPACT",
     () => commonCheck(inputs),
-    () => performanceCheck(inputs.performanceStatus),
+    () => performanceCheck(inputs.performance),
     () => isolationCheck(inputs.isolationViolations),
     () => contributionCheck(inputs),
   );

@@ -4,6 +4,7 @@ import type { Stage } from "../../contracts/names.js";
 import type { LivingGate } from "../../contracts/stages.js";
 import type { RunState } from "../state/run-state.js";
 import { alphaSteps, type Seed } from "../state/seed.js";
+import type { Performance } from "./g2-stability.js";
 import {
   type GateResult,
   g0Sanity,
@@ -43,9 +44,7 @@ const RUNNERS: { readonly [G in LivingGate]: (question: GateQuestion) => GateRes
   G2_STABILITY: ({ state, seed, expectedStage, again }) =>
     g2Stability({
       ...common(seed, expectedStage),
-      latencyP95Ms: seed.kernel?.prewarmP95Ms ?? Number.NaN,
-      latencyBudgetMs: state.config.kernel.latencyBudgetMs,
-      performanceStatus: seed.stats.performanceStatus,
+      performance: performanceOf(state, seed),
       losses: seed.stats.losses,
       divergenceRatio: state.config.gates.divergenceRatio,
       shadowGain: evaluated(seed, again)?.shadowGain,
@@ -64,13 +63,22 @@ const RUNNERS: { readonly [G in LivingGate]: (question: GateQuestion) => GateRes
   G4_SYSTEM_IMPACT: ({ state, seed, expectedStage, again }) =>
     g4SystemImpact({
       ...common(seed, expectedStage),
-      performanceStatus: seed.stats.performanceStatus,
+      performance: performanceOf(state, seed),
       isolationViolations: seed.stats.isolationViolations,
       contribution: evaluated(seed, again)?.contribution,
       minContribution: state.config.gates.minContribution,
       confidence: state.config.gates.confidence,
     }),
 };
+
+function performanceOf({ config }: RunState, { kernel, stats }: Seed): Performance {
+  return {
+    latencyP95Ms: kernel?.prewarmP95Ms ?? Number.NaN,
+    latencyBudgetMs: config.kernel.latencyBudgetMs,
+    stepShare: stats.stepShare,
+    stepShareBudget: config.kernel.stepShareBudget,
+  };
+}
 
 /** The seed's estimates, where they are of the stage it is in. */
 function evaluated(seed: Seed, again = false): Seed["stats"] | undefined {

@@ -29,12 +29,11 @@ const G1 = {
   gradientNorms: [0.1],
   silentGradientNorm: 1e-12,
 };
+const GOOD = { latencyP95Ms: 10, latencyBudgetMs: 10, stepShare: 0.2, stepShareBudget: 0.2 };
 const G2 = {
   stage: "TRAINING" as const,
   fallbackUsed: false,
-  latencyP95Ms: 10,
-  latencyBudgetMs: 10,
-  performanceStatus: "nominal" as const,
+  performance: GOOD,
   losses: [2, 2, 1, 1],
   divergenceRatio: 2,
   shadowGain: { value: 0.1, stdErr: 0.05 },
@@ -53,7 +52,7 @@ const G3 = {
 const G4 = {
   stage: "SHADOWING" as const,
   fallbackUsed: false,
-  performanceStatus: "nominal" as const,
+  performance: GOOD,
   isolationViolations: 0,
   contribution: { value: 0.1, stdErr: 0.05 },
   minContribution: 0,
@@ -106,10 +105,14 @@ const FAILURES: readonly [string, string, GateResult][] = [
   ["gradient_not_finite", "infinite", g1GradientHealth({ ...G1, gradientNorms: [infinite] })],
   ["gradient_silent", "zero", g1GradientHealth({ ...G1, gradientNorms: [0, 0] })],
   ["gradient_silent", "not measured", g1GradientHealth({ ...G1, gradientNorms: [] })],
-  ["latency_budget_exceeded", "over", g2Stability({ ...G2, latencyP95Ms: 10.1 })],
-  ["latency_budget_exceeded", "NaN", g2Stability({ ...G2, latencyP95Ms: nan })],
-  ["fallback_kernel_used", "by status", g2Stability({ ...G2, performanceStatus: "fallback" })],
-  ["performance_status", "G2", g2Stability({ ...G2, performanceStatus: "degraded" })],
+  ["latency_budget_exceeded", "over", g2Stability({ ...G2, performance: { ...GOOD, latencyP95Ms: 10.1 } })],
+  ["latency_budget_exceeded", "NaN", g2Stability({ ...G2, performance: { ...GOOD, latencyP95Ms: nan } })],
+  ["performance_status", "G2, share", g2Stability({ ...G2, performance: { ...GOOD, stepShare: 0.21 } })],
+  [
+    "performance_status",
+    "G2, share not counted",
+    g2Stability({ ...G2, performance: { ...GOOD, stepShare: undefined } }),
+  ],
   ["loss_diverging", "rising", g2Stability({ ...G2, losses: [1, 1, 2, 2.1] })],
   ["loss_diverging", "NaN", g2Stability({ ...G2, losses: [1, nan, 1, 1] })],
   ["loss_diverging", "infinite", g2Stability({ ...G2, losses: [infinite] })],
@@ -127,8 +130,17 @@ const FAILURES: readonly [string, string, GateResult][] = [
   ],
   ["output_shape", "", g3Interface(topology({ seeds: { s1: { slotId: "block1", outputShape: [9] } } }))],
   ["alpha_incomplete", "", g3Interface({ ...G3, alphaStepsDone: 19 })],
-  ["performance_status", "G4", g4SystemImpact({ ...G4, performanceStatus: "degraded" })],
-  ["fallback_kernel_used", "G4", g4SystemImpact({ ...G4, performanceStatus: "fallback" })],
+  [
+    "performance_status",
+    "G4, latency",
+    g4SystemImpact({ ...G4, performance: { ...GOOD, latencyP95Ms: 10.1 } }),
+  ],
+  [
+    "performance_status",
+    "G4, no kernel",
+    g4SystemImpact({ ...G4, performance: { ...GOOD, latencyP95Ms: nan } }),
+  ],
+  ["performance_status", "G4, share", g4SystemImpact({ ...G4, performance: { ...GOOD, stepShare: nan } })],
   ["isolation_violations", "G4", g4SystemImpact({ ...G4, isolationViolations: 2 })],
   [
     "contribution_below_threshold",

@@ -4,9 +4,6 @@ import { DEFAULT_BLEND } from "../../contracts/blend.js";
 import type { Stage } from "../../contracts/names.js";
 import type { Estimate, Kernel } from "../../contracts/ports.js";
 
-/** What `performance_status` gates on: `fallback` fails as `fallback_kernel_used`, all but `nominal` fail. */
-export type PerformanceStatus = "nominal" | "degraded" | "fallback";
-
 /** What gates read. Written by measurements alone, never by telemetry. */
 export interface SeedStats {
   /** Norms of the seed's gradient, the newest last; at most `gates.windowSteps`. */
@@ -20,7 +17,11 @@ export interface SeedStats {
   /** The stage in which the last evaluation found the seed. A gate that admits further wants one of this stage. */
   readonly evaluatedIn?: Stage;
   readonly isolationViolations: number;
-  readonly performanceStatus: PerformanceStatus;
+  /**
+   * The seed's share of a training step's FLOPs, were it kept, as counted when the topology was installed last. Left out
+   * where nobody counted: without a budget for it there is no need.
+   */
+  readonly stepShare?: number;
 }
 
 /** A kernel without its weights, which are the engine's once it is attached. */
@@ -67,7 +68,6 @@ export const NO_STATS: SeedStats = {
   gradientNorms: [],
   losses: [],
   isolationViolations: 0,
-  performanceStatus: "nominal",
 };
 
 /** A new seed, DORMANT. */

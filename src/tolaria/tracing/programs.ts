@@ -5,7 +5,7 @@ import type { IsolationFailure } from "../../contracts/index.js";
 import type { Backend, Program } from "../../engine/index.js";
 import { IsolationMonitor, type Topology } from "../../network/index.js";
 import { CompileSchedule } from "./compile-schedule.js";
-import { localTracer, type TopologyTracer, type TracingOptions } from "./tracer.js";
+import { localTracer, type TopologyTracer, type TracedTopology, type TracingOptions } from "./tracer.js";
 
 export interface TopologyPrograms {
   readonly topology: Topology;
@@ -39,6 +39,8 @@ function topologyKey(topology: Topology): string {
 
 /** The present topology, and the one asked for in advance. */
 const KEPT = 2;
+/** Topologies whose FLOPs are remembered. */
+const COUNTED = 64;
 
 function dispose(prepared: PreparedTopology): void {
   if ("failure" in prepared) return;
@@ -65,6 +67,8 @@ export class Programs {
   readonly #schedule = new CompileSchedule();
   readonly #compiling = new Set<Promise<PreparedTopology>>();
   #prepared: readonly Entry[] = [];
+  /** FLOPs of training steps, by topology; the oldest first. */
+  readonly #stepFlops = new Map<string, Promise<number>>();
 
   constructor(options: ProgramsOptions) {
     this.#options = options;
@@ -83,6 +87,15 @@ export class Programs {
   /** Starts on the programs of a topology: one is compiled after each of the next steps, until somebody waits for them. */
   prepareAhead(topology: Topology): void {
     this.#entryOf(topology).programs.catch(() => undefined); // reported to whoever asks for them
+  }
+
+  /** FLOPs of a training step of the topology, from its trace; it is not compiled. */
+  stepFlops(topology: Topology): Promise<number> {
+    const key = topologyKey(topology);
+    const known = this.#stepFlops.get(key);
+    if (known) return known;
+    const { tracer = localTracer } = this.#options;
+    return this.#remember(key, tracer.trace(topology, this.#options));
   }
 
   /** Says that a training step has ended. */
@@ -106,6 +119,15 @@ export class Programs {
     await Promise.allSettled(this.#compiling);
   }
 
+  #remember(key: string, tracing: Promise<TracedTopology>): Promise<number> {
+    const flops = tracing.then(({ train }) => train.flops);
+    flops.catch(() => void this.#stepFlops.delete(key));
+    this.#stepFlops.set(key, flops);
+    const [oldest] = this.#stepFlops.keys();
+    if (this.#stepFlops.size > COUNTED && oldest !== undefined) this.#stepFlops.delete(oldest);
+    return flops;
+  }
+
   #entryOf(topology: Topology): Entry {
     const key = topologyKey(topology);
     const entry = this.#prepared.find((known) => known.key === key) ?? this.#startCompiling(topology, key);
@@ -127,7 +149,9 @@ export class Programs {
   async #compile(topology: Topology, urgent: Promise<void>): Promise<PreparedTopology> {
     const { backend, tracer = localTracer, monitor: options } = this.#options;
     await this.#schedule.next(urgent);
-    const traced = await tracer.trace(topology, this.#options);
+    const tracing = tracer.trace(topology, this.#options);
+    this.#remember(topologyKey(topology), tracing).catch(() => undefined); // told to whoever waits for the programs
+    const traced = await tracing;
     if (!traced.proof.proven) return { topology, failure: traced.proof };
     await this.#schedule.next(urgent);
     const train = await backend.compile(traced.train);

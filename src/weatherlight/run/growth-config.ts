@@ -78,11 +78,17 @@ const schema = z.strictObject({
   budgetParams: amount.optional(),
   /** FLOPs that growth may add to those of the host alone over the run: a number, or a percentage of them. */
   budgetFlops: amount.optional(),
-  /** Milliseconds that a kernel may take, and half of what fetching it may; default: 10, and 1,000 for the fetch. */
+  /** Milliseconds that a forward pass of a kernel may take; default: 10. */
   latencyBudget: z
     .number({ error: "must be a number in 1..1000000" })
     .min(1, { error: "must be a number in 1..1000000" })
     .max(1_000_000, { error: "must be a number in 1..1000000" })
+    .optional(),
+  /** Largest share of a training step's FLOPs that a seed may take; default: no limit. */
+  stepShareBudget: z
+    .number({ error: "must be a number in 0..1" })
+    .min(0, { error: "must be a number in 0..1" })
+    .max(1, { error: "must be a number in 0..1" })
     .optional(),
   /** Folder of a run whose network is learnt from, beside the labels. */
   teacher: text.optional(),

@@ -5,8 +5,12 @@ import { ThreadKernels } from "../kernels/thread-kernels.js";
 import type { GrowthConfig } from "./growth-config.js";
 
 /** The limits of a run: the defaults, but for what was asked for. */
-export function limitsOf({ latencyBudget }: GrowthConfig): KasminaConfig {
-  return parseConfig(latencyBudget === undefined ? {} : { kernel: { latencyBudgetMs: latencyBudget } });
+export function limitsOf({ latencyBudget, stepShareBudget }: GrowthConfig): KasminaConfig {
+  const kernel = {
+    ...(latencyBudget !== undefined && { latencyBudgetMs: latencyBudget }),
+    ...(stepShareBudget !== undefined && { stepShareBudget }),
+  };
+  return parseConfig({ kernel });
 }
 
 /**
