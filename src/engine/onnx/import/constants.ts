@@ -7,7 +7,13 @@ import { sizeOf } from "../../../contracts/tensor.js";
 import { isFloat } from "./element-type.js";
 import { findOperator } from "./operators/index.js";
 import type { Model, ModelNode } from "./read-model.js";
-import { type ReadExternal, readNumbers, type StoredTensor, storedTensor } from "./tensor-proto.js";
+import {
+  type ReadExternal,
+  readFloat32,
+  readNumbers,
+  type StoredTensor,
+  storedTensor,
+} from "./tensor-proto.js";
 
 /** A tensor of the model that the traced program takes as an input. */
 export interface ImportedParameter {
@@ -105,7 +111,9 @@ class Roles {
   /** What a floating-point value is used as; undefined where it is neither a weight nor a statistic. */
   of(name: string, size: number, seen: ReadonlySet<string> = new Set()): Role | undefined {
     if (seen.has(name)) return undefined;
-    const roles = (this.#uses.get(name) ?? []).map((use) => this.#roleIn(use, size, new Set([...seen, name])));
+    const roles = (this.#uses.get(name) ?? []).map((use) =>
+      this.#roleIn(use, size, new Set([...seen, name])),
+    );
     return roles.includes("statistic") ? "statistic" : roles.find((role) => role === "weight");
   }
 
@@ -127,8 +135,10 @@ class Roles {
 }
 
 function isMask(tensor: StoredTensor, readExternal: ReadExternal): boolean {
-  const only = tensor.shape.length >= 2 && readNumbers(tensor, readExternal);
-  return only !== false && only.some((value) => !(value > MASKING)) && only.some((value) => value === 0);
+  if (tensor.shape.length < 2) return false;
+  const values =
+    tensor.type === "float32" ? readFloat32(tensor, readExternal) : readNumbers(tensor, readExternal);
+  return values.some((value) => !(value > MASKING)) && values.some((value) => value === 0);
 }
 
 /**
@@ -137,7 +147,8 @@ function isMask(tensor: StoredTensor, readExternal: ReadExternal): boolean {
  */
 function untied(name: string, tensor: StoredTensor, role: Role, uses: readonly Use[]): ImportedParameter[] {
   const { shape } = tensor;
-  if (shape.length > 1 || role === "statistic" || uses.length <= 1) return [{ name, tensor, shape, role, uses }];
+  if (shape.length > 1 || role === "statistic" || uses.length <= 1)
+    return [{ name, tensor, shape, role, uses }];
   return uses.map((use, i) => ({
     name: i === 0 ? name : `${name}@${use.node.name}`,
     tensor,

@@ -11,7 +11,7 @@ import { isFloat } from "./element-type.js";
 import { type Model, type ModelNode, readModel, type TensorInfo } from "./read-model.js";
 import { type GraphInputs, neededNodes, ruleOf, runGraph } from "./run-graph.js";
 import { type StaticTensor, staticTensor } from "./static.js";
-import { readFloat32, type ReadExternal, readNumbers } from "./tensor-proto.js";
+import { type ReadExternal, readFloat32, readNumbers } from "./tensor-proto.js";
 import { arrayOf, shapeOfValue, traced, type Value } from "./value.js";
 
 export interface ImportOptions {
@@ -43,7 +43,10 @@ export interface BatchSize {
 const BATCHES = [2, 3] as const;
 
 const NO_EXTERNAL: ReadExternal = (location) => {
-  throw new KasminaError("invalid_data", `the model keeps weights in ${JSON.stringify(location)}, which is not given`);
+  throw new KasminaError(
+    "invalid_data",
+    `the model keeps weights in ${JSON.stringify(location)}, which is not given`,
+  );
 };
 
 export class ImportedModel {
@@ -68,7 +71,9 @@ export class ImportedModel {
     this.parameters = parameters;
     this.#known = known;
     this.#parameterAt = new Map(
-      parameters.flatMap((parameter) => parameter.uses.map(({ node, operand }) => [`${node.place}:${operand}`, parameter])),
+      parameters.flatMap((parameter) =>
+        parameter.uses.map(({ node, operand }) => [`${node.place}:${operand}`, parameter]),
+      ),
     );
     this.inputs = this.model.inputs.map((info) => settledInput(info, options.inputShapes?.[info.name]));
     const { shapes, statics } = this.#inferShapes();
@@ -115,7 +120,9 @@ export class ImportedModel {
   nodesFor(targets: readonly string[], from: readonly string[] = []): readonly ModelNode[] {
     const given = new Set([...from, ...this.inputs.map(({ name }) => name), ...this.#known.keys()]);
     const isParameter = new Set(this.parameters.map(({ tensor }) => tensor.name));
-    return neededNodes(this.model.nodes, targets, { has: (name) => given.has(name) || isParameter.has(name) });
+    return neededNodes(this.model.nodes, targets, {
+      has: (name) => given.has(name) || isParameter.has(name),
+    });
   }
 
   /**
@@ -137,7 +144,11 @@ export class ImportedModel {
   }
 
   /** The whole model: arrays by input name, borrowed → the arrays of its outputs, owned by the caller. */
-  forward(arrays: Readonly<Record<string, JaxArray>>, parameter: (parameter: ImportedParameter) => JaxArray, outputs?: readonly string[]): JaxArray[] {
+  forward(
+    arrays: Readonly<Record<string, JaxArray>>,
+    parameter: (parameter: ImportedParameter) => JaxArray,
+    outputs?: readonly string[],
+  ): JaxArray[] {
     const targets = outputs ?? this.model.outputs.map(({ name }) => name);
     const sources = new Map(
       this.inputs.flatMap(({ name, type }): [string, Value][] => {
@@ -153,7 +164,10 @@ export class ImportedModel {
     });
   }
 
-  #inputs(sources: ReadonlyMap<string, Value>, parameter: (parameter: ImportedParameter) => JaxArray): GraphInputs {
+  #inputs(
+    sources: ReadonlyMap<string, Value>,
+    parameter: (parameter: ImportedParameter) => JaxArray,
+  ): GraphInputs {
     return {
       opset: this.model.opset,
       known: (name) => this.#foldedConstant(name),
@@ -193,7 +207,10 @@ export class ImportedModel {
     for (const { name } of this.model.outputs) {
       if (shapes.get(name)?.some(({ factor }) => factor > 0)) return { shapes, statics };
     }
-    throw new KasminaError("invalid_data", "the model's outputs do not depend on the batch size: a batch is fixed in it; export it with dynamic_axes");
+    throw new KasminaError(
+      "invalid_data",
+      "the model's outputs do not depend on the batch size: a batch is fixed in it; export it with dynamic_axes",
+    );
   }
 
   #shapesAt(batch: number, statics: Set<string>): Shapes {
@@ -245,13 +262,23 @@ function settledInput(info: TensorInfo, given: readonly number[] | undefined): I
   const { name, type, shape } = info;
   const wanted = shape.slice(1);
   const text = `[${shape.join(", ")}]`;
-  if (shape.length === 0) throw new KasminaError("invalid_data", `input ${name} is a scalar, so it has no batch axis`);
+  if (shape.length === 0)
+    throw new KasminaError("invalid_data", `input ${name} is a scalar, so it has no batch axis`);
   const sizes = given ?? wanted;
-  const fits = sizes.length === wanted.length && wanted.every((size, d) => typeof size === "string" || size === sizes[d]);
-  if (!fits) throw new KasminaError("invalid_argument", `input ${name} of the model is ${text}, which examples of shape [${sizes}] do not fit`);
+  const fits =
+    sizes.length === wanted.length &&
+    wanted.every((size, d) => typeof size === "string" || size === sizes[d]);
+  if (!fits)
+    throw new KasminaError(
+      "invalid_argument",
+      `input ${name} of the model is ${text}, which examples of shape [${sizes}] do not fit`,
+    );
   const free = sizes.find((size) => typeof size === "string");
   if (free !== undefined) {
-    throw new KasminaError("invalid_argument", `input ${name} of the model is ${text}: its size ${free} is free, so it has to be given`);
+    throw new KasminaError(
+      "invalid_argument",
+      `input ${name} of the model is ${text}: its size ${free} is free, so it has to be given`,
+    );
   }
   const dtype = isFloat(type) ? "float32" : type === "bool" ? "bool" : "int32";
   return { name, type, dtype, shape: sizes as readonly number[] };

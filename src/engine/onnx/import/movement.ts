@@ -17,12 +17,15 @@ export function reshape(value: Value, shape: readonly number[]): Value {
 
 export function transpose(value: Value, perm: readonly number[]): Value {
   const shape = shapeOfValue(value);
-  const isOrder = perm.length === shape.length && new Set(perm).size === perm.length && perm.every((d) => d in shape);
+  const isOrder =
+    perm.length === shape.length && new Set(perm).size === perm.length && perm.every((d) => d in shape);
   if (!isOrder) throw new RangeError(`perm [${perm}] does not fit a tensor of shape [${shape}]`);
   if (value.kind === "traced") return traced(value.type, np.transpose(value.array.ref, [...perm]));
   const strides = stridesOf(shape);
-  return picked(value, perm.map((d) => shape[d] ?? 1), (index) =>
-    perm.reduce((place, d, i) => place + (strides[d] ?? 0) * (index[i] ?? 0), 0),
+  return picked(
+    value,
+    perm.map((d) => shape[d] ?? 1),
+    (index) => perm.reduce((place, d, i) => place + (strides[d] ?? 0) * (index[i] ?? 0), 0),
   );
 }
 
@@ -63,7 +66,13 @@ function strided(x: JaxArray, dim: number, start: number, count: number, step: n
   const size = x.shape[dim] ?? 1;
   const end = start + count * step;
   const cut = x.slice(...before, [start, Math.min(size, end)]);
-  const padded = end > size ? np.pad(cut, cut.shape.map((_, d): [number, number] => [0, d === dim ? end - size : 0])) : cut;
+  const padded =
+    end > size
+      ? np.pad(
+          cut,
+          cut.shape.map((_, d): [number, number] => [0, d === dim ? end - size : 0]),
+        )
+      : cut;
   return padded.reshape(padded.shape.toSpliced(dim, 1, count, step)).slice(...before, [], 0);
 }
 
@@ -76,7 +85,10 @@ export function concatenate(values: readonly Value[], dim: number): Value {
     return traced(first.type, np.concatenate(filled.map(arrayOf), dim));
   }
   const sizes = values.map((value) => shapeOfValue(value)[dim] ?? 0);
-  const shape = shapeOfValue(first).with(dim, sizes.reduce((sum, size) => sum + size, 0));
+  const shape = shapeOfValue(first).with(
+    dim,
+    sizes.reduce((sum, size) => sum + size, 0),
+  );
   const statics = values.flatMap((value) => (value.kind === "static" ? [value] : []));
   const strides = statics.map((value) => stridesOf(value.shape));
   const outer = stridesOf(shape);

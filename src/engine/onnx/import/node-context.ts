@@ -7,9 +7,9 @@ import { type AttributeProto, AttributeProto_AttributeType as AttributeType } fr
 import { isFloat } from "./element-type.js";
 import type { ModelNode } from "./read-model.js";
 import type { StaticTensor } from "./static.js";
+import { staticTensor } from "./static.js";
 import { readNumbers, storedTensor } from "./tensor-proto.js";
 import { arrayOf, shapeOfValue, type Value } from "./value.js";
-import { staticTensor } from "./static.js";
 
 const utf8 = new TextDecoder("utf-8", { fatal: false });
 
@@ -60,7 +60,8 @@ export class NodeContext {
   /** A floating-point operand as an array that the rule owns. */
   floats(index: number): JaxArray {
     const value = this.input(index);
-    if (!isFloat(value.type)) throw new RangeError(`operand ${index} holds ${value.type}; only floating point is supported`);
+    if (!isFloat(value.type))
+      throw new RangeError(`operand ${index} holds ${value.type}; only floating point is supported`);
     return arrayOf(value);
   }
 
@@ -132,7 +133,10 @@ export class NodeContext {
     const [fallback] = values;
     const given = typeof fallback === "number" ? this.int(name, fallback) : this.string(name, fallback);
     const known = values.find((value) => value === given);
-    if (known === undefined) throw new RangeError(`${name} = ${given} is not supported; ${values.join(", ")} ${values.length === 1 ? "is" : "are"}`);
+    if (known === undefined)
+      throw new RangeError(
+        `${name} = ${given} is not supported; ${values.join(", ")} ${values.length === 1 ? "is" : "are"}`,
+      );
     return known;
   }
 
@@ -146,7 +150,8 @@ export class NodeContext {
     const attribute = [...this.node.attributes.keys()].find((name) => !this.#readAttributes.has(name));
     if (attribute !== undefined) throw new RangeError(`its attribute ${attribute} is not supported`);
     const input = this.#inputs.findIndex((value, i) => value && !this.#readInputs.has(i));
-    if (input >= 0) throw new RangeError(`its operand ${input} is not supported; export the model without it`);
+    if (input >= 0)
+      throw new RangeError(`its operand ${input} is not supported; export the model without it`);
   }
 
   #attribute(name: string, type: AttributeType): AttributeProto | undefined {
@@ -154,7 +159,9 @@ export class NodeContext {
     const attribute = this.node.attributes.get(name);
     if (!attribute) return undefined;
     if (attribute.refAttrName !== "" || attribute.type !== type) {
-      throw new RangeError(`its attribute ${name} is a ${AttributeType[attribute.type] ?? attribute.type}, expected ${AttributeType[type]}`);
+      throw new RangeError(
+        `its attribute ${name} is a ${AttributeType[attribute.type] ?? attribute.type}, expected ${AttributeType[type]}`,
+      );
     }
     return attribute;
   }

@@ -6,7 +6,14 @@
  */
 import { fromBinary } from "@bufbuild/protobuf";
 import { KasminaError, messageOf } from "../../../base/errors.js";
-import { type AttributeProto, type GraphProto, type ModelProto, ModelProtoSchema, type NodeProto, type ValueInfoProto } from "../gen/onnx_pb.js";
+import {
+  type AttributeProto,
+  type GraphProto,
+  type ModelProto,
+  ModelProtoSchema,
+  type NodeProto,
+  type ValueInfoProto,
+} from "../gen/onnx_pb.js";
 import { type ElementType, elementTypeOf } from "./element-type.js";
 import { type StoredTensor, storedTensor } from "./tensor-proto.js";
 
@@ -56,17 +63,24 @@ export function readModel(bytes: Uint8Array): Model {
   const opset = opsetOf(proto);
   const { graph } = proto;
   if (!graph || graph.node.length === 0) throw invalid("it holds no graph");
-  if (graph.node.length > MAX_NODES) throw invalid(`it has ${graph.node.length} nodes, more than ${MAX_NODES}`);
+  if (graph.node.length > MAX_NODES)
+    throw invalid(`it has ${graph.node.length} nodes, more than ${MAX_NODES}`);
   if (proto.functions.length > 0) {
     throw invalid("it has functions of its own, which are not supported; export it with plain operators");
   }
   if (graph.sparseInitializer.length > 0) throw invalid("it has sparse tensors, which are not supported");
   const initializers = readInitializers(graph);
-  const inputs = graph.input.filter(({ name }) => !initializers.has(name)).map((info) => tensorInfo(info, "input"));
+  const inputs = graph.input
+    .filter(({ name }) => !initializers.has(name))
+    .map((info) => tensorInfo(info, "input"));
   const nodes = graph.node.map(readNode);
   checkNames(inputs, initializers, nodes);
   const outputs = graph.output.map((info) => tensorInfo(info, "output"));
-  const defined = new Set([...inputs.map(({ name }) => name), ...initializers.keys(), ...nodes.flatMap((node) => node.outputs)]);
+  const defined = new Set([
+    ...inputs.map(({ name }) => name),
+    ...initializers.keys(),
+    ...nodes.flatMap((node) => node.outputs),
+  ]);
   const missing = outputs.find(({ name }) => !defined.has(name));
   if (missing) throw invalid(`nothing computes its output ${missing.name}`);
   if (outputs.length === 0) throw invalid("it has no output");
@@ -76,7 +90,7 @@ export function readModel(bytes: Uint8Array): Model {
     producer: `${proto.producerName} ${proto.producerVersion}`.trim(),
     inputs,
     outputs,
-    nodes: inOrder(inputs, initializers, nodes),
+    nodes: inOrder(inputs, initializers, withoutUnread(nodes, outputs)),
     initializers,
     metadata: new Map(proto.metadataProps.map(({ key, value }) => [key, value])),
   };
@@ -86,7 +100,9 @@ function parse(bytes: Uint8Array): ModelProto {
   try {
     return fromBinary(ModelProtoSchema, bytes);
   } catch (error) {
-    throw new KasminaError("invalid_data", `the file is no ONNX model (${messageOf(error)})`, { cause: error });
+    throw new KasminaError("invalid_data", `the file is no ONNX model (${messageOf(error)})`, {
+      cause: error,
+    });
   }
 }
 
@@ -95,7 +111,9 @@ function invalid(what: string): KasminaError {
 }
 
 function opsetOf({ opsetImport }: ModelProto): number {
-  const version = Number(opsetImport.find(({ domain }) => domain === "" || domain === "ai.onnx")?.version ?? 0n);
+  const version = Number(
+    opsetImport.find(({ domain }) => domain === "" || domain === "ai.onnx")?.version ?? 0n,
+  );
   if (version >= OLDEST_OPSET && version <= NEWEST_OPSET) return version;
   throw invalid(
     `it is written for operator set ${version}; ${OLDEST_OPSET} to ${NEWEST_OPSET} are supported; export it again with opset_version=17`,
@@ -138,6 +156,15 @@ function readNode(proto: NodeProto, place: number): ModelNode {
   };
 }
 
+/** The nodes without optional outputs that nothing reads: the mask of a Dropout, the indices of a MaxPool. */
+function withoutUnread(nodes: readonly ModelNode[], outputs: readonly TensorInfo[]): readonly ModelNode[] {
+  const read = new Set([...nodes.flatMap((node) => node.inputs), ...outputs.map(({ name }) => name)]);
+  return nodes.map((node) => ({
+    ...node,
+    outputs: node.outputs.map((name, i) => (i === 0 || read.has(name) ? name : "")),
+  }));
+}
+
 /** Every value has one definition. */
 function checkNames(
   inputs: readonly TensorInfo[],
@@ -146,7 +173,8 @@ function checkNames(
 ): void {
   const defined = new Set(initializers.keys());
   const define = (name: string, by: string): void => {
-    if (defined.has(name)) throw invalid(`${by} defines ${JSON.stringify(shortened(name))}, which is defined already`);
+    if (defined.has(name))
+      throw invalid(`${by} defines ${JSON.stringify(shortened(name))}, which is defined already`);
     defined.add(name);
   };
   for (const { name } of inputs) define(name, "an input");

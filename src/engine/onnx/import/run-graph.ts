@@ -4,7 +4,7 @@ import type { JaxArray } from "../../trace.js";
 import { NodeContext } from "./node-context.js";
 import { findOperator, ruleIn } from "./operators/index.js";
 import type { ModelNode } from "./read-model.js";
-import { staticTensor, type StaticTensor } from "./static.js";
+import { type StaticTensor, staticTensor } from "./static.js";
 import { disposeValue, shapeOfValue, shared, traced, type Value } from "./value.js";
 
 /** Their result depends on a shape and nothing else: what has the shape need not be computed. */
@@ -45,7 +45,11 @@ export function neededNodes(
  * The values of `targets`, owned by the caller.
  * @throws KasminaError `invalid_data` naming the node, its operator and what of it is not supported
  */
-export function runGraph(nodes: readonly ModelNode[], targets: readonly string[], inputs: GraphInputs): Value[] {
+export function runGraph(
+  nodes: readonly ModelNode[],
+  targets: readonly string[],
+  inputs: GraphInputs,
+): Value[] {
   const values = new Map<string, Value>();
   const left = countUses(nodes, targets);
   const find = (name: string): Value | undefined =>
@@ -59,7 +63,8 @@ export function runGraph(nodes: readonly ModelNode[], targets: readonly string[]
         inputs.onValue?.(name, value);
         values.set(name, value);
       }
-      for (const name of [...node.inputs, ...node.outputs]) release(name, node.inputs.includes(name), left, values);
+      for (const name of new Set(node.inputs)) release(name, 1, left, values);
+      for (const name of node.outputs) release(name, 0, left, values);
     }
     return targets.map((name) => {
       const value = find(name);
@@ -79,8 +84,8 @@ function countUses(nodes: readonly ModelNode[], targets: readonly string[]): Map
 }
 
 /** Lets go of a value after its last use. */
-function release(name: string, isUse: boolean, left: Map<string, number>, values: Map<string, Value>): void {
-  const rest = (left.get(name) ?? 0) - (isUse ? 1 : 0);
+function release(name: string, uses: number, left: Map<string, number>, values: Map<string, Value>): void {
+  const rest = (left.get(name) ?? 0) - uses;
   left.set(name, rest);
   const value = values.get(name);
   if (rest > 0 || !value) return;
@@ -88,7 +93,11 @@ function release(name: string, isUse: boolean, left: Map<string, number>, values
   values.delete(name);
 }
 
-function runNode(node: ModelNode, inputs: GraphInputs, find: (name: string) => Value | undefined): readonly Value[] {
+function runNode(
+  node: ModelNode,
+  inputs: GraphInputs,
+  find: (name: string) => Value | undefined,
+): readonly Value[] {
   const rule = ruleOf(node, inputs.opset);
   const own: Value[] = [];
   const operands = node.inputs.map((name, operand) => {
@@ -131,7 +140,8 @@ function checkSize(value: Value): void {
   const shape = shapeOfValue(value);
   const size = shape.reduce((product, one) => product * one, 1);
   if (size > MAX_ELEMENTS) throw new RangeError(`its result of shape [${shape}] is too large`);
-  if (size === 0 && value.kind === "traced") throw new RangeError(`its result of shape [${shape}] has no elements`);
+  if (size === 0 && value.kind === "traced")
+    throw new RangeError(`its result of shape [${shape}] has no elements`);
 }
 
 /** @throws KasminaError `invalid_data` for an operator that is not supported */
@@ -145,16 +155,23 @@ export function ruleOf(node: ModelNode, opset: number) {
 const CONTROL_FLOW: ReadonlySet<string> = new Set(["If", "Loop", "Scan", "SequenceMap"]);
 
 function adviceFor({ op, domain }: ModelNode): string {
-  if (domain !== "") return `operators of the domain ${domain} are not supported; export the model with standard operators only`;
-  if (CONTROL_FLOW.has(op)) return "control flow is not supported; export the model traced for one kind of input (torch.jit.trace)";
-  if (/Quant|Integer$|^QLinear/.test(op)) return "quantized operators are not supported; take the model in float32, as it was before it was quantized";
+  if (domain !== "")
+    return `operators of the domain ${domain} are not supported; export the model with standard operators only`;
+  if (CONTROL_FLOW.has(op))
+    return "control flow is not supported; export the model traced for one kind of input (torch.jit.trace)";
+  if (/Quant|Integer$|^QLinear/.test(op))
+    return "quantized operators are not supported; take the model in float32, as it was before it was quantized";
   return "this operator is not supported (docs/onnx-operators.md lists those that are); export the model without it";
 }
 
 function refusal(node: ModelNode, opset: number, why: string, cause?: unknown): KasminaError {
   const name = JSON.stringify(node.name);
-  return new KasminaError("invalid_data", `node ${name} (${node.domain === "" ? "" : `${node.domain}.`}${node.op}, operator set ${opset}): ${why}`, {
-    ...(cause === undefined ? {} : { cause }),
-    details: { node: node.name, operator: node.op, opset },
-  });
+  return new KasminaError(
+    "invalid_data",
+    `node ${name} (${node.domain === "" ? "" : `${node.domain}.`}${node.op}, operator set ${opset}): ${why}`,
+    {
+      ...(cause === undefined ? {} : { cause }),
+      details: { node: node.name, operator: node.op, opset },
+    },
+  );
 }

@@ -46,7 +46,8 @@ export function wholeNumbers(values: readonly number[]): StaticTensor {
 /** @throws RangeError for more elements than are ever folded */
 export function checkedSize(shape: readonly number[]): number {
   const size = sizeOf(shape);
-  if (shape.some((one) => !Number.isInteger(one) || one < 0)) throw new RangeError(`the shape [${shape}] is not possible`);
+  if (shape.some((one) => !Number.isInteger(one) || one < 0))
+    throw new RangeError(`the shape [${shape}] is not possible`);
   if (size > MAX_STATIC_ELEMENTS) throw new RangeError(`a constant of shape [${shape}] is too large`);
   return size;
 }

@@ -6,7 +6,7 @@
  */
 import { KasminaError } from "../../../base/errors.js";
 import { sizeOf } from "../../../contracts/tensor.js";
-import { type TensorProto, TensorProto_DataLocation as DataLocation } from "../gen/onnx_pb.js";
+import { TensorProto_DataLocation as DataLocation, type TensorProto } from "../gen/onnx_pb.js";
 import { type ElementType, elementTypeOf } from "./element-type.js";
 
 /**
@@ -34,7 +34,13 @@ export interface StoredTensor {
 const MAX_ELEMENTS = 2 ** 29;
 const MAX_RANK = 8;
 
-const BYTES: { readonly [T in ElementType]: number } = { float32: 4, float64: 8, int64: 8, int32: 4, bool: 1 };
+const BYTES: { readonly [T in ElementType]: number } = {
+  float32: 4,
+  float64: 8,
+  int64: 8,
+  int32: 4,
+  bool: 1,
+};
 
 /** Checks shape, type and the number of elements against what is stored. @throws KasminaError `invalid_data` naming the tensor */
 export function storedTensor(proto: TensorProto, name: string): StoredTensor {
@@ -45,7 +51,8 @@ export function storedTensor(proto: TensorProto, name: string): StoredTensor {
   if (shape.length > MAX_RANK || shape.some((one) => one < 0) || !(size <= MAX_ELEMENTS)) {
     throw new KasminaError("invalid_data", `${what} has the shape [${shape}], which is not possible here`);
   }
-  if (proto.segment) throw new KasminaError("invalid_data", `${what} is stored in segments, which is not supported`);
+  if (proto.segment)
+    throw new KasminaError("invalid_data", `${what} is stored in segments, which is not supported`);
   const tensor = { name, type, shape, proto };
   if (proto.dataLocation === DataLocation.EXTERNAL) externalData(tensor);
   else checkStored(tensor, size);
@@ -71,7 +78,10 @@ export function externalData({ name, proto }: StoredTensor): ExternalData | unde
   const parts = location.split(/[\\/]/);
   const isInside = location !== "" && !/^([\\/]|[A-Za-z]:)/.test(location) && !parts.includes("..");
   if (!isInside || location.includes("\0")) {
-    throw new KasminaError("invalid_data", `tensor ${name} lies in ${JSON.stringify(location)}, outside of the model's folder`);
+    throw new KasminaError(
+      "invalid_data",
+      `tensor ${name} lies in ${JSON.stringify(location)}, outside of the model's folder`,
+    );
   }
   const number = (key: string): number | undefined => {
     const text = entry(key);
@@ -119,11 +129,17 @@ function bytesOf(tensor: StoredTensor, readExternal: ReadExternal): Uint8Array |
   if (!external) return tensor.proto.rawData.length > 0 ? tensor.proto.rawData : undefined;
   const size = sizeOf(tensor.shape) * BYTES[tensor.type];
   if (external.length !== undefined && external.length !== size) {
-    throw new KasminaError("invalid_data", `tensor ${tensor.name} needs ${size} bytes, ${external.location} is said to hold ${external.length}`);
+    throw new KasminaError(
+      "invalid_data",
+      `tensor ${tensor.name} needs ${size} bytes, ${external.location} is said to hold ${external.length}`,
+    );
   }
   const bytes = readExternal(external.location, external.offset, size);
   if (bytes.length === size) return bytes;
-  throw new KasminaError("invalid_data", `tensor ${tensor.name} needs ${size} bytes, ${external.location} holds ${bytes.length}`);
+  throw new KasminaError(
+    "invalid_data",
+    `tensor ${tensor.name} needs ${size} bytes, ${external.location} holds ${bytes.length}`,
+  );
 }
 
 function typedField(proto: TensorProto, type: ElementType): readonly (number | bigint)[] {

@@ -53,7 +53,7 @@ function leaky(x: JaxArray, slope: number | JaxArray): JaxArray {
   return np.where(x.ref.less(0), x.ref.mul(slope), x);
 }
 
-const SELU = { alpha: 1.6732632, gamma: 1.0507010 } as const;
+const SELU = { alpha: 1.6732632, gamma: 1.050701 } as const;
 
 export const activationOperators = {
   Relu: activation(relu),
@@ -66,7 +66,9 @@ export const activationOperators = {
   Swish: activation((x, node) => x.ref.mul(nn.sigmoid(x.mul(node.float("alpha", 1))))),
   Mish: activation((x) => x.ref.mul(tanh(softplus(x)))),
   Gelu: activation((x, node) => gelu(x, node.oneOf("approximate", ["none", "tanh"]))),
-  Elu: activation((x, node) => np.where(x.ref.less(0), exponentialTail(x.ref).mul(node.float("alpha", 1)), x)),
+  Elu: activation((x, node) =>
+    np.where(x.ref.less(0), exponentialTail(x.ref).mul(node.float("alpha", 1)), x),
+  ),
   Celu: activation((x, node) => {
     const alpha = node.float("alpha", 1);
     return np.where(x.ref.less(0), exponentialTail(x.ref.mul(1 / alpha)).mul(alpha), x);

@@ -5,7 +5,7 @@ import { type ElementType, isFloat } from "../element-type.js";
 import type { NodeContext } from "../node-context.js";
 import { mapped, type StaticTensor } from "../static.js";
 import { arrayOf, scalarValue, shapeOfValue, shared, traced, type Value } from "../value.js";
-import { type Operator, operator, type OperatorRule } from "./rule.js";
+import { type Operator, type OperatorRule, operator } from "./rule.js";
 
 type Fold = (...values: number[]) => number;
 /** Owns its operands. */
@@ -17,7 +17,12 @@ function allStatic(values: readonly Value[]): readonly StaticTensor[] | undefine
 }
 
 /** An operation on elements, on values of any kind; borrows them. */
-export function elementwise(values: readonly Value[], type: ElementType, fold: Fold, compute: Compute): Value {
+export function elementwise(
+  values: readonly Value[],
+  type: ElementType,
+  fold: Fold,
+  compute: Compute,
+): Value {
   const known = allStatic(values);
   return known ? mapped(type, known, fold) : traced(narrowed(type), compute(...values.map(arrayOf)));
 }
@@ -44,12 +49,21 @@ export function unary(fold: Fold, compute: (x: JaxArray, node: NodeContext) => J
   });
 }
 
-function variadic(combine: (a: number, b: number) => number, compute: (a: JaxArray, b: JaxArray) => JaxArray): Operator {
+function variadic(
+  combine: (a: number, b: number) => number,
+  compute: (a: JaxArray, b: JaxArray) => JaxArray,
+): Operator {
   return operator((node) => {
     const [first, ...rest] = node.allInputs();
     if (!first) throw new RangeError("it has no operand");
     return rest.reduce(
-      (sum, value) => elementwise([sum, value], value.type, (a = 0, b = 0) => combine(a, b), (a, b) => compute(a as JaxArray, b as JaxArray)),
+      (sum, value) =>
+        elementwise(
+          [sum, value],
+          value.type,
+          (a = 0, b = 0) => combine(a, b),
+          (a, b) => compute(a as JaxArray, b as JaxArray),
+        ),
       shared(first),
     );
   });
@@ -105,31 +119,42 @@ const mod: OperatorRule = (node) => {
 /** The bounds are attributes before operator set 11, operands from then on; each may be left out. */
 const clipByAttributes: OperatorRule = (node) => {
   const bounds = [node.float("min", Number.NEGATIVE_INFINITY), node.float("max", Number.POSITIVE_INFINITY)];
-  return clip(node.input(0), bounds.map((bound) => (Math.abs(bound) >= LARGEST ? undefined : scalarValue(bound))));
+  return clip(
+    node.input(0),
+    bounds.map((bound) => (Math.abs(bound) >= LARGEST ? undefined : scalarValue(bound))),
+  );
 };
 
 /** What exporters write for "no bound". */
 const LARGEST = 3.4028234e38;
 
-const clipByOperands: OperatorRule = (node) => clip(node.input(0), [node.optionalInput(1), node.optionalInput(2)]);
+const clipByOperands: OperatorRule = (node) =>
+  clip(node.input(0), [node.optionalInput(1), node.optionalInput(2)]);
 
 function clip(x: Value, [low, high]: readonly (Value | undefined)[]): Value {
   // One bound is a choice with two uses of x, as relu is: the same bits with and without gradients.
   const raised = low
-    ? elementwise([x, low], x.type, (a = 0, b = 0) => Math.max(a, b), (a, b) =>
-        np.where((a as JaxArray).ref.less((b as JaxArray).ref), b as JaxArray, a as JaxArray),
+    ? elementwise(
+        [x, low],
+        x.type,
+        (a = 0, b = 0) => Math.max(a, b),
+        (a, b) => np.where((a as JaxArray).ref.less((b as JaxArray).ref), b as JaxArray, a as JaxArray),
       )
     : shared(x);
   if (!high) return raised;
-  return elementwise([raised, high], x.type, (a = 0, b = 0) => Math.min(a, b), (a, b) =>
-    np.where((b as JaxArray).ref.less((a as JaxArray).ref), b as JaxArray, a as JaxArray),
+  return elementwise(
+    [raised, high],
+    x.type,
+    (a = 0, b = 0) => Math.min(a, b),
+    (a, b) => np.where((b as JaxArray).ref.less((a as JaxArray).ref), b as JaxArray, a as JaxArray),
   );
 }
 
 function erfOf(x: number): number {
   // Abramowitz and Stegun 7.1.26: for constants alone.
   const t = 1 / (1 + 0.3275911 * Math.abs(x));
-  const poly = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
+  const poly =
+    t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
   return Math.sign(x) * (1 - poly * Math.exp(-x * x));
 }
 
@@ -143,14 +168,38 @@ function roundToEven(x: number): number {
 const WEIGHTS = { weights: [0, 1] } as const;
 
 export const arithmeticOperators = {
-  Add: operator(binary((a = 0, b = 0) => a + b, (a, b) => a.add(b)), WEIGHTS),
-  Sub: operator(binary((a = 0, b = 0) => a - b, (a, b) => a.sub(b)), WEIGHTS),
-  Mul: operator(binary((a = 0, b = 0) => a * b, (a, b) => a.mul(b)), WEIGHTS),
+  Add: operator(
+    binary(
+      (a = 0, b = 0) => a + b,
+      (a, b) => a.add(b),
+    ),
+    WEIGHTS,
+  ),
+  Sub: operator(
+    binary(
+      (a = 0, b = 0) => a - b,
+      (a, b) => a.sub(b),
+    ),
+    WEIGHTS,
+  ),
+  Mul: operator(
+    binary(
+      (a = 0, b = 0) => a * b,
+      (a, b) => a.mul(b),
+    ),
+    WEIGHTS,
+  ),
   Div: operator(div, WEIGHTS),
   Pow: operator(pow),
   Mod: operator(mod, { except: "fmod = 1" }),
-  Neg: unary((x = 0) => -x, (x) => x.neg()),
-  Abs: unary((x = 0) => Math.abs(x), (x) => np.where(x.ref.less(0), x.ref.neg(), x)),
+  Neg: unary(
+    (x = 0) => -x,
+    (x) => x.neg(),
+  ),
+  Abs: unary(
+    (x = 0) => Math.abs(x),
+    (x) => np.where(x.ref.less(0), x.ref.neg(), x),
+  ),
   Sign: unary((x = 0) => Math.sign(x), np.sign),
   Sqrt: unary((x = 0) => Math.sqrt(x), np.sqrt),
   Reciprocal: unary((x = 0) => 1 / x, np.reciprocal),
@@ -158,25 +207,48 @@ export const arithmeticOperators = {
   Log: unary((x = 0) => Math.log(x), np.log),
   Sin: unary((x = 0) => Math.sin(x), np.sin),
   Cos: unary((x = 0) => Math.cos(x), np.cos),
-  Erf: unary((x = 0) => erfOf(x), (x) => lax.erf(x) as JaxArray),
+  Erf: unary(
+    (x = 0) => erfOf(x),
+    (x) => lax.erf(x) as JaxArray,
+  ),
   Floor: unary((x = 0) => Math.floor(x), np.floor),
   Ceil: unary((x = 0) => Math.ceil(x), np.ceil),
-  Round: unary((x = 0) => roundToEven(x), () => {
-    throw new RangeError("it is supported for constants alone");
-  }),
+  Round: unary(
+    (x = 0) => roundToEven(x),
+    () => {
+      throw new RangeError("it is supported for constants alone");
+    },
+  ),
   Min: variadic(Math.min, (a, b) => np.minimum(a, b)),
   Max: variadic(Math.max, (a, b) => np.maximum(a, b)),
-  Sum: { ...variadic((a, b) => a + b, (a, b) => a.add(b)), weights: "all" },
+  Sum: {
+    ...variadic(
+      (a, b) => a + b,
+      (a, b) => a.add(b),
+    ),
+    weights: "all",
+  },
   Mean: {
     ...operator((node) => {
       const values = node.allInputs();
       const [first = values[0], ...rest] = values.map(shared);
       if (!first) throw new RangeError("it has no operand");
       const sum = rest.reduce<Value>(
-        (total, value) => elementwise([total, value], "float32", (a = 0, b = 0) => a + b, (a, b) => (a as JaxArray).add(b as JaxArray)),
+        (total, value) =>
+          elementwise(
+            [total, value],
+            "float32",
+            (a = 0, b = 0) => a + b,
+            (a, b) => (a as JaxArray).add(b as JaxArray),
+          ),
         first,
       );
-      return elementwise([sum], "float32", (x = 0) => x / values.length, (x) => (x as JaxArray).mul(1 / values.length));
+      return elementwise(
+        [sum],
+        "float32",
+        (x = 0) => x / values.length,
+        (x) => (x as JaxArray).mul(1 / values.length),
+      );
     }),
   },
   Clip: {

@@ -8,7 +8,7 @@ import type { JaxArray } from "../../../trace.js";
 import type { NodeContext } from "../node-context.js";
 import { staticTensor } from "../static.js";
 import { arrayOf, traced } from "../value.js";
-import { type Operator, operator, type OperatorRule } from "./rule.js";
+import { type Operator, type OperatorRule, operator } from "./rule.js";
 
 /** Added to a score that may not be seen; e^MASKED is 0 in float32. */
 const MASKED = -1e9;
@@ -25,7 +25,13 @@ function byHead(x: JaxArray, heads: number | undefined): JaxArray {
 function repeatHeads(x: JaxArray, times: number): JaxArray {
   if (times === 1) return x;
   const [batch = 1, heads = 1, length = 1, size = 1] = x.shape;
-  const wide = np.broadcastTo(x.reshape([batch, heads, 1, length, size]), [batch, heads, times, length, size]);
+  const wide = np.broadcastTo(x.reshape([batch, heads, 1, length, size]), [
+    batch,
+    heads,
+    times,
+    length,
+    size,
+  ]);
   return wide.reshape([batch, heads * times, length, size]);
 }
 
@@ -36,13 +42,16 @@ function maskOf(node: NodeContext): JaxArray | undefined {
 }
 
 function causalMask(rows: number, columns: number): JaxArray {
-  return arrayOf(staticTensor("float32", [rows, columns], (i) => (i % columns <= Math.floor(i / columns) ? 0 : MASKED)));
+  return arrayOf(
+    staticTensor("float32", [rows, columns], (i) => (i % columns <= Math.floor(i / columns) ? 0 : MASKED)),
+  );
 }
 
 const attention: OperatorRule = (node) => {
   node.ignore("softmax_precision", "qk_matmul_output_mode");
   if (node.float("softcap", 0) !== 0) throw new RangeError("softcap is not supported");
-  if (node.node.outputs.slice(1).some((name) => name !== "")) throw new RangeError("a cache of keys and values is not supported");
+  if (node.node.outputs.slice(1).some((name) => name !== ""))
+    throw new RangeError("a cache of keys and values is not supported");
   const flat = node.floats(0);
   const isFlat = flat.ndim === 3;
   const queries = byHead(flat, node.int("q_num_heads"));

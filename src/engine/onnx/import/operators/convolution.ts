@@ -3,7 +3,7 @@ import { lax, numpy as np } from "@jax-js/jax";
 import type { JaxArray } from "../../../trace.js";
 import type { NodeContext } from "../node-context.js";
 import { traced } from "../value.js";
-import { type Operator, operator, type OperatorRule, range } from "./rule.js";
+import { type Operator, type OperatorRule, operator, range } from "./rule.js";
 import { type Pair, windowLayout } from "./windows.js";
 
 /** x [batch, in, size…], w [out, in/group, kernel…], b [out] → [batch, out, size…]. */
@@ -21,7 +21,7 @@ const conv: OperatorRule = (node) => {
 
 function checkKernel(node: NodeContext, kernel: readonly number[]): void {
   const stated = node.ints("kernel_shape");
-  if (stated && stated.some((size, d) => size !== kernel[d])) {
+  if (stated?.some((size, d) => size !== kernel[d])) {
     throw new RangeError(`kernel_shape [${stated}] is not that of the filter, [${kernel}]`);
   }
 }
@@ -45,18 +45,25 @@ const convTranspose: OperatorRule = (node) => {
   const extra = node.ints("output_padding") ?? sizes.map(() => 0);
   const reach = kernel.map((size, d) => (size - 1) * (layout.dilations[d] ?? 1));
   const cut = cropping(node, layout, sizes, reach, extra);
-  const padding = cut.map(([before, after], d): Pair => [
-    (reach[d] ?? 0) - before,
-    (reach[d] ?? 0) - after + (extra[d] ?? 0),
-  ]);
+  const padding = cut.map(
+    ([before, after], d): Pair => [(reach[d] ?? 0) - before, (reach[d] ?? 0) - after + (extra[d] ?? 0)],
+  );
   const spatial = range(kernel.length).map((d) => d + 3);
   const turned = np.flip(w.reshape([groups, inputs / groups, perGroup, ...kernel]), spatial);
-  const filter = np.transpose(turned, [0, 2, 1, ...spatial]).reshape([groups * perGroup, inputs / groups, ...kernel]);
-  const y = lax.convGeneralDilated(x, filter, sizes.map(() => 1), padding, {
-    lhsDilation: layout.strides,
-    rhsDilation: layout.dilations,
-    featureGroupCount: groups,
-  });
+  const filter = np
+    .transpose(turned, [0, 2, 1, ...spatial])
+    .reshape([groups * perGroup, inputs / groups, ...kernel]);
+  const y = lax.convGeneralDilated(
+    x,
+    filter,
+    sizes.map(() => 1),
+    padding,
+    {
+      lhsDilation: layout.strides,
+      rhsDilation: layout.dilations,
+      featureGroupCount: groups,
+    },
+  );
   return traced("float32", withBias(y, node.optionalArray(2)));
 };
 

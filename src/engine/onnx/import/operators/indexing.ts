@@ -6,7 +6,7 @@ import { picked, staticTensor, stridesOf } from "../static.js";
 import { arrayOf, scalarValue, shapeOfValue, shared, traced, type Value } from "../value.js";
 import { elementwise } from "./arithmetic.js";
 import { cast } from "./logic.js";
-import { axisOf, type Operator, operator, type OperatorRule, range } from "./rule.js";
+import { axisOf, type Operator, type OperatorRule, operator, range } from "./rule.js";
 
 /** Ends beyond a dimension mean its end. */
 function sliceOf(value: Value, axis: number, start: number, end: number, step: number): Value {
@@ -19,7 +19,13 @@ function sliceOf(value: Value, axis: number, start: number, end: number, step: n
   return slice(value, axis, from, Math.max(0, Math.ceil((to - from) / step)), step);
 }
 
-function sliceAll(value: Value, starts: readonly number[], ends: readonly number[], axes?: readonly number[], steps?: readonly number[]): Value {
+function sliceAll(
+  value: Value,
+  starts: readonly number[],
+  ends: readonly number[],
+  axes?: readonly number[],
+  steps?: readonly number[],
+): Value {
   const rank = shapeOfValue(value).length;
   return starts.reduce(
     (cut, start, i) => sliceOf(cut, axisOf(axes?.[i] ?? i, rank), start, ends[i] ?? 0, steps?.[i] ?? 1),
@@ -42,7 +48,11 @@ function splitInto(node: NodeContext, given: readonly number[] | undefined, even
   const count = node.outputCount;
   const part = even ? Math.ceil(size / count) : size / count;
   const sizes = given ?? range(count).map((i) => Math.min(part, size - i * part));
-  if (sizes.length !== count || sizes.some((one) => !Number.isInteger(one)) || sizes.reduce((a, b) => a + b, 0) !== size) {
+  if (
+    sizes.length !== count ||
+    sizes.some((one) => !Number.isInteger(one)) ||
+    sizes.reduce((a, b) => a + b, 0) !== size
+  ) {
     throw new RangeError(`a dimension of ${size} cannot be split into [${sizes}]`);
   }
   let start = 0;
@@ -125,7 +135,12 @@ const trilu: OperatorRule = (node) => {
   );
 };
 
-function padded(node: NodeContext, widths: readonly number[], fill: Value | undefined, axes: readonly number[] | undefined): Value {
+function padded(
+  node: NodeContext,
+  widths: readonly number[],
+  fill: Value | undefined,
+  axes: readonly number[] | undefined,
+): Value {
   const value = node.input(0);
   const rank = shapeOfValue(value).length;
   const mode = node.oneOf("mode", ["constant", "reflect", "edge"]);
@@ -145,14 +160,35 @@ function padOne(value: Value, dim: number, before: number, after: number, mode: 
   if (mode !== "constant") {
     const bounce = (i: number): number => (i < 0 ? -i : i >= size ? 2 * (size - 1) - i : i);
     const nearest = (i: number): number => Math.min(size - 1, Math.max(0, i));
-    const places = range(before + size + after).map((i) => (mode === "reflect" ? bounce : nearest)(i - before));
+    const places = range(before + size + after).map((i) =>
+      (mode === "reflect" ? bounce : nearest)(i - before),
+    );
     return take(value, staticTensor("int64", [places.length], places), dim);
   }
   if (value.kind === "traced" && fill.kind === "static" && fill.data[0] === 0 && value.type !== "bool") {
-    return traced(value.type, np.pad(value.array, shape.map((_, d): [number, number] => (d === dim ? [before, after] : [0, 0]))));
+    return traced(
+      value.type,
+      np.pad(
+        value.array,
+        shape.map((_, d): [number, number] => (d === dim ? [before, after] : [0, 0])),
+      ),
+    );
   }
   const block = (count: number): Value[] =>
-    count === 0 ? [] : [expand(cast(reshape(fill, shape.map(() => 1)), value.type), shape.with(dim, count))];
+    count === 0
+      ? []
+      : [
+          expand(
+            cast(
+              reshape(
+                fill,
+                shape.map(() => 1),
+              ),
+              value.type,
+            ),
+            shape.with(dim, count),
+          ),
+        ];
   return concatenate([...block(before), value, ...block(after)], dim);
 }
 
@@ -162,7 +198,10 @@ const pad: Operator = {
       since: 2,
       rule: (node) => padded(node, node.ints("pads") ?? [], scalarValue(node.float("value", 0)), undefined),
     },
-    { since: 11, rule: (node) => padded(node, node.numbers(1) ?? [], node.optionalInput(2), node.numbers(3)) },
+    {
+      since: 11,
+      rule: (node) => padded(node, node.numbers(1) ?? [], node.optionalInput(2), node.numbers(3)),
+    },
   ],
   except: "mode = wrap",
 };
@@ -185,7 +224,12 @@ const spaceToDepth: OperatorRule = (node) => {
   const block = node.int("blocksize", 1);
   const [batch = 1, channels = 1, height = 1, width = 1] = node.shape(0);
   const cut = reshape(node.input(0), [batch, channels, height / block, block, width / block, block]);
-  return reshape(transpose(cut, [0, 3, 5, 1, 2, 4]), [batch, channels * block * block, height / block, width / block]);
+  return reshape(transpose(cut, [0, 3, 5, 1, 2, 4]), [
+    batch,
+    channels * block * block,
+    height / block,
+    width / block,
+  ]);
 };
 
 const oneHot: OperatorRule = (node) => {

@@ -2,13 +2,16 @@
 import { numpy as np } from "@jax-js/jax";
 import type { JaxArray } from "../../../trace.js";
 import { TensorProto_DataType } from "../../gen/onnx_pb.js";
-import { elementTypeOf, type ElementType, isFloat } from "../element-type.js";
+import { type ElementType, elementTypeOf, isFloat } from "../element-type.js";
 import { staticTensor } from "../static.js";
 import { arrayOf, shared, traced, type Value } from "../value.js";
 import { elementwise } from "./arithmetic.js";
 import { type Operator, operator } from "./rule.js";
 
-function comparison(fold: (a: number, b: number) => boolean, compute: (a: JaxArray, b: JaxArray) => JaxArray): Operator {
+function comparison(
+  fold: (a: number, b: number) => boolean,
+  compute: (a: JaxArray, b: JaxArray) => JaxArray,
+): Operator {
   return operator((node) =>
     elementwise(
       [node.input(0), node.input(1)],
@@ -33,23 +36,59 @@ export function cast(value: Value, type: ElementType): Value {
 /** Fractions are cut off; what is not 0 is true. */
 function toType(from: ElementType, to: ElementType, data: Float64Array): Float64Array {
   if (to === "bool") return data.map((value) => (value === 0 ? 0 : 1));
-  return isFloat(from) && !isFloat(to) ? data.map((value) => (Number.isFinite(value) ? Math.trunc(value) : 0)) : data;
+  return isFloat(from) && !isFloat(to)
+    ? data.map((value) => (Number.isFinite(value) ? Math.trunc(value) : 0))
+    : data;
 }
 
 export const logicOperators = {
-  Equal: comparison((a, b) => a === b, (a, b) => a.equal(b)),
-  Less: comparison((a, b) => a < b, (a, b) => a.less(b)),
-  Greater: comparison((a, b) => a > b, (a, b) => a.greater(b)),
-  LessOrEqual: comparison((a, b) => a <= b, (a, b) => a.lessEqual(b)),
-  GreaterOrEqual: comparison((a, b) => a >= b, (a, b) => a.greaterEqual(b)),
-  And: comparison((a, b) => a !== 0 && b !== 0, (a, b) => np.logicalAnd(a, b)),
-  Or: comparison((a, b) => a !== 0 || b !== 0, (a, b) => np.logicalOr(a, b)),
-  Xor: comparison((a, b) => (a !== 0) !== (b !== 0), (a, b) => np.logicalXor(a, b)),
+  Equal: comparison(
+    (a, b) => a === b,
+    (a, b) => a.equal(b),
+  ),
+  Less: comparison(
+    (a, b) => a < b,
+    (a, b) => a.less(b),
+  ),
+  Greater: comparison(
+    (a, b) => a > b,
+    (a, b) => a.greater(b),
+  ),
+  LessOrEqual: comparison(
+    (a, b) => a <= b,
+    (a, b) => a.lessEqual(b),
+  ),
+  GreaterOrEqual: comparison(
+    (a, b) => a >= b,
+    (a, b) => a.greaterEqual(b),
+  ),
+  And: comparison(
+    (a, b) => a !== 0 && b !== 0,
+    (a, b) => np.logicalAnd(a, b),
+  ),
+  Or: comparison(
+    (a, b) => a !== 0 || b !== 0,
+    (a, b) => np.logicalOr(a, b),
+  ),
+  Xor: comparison(
+    (a, b) => (a !== 0) !== (b !== 0),
+    (a, b) => np.logicalXor(a, b),
+  ),
   Not: operator((node) =>
-    elementwise([node.input(0)], "bool", (a = 0) => (a === 0 ? 1 : 0), (a) => np.logicalNot(a as JaxArray)),
+    elementwise(
+      [node.input(0)],
+      "bool",
+      (a = 0) => (a === 0 ? 1 : 0),
+      (a) => np.logicalNot(a as JaxArray),
+    ),
   ),
   IsNaN: operator((node) =>
-    elementwise([node.input(0)], "bool", (a = 0) => (Number.isNaN(a) ? 1 : 0), (a) => (a as JaxArray).ref.notEqual(a as JaxArray)),
+    elementwise(
+      [node.input(0)],
+      "bool",
+      (a = 0) => (Number.isNaN(a) ? 1 : 0),
+      (a) => (a as JaxArray).ref.notEqual(a as JaxArray),
+    ),
   ),
   Where: operator((node) => {
     const [condition, yes, no] = [node.input(0), node.input(1), node.input(2)];

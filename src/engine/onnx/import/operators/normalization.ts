@@ -3,7 +3,7 @@ import { nn, numpy as np } from "@jax-js/jax";
 import { sizeOf } from "../../../../contracts/tensor.js";
 import type { JaxArray } from "../../../trace.js";
 import { traced } from "../value.js";
-import { axisOf, type Operator, operator, type OperatorRule, range } from "./rule.js";
+import { axisOf, type Operator, type OperatorRule, operator, range } from "./rule.js";
 
 /** To mean 0 and variance 1 over `axes`. Consumes x. */
 function standardized(x: JaxArray, axes: number[], epsilon: number): JaxArray {
@@ -36,7 +36,10 @@ const instanceNormalization: OperatorRule = (node) => {
   const { ndim } = x;
   const spatial = range(ndim - 2).map((d) => d + 2);
   const normal = standardized(x, spatial, node.float("epsilon", 1e-5));
-  return traced("float32", normal.mul(perChannel(node.floats(1), ndim)).add(perChannel(node.floats(2), ndim)));
+  return traced(
+    "float32",
+    normal.mul(perChannel(node.floats(1), ndim)).add(perChannel(node.floats(2), ndim)),
+  );
 };
 
 /** Scale and shift are per group before operator set 21, per channel from then on. */
@@ -118,7 +121,11 @@ function softmax(compute: (x: JaxArray) => JaxArray): Operator {
 }
 
 export const normalizationOperators = {
-  BatchNormalization: operator(batchNormalization, { weights: [1, 2], statistics: [3, 4], except: "training mode" }),
+  BatchNormalization: operator(batchNormalization, {
+    weights: [1, 2],
+    statistics: [3, 4],
+    except: "training mode",
+  }),
   InstanceNormalization: operator(instanceNormalization, { weights: [1, 2] }),
   GroupNormalization: {
     versions: [
@@ -127,7 +134,11 @@ export const normalizationOperators = {
     ],
     weights: [1, 2],
   },
-  LayerNormalization: operator(layerNormalization, { weights: [1, 2], except: "mean and deviation as outputs" }, 17),
+  LayerNormalization: operator(
+    layerNormalization,
+    { weights: [1, 2], except: "mean and deviation as outputs" },
+    17,
+  ),
   RMSNormalization: operator(rmsNormalization, { weights: [1] }, 23),
   LpNormalization: operator(lpNormalization),
   Softmax: softmax((x) => nn.softmax(x, -1)),

@@ -4,18 +4,22 @@ import type { JaxArray } from "../../../trace.js";
 import type { NodeContext } from "../node-context.js";
 import { staticTensor, stridesOf } from "../static.js";
 import { arrayOf, traced } from "../value.js";
-import { type Operator, operator, type OperatorRule, range } from "./rule.js";
+import { type Operator, type OperatorRule, operator, range } from "./rule.js";
 import { type Pair, type WindowLayout, windowLayout } from "./windows.js";
 
 /** Less than any activation; −∞ would give gradients that are no numbers. */
 const LOWEST = -3.4e38;
 
 /** The layout with the padding that ceil_mode adds: the last window may stand out, but has to begin inside. */
-function poolLayout(node: NodeContext, sizes: readonly number[]): { layout: WindowLayout; whole: Pair[]; counts: number[] } {
+function poolLayout(
+  node: NodeContext,
+  sizes: readonly number[],
+): { layout: WindowLayout; whole: Pair[]; counts: number[] } {
   const kernel = node.ints("kernel_shape");
   if (!kernel) throw new RangeError("its kernel_shape is missing");
   const layout = windowLayout(node, kernel, sizes);
-  if (layout.dilations.some((one) => one !== 1)) throw new RangeError(`dilations = [${layout.dilations}] are not supported`);
+  if (layout.dilations.some((one) => one !== 1))
+    throw new RangeError(`dilations = [${layout.dilations}] are not supported`);
   const isCeil = node.oneOf("ceil_mode", [0, 1]) === 1;
   const counts = sizes.map((size, d) => {
     const [before, after] = layout.padding[d] ?? [0, 0];
@@ -59,7 +63,12 @@ const maxPool: OperatorRule = (node) => {
   const isPadded = whole.flat().some((width) => width > 0);
   const padded = padSpatial(x, whole);
   const filled = isPadded ? np.where(arrayOf(paddingMask(sizes, whole)), LOWEST, padded) : padded;
-  const pooled = lax.reduceWindow(filled, (window: JaxArray) => np.max(window), [...layout.kernel], layout.strides);
+  const pooled = lax.reduceWindow(
+    filled,
+    (window: JaxArray) => np.max(window),
+    [...layout.kernel],
+    layout.strides,
+  );
   return traced("float32", pooled);
 };
 
@@ -68,7 +77,12 @@ const averagePool: OperatorRule = (node) => {
   const sizes = x.shape.slice(2);
   const { layout, whole, counts } = poolLayout(node, sizes);
   const countsPadding = node.oneOf("count_include_pad", [0, 1]) === 1;
-  const sums = lax.reduceWindow(padSpatial(x, whole), (window: JaxArray) => np.sum(window), [...layout.kernel], layout.strides);
+  const sums = lax.reduceWindow(
+    padSpatial(x, whole),
+    (window: JaxArray) => np.sum(window),
+    [...layout.kernel],
+    layout.strides,
+  );
   const strides = stridesOf(counts);
   const weight = staticTensor("float32", counts, (i) => {
     const elements = counts.reduce((product, count, d) => {
@@ -85,7 +99,13 @@ const averagePool: OperatorRule = (node) => {
 function overImage(reduce: (x: JaxArray, axes: number[]) => JaxArray): Operator {
   return operator((node) => {
     const x = node.floats(0);
-    return traced("float32", reduce(x, range(x.ndim - 2).map((d) => d + 2)));
+    return traced(
+      "float32",
+      reduce(
+        x,
+        range(x.ndim - 2).map((d) => d + 2),
+      ),
+    );
   });
 }
 

@@ -9,7 +9,7 @@ import type { NodeContext } from "../node-context.js";
 import { traced, type Value } from "../value.js";
 import { tanh } from "./activations.js";
 import { matmul } from "./matrix.js";
-import { type Operator, operator, type OperatorRule } from "./rule.js";
+import { type Operator, type OperatorRule, operator } from "./rule.js";
 
 /** Steps that are written out; each is some forty equations, forward and back. */
 const MAX_STEPS = 64;
@@ -59,7 +59,11 @@ const LSTM: Cell = {
   hasCell: true,
   step: (x, { h, c }, { r, hidden }) => {
     const all = x.add(matmul(h, r.ref));
-    const [input, output, forget] = [0, 1, 2].map((i) => nn.sigmoid(gate(all, i, hidden))) as [JaxArray, JaxArray, JaxArray];
+    const [input, output, forget] = [0, 1, 2].map((i) => nn.sigmoid(gate(all, i, hidden))) as [
+      JaxArray,
+      JaxArray,
+      JaxArray,
+    ];
     const fresh = tanh(gate(all, 3, hidden));
     all.dispose();
     const cell = input.mul(fresh).add(forget.mul(c as JaxArray));
@@ -85,7 +89,13 @@ const GRU: Cell = {
 };
 
 const gru = {
-  gates(x: JaxArray, h: JaxArray, r: JaxArray, bias: JaxArray | undefined, hidden: number): [JaxArray, JaxArray] {
+  gates(
+    x: JaxArray,
+    h: JaxArray,
+    r: JaxArray,
+    bias: JaxArray | undefined,
+    hidden: number,
+  ): [JaxArray, JaxArray] {
     const both = matmul(h.ref, r.ref.slice([], [0, 2 * hidden]));
     const biased = bias ? both.add(bias.ref.slice([0, 2 * hidden])) : both;
     const sum = nn.sigmoid(x.ref.slice([], [0, 2 * hidden]).add(biased));
@@ -111,13 +121,22 @@ function recurrent(cell: Cell): OperatorRule {
     const x = isBatchFirst ? np.transpose(given, [1, 0, 2]) : given;
     const [steps = 0] = x.shape;
     if (steps > MAX_STEPS) {
-      throw new RangeError(`a sequence of ${steps} steps is too long to be written out; at most ${MAX_STEPS} are`);
+      throw new RangeError(
+        `a sequence of ${steps} steps is too long to be written out; at most ${MAX_STEPS} are`,
+      );
     }
     const results = directions.map((isReverse, d) => runDirection(node, cell, x.ref, d, isReverse));
     x.dispose();
     // [steps, directions, batch, hidden]
-    const y = np.stack(results.map(({ outputs }) => outputs), 1);
-    const last = (of: (state: State) => JaxArray): JaxArray => np.stack(results.map(({ state }) => of(state)), 0);
+    const y = np.stack(
+      results.map(({ outputs }) => outputs),
+      1,
+    );
+    const last = (of: (state: State) => JaxArray): JaxArray =>
+      np.stack(
+        results.map(({ state }) => of(state)),
+        0,
+      );
     const h = last((state) => state.h);
     const outputs: Value[] = [
       traced("float32", isBatchFirst ? np.transpose(y, [2, 0, 1, 3]) : y),
@@ -142,7 +161,13 @@ function checkActivations(node: NodeContext, cell: Cell, directions: number): vo
 }
 
 /** x [steps, batch, in], consumed → the states of all steps [steps, batch, hidden], and the last one. */
-function runDirection(node: NodeContext, cell: Cell, x: JaxArray, d: number, isReverse: boolean): { outputs: JaxArray; state: State } {
+function runDirection(
+  node: NodeContext,
+  cell: Cell,
+  x: JaxArray,
+  d: number,
+  isReverse: boolean,
+): { outputs: JaxArray; state: State } {
   const [steps = 0, batch = 0] = x.shape;
   const w = node.floats(1).slice(d); // [gates·hidden, in]
   const r = np.transpose(node.floats(2).slice(d));

@@ -4,8 +4,10 @@ import type { JaxArray } from "../../../trace.js";
 import type { NodeContext } from "../node-context.js";
 import { type StaticTensor, staticTensor, stridesOf } from "../static.js";
 import { arrayOf, shapeOfValue, shared, traced } from "../value.js";
+import { axisOf, type Operator, type OperatorRule, operator, range } from "./rule.js";
 import { axes } from "./shapes.js";
-import { axisOf, type Operator, operator, type OperatorRule, range } from "./rule.js";
+
+const MAX_FACTORS = 256;
 
 type Reduce = (x: JaxArray, axis: number[]) => JaxArray;
 
@@ -26,7 +28,11 @@ function reduction(fold: (values: readonly number[]) => number, reduce: Reduce, 
   return operator(rule);
 }
 
-function reduceStatic(value: StaticTensor, over: readonly number[], fold: (values: readonly number[]) => number): StaticTensor {
+function reduceStatic(
+  value: StaticTensor,
+  over: readonly number[],
+  fold: (values: readonly number[]) => number,
+): StaticTensor {
   const strides = stridesOf(value.shape);
   const outer = value.shape.map((size, d) => (over.includes(d) ? 1 : size));
   const outerStrides = stridesOf(outer);
@@ -47,6 +53,22 @@ function total(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0);
 }
 
+/** Factor by factor: the gradient of a product that is taken at once is no number where a factor is 0. */
+function productOver(x: JaxArray, axis: number[]): JaxArray {
+  const kept = range(x.ndim).filter((d) => !axis.includes(d));
+  const shape = kept.map((d) => x.shape[d] ?? 1);
+  const rows = np.transpose(x, [...kept, ...axis]).reshape([...shape, -1]);
+  const count = rows.shape.at(-1) ?? 1;
+  if (count > MAX_FACTORS)
+    throw new RangeError(`a product of ${count} factors is not supported; at most ${MAX_FACTORS} are`);
+  const all = kept.map((): [] => []);
+  const product = range(count)
+    .map((i) => rows.ref.slice(...all, i))
+    .reduce((result, factor) => result.mul(factor));
+  rows.dispose();
+  return product;
+}
+
 function logSumExp(x: JaxArray, axis: number[]): JaxArray {
   const top = x.ref.max(axis, { keepdims: true });
   const shifted = np.log(np.exp(x.sub(top.ref)).sum(axis, { keepdims: true }));
@@ -54,7 +76,10 @@ function logSumExp(x: JaxArray, axis: number[]): JaxArray {
 }
 
 /** The place of the largest (smallest) element. */
-function argument(choose: (x: JaxArray, axis: number) => JaxArray, isBetter: (a: number, b: number) => boolean): OperatorRule {
+function argument(
+  choose: (x: JaxArray, axis: number) => JaxArray,
+  isBetter: (a: number, b: number) => boolean,
+): OperatorRule {
   return (node: NodeContext) => {
     const value = node.input(0);
     const shape = shapeOfValue(value);
@@ -73,14 +98,44 @@ function argument(choose: (x: JaxArray, axis: number) => JaxArray, isBetter: (a:
 
 export const reductionOperators = {
   ReduceSum: reduction(total, (x, axis) => x.sum(axis), 13),
-  ReduceMean: reduction((values) => total(values) / values.length, (x, axis) => x.mean(axis)),
-  ReduceMax: reduction((values) => Math.max(...values), (x, axis) => x.max(axis)),
-  ReduceMin: reduction((values) => Math.min(...values), (x, axis) => x.min(axis)),
-  ReduceProd: reduction((values) => values.reduce((product, one) => product * one, 1), (x, axis) => x.prod(axis)),
-  ReduceSumSquare: reduction((values) => total(values.map((one) => one * one)), (x, axis) => np.square(x).sum(axis)),
-  ReduceL1: reduction((values) => total(values.map(Math.abs)), (x, axis) => np.where(x.ref.less(0), x.ref.neg(), x).sum(axis)),
-  ReduceL2: reduction((values) => Math.hypot(...values), (x, axis) => np.sqrt(np.square(x).sum(axis))),
+  ReduceMean: reduction(
+    (values) => total(values) / values.length,
+    (x, axis) => x.mean(axis),
+  ),
+  ReduceMax: reduction(
+    (values) => Math.max(...values),
+    (x, axis) => x.max(axis),
+  ),
+  ReduceMin: reduction(
+    (values) => Math.min(...values),
+    (x, axis) => x.min(axis),
+  ),
+  ReduceProd: reduction((values) => values.reduce((product, one) => product * one, 1), productOver),
+  ReduceSumSquare: reduction(
+    (values) => total(values.map((one) => one * one)),
+    (x, axis) => np.square(x).sum(axis),
+  ),
+  ReduceL1: reduction(
+    (values) => total(values.map(Math.abs)),
+    (x, axis) => np.where(x.ref.less(0), x.ref.neg(), x).sum(axis),
+  ),
+  ReduceL2: reduction(
+    (values) => Math.hypot(...values),
+    (x, axis) => np.sqrt(np.square(x).sum(axis)),
+  ),
   ReduceLogSumExp: reduction((values) => Math.log(total(values.map(Math.exp))), logSumExp),
-  ArgMax: operator(argument((x, axis) => np.argmax(x, axis), (a, b) => a > b), { except: "select_last_index = 1" }),
-  ArgMin: operator(argument((x, axis) => np.argmin(x, axis), (a, b) => a < b), { except: "select_last_index = 1" }),
+  ArgMax: operator(
+    argument(
+      (x, axis) => np.argmax(x, axis),
+      (a, b) => a > b,
+    ),
+    { except: "select_last_index = 1" },
+  ),
+  ArgMin: operator(
+    argument(
+      (x, axis) => np.argmin(x, axis),
+      (a, b) => a < b,
+    ),
+    { except: "select_last_index = 1" },
+  ),
 } satisfies Record<string, Operator>;

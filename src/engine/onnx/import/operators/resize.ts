@@ -62,11 +62,17 @@ function weightsOf(stretch: Stretch, { mode, coordinate, nearest }: Interpolatio
 }
 
 /** Consumes x. */
-function stretchDimension(x: JaxArray, dim: number, stretch: Stretch, interpolation: Interpolation): JaxArray {
+function stretchDimension(
+  x: JaxArray,
+  dim: number,
+  stretch: Stretch,
+  interpolation: Interpolation,
+): JaxArray {
   const { size, length } = stretch;
   const weights = weightsOf(stretch, interpolation);
   const times = length / size;
-  const repeats = Number.isInteger(times) && range(length).every((i) => weights[i * size + Math.floor(i / times)] === 1);
+  const repeats =
+    Number.isInteger(times) && range(length).every((i) => weights[i * size + Math.floor(i / times)] === 1);
   if (repeats) {
     const { shape } = x;
     const apart = x.reshape(shape.toSpliced(dim + 1, 0, 1));
@@ -77,8 +83,14 @@ function stretchDimension(x: JaxArray, dim: number, stretch: Stretch, interpolat
   return np.moveaxis(np.matmul(rows, np.transpose(matrix)), -1, dim);
 }
 
-function resize(node: NodeContext, x: JaxArray, target: { scales?: readonly number[]; sizes?: readonly number[] }, interpolation: Interpolation): Value {
-  const axes = (node.opset >= 18 ? node.ints("axes") : undefined)?.map((axis) => axisOf(axis, x.ndim)) ?? range(x.ndim);
+function resize(
+  node: NodeContext,
+  x: JaxArray,
+  target: { scales?: readonly number[]; sizes?: readonly number[] },
+  interpolation: Interpolation,
+): Value {
+  const axes =
+    (node.opset >= 18 ? node.ints("axes") : undefined)?.map((axis) => axisOf(axis, x.ndim)) ?? range(x.ndim);
   const resized = axes.reduce((out, dim, i) => {
     const size = out.shape[dim] ?? 1;
     const wanted = target.sizes?.[i];
@@ -106,7 +118,12 @@ const resizeRule: OperatorRule = (node) => {
   node.ignore("cubic_coeff_a", "extrapolation_value", "exclude_outside");
   node.oneOf("antialias", [0]);
   node.oneOf("keep_aspect_ratio_policy", ["stretch"]);
-  const coordinate = node.oneOf("coordinate_transformation_mode", ["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"]);
+  const coordinate = node.oneOf("coordinate_transformation_mode", [
+    "half_pixel",
+    "asymmetric",
+    "align_corners",
+    "pytorch_half_pixel",
+  ]);
   const nearest = node.oneOf("nearest_mode", ["round_prefer_floor", "floor", "ceil", "round_prefer_ceil"]);
   const filled = (operand: number): { readonly list?: readonly number[] } => {
     const list = node.numbers(operand);

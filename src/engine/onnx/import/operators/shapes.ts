@@ -4,7 +4,7 @@ import { concatenate, expand, reshape, transpose } from "../movement.js";
 import type { NodeContext } from "../node-context.js";
 import { staticTensor, wholeNumbers } from "../static.js";
 import { shapeOfValue, shared, type Value } from "../value.js";
-import { axisOf, type Operator, operator, type OperatorRule, range } from "./rule.js";
+import { axisOf, type Operator, type OperatorRule, operator, range } from "./rule.js";
 
 /** Axes as an attribute in older operator sets, as an operand in newer ones. */
 export function axes(node: NodeContext, operand: number, since: number, rank: number): number[] | undefined {
@@ -33,9 +33,14 @@ const reshapeRule: OperatorRule = (node) => {
 
 const squeeze: OperatorRule = (node) => {
   const shape = node.shape(0);
-  const dropped = axes(node, 1, AXES_OPERAND_SINCE, shape.length) ?? range(shape.length).filter((d) => shape[d] === 1);
-  if (dropped.some((d) => shape[d] !== 1)) throw new RangeError(`axes [${dropped}] of [${shape}] are not all of size 1`);
-  return reshape(node.input(0), shape.filter((_, d) => !dropped.includes(d)));
+  const dropped =
+    axes(node, 1, AXES_OPERAND_SINCE, shape.length) ?? range(shape.length).filter((d) => shape[d] === 1);
+  if (dropped.some((d) => shape[d] !== 1))
+    throw new RangeError(`axes [${dropped}] of [${shape}] are not all of size 1`);
+  return reshape(
+    node.input(0),
+    shape.filter((_, d) => !dropped.includes(d)),
+  );
 };
 
 const unsqueeze: OperatorRule = (node) => {
@@ -44,7 +49,10 @@ const unsqueeze: OperatorRule = (node) => {
   const rank = shape.length + (given?.length ?? 0);
   const added = new Set((given ?? []).map((axis) => axisOf(axis, rank)));
   const kept = shape.values();
-  return reshape(node.input(0), range(rank).map((d) => (added.has(d) ? 1 : (kept.next().value ?? 1))));
+  return reshape(
+    node.input(0),
+    range(rank).map((d) => (added.has(d) ? 1 : (kept.next().value ?? 1))),
+  );
 };
 
 const flatten: OperatorRule = (node) => {
@@ -82,7 +90,9 @@ const constantOfShape: OperatorRule = (node) => {
 };
 
 const rangeRule: OperatorRule = (node) => {
-  const [start, limit, delta] = [node.static(0), node.static(1), node.static(2)].map(({ data }) => data[0] ?? 0) as [number, number, number];
+  const [start, limit, delta] = [node.static(0), node.static(1), node.static(2)].map(
+    ({ data }) => data[0] ?? 0,
+  ) as [number, number, number];
   const count = Math.max(0, Math.ceil((limit - start) / delta));
   return staticTensor(node.input(0).type, [count], (i) => start + i * delta);
 };
@@ -90,18 +100,20 @@ const rangeRule: OperatorRule = (node) => {
 const tile: OperatorRule = (node) => {
   const counts = [...node.static(1).data];
   return counts.reduce<Value>((value, count, dim) => {
-    const repeated = concatenate(Array.from({ length: count }, () => value), dim);
+    const repeated = concatenate(
+      Array.from({ length: count }, () => value),
+      dim,
+    );
     return repeated;
   }, node.input(0));
 };
 
 const dropout: OperatorRule = (node) => {
   node.ignore("seed", "ratio");
-  node.optionalInput(1);
-  if (node.optionalInput(2) && node.static(2).data[0] !== 0) {
+  const ratio = node.numbers(1)?.[0];
+  if (node.optionalInput(2) && node.static(2).data[0] !== 0 && ratio !== 0) {
     throw new RangeError("it is in training mode; export the model in evaluation mode");
   }
-  if (node.outputCount > 1 && node.node.outputs[1] !== "") throw new RangeError("its mask is not supported");
   return shared(node.input(0));
 };
 
@@ -110,7 +122,9 @@ const eyeLike: OperatorRule = (node) => {
   const k = node.int("k", 0);
   const columns = shape[1] ?? 1;
   node.ignore("dtype");
-  return staticTensor(node.input(0).type, shape, (i) => (i % columns === Math.floor(i / columns) + k ? 1 : 0));
+  return staticTensor(node.input(0).type, shape, (i) =>
+    i % columns === Math.floor(i / columns) + k ? 1 : 0,
+  );
 };
 
 export const shapeOperators = {

@@ -11,9 +11,14 @@ export interface WindowLayout {
 }
 
 /** Reads a node's attributes for an input of spatial sizes `sizes`. */
-export function windowLayout(node: NodeContext, kernel: readonly number[], sizes: readonly number[]): WindowLayout {
+export function windowLayout(
+  node: NodeContext,
+  kernel: readonly number[],
+  sizes: readonly number[],
+): WindowLayout {
   const n = sizes.length;
-  if (n < 1 || n > 3 || kernel.length !== n) throw new RangeError(`windows of [${kernel}] over [${sizes}] are not supported; 1 to 3 dimensions are`);
+  if (n < 1 || n > 3 || kernel.length !== n)
+    throw new RangeError(`windows of [${kernel}] over [${sizes}] are not supported; 1 to 3 dimensions are`);
   const strides = node.ints("strides") ?? sizes.map(() => 1);
   const dilations = node.ints("dilations") ?? sizes.map(() => 1);
   const pads = node.ints("pads") ?? [];

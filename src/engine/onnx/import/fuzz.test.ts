@@ -1,0 +1,3 @@
+import { describeDamagedModels } from "./fuzz.conformance.js";
+
+describeDamagedModels(60, 1);

@@ -1,0 +1,3 @@
+import { describeOperators } from "./operators.conformance.js";
+
+describeOperators({ gradients: true });
