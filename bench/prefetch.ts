@@ -14,7 +14,13 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { KasminaError, mean, percentile, Random } from "kasmina/base";
 import { Catalog, type CatalogEntry, packArtifact } from "kasmina/catalog";
-import { decodeKernelRequest, encodeKernelReady, KERNEL_TOPICS, type MessagePort } from "kasmina/contracts";
+import {
+  decodeKernelRequest,
+  encodeKernelReady,
+  type MessagePort,
+  runTopic,
+  sharedTopic,
+} from "kasmina/contracts";
 import { BlueprintLocks, KernelCache, KernelPrefetch } from "kasmina/kasmina";
 import { builtinBlueprints, initKernel } from "kasmina/nn";
 import { MemoryBus } from "kasmina/oona";
@@ -86,7 +92,7 @@ async function measure(settings: Settings, catalog: Catalog): Promise<Figures> {
     reader: catalog,
     cache: new KernelCache(new BlueprintLocks()),
     blueprints: builtinBlueprints,
-    group: "bench",
+    trainingRunId: "bench",
     maxRunning: settings.concurrency,
     deadlineMs: 60_000,
   });
@@ -164,7 +170,7 @@ async function answerRequests(
   const random = new Random(1);
   let received = 0;
   await bus.subscribe(
-    KERNEL_TOPICS.requests,
+    sharedTopic("kernelRequests"),
     "catalog",
     async ({ payload }) => {
       const startMs = performance.now();
@@ -179,7 +185,7 @@ async function answerRequests(
       const answer = { requestId, blueprintId, artifactRef: ref, sha256, fallbackUsed: false };
       heldMs.set(requestId, performance.now() - startMs);
       await bus.publish(
-        KERNEL_TOPICS.ready,
+        runTopic("kernelReady", "bench"),
         encodeKernelReady({ ...answer, prewarmP50Ms: 1, prewarmP95Ms: 2 }),
       );
     },

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Catalog, enginePrewarmer, KernelBuilder, KernelWorker } from "../src/catalog/index.js";
-import { KERNEL_TOPICS, type KernelRequest } from "../src/contracts/index.js";
+import { type KernelRequest, sharedTopic } from "../src/contracts/index.js";
 import { createWasmBackend } from "../src/engine/index.js";
 import { BlueprintLocks, KernelCache, type KernelEvent, KernelPrefetch } from "../src/kasmina/index.js";
 import { builtinBlueprints, initKernel } from "../src/nn/index.js";
@@ -37,7 +37,7 @@ async function setup() {
     reader: catalog,
     cache,
     blueprints: builtinBlueprints,
-    group: "run-1",
+    trainingRunId: "run-1",
     observer: (event) => events.push(event),
     deadlineMs: 5000,
   });
@@ -92,9 +92,7 @@ describe("a kernel asked for over the bus", () => {
   test("many at once, of few kinds, build each kind once", async () => {
     const { builder, fetch, prefetch } = await setup();
     const kernels = await Promise.all(
-      Array.from({ length: 60 }, (_, i) =>
-        fetch(requestOf({ seedId: `seed-${i}`, initSeed: i % 3, trainingRunId: `run-${i % 5}` })),
-      ),
+      Array.from({ length: 60 }, (_, i) => fetch(requestOf({ seedId: `seed-${i}`, initSeed: i % 3 }))),
     );
     expect(new Set(kernels.map(({ sha256 }) => sha256)).size).toBe(3);
     expect(builder.built).toBe(3);
@@ -140,14 +138,14 @@ describe("a kernel asked for over the bus", () => {
 
   test("without any worker it times out; one that comes later finds the request and nobody waits", async () => {
     const bus = new MemoryBus();
-    await (await bus.subscribe(KERNEL_TOPICS.requests, "catalog", () => {})).close();
+    await (await bus.subscribe(sharedTopic("kernelRequests"), "catalog", () => {})).close();
     const catalog = await Catalog.open(root);
     const prefetch = await KernelPrefetch.open({
       messages: bus,
       reader: catalog,
       cache: new KernelCache(new BlueprintLocks()),
       blueprints: builtinBlueprints,
-      group: "run-1",
+      trainingRunId: "run-1",
       deadlineMs: 30,
     });
     const lost = prefetch.fetch(requestOf(), new AbortController().signal);
@@ -166,9 +164,11 @@ describe("a kernel asked for over the bus", () => {
 
   test("bytes that are no request end as a dead letter, and the worker goes on", async () => {
     const { bus, fetch } = await setup();
-    await bus.publish(KERNEL_TOPICS.requests, Uint8Array.of(255, 1, 2));
+    await bus.publish(sharedTopic("kernelRequests"), Uint8Array.of(255, 1, 2));
     expect((await fetch(requestOf())).blueprintId).toBe("mlp-residual");
-    await expect.poll(async () => (await bus.deadLetters(KERNEL_TOPICS.requests, "catalog")).length).toBe(1);
+    await expect
+      .poll(async () => (await bus.deadLetters(sharedTopic("kernelRequests"), "catalog")).length)
+      .toBe(1);
   });
 
   test("a worker that closes leaves its requests to the next one", async () => {

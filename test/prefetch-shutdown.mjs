@@ -13,7 +13,7 @@ const prefetch = await KernelPrefetch.open({
   observer: ({ name }) => {
     names[name] = (names[name] ?? 0) + 1;
   },
-  group: "run",
+  trainingRunId: "run",
   deadlineMs: 600_000,
 });
 const waiting = Array.from({ length: 1000 }, (_, i) =>

@@ -1,8 +1,8 @@
 /** Sends the orders of a soak over its bus, and collects the outcome of each. */
 import { join } from "node:path";
-import type { CommandOutcome, SeedState } from "kasmina/contracts";
+import { type CommandOutcome, runTopic, type SeedState } from "kasmina/contracts";
 import { loadKeys } from "kasmina/contracts/node";
-import { BusCommands, COMMAND_TOPIC } from "kasmina/weatherlight";
+import { BusCommands } from "kasmina/weatherlight";
 import type { FaultyBus } from "./faulty-bus.js";
 import type { SoakLine } from "./lines.js";
 import { type CommandKind, envelopeOf } from "./orders.js";
@@ -34,7 +34,7 @@ export class Driver {
     const { bus, runId } = this.#options;
     this.commands = await BusCommands.open({
       messages: bus,
-      group: runId,
+      trainingRunId: runId,
       onOutcome: (entryId, outcome) => this.#heard(entryId, outcome),
     });
     return this.commands;
@@ -53,7 +53,7 @@ export class Driver {
     const envelope = envelopeOf(kind, id, { runId, keys, seeds: seeds(), draw, earlier: this.#earlier });
     if (HONEST.includes(kind)) this.#earlier = envelope;
     print({ type: "sent", id, kind });
-    this.#sent.set(await bus.publish(COMMAND_TOPIC, envelope), { id, kind });
+    this.#sent.set(await bus.publish(runTopic("commands", runId), envelope), { id, kind });
   }
 
   #heard(entryId: string, { status, reason }: CommandOutcome): void {

@@ -4,11 +4,12 @@ import {
   decodeKernelRequest,
   encodeKernelError,
   encodeKernelReady,
-  KERNEL_TOPICS,
   type KernelRequest,
   type Message,
   type MessagePort,
+  runTopic,
   type Subscription,
+  sharedTopic,
 } from "../contracts/index.js";
 import type { KernelBuilder, ProvidedKernel } from "./builder.js";
 import type { ArtifactQuery } from "./store.js";
@@ -48,7 +49,7 @@ export class KernelWorker {
     const worker = new KernelWorker(options);
     const handle = (message: Message): Promise<void> => worker.#handle(message);
     worker.#subscription = await options.messages.subscribe(
-      KERNEL_TOPICS.requests,
+      sharedTopic("kernelRequests"),
       options.group ?? "catalog",
       handle,
     );
@@ -136,7 +137,7 @@ export class KernelWorker {
   }
 
   async #answerReady(
-    { requestId }: KernelRequest,
+    { requestId, trainingRunId }: KernelRequest,
     { ref, sha256, manifest, prewarm, fallbackUsed }: ProvidedKernel,
   ): Promise<void> {
     const ready = encodeKernelReady({
@@ -148,13 +149,16 @@ export class KernelWorker {
       prewarmP95Ms: prewarm.p95Ms,
       fallbackUsed,
     });
-    await this.#options.messages.publish(KERNEL_TOPICS.ready, ready);
+    await this.#options.messages.publish(runTopic("kernelReady", trainingRunId), ready);
     this.#counts.ready++;
   }
 
-  async #answerError({ requestId, blueprintId }: KernelRequest, reason: string): Promise<void> {
+  async #answerError(
+    { requestId, blueprintId, trainingRunId }: KernelRequest,
+    reason: string,
+  ): Promise<void> {
     const error = encodeKernelError({ requestId, blueprintId, reason: reason.slice(0, 500) });
-    await this.#options.messages.publish(KERNEL_TOPICS.errors, error);
+    await this.#options.messages.publish(runTopic("kernelErrors", trainingRunId), error);
     this.#counts.errors++;
   }
 }

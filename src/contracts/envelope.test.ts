@@ -4,20 +4,14 @@ import { describe, expect, test } from "vitest";
 import { concatBytes, ManualClock, toHex, u32be, utf8 } from "../base/index.js";
 import { CommandSigner } from "./command-signer.js";
 import { buildCommand, type CommandDraft, type Order } from "./commands.js";
-import {
-  COMMAND_CONTEXT,
-  decodeEnvelope,
-  KERNEL_CONTEXT,
-  signatureProblem,
-  signEnvelope,
-  signingInput,
-} from "./envelope.js";
+import { COMMAND_CONTEXT, decodeEnvelope, signatureProblem, signEnvelope, signingInput } from "./envelope.js";
 import { AdaptationCommandSchema } from "./gen/kasmina/v1/command_pb.js";
 import { SignedEnvelopeSchema } from "./gen/kasmina/v1/envelope_pb.js";
 import { KeyRing } from "./key-ring.js";
 import { equalMacs, portableMac } from "./mac.js";
 import { nodeMac } from "./mac.node.js";
 import { readCommand } from "./read-command.js";
+import { STREAMS } from "./streams.js";
 
 const SECRET = new Uint8Array(32).fill(9);
 const keys = new KeyRing([{ id: "k1", secret: SECRET }]);
@@ -78,8 +72,8 @@ describe("signed envelope", () => {
   });
 
   test("a signature for one stream does not serve another", () => {
-    const envelope = decodeEnvelope(signEnvelope(keys, KERNEL_CONTEXT, Uint8Array.of(1)));
-    expect(envelope && signatureProblem(keys, KERNEL_CONTEXT, envelope)).toBeUndefined();
+    const envelope = decodeEnvelope(signEnvelope(keys, STREAMS.kernelReady.context, Uint8Array.of(1)));
+    expect(envelope && signatureProblem(keys, STREAMS.kernelReady.context, envelope)).toBeUndefined();
     expect(envelope && signatureProblem(keys, COMMAND_CONTEXT, envelope)).toBe("invalid_signature");
   });
 

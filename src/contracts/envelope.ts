@@ -13,18 +13,16 @@ import { KasminaError } from "../base/errors.js";
 import { SignedEnvelopeSchema } from "./gen/kasmina/v1/envelope_pb.js";
 import type { KeyRing } from "./key-ring.js";
 import { equalMacs, MAC_BYTES, type Mac } from "./mac.js";
+import { type EnvelopeContext, STREAMS } from "./streams.js";
 import { decodeText } from "./text.js";
 
-export const COMMAND_CONTEXT = "kasmina.command.v1";
-export const KERNEL_CONTEXT = "kasmina.kernel.v1";
-export type EnvelopeContext = typeof COMMAND_CONTEXT | typeof KERNEL_CONTEXT;
+export const COMMAND_CONTEXT = STREAMS.commands.context;
 
 const ENVELOPE_VERSION = 1;
 
-const CONTEXT_BYTES: { readonly [C in EnvelopeContext]: Uint8Array } = {
-  [COMMAND_CONTEXT]: utf8(`${COMMAND_CONTEXT}\0`),
-  [KERNEL_CONTEXT]: utf8(`${KERNEL_CONTEXT}\0`),
-};
+const CONTEXT_BYTES: ReadonlyMap<EnvelopeContext, Uint8Array> = new Map(
+  Object.values(STREAMS).map(({ context }) => [context, utf8(`${context}\0`)]),
+);
 
 /** The bytes that the MAC is over. */
 export function signingInput(context: EnvelopeContext, keyId: string, payload: Uint8Array): Uint8Array {
@@ -34,7 +32,7 @@ export function signingInput(context: EnvelopeContext, keyId: string, payload: U
 /** What stands before the payload's length: the same for every message under one key. */
 function signingHead(context: EnvelopeContext, keyId: string): Uint8Array {
   const id = utf8(keyId);
-  return concatBytes(CONTEXT_BYTES[context], u32be(id.length), id);
+  return concatBytes(CONTEXT_BYTES.get(context) ?? utf8(`${context}\0`), u32be(id.length), id);
 }
 
 /** The one copy that signing makes; a MAC is done with it before the next one is made. */

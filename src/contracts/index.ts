@@ -19,8 +19,6 @@ export type { Batch, BatchSource, Dataset, EvaluationBatch, EvaluationSource, Ro
 export {
   COMMAND_CONTEXT,
   decodeEnvelope,
-  type EnvelopeContext,
-  KERNEL_CONTEXT,
   signatureProblem,
   signEnvelope,
   signingInput,
@@ -39,7 +37,6 @@ export {
   encodeKernelError,
   encodeKernelReady,
   encodeKernelRequest,
-  KERNEL_TOPICS,
   type KernelError,
   type KernelReady,
 } from "./kernel-messages.js";
@@ -95,6 +92,7 @@ export {
   type SafetensorsContent,
   type SafetensorsLimits,
 } from "./safetensors.js";
+export { type RefusedMessage, SignedMessages, type SignedMessagesOptions } from "./signed-messages.js";
 export {
   ADVANCES,
   type Advance,
@@ -133,6 +131,16 @@ export {
   slotPath,
   TEACHER_ROOT,
 } from "./state-paths.js";
+export {
+  type EnvelopeContext,
+  RUN_GROUP,
+  RUN_STREAMS,
+  runTopic,
+  STREAMS,
+  type Stream,
+  sharedTopic,
+  streamOf,
+} from "./streams.js";
 export {
   type Attributes,
   type AttributeValue,

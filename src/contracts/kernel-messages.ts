@@ -1,4 +1,4 @@
-/** The kernel messages of proto/kasmina/v1/kernel.proto as plain data, and their topics. */
+/** The kernel messages of proto/kasmina/v1/kernel.proto as plain data. */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { KasminaError } from "../base/errors.js";
@@ -8,12 +8,6 @@ import {
   KernelPrefetchRequestSchema,
 } from "./gen/kasmina/v1/kernel_pb.js";
 import type { KernelRequest } from "./ports.js";
-
-export const KERNEL_TOPICS = {
-  requests: "kasmina.kernel.requests",
-  ready: "kasmina.kernel.ready",
-  errors: "kasmina.kernel.errors",
-} as const;
 
 /** A kernel is published; its bytes are at the reference. */
 export interface KernelReady {

@@ -1,5 +1,5 @@
 export { ProcessTracer, type ProcessTracerOptions } from "../tolaria/tracing/process-tracer.node.js";
-export { BusCommands, type BusCommandsOptions, COMMAND_TOPIC } from "./control/bus-commands.js";
+export { BusCommands, type BusCommandsOptions } from "./control/bus-commands.js";
 export {
   type GrownNetwork,
   networkToOnnx,

@@ -2,11 +2,12 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, test, vi } from "vitest";
 import { concatBytes, u32be, utf8 } from "../../base/index.js";
 import { buildCommand, type CommandDraft } from "../../contracts/commands.js";
-import { COMMAND_CONTEXT, decodeEnvelope, KERNEL_CONTEXT, signEnvelope } from "../../contracts/envelope.js";
+import { COMMAND_CONTEXT, decodeEnvelope, signEnvelope } from "../../contracts/envelope.js";
 import { AdaptationCommandSchema } from "../../contracts/gen/kasmina/v1/command_pb.js";
 import { SignedEnvelopeSchema } from "../../contracts/gen/kasmina/v1/envelope_pb.js";
 import { KeyRing } from "../../contracts/key-ring.js";
 import type { KernelRequest } from "../../contracts/ports.js";
+import { STREAMS } from "../../contracts/streams.js";
 import { ControlRun, countingNonces, kernelFor, RUN_ID, ring } from "../control-run.fixture.js";
 import { REJECTION_REASONS, type RejectionReason } from "../security/verifier.js";
 
@@ -73,7 +74,8 @@ const CASES: readonly [RejectionReason, string, (run: ControlRun) => Uint8Array]
   [
     "invalid_signature",
     "another stream's signature",
-    (run) => signEnvelope(run.keys, KERNEL_CONTEXT, decodeEnvelope(signed(run))?.payload ?? NONCE),
+    (run) =>
+      signEnvelope(run.keys, STREAMS.kernelReady.context, decodeEnvelope(signed(run))?.payload ?? NONCE),
   ],
   ["malformed_command", "bytes that are no envelope", () => new Uint8Array(40).fill(255)],
   ["malformed_command", "over 64 KiB", () => new Uint8Array(65_537)],

@@ -5,12 +5,12 @@ import {
   decodeKernelRequest,
   encodeKernelError,
   encodeKernelReady,
-  KERNEL_TOPICS,
   type Kernel,
   type KernelReady,
   type KernelRequest,
   type MessageHandler,
   type MessagePort,
+  runTopic,
   type Subscription,
 } from "../../contracts/index.js";
 import { describedBlueprints, describedKernel } from "../blueprints.fixture.js";
@@ -56,7 +56,7 @@ class FakeMessages implements MessagePort {
       fallbackUsed: false,
       ...changes,
     };
-    this.deliver(KERNEL_TOPICS.ready, encodeKernelReady(ready));
+    this.deliver(runTopic("kernelReady", "run-1"), encodeKernelReady(ready));
   }
 }
 
@@ -107,7 +107,7 @@ async function setup(changes: Partial<PrefetchOptions> = {}) {
     cache,
     observer: (event) => events.push(event),
     clock,
-    group: "test",
+    trainingRunId: "run-1",
     blueprints: describedBlueprints,
     ...changes,
   });
@@ -273,7 +273,7 @@ describe("a worker that misbehaves", () => {
       "reports an error",
       (messages, { requestId, blueprintId }) =>
         messages.deliver(
-          KERNEL_TOPICS.errors,
+          runTopic("kernelErrors", "run-1"),
           encodeKernelError({ requestId, blueprintId, reason: "no such blueprint" }),
         ),
       "worker_error",
@@ -429,8 +429,8 @@ describe("a worker that misbehaves", () => {
     const kernel = fetch(requestOf());
     await settle();
     const [request] = messages.sent;
-    messages.deliver(KERNEL_TOPICS.ready, Uint8Array.of(255, 255, 255));
-    messages.deliver(KERNEL_TOPICS.errors, Uint8Array.of(255));
+    messages.deliver(runTopic("kernelReady", "run-1"), Uint8Array.of(255, 255, 255));
+    messages.deliver(runTopic("kernelErrors", "run-1"), Uint8Array.of(255));
     if (request) messages.ready(request, { prewarmP95Ms: Number.NaN });
     clock.advance(1000);
     await expect(kernel).rejects.toMatchObject({ details: { reason: "timeout" } });

@@ -21,14 +21,16 @@ import {
   decodeKernelReady,
   type EventName,
   encodeKernelRequest,
-  KERNEL_TOPICS,
   type Kernel,
   type KernelReady,
   type KernelRequest,
   type KernelSource,
   type Message,
   type MessagePort,
+  RUN_GROUP,
+  runTopic,
   type Subscription,
+  sharedTopic,
   type TelemetryLevel,
 } from "../../contracts/index.js";
 import { copyKernel, type KernelCache } from "./cache.js";
@@ -49,8 +51,8 @@ export interface PrefetchOptions {
   readonly blueprints: BlueprintCatalog;
   readonly observer?: KernelObserver;
   readonly clock?: Clock;
-  /** Name of this requester on the bus; unlike any other's. */
-  readonly group: string;
+  /** Answers come on the streams of this run; a request of another run is never answered here. */
+  readonly trainingRunId: string;
   /**
    * The one deadline of a request, from the call of `fetch` on: queue, bus, worker and disk included. Default 1,000. null:
    * none, where the worker is this process's own, whose builds take as long as they take.
@@ -90,11 +92,12 @@ export class KernelPrefetch implements KernelSource {
   /** Subscribes to the answers, so that none can be missed, and only then takes requests. */
   static async open(options: PrefetchOptions): Promise<KernelPrefetch> {
     const prefetch = new KernelPrefetch(options);
+    const { messages, trainingRunId } = options;
     const subscribe = (topic: string, handler: (message: Message) => void): Promise<Subscription> =>
-      options.messages.subscribe(topic, options.group, handler, { durable: false, maxInFlight: 256 });
+      messages.subscribe(topic, RUN_GROUP, handler, { durable: false, maxInFlight: 256 });
     prefetch.#subscriptions = [
-      await subscribe(KERNEL_TOPICS.ready, (message) => prefetch.#onReady(message)),
-      await subscribe(KERNEL_TOPICS.errors, (message) => prefetch.#onError(message)),
+      await subscribe(runTopic("kernelReady", trainingRunId), (message) => prefetch.#onReady(message)),
+      await subscribe(runTopic("kernelErrors", trainingRunId), (message) => prefetch.#onError(message)),
     ];
     return prefetch;
   }
@@ -203,7 +206,10 @@ export class KernelPrefetch implements KernelSource {
       throw new FetchFailure("duplicate_request_id", `another request ${requestId} is in flight`);
     const answer = deferred<KernelReady>();
     this.#answers.set(requestId, answer);
-    const published = this.#options.messages.publish(KERNEL_TOPICS.requests, encodeKernelRequest(request));
+    const published = this.#options.messages.publish(
+      sharedTopic("kernelRequests"),
+      encodeKernelRequest(request),
+    );
     published.catch((error: unknown) =>
       answer.reject(new FetchFailure("publish_failed", messageOf(error), error)),
     );

@@ -3,25 +3,24 @@
  * between is delivered again, and answered from the journal.
  */
 import { type Deferred, deferred, KasminaError } from "../../base/index.js";
-import type {
-  CommandDelivery,
-  CommandOutcome,
-  CommandSource,
-  Message,
-  MessagePort,
-  Subscription,
+import {
+  type CommandDelivery,
+  type CommandOutcome,
+  type CommandSource,
+  type Message,
+  type MessagePort,
+  RUN_GROUP,
+  runTopic,
+  type Subscription,
 } from "../../contracts/index.js";
-
-/** Signed envelopes for all runs; each run refuses those that are not its own. */
-export const COMMAND_TOPIC = "kasmina.commands.v1";
 
 /** Commands that wait for the next step boundary; more stay on the bus. */
 const MAX_WAITING = 64;
 
 export interface BusCommandsOptions {
   readonly messages: MessagePort;
-  /** One group a run: each run receives every command. */
-  readonly group: string;
+  /** Whose commands they are. */
+  readonly trainingRunId: string;
   /** Hears the answer to each delivery, by the bus's id of its message. */
   readonly onOutcome?: (entryId: string, outcome: CommandOutcome) => void;
 }
@@ -42,12 +41,12 @@ export class BusCommands implements CommandSource {
 
   static async open({
     messages,
-    group,
+    trainingRunId,
     onOutcome = () => undefined,
   }: BusCommandsOptions): Promise<BusCommands> {
     const commands = new BusCommands(onOutcome);
     const take = (message: Message): Promise<void> => commands.#take(message);
-    commands.#subscription = await messages.subscribe(COMMAND_TOPIC, group, take, {
+    commands.#subscription = await messages.subscribe(runTopic("commands", trainingRunId), RUN_GROUP, take, {
       maxInFlight: MAX_WAITING,
     });
     return commands;

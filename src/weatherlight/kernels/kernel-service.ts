@@ -147,7 +147,7 @@ export class KernelService implements RunKernels {
       blueprints,
       observer: (event) => this.#report(event),
       clock,
-      group: trainingRunId,
+      trainingRunId,
       deadlineMs: isOwn ? null : config.kernel.prefetchDeadlineMs,
       maxRunning: config.worker.concurrency,
       maxQueued: config.worker.queue,
