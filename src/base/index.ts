@@ -1,4 +1,3 @@
-export { abortable, abortError, unlessStopped } from "./abortable.js";
 export {
   AsyncWorker,
   type AsyncWorkerOptions,
@@ -10,11 +9,18 @@ export {
 export { Breaker, type BreakerLimits, type BreakerSnapshot, type BreakerState } from "./breaker.js";
 export { concatBytes, sha256Hex, toHex, u32be, utf8 } from "./bytes.js";
 export { type Clock, ManualClock, systemClock, type Timer } from "./clock.js";
-export { type Deferred, deferred } from "./deferred.js";
-export { DependencyViolationError, ERROR_CODES, type ErrorCode, KasminaError, messageOf } from "./errors.js";
+export {
+  DependencyViolationError,
+  ERROR_CODES,
+  type ErrorCode,
+  errorFromPosted,
+  KasminaError,
+  messageOf,
+  type PostedError,
+  postableError,
+} from "./errors.js";
 export { JoinTable } from "./join-table.js";
-export { fromJsonText, toJsonText } from "./json-text.js";
-export { errorFromPosted, type PostedError, postableError } from "./posted-error.js";
+export { fromJsonText, parseStrictJson, toJsonText } from "./json.js";
+export { abortable, abortError, type Deferred, deferred, unlessStopped } from "./promises.js";
 export { Random } from "./random.js";
 export { mean, percentile, sum } from "./statistics.js";
-export { parseStrictJson } from "./strict-json.js";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { deferred } from "./deferred.js";
 import { JoinTable } from "./join-table.js";
+import { deferred } from "./promises.js";
 
 describe("work in flight", () => {
   test("is done once for all who ask for the same, and anew for who asks later", async () => {

@@ -1,6 +1,7 @@
 /** Work in flight, by key: whoever asks for the same joins it, and the last to release it stops it. */
-import { abortable } from "./abortable.js";
+
 import { KasminaError } from "./errors.js";
+import { abortable } from "./promises.js";
 
 interface InFlight<T> {
   readonly result: Promise<T>;

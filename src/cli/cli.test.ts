@@ -7,7 +7,7 @@ import { addGrow, type Grow } from "./commands/grow.js";
 import { reportError } from "./terminal/exit.js";
 import { formatDuration, formatReport } from "./terminal/growth-report.js";
 import type { Io, StopSignal } from "./terminal/io.js";
-import { formatTable } from "./terminal/table.js";
+import { formatTable } from "./terminal/text.js";
 
 class TestIo implements Io {
   out = "";

@@ -8,7 +8,7 @@
  * add up to no more than the bytes it was given.
  */
 import { KasminaError } from "../base/errors.js";
-import { parseStrictJson } from "../base/strict-json.js";
+import { parseStrictJson } from "../base/json.js";
 import { checkedTensor, type DType, sizeOf, type Tensor, type TensorData, type Tensors } from "./tensor.js";
 
 export interface SafetensorsLimits {

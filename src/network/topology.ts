@@ -1,10 +1,10 @@
 /** A topology: which seeds stand where in a host, and how each takes part in a step. */
-
 import {
   type BlueprintParameters,
   blockModule,
   grownModule,
   parameterPath,
+  placeOf,
   type SeedPart,
   seedModule,
   type TensorSpecs,
@@ -111,7 +111,7 @@ export interface LearningPlan {
 export function learningPlan(topology: Topology): LearningPlan {
   const order = sitesInOrder(topology);
   const lastDetached = order.findLastIndex((site) => isDetached(site, topology));
-  const barrier = lastDetached < 0 ? -1 : depthOf(topology, order[lastDetached]);
+  const barrier = lastDetached < 0 ? -1 : depthOf(topology, order[lastDetached]?.slotId);
   const host = topology.host.blocks.flatMap((block, depth) =>
     depth > barrier
       ? Object.keys(block.parameters).map((name) => parameterPath(blockModule(block.name), name))
@@ -144,8 +144,8 @@ export function sitesInOrder(topology: Topology): SeedSite[] {
   return slotsOf(topology.host).flatMap((slot) => topology.sites.filter((site) => site.slotId === slot.id));
 }
 
-function depthOf(topology: Topology, site: SeedSite | undefined): number {
-  return topology.host.blocks.findIndex((block) => block.name === site?.slotId);
+function depthOf(topology: Topology, block: string | undefined): number {
+  return topology.host.blocks.findIndex(({ name }) => name === block);
 }
 
 /** Batch inputs of a topology: x [batch, ...input], y [batch, ...labels]. */
@@ -157,4 +157,25 @@ export function batchSpecs(
     x: { shape: [batch, ...host.inputShape], dtype: host.inputDType },
     y: { shape: [batch, ...labelShape(host)], dtype: "int32" },
   };
+}
+
+/** Whether a seed must not disturb the host: everything before PROBATIONARY. */
+export function isIsolated(site: SeedSite): boolean {
+  return site.part !== "probationary" && site.part !== "grown";
+}
+
+/** The isolated seeds, in host order. */
+export function isolatedSites(topology: Topology): SeedSite[] {
+  return sitesInOrder(topology).filter(isIsolated);
+}
+
+/**
+ * Whether a host parameter comes before a seed on the way from input to logits: a parameter of a block up to the
+ * seed's own slot, or of a grown seed that runs before it.
+ */
+export function isBelow(topology: Topology, site: SeedSite, parameter: string): boolean {
+  const place = placeOf(parameter);
+  if ("block" in place) return depthOf(topology, place.block) <= depthOf(topology, site.slotId);
+  const order = sitesInOrder(topology);
+  return order.findIndex(({ seedId }) => seedId === place.grownSeedId) < order.indexOf(site);
 }

@@ -12,12 +12,11 @@ import {
   type SystemState,
 } from "../contracts/index.js";
 import { type Budget, checkAmount, overBudget } from "./budget.js";
-import { germination } from "./decisions.js";
+import { germination, rampFor } from "./decisions.js";
 import { pooled } from "./evidence.js";
 import { inspectInputs } from "./inputs.js";
 import type { SeedJudge } from "./judge.js";
 import type { Arm, ArmCost, Candidate, Decision, DecisionContext, GrowthCosts, Policy } from "./policy.js";
-import { rampFor } from "./ramp.js";
 import { isFree, noted, type SeedNotes } from "./seed-notes.js";
 
 export interface GrowthPolicyOptions {

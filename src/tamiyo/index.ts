@@ -1,3 +1,9 @@
+export {
+  RandomPolicy,
+  type RandomPolicyOptions,
+  SchedulePolicy,
+  type SchedulePolicyOptions,
+} from "./baseline-policies.js";
 export type { Amount, Budget } from "./budget.js";
 export { GrowthPolicy, type GrowthPolicyOptions, type Strategy, type Trial } from "./growth-policy.js";
 export type { InputHealth } from "./inputs.js";
@@ -11,6 +17,4 @@ export type {
   GrowthCosts,
   Policy,
 } from "./policy.js";
-export { RandomPolicy, type RandomPolicyOptions } from "./random-policy.js";
-export { SchedulePolicy, type SchedulePolicyOptions } from "./schedule-policy.js";
 export { Tamiyo, type TamiyoOptions } from "./tamiyo.js";

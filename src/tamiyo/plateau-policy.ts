@@ -5,10 +5,10 @@
  */
 import type { SystemState } from "../contracts/index.js";
 import { type BanditRecord, ranked, rewarded } from "./bandit.js";
+import { type PlateauRule, plateauOf } from "./evidence.js";
 import { GrowthPolicy, type GrowthPolicyOptions, type Strategy, type Trial } from "./growth-policy.js";
 import { EvidenceJudge, type EvidenceRules, type SeedJudge } from "./judge.js";
 import type { Arm } from "./policy.js";
-import { type PlateauRule, plateauOf } from "./trend.js";
 
 export interface PlateauPolicyOptions extends GrowthPolicyOptions, Partial<EvidenceRules> {
   /** Germinate first at this epoch (from 0), whatever the loss does; else at a plateau. */

@@ -1,8 +1,7 @@
 import { expect, test } from "vitest";
+import { RandomPolicy, SchedulePolicy } from "./baseline-policies.js";
 import { PlateauPolicy } from "./plateau-policy.js";
 import { policyConformance } from "./policy.conformance.js";
-import { RandomPolicy } from "./random-policy.js";
-import { SchedulePolicy } from "./schedule-policy.js";
 import { BLUEPRINTS, SimulatedRun } from "./simulated-run.fixture.js";
 
 policyConformance("plateau", (options) => new PlateauPolicy({ ...options, minTraining: 3, maxTraining: 6 }));

@@ -1,10 +1,9 @@
 export type { TeacherOptions } from "./distillation.js";
 export { evaluateRows } from "./evaluate.js";
-export { HyperControls, type HyperParameters } from "./hyper.js";
+export { HyperControls, type HyperParameters, SCHEDULE_IDS, type ScheduleId } from "./hyper.js";
 export { ModelState } from "./model-state.js";
 export { OPTIMIZERS, type Optimizer, type OptimizerId } from "./optimizers.js";
 export type { CheckpointReader, GoodState } from "./recovery/rollback.js";
-export { SCHEDULE_IDS, type ScheduleId } from "./schedules.js";
 export {
   type BlendControls,
   blendControls,
@@ -20,11 +19,11 @@ export {
 } from "./tracing/tracer.js";
 export { optimizerSpecs, trainStepProgram } from "./train-step.js";
 export { Trainer } from "./trainer.js";
-export type { TrainerCheckpoint } from "./trainer-checkpoint.js";
 export type {
   EpochReport,
   StepReport,
   StopPlace,
+  TrainerCheckpoint,
   TrainerOptions,
   TrainingEnd,
   TrainingResult,

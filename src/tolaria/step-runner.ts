@@ -7,11 +7,11 @@ import type { GrowingNetwork } from "./growing-network.js";
 import type { HyperControls } from "./hyper.js";
 import { stepMeasurement } from "./measured.js";
 import type { Progress } from "./progress.js";
-import { LossWatch } from "./recovery/loss-watch.js";
 import type { Rollback } from "./recovery/rollback.js";
 import {
   cullNonFinite,
   isolationFailure,
+  LossWatch,
   lossFailure,
   NON_FINITE_HOST,
   type TrainingFailure,

@@ -1,5 +1,4 @@
-/** What a trainer is given, and what it reports. */
-
+/** What a trainer is given, what it reports, and what it leaves in a checkpoint. */
 import type { Clock } from "../base/index.js";
 import type {
   BatchSource,
@@ -13,13 +12,12 @@ import type { Kasmina } from "../kasmina/index.js";
 import type { EvaluationResult, Topology } from "../network/index.js";
 import type { BlueprintRegistry, Host } from "../nn/index.js";
 import type { TeacherOptions } from "./distillation.js";
-import type { HyperParameters } from "./hyper.js";
+import type { HyperParameters, ScheduleId } from "./hyper.js";
 import type { Optimizer } from "./optimizers.js";
-import type { CheckpointReader } from "./recovery/rollback.js";
-import type { ScheduleId } from "./schedules.js";
+import type { ProgressSnapshot } from "./progress.js";
+import type { CheckpointReader, GoodState, RollbackSnapshot } from "./recovery/rollback.js";
 import type { GraftCandidate } from "./topologies.js";
 import type { TopologyTracer } from "./tracing/tracer.js";
-import type { TrainerCheckpoint } from "./trainer-checkpoint.js";
 
 export interface TrainerOptions {
   readonly trainingRunId: string;
@@ -107,4 +105,18 @@ export interface TrainingResult {
   readonly paramsTotal: number;
   /** Everything that was computed: steps, shadow passes, evaluations, culled seeds included. */
   readonly flopsTotal: number;
+}
+
+/** All that a trainer needs to go on from a step as if it had never stopped. */
+export interface TrainerCheckpoint extends GoodState, ProgressSnapshot, RollbackSnapshot {
+  /** From 0. */
+  readonly epoch: number;
+  /** Whether it was taken at the first boundary of an epoch, not where the run was stopped within one. */
+  readonly atEpochStart: boolean;
+  /** What the watch for spikes remembers. */
+  readonly watchedLosses: readonly number[];
+  /** Whether there is a teacher still. */
+  readonly taught: boolean;
+  /** Whether the state is to be kept for a rollback, once isolation has been looked at. */
+  readonly keepDue: boolean;
 }

@@ -18,10 +18,10 @@ import { Progress } from "./progress.js";
 import { Rollback } from "./recovery/rollback.js";
 import type { TrainingFailure } from "./recovery/training-failure.js";
 import { Training } from "./step-runner.js";
-import type { TrainerCheckpoint } from "./trainer-checkpoint.js";
 import type {
   StepReport,
   StopPlace,
+  TrainerCheckpoint,
   TrainerOptions,
   TrainingEnd,
   TrainingResult,

@@ -3,7 +3,7 @@ import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, type St
 import { type FileHandle, lstat, open } from "node:fs/promises";
 import type { ZodType } from "zod";
 import { KasminaError, messageOf } from "../errors.js";
-import { parseStrictJson } from "../strict-json.js";
+import { parseStrictJson } from "../json.js";
 import { codeOf, isMissing, NO_FOLLOW, NO_WAIT, requirePrivate, requireRegular } from "./checked.node.js";
 
 /** A disk that does not answer for so long is gone: a network mount without its server, a FUSE process that hangs. */

@@ -13,7 +13,7 @@ import { builtinBlueprints } from "../../nn/index.js";
 import { harvestSeed } from "../../weatherlight/folder/harvest.js";
 import { EXIT } from "../terminal/exit.js";
 import type { Io } from "../terminal/io.js";
-import { formatTable } from "../terminal/table.js";
+import { formatTable } from "../terminal/text.js";
 
 interface CatalogFlags {
   readonly catalog: string;

@@ -10,8 +10,7 @@ import {
 import { EXIT } from "../terminal/exit.js";
 import { count } from "../terminal/growth-report.js";
 import { type Io, wantsColor } from "../terminal/io.js";
-import { type Paint, painter, stageStyle } from "../terminal/paint.js";
-import { formatTable } from "../terminal/table.js";
+import { formatTable, type Paint, painter, stageStyle } from "../terminal/text.js";
 
 export function addInspect(command: Command, io: Io, done: (exitCode: number) => void): void {
   command

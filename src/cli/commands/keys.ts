@@ -5,7 +5,7 @@ import { addKey, type KeyInfo, listKeys } from "../../contracts/index.node.js";
 import { KEY_FILE_VARIABLE } from "../../weatherlight/control/run-keys.js";
 import { EXIT } from "../terminal/exit.js";
 import type { Io } from "../terminal/io.js";
-import { formatTable } from "../terminal/table.js";
+import { formatTable } from "../terminal/text.js";
 
 const DEFAULT_FILE = "kasmina.keys";
 
@@ -21,7 +21,7 @@ export function addKeys(command: Command, io: Io, done: (exitCode: number) => vo
     done(EXIT.done);
   };
   addOptions(
-    command.command("new").description("add a key, which signs from now on; older ones go on verifying"),
+    command.command("new").description("add a key, which signs from now on; older keys still verify"),
   ).action(({ file, json }: KeysFlags) => {
     const path = fileOf(file, io);
     show([addKey(path, systemClock.nowMs())], path, json);

@@ -16,7 +16,7 @@ export function addSeed(command: Command, io: Io, done: (exitCode: number) => vo
   command.description("command one seed of a running trainer").usage("<operation> …");
   addGerminate(command, io, done);
   addOperatorOptions(
-    command.command("advance <seed>").description("ask the next gate to let the seed on"),
+    command.command("advance <seed>").description("ask the next gate to admit the seed"),
   ).action(async (seedId: string, flags: OperatorFlags) => {
     const stage = await stageOf(seedId, flags);
     const next = advanceFrom(stage);
@@ -52,13 +52,13 @@ export function addSeed(command: Command, io: Io, done: (exitCode: number) => vo
 
 const SIMPLE = [
   ["fossilize", "FOSSILIZE", "keep the seed for good"],
-  ["cull", "CULL", "take the seed out"],
-  ["cancel", "CANCEL", "take back the seed's pending change"],
+  ["cull", "CULL", "remove the seed"],
+  ["cancel", "CANCEL", "cancel the seed's pending change"],
 ] as const;
 
 const PAUSES = {
   pause: "take the seed out of the step, its weights kept",
-  resume: "put a paused seed back",
+  resume: "put a paused seed back into the step",
 } as const;
 
 function addGerminate(command: Command, io: Io, done: (exitCode: number) => void): void {
@@ -66,9 +66,9 @@ function addGerminate(command: Command, io: Io, done: (exitCode: number) => void
     command
       .command("germinate [seed]")
       .description("graft a new seed")
-      .requiredOption("--slot <id>", "where it is to live")
-      .requiredOption("--blueprint <id>", "what it is to be")
-      .option("--param <name=value>", "a parameter of the blueprint; may be given again", addParameter, {}),
+      .requiredOption("--slot <id>", "slot to graft it into")
+      .requiredOption("--blueprint <id>", "its blueprint")
+      .option("--param <name=value>", "a parameter of the blueprint; may be repeated", addParameter, {}),
   ).action(async (seedId: string | undefined, flags: GerminateFlags) => {
     const { slot: slotId, blueprint: blueprintId, param: parameters } = flags;
     const order = { kind: "SEED" as const, operation: "GERMINATE" as const, blueprintId, parameters };

@@ -5,7 +5,7 @@ import { readStatus } from "../../weatherlight/control/control-client.js";
 import type { RunStatus } from "../../weatherlight/index.js";
 import { EXIT } from "../terminal/exit.js";
 import type { Io } from "../terminal/io.js";
-import { formatTable } from "../terminal/table.js";
+import { formatTable } from "../terminal/text.js";
 import { addOperatorOptions, type OperatorFlags, runFolderOf } from "./operate.js";
 
 export function addStatus(command: Command, io: Io, done: (exitCode: number) => void): void {

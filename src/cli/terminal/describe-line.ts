@@ -1,7 +1,7 @@
 /** The lines of a run in words; what is only for programs has none. */
 import type { EpochLine, EventLine, GrowthLine, Phase } from "../../weatherlight/folder/growth-lines.js";
 import { percent } from "./growth-report.js";
-import { LEVEL_STYLE, type Paint } from "./paint.js";
+import { LEVEL_STYLE, type Paint } from "./text.js";
 
 export const PHASE_NAMES: { readonly [P in Phase]: string } = { grow: "growing", host_alone: "host alone" };
 

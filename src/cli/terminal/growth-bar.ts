@@ -7,7 +7,7 @@ import { describeLine, PHASE_NAMES } from "./describe-line.js";
 import { formatDuration } from "./growth-report.js";
 import type { GrowthView } from "./growth-view.js";
 import { type Io, wantsColor } from "./io.js";
-import { type Paint, painter, stageStyle } from "./paint.js";
+import { type Paint, painter, stageStyle } from "./text.js";
 
 /** Of the bar itself; a narrow terminal gets a short one, so that the text beside it has room. */
 const BAR_COLUMNS = { min: 6, max: 24 };

@@ -1,7 +1,6 @@
 /** The report of a growth run, for people. */
 import type { SeedReport, Summary } from "../../weatherlight/folder/growth-lines.js";
-import { type Paint, painter, stageStyle } from "./paint.js";
-import { formatTable } from "./table.js";
+import { formatTable, type Paint, painter, stageStyle } from "./text.js";
 
 /** Ends with a newline. */
 export function formatReport(summary: Summary, runDir: string | undefined, color: boolean): string {

@@ -2,7 +2,7 @@
 import type { GrowthLine } from "../../weatherlight/folder/growth-lines.js";
 import { describeLine } from "./describe-line.js";
 import { type Io, wantsColor } from "./io.js";
-import { painter } from "./paint.js";
+import { painter } from "./text.js";
 
 export interface GrowthView {
   show(line: GrowthLine): void;

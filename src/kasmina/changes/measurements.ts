@@ -4,8 +4,7 @@ import { stageWords } from "../../contracts/names.js";
 import type { Estimate } from "../../contracts/ports.js";
 import { isInOutput } from "../../contracts/stages.js";
 import type { MetricName } from "../../contracts/telemetry.js";
-import { blendTelemetry } from "../state/blend-telemetry.js";
-import { alphaAt, type BlendWeights } from "../state/blending.js";
+import { alphaAt, type BlendWeights, blendTelemetry } from "../state/blending.js";
 import type { RunState } from "../state/run-state.js";
 import { alphaSteps, type MutableSeed, pushed, type Seed } from "../state/seed.js";
 

@@ -2,7 +2,7 @@
  * Rollback, the execution layer's part: seeds, plans and embargoes are again what they were some steps ago. What guards
  * the run is not taken back: an operator's emergency level, the breaker of fetches, the tally of isolation, the nonces.
  */
-import { dropAdvances } from "../commands/emergency.js";
+import { dropAdvances } from "../commands/run-commands.js";
 import type { RunState } from "../state/run-state.js";
 import { holdRamp, releaseRamp } from "../state/seed.js";
 import { type KasminaSnapshot, restoreSnapshot } from "../state/snapshot.js";

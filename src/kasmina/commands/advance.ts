@@ -6,7 +6,7 @@ import { ADVANCES, type Advance } from "../../contracts/stages.js";
 import { planCull } from "../changes/culling.js";
 import { askGate } from "../gates/gate-runner.js";
 import type { GateResult } from "../gates/index.js";
-import { blendProblem } from "../state/blend-rules.js";
+import { blendProblem } from "../state/blending.js";
 import type { MutableSeed } from "../state/seed.js";
 import { type CommandContext, expectedStageOf, leadStep, stageMismatch, targetSeed } from "./context.js";
 import { applied, type HandlerResult, type RefusalReason, refused } from "./outcome.js";

@@ -1,15 +1,11 @@
 /** Hands a verified command to the one handler of its type. Unknown ones are refused. */
 import type { AdaptationCommand } from "../../contracts/gen/kasmina/v1/command_pb.js";
 import { type CommandKind, commandWords } from "../../contracts/names.js";
-import { handleCircuitBreaker } from "./circuit-breaker.js";
 import type { CommandContext } from "./context.js";
-import { handleEmergency } from "./emergency.js";
 import { handleOptimizer } from "./optimizer.js";
 import { type HandlerResult, refused } from "./outcome.js";
-import { handlePause } from "./pause.js";
-import { handleReset } from "./reset.js";
-import { handleRollback } from "./rollback.js";
-import { handleSeed } from "./seed.js";
+import { handleCircuitBreaker, handleEmergency, handleReset, handleRollback } from "./run-commands.js";
+import { handlePause, handleSeed } from "./seed.js";
 
 type Payload = AdaptationCommand["payload"];
 type PayloadCase = Exclude<Payload["case"], undefined>;

@@ -1,11 +1,12 @@
-/** SEED commands: one table row an operation. */
-
-import type { SeedCommand } from "../../contracts/gen/kasmina/v1/command_pb.js";
+/** SEED commands, one table row an operation, and PAUSE. */
+import type { PauseCommand, SeedCommand } from "../../contracts/gen/kasmina/v1/command_pb.js";
 import { type Operation, operationWords } from "../../contracts/names.js";
-import { canCull, isBlended } from "../../contracts/stages.js";
+import { canCull, gateOf, isBlended } from "../../contracts/stages.js";
 import { planCull } from "../changes/culling.js";
-import { advance, requestedBlend } from "./advance.js";
-import { type CommandContext, stageMismatch, targetSeed } from "./context.js";
+import { askGate } from "../gates/gate-runner.js";
+import type { MutableSeed } from "../state/seed.js";
+import { advance, cullFailed, requestedBlend } from "./advance.js";
+import { type CommandContext, leadStep, stageMismatch, targetSeed } from "./context.js";
 import { germinate } from "./germinate.js";
 import { applied, type HandlerResult, refused } from "./outcome.js";
 
@@ -80,4 +81,33 @@ function adjustBlend(context: CommandContext): HandlerResult {
   if ("problem" in requested) return refused("blend_invalid", seed.id, requested.problem);
   state.plan.add(now.step, { kind: "blend", blend: requested.blend }, seed.id);
   return applied(now.step, seed.id);
+}
+
+/** PAUSE: a seed leaves the step with its weights and optimizer state kept, or comes back. */
+export function handlePause(context: CommandContext, order: PauseCommand): HandlerResult {
+  const target = targetSeed(context);
+  if ("refusal" in target) return target.refusal;
+  if (context.state.plan.ofSeed(target.seed.id)) return refused("change_pending", target.seed.id);
+  return order.resume ? resume(context, target.seed) : pause(context, target.seed);
+}
+
+function pause(context: CommandContext, seed: MutableSeed): HandlerResult {
+  if (seed.pausedFrom !== undefined) return refused("seed_paused", seed.id);
+  if (!canCull(seed.stage)) return stageMismatch(seed, "a stage that can be paused");
+  if (seed.kernel === undefined) return refused("kernel_not_attached", seed.id);
+  const effectiveStep = leadStep(context);
+  context.state.plan.add(effectiveStep, { kind: "pause" }, seed.id);
+  return applied(effectiveStep, seed.id);
+}
+
+/** The gate that the seed once passed to be in its stage must pass again. */
+function resume(context: CommandContext, seed: MutableSeed): HandlerResult {
+  if (seed.pausedFrom === undefined) return refused("not_paused", seed.id);
+  const gate = gateOf(seed.stage);
+  if (!gate) return stageMismatch(seed, "a stage that can be resumed");
+  const result = askGate(gate, { state: context.state, seed, step: context.now.step, again: true });
+  if (!result.passed) return cullFailed(context, seed, result);
+  const effectiveStep = leadStep(context);
+  context.state.plan.add(effectiveStep, { kind: "resume" }, seed.id);
+  return applied(effectiveStep, seed.id);
 }

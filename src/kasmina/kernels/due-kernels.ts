@@ -7,9 +7,10 @@
  * There is no deadline here: the source has one for what comes from elsewhere, and what this process builds itself takes
  * as long as it takes.
  */
-import { abortable } from "../../base/abortable.js";
+
 import type { Clock } from "../../base/clock.js";
 import { DependencyViolationError, KasminaError } from "../../base/errors.js";
+import { abortable } from "../../base/promises.js";
 import type { Kernel, KernelRequest, KernelSource } from "../../contracts/ports.js";
 import type { FetchJournal, FetchResult, KernelFound } from "../security/journal.js";
 import type { TelemetryHub } from "../telemetry/hub.js";

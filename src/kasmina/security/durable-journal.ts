@@ -9,7 +9,7 @@
 import { base64Decode, base64Encode } from "@bufbuild/protobuf/wire";
 import { sha256Hex, utf8 } from "../../base/bytes.js";
 import { KasminaError, messageOf } from "../../base/errors.js";
-import { fromJsonText, toJsonText } from "../../base/json-text.js";
+import { fromJsonText, toJsonText } from "../../base/json.js";
 import { type FetchResult, IndexedJournal, type JournalRecord } from "./journal.js";
 
 /** Where the bytes are. Every method is done when it returns; `sync` makes what was appended durable. */

@@ -1,8 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { DEFAULT_BLEND } from "../../contracts/index.js";
-import { blendTelemetry } from "./blend-telemetry.js";
-import { alphaAt, blendWeights, logitMargin } from "./blending.js";
+import { alphaAt, blendTelemetry, blendWeights, logitMargin } from "./blending.js";
 import { blends, fraction } from "./blends.fixture.js";
 
 describe("weights", () => {

@@ -1,8 +1,86 @@
 /**
- * Blending (docs/architecture.md, "Blending"): how much of a seed enters the output, step by step. All modes reach the
- * compiled step as weights per channel, so a change of mode or value never recompiles.
+ * Blending (docs/architecture.md, "Blending"): which configurations are valid, how much of a seed enters the output step
+ * by step, and what telemetry reports of it. All modes reach the compiled step as weights per channel, so a change of
+ * mode or value never recompiles. Invalid configurations are refused, never repaired.
  */
-import type { BlendConfig } from "../../contracts/index.js";
+import { percentile } from "../../base/index.js";
+import type { BlendConfig, BlendMode } from "../../contracts/index.js";
+
+export interface BlendLimits {
+  readonly maxVector: number;
+  readonly maxLogits: number;
+}
+
+/** What is wrong: the field, and what it should be. */
+export interface BlendProblem {
+  readonly field: string;
+  readonly problem: string;
+}
+
+interface Rule {
+  readonly field: string;
+  readonly expected: string;
+  readonly holds: (blend: BlendConfig, channels: number, limits: BlendLimits) => boolean;
+}
+
+const isFraction = (value: number): boolean => value >= 0 && value <= 1;
+const isWhole = (value: number): boolean => Number.isInteger(value) && value >= 0;
+
+/** Lengths stand before contents, so that an endless vector is never walked. */
+const RULES: readonly Rule[] = [
+  { field: "alpha_target", expected: "0 to 1", holds: (b) => isFraction(b.alphaTarget) },
+  {
+    field: "schedule.steps",
+    expected: "a whole number, 0 or more",
+    holds: (b) => isWhole(b.schedule.steps),
+  },
+  { field: "alpha_lo", expected: "0 to 1", holds: (b) => isFraction(b.alphaLo) },
+  { field: "alpha_hi", expected: "0 to 1", holds: (b) => isFraction(b.alphaHi) },
+  { field: "alpha_lo", expected: "at most alpha_hi", holds: (b) => b.alphaLo <= b.alphaHi },
+  { field: "gate_k", expected: "finite", holds: (b) => Number.isFinite(b.gateK) },
+  { field: "gate_tau", expected: "finite", holds: (b) => Number.isFinite(b.gateTau) },
+  {
+    field: "alpha_vec",
+    expected: "at most the allowed length",
+    holds: (b, _, { maxVector }) => b.alphaVec.length <= maxVector,
+  },
+  {
+    field: "alpha_vec",
+    expected: "at least one weight in CHANNEL mode",
+    holds: (b) => b.mode !== "CHANNEL" || b.alphaVec.length > 0,
+  },
+  { field: "alpha_vec", expected: "weights of 0 to 1", holds: (b) => b.alphaVec.every(isFraction) },
+  {
+    field: "alpha_vec",
+    expected: "a length that divides the channels",
+    holds: (b, channels) => b.alphaVec.length === 0 || channels % b.alphaVec.length === 0,
+  },
+  {
+    field: "confidence_logits",
+    expected: "at most the allowed number",
+    holds: (b, _, { maxLogits }) => b.confidenceLogits.length <= maxLogits,
+  },
+  {
+    field: "confidence_logits",
+    expected: "at least 2 in CONFIDENCE mode",
+    holds: (b) => b.mode !== "CONFIDENCE" || b.confidenceLogits.length >= 2,
+  },
+  {
+    field: "confidence_logits",
+    expected: "finite logits",
+    holds: (b) => b.confidenceLogits.every(Number.isFinite),
+  },
+];
+
+/** The first rule that a configuration breaks on a slot of `channels` channels; undefined where it breaks none. */
+export function blendProblem(
+  blend: BlendConfig,
+  channels: number,
+  limits: BlendLimits,
+): BlendProblem | undefined {
+  const broken = RULES.find((rule) => !rule.holds(blend, channels, limits));
+  return broken && { field: broken.field, problem: `${broken.field} must be ${broken.expected}` };
+}
 
 export type RampCurve = BlendConfig["schedule"]["curve"];
 
@@ -62,4 +140,51 @@ export function blendWeights(config: BlendConfig, alpha: number, channels: numbe
   }
   const hostWeight = seedWeight.map((weight) => (config.mode === "RESIDUAL" ? 1 : 1 - weight));
   return { seedWeight, hostWeight, gate, clamped: effective !== gated && config.mode === "CONFIDENCE" };
+}
+
+/** Where a mode takes its weights from, apart from the alpha ramp. */
+export type BlendSource = "schedule" | "alpha_vec" | "confidence_logits";
+
+export interface BlendTelemetry {
+  readonly mode: BlendMode;
+  readonly source: BlendSource;
+  /** Over the channels. */
+  readonly alphaMean: number;
+  /** 95th percentile over the channels, by nearest rank. */
+  readonly alphaP95: number;
+  /** Fraction of the channels whose alpha is under 0.05. */
+  readonly alphaSparsity: number;
+  /** The confidence gate, 0 to 1; 1 in the other modes. One value serves all channels. */
+  readonly gateMean: number;
+  readonly gateMin: number;
+  readonly gateMax: number;
+  /** Fraction of the channels whose alpha was cut by alpha_lo or alpha_hi. */
+  readonly clampedFraction: number;
+}
+
+const SOURCES: { readonly [M in BlendMode]: BlendSource } = {
+  CONVEX: "schedule",
+  RESIDUAL: "schedule",
+  CHANNEL: "alpha_vec",
+  CONFIDENCE: "confidence_logits",
+};
+const SPARSE_UNDER = 0.05;
+
+/** The telemetry of one seed at one step. `weights` are left as they are. */
+export function blendTelemetry(
+  { mode }: Pick<BlendConfig, "mode">,
+  { seedWeight, gate, clamped }: BlendWeights,
+): BlendTelemetry {
+  const alphas = [...seedWeight];
+  return {
+    mode,
+    source: SOURCES[mode],
+    alphaMean: alphas.reduce((sum, alpha) => sum + alpha, 0) / alphas.length,
+    alphaP95: percentile(alphas, 0.95),
+    alphaSparsity: alphas.filter((alpha) => alpha < SPARSE_UNDER).length / alphas.length,
+    gateMean: gate,
+    gateMin: gate,
+    gateMax: gate,
+    clampedFraction: clamped ? 1 : 0,
+  };
 }

@@ -2,8 +2,7 @@ import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { ManualClock } from "../../base/index.js";
 import { LEVELS, severityOf, type TelemetryLevel, type TelemetryPacket } from "../../contracts/index.js";
-import { EventQueue } from "./event-queue.js";
-import { TelemetryHub, type TelemetryHubOptions } from "./hub.js";
+import { EventQueue, TelemetryHub, type TelemetryHubOptions } from "./hub.js";
 
 const packets: TelemetryPacket[] = [];
 beforeEach(() => {

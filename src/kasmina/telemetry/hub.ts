@@ -14,10 +14,55 @@ import {
   highestLevel,
   type MetricName,
   priorityOf,
+  severityOf,
   type TelemetryEvent,
   type TelemetryMetric,
 } from "../../contracts/telemetry.js";
-import { EventQueue } from "./event-queue.js";
+
+/** Events that wait for their packet, bounded: the least severe, then oldest, goes first; CRITICAL never does. */
+export class EventQueue {
+  readonly #capacity: number;
+  #events: TelemetryEvent[] = [];
+  #dropped = 0;
+
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+  }
+
+  get size(): number {
+    return this.#events.length;
+  }
+
+  /** How many were dropped since the last {@link take}. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  add(event: TelemetryEvent): void {
+    this.#events.push(event);
+    if (this.#events.length > this.#capacity) this.#dropOne();
+  }
+
+  /** Everything waiting, oldest first; the queue is empty afterwards. */
+  take(): readonly TelemetryEvent[] {
+    const events = this.#events;
+    this.#events = [];
+    this.#dropped = 0;
+    return events;
+  }
+
+  #dropOne(): void {
+    let victim = -1;
+    for (const [at, event] of this.#events.entries()) {
+      if (event.level === "CRITICAL") continue;
+      const best = this.#events[victim];
+      if (!best || severityOf(event.level) < severityOf(best.level)) victim = at;
+    }
+    if (victim < 0) return;
+    this.#events.splice(victim, 1);
+    this.#dropped++;
+  }
+}
 
 /** Who an event or a metric is about: a seed's id, or undefined for the run. */
 export type Subject = string | undefined;

@@ -12,8 +12,15 @@ import { lax, numpy as np } from "@jax-js/jax";
 import type { Arrays, JaxArray, ProgramDefinition } from "../../engine/index.js";
 import { blendControlSpecs } from "../forward.js";
 import { lookupIn, networkGradients } from "../gradients.js";
-import { batchSpecs, parameterSpecs, type SeedSite, type Topology } from "../topology.js";
-import { isBeside, isIsolated, isolatedSites } from "./places.js";
+import {
+  batchSpecs,
+  isIsolated,
+  isolatedSites,
+  isShadow,
+  parameterSpecs,
+  type SeedSite,
+  type Topology,
+} from "../topology.js";
 import { type CoordinateSample, sampleCoordinates } from "./sample.js";
 
 export interface MonitorOptions {
@@ -86,7 +93,7 @@ function monitorProgram(
 
 /** The gradient that the host below would get if the seeds' branches alone were cut and nothing were detached. */
 function referenceGradient(topology: Topology, gradient: SampledGradient): JaxArray {
-  const inTheNetwork = isolatedSites(topology).filter((site) => !isBeside(site));
+  const inTheNetwork = isolatedSites(topology).filter((site) => !isShadow(site));
   return gradient(openedFor(withoutSeeds(topology), inTheNetwork), isIsolatedIn(topology));
 }
 
@@ -109,7 +116,7 @@ function withoutSeeds(topology: Topology): Topology {
 }
 
 function withoutBeside(topology: Topology, chosen: (site: SeedSite) => boolean): Topology {
-  return { ...topology, sites: topology.sites.filter((site) => !(isBeside(site) && chosen(site))) };
+  return { ...topology, sites: topology.sites.filter((site) => !(isShadow(site) && chosen(site))) };
 }
 
 /** The sampled coordinates of the gradients: [coordinates]. */

@@ -29,9 +29,17 @@ import {
   trace,
   type UpdatePlan,
 } from "../../engine/index.js";
-import { isBlended, isDetached, type SeedSite, sitesInOrder, type Topology } from "../topology.js";
+import {
+  isBelow,
+  isBlended,
+  isDetached,
+  isIsolated,
+  isShadow,
+  type SeedSite,
+  sitesInOrder,
+  type Topology,
+} from "../topology.js";
 import { branchProgram, seamKernel } from "./branches.js";
-import { isBelow, isBeside, isIsolated } from "./places.js";
 import { type Reach, reachFrom } from "./reach.js";
 import { weightProblem } from "./weights-check.js";
 
@@ -76,7 +84,7 @@ export function proveIsolation(
 }
 
 function claimOf(topology: Topology, site: SeedSite): IsolationClaim {
-  if (isBeside(site)) return { seedId: site.seedId, claim: "host_free_of_seed" };
+  if (isShadow(site)) return { seedId: site.seedId, claim: "host_free_of_seed" };
   const claim = isDetached(site, topology) ? "host_below_free_of_seed" : "branch_detached";
   return { seedId: site.seedId, claim };
 }
@@ -107,7 +115,7 @@ function isForbidden(
   output: Pick<ProgramOutput, "role" | "name">,
 ): boolean {
   const { role, name } = output;
-  if (isBeside(site)) return role === "output" ? !name.endsWith(`/${site.seedId}`) : !isStateOf(site, name);
+  if (isShadow(site)) return role === "output" ? !name.endsWith(`/${site.seedId}`) : !isStateOf(site, name);
   if (!isDetached(site, topology) || role === "output" || !isHostState(name)) return false;
   return isBelow(topology, site, parameterOf(name));
 }
@@ -130,7 +138,7 @@ function updateFailure(update: UpdatePlan | undefined, site: SeedSite): Isolatio
 
 /** What of the host a gradient could reach through the seed's branch. */
 function branchFailure(branches: WalkedProgram, site: SeedSite): IsolationFailure | undefined {
-  if (!isIsolated(site) || isBeside(site)) return undefined;
+  if (!isIsolated(site) || isShadow(site)) return undefined;
   const others = inputIds(branches, ({ role, name }) => role === "state" && !isStateOf(site, name));
   const reach = reachFrom(branches.ir, others, "stop_gradient");
   const kernel = branches.outputs.findIndex(({ name }) => name === seamKernel(site));

@@ -1,7 +1,6 @@
 /** Reads what the monitor's programs gave, in float64, and judges it. */
 import type { IsolationReading, Tensor } from "../../contracts/index.js";
-import type { SeedSite, Topology } from "../topology.js";
-import { isBelow, isolatedSites } from "./places.js";
+import { isBelow, isolatedSites, type SeedSite, type Topology } from "../topology.js";
 import type { CoordinateSample } from "./sample.js";
 
 type Outputs = Readonly<Record<string, Tensor>>;

@@ -4,8 +4,7 @@
  */
 import { Random } from "../../base/index.js";
 import { isHostState, sizeOf } from "../../contracts/index.js";
-import { parameterSpecs, type Topology } from "../topology.js";
-import { isBelow, isolatedSites } from "./places.js";
+import { isBelow, isolatedSites, parameterSpecs, type Topology } from "../topology.js";
 
 /** Coordinates of one parameter: indices into its values, row-major, ascending. */
 export interface SampledParameter {

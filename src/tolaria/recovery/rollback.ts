@@ -10,8 +10,7 @@ import { type Attributes, isBlended, type RollbackSource, type Tensors } from ".
 import type { Kasmina, KasminaSnapshot, Seed } from "../../kasmina/index.js";
 import type { HyperControls, HyperParameters } from "../hyper.js";
 import type { ModelState } from "../model-state.js";
-import { nonFiniteIn } from "./non-finite.js";
-import type { TrainingFailure } from "./training-failure.js";
+import { nonFiniteIn, type TrainingFailure } from "./training-failure.js";
 
 /** A state to which a run can return. */
 export interface GoodState {

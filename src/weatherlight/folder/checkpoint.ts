@@ -26,7 +26,7 @@ import {
   writeFileAtomically,
 } from "../../base/disk/index.node.js";
 import { KasminaError, messageOf, utf8 } from "../../base/index.js";
-import { parseStrictJson } from "../../base/strict-json.js";
+import { parseStrictJson } from "../../base/json.js";
 import { decodeSafetensors, encodeSafetensors, type Tensors } from "../../contracts/index.js";
 
 const FORMAT = "kasmina.checkpoint.v1";

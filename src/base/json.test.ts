@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { parseStrictJson } from "./strict-json.js";
+import { parseStrictJson } from "./json.js";
 
 describe("strict JSON", () => {
   test("reads what JSON.stringify writes, pretty or not", () => {

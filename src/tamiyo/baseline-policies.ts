@@ -1,4 +1,5 @@
-/** A baseline: seeds at set parts of the run, blueprints and slots in turn, so many observations a stage. It measures nothing. */
+/** Baselines to compare with: they measure nothing, and give each stage so many observations. */
+import { Random } from "../base/index.js";
 import type { SystemState } from "../contracts/index.js";
 import { GrowthPolicy, type GrowthPolicyOptions, type Strategy } from "./growth-policy.js";
 import { FixedJudge, type StageLengths } from "./judge.js";
@@ -11,6 +12,7 @@ export interface SchedulePolicyOptions extends GrowthPolicyOptions, Partial<Stag
 
 export const STAGE_LENGTHS: StageLengths = { training: 8, shadowing: 2, probation: 3 };
 
+/** Seeds at set parts of the run, blueprints and slots in turn. */
 export class SchedulePolicy extends GrowthPolicy {
   constructor(options: SchedulePolicyOptions) {
     super(options, new ScheduleStrategy(options));
@@ -44,4 +46,48 @@ class ScheduleStrategy implements Strategy {
 
   /** There is nothing that it remembers. */
   restore(): void {}
+}
+
+export interface RandomPolicyOptions extends GrowthPolicyOptions, Partial<StageLengths> {
+  /** Everything it draws follows from it. */
+  readonly seed: number;
+  /** Chance that it germinates at an observation at which nothing grows. Default 0.1. */
+  readonly chance?: number;
+}
+
+/** A random blueprint in a random slot at a random time. */
+export class RandomPolicy extends GrowthPolicy {
+  constructor(options: RandomPolicyOptions) {
+    super(options, new RandomStrategy(options));
+  }
+}
+
+class RandomStrategy implements Strategy {
+  readonly version = "random-2";
+  readonly judge: FixedJudge;
+  readonly #chance: number;
+  #random: Random;
+
+  constructor({ seed, chance = 0.1, ...lengths }: RandomPolicyOptions) {
+    this.judge = new FixedJudge({ ...STAGE_LENGTHS, ...lengths });
+    this.#random = Random.forLabel(seed, "tamiyo/random");
+    this.#chance = chance;
+  }
+
+  reason(): string | undefined {
+    const drawn = this.#random.uniform();
+    return drawn < this.#chance ? `drew ${drawn.toFixed(3)}, under ${this.#chance}` : undefined;
+  }
+
+  rank(arms: readonly Arm[]): readonly Arm[] {
+    return this.#random.shuffle([...arms]);
+  }
+
+  snapshot(): unknown {
+    return this.#random.state();
+  }
+
+  restore(snapshot: unknown): void {
+    this.#random = Random.fromState(snapshot as ReturnType<Random["state"]>);
+  }
 }

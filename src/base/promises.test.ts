@@ -1,6 +1,6 @@
 import { expect, test, vi } from "vitest";
-import { abortable } from "./abortable.js";
 import { KasminaError } from "./errors.js";
+import { abortable } from "./promises.js";
 
 test("passes on what the promise comes to", async () => {
   const { signal } = new AbortController();

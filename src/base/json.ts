@@ -1,7 +1,8 @@
 /**
- * JSON from outside, read strictly. JSON.parse keeps the last of two equal keys and says nothing, so that two
- * readers of one file can see two different things; here a duplicate key is an error, and so are the key `__proto__`
- * and text nested deeper than anything we write.
+ * JSON from outside, read strictly, and JSON of our own that keeps NaN and infinities, which plain JSON turns into null.
+ *
+ * JSON.parse keeps the last of two equal keys and says nothing, so that two readers of one file can see two different things;
+ * here a duplicate key is an error, and so are the key `__proto__` and text nested deeper than anything we write.
  */
 import { KasminaError, messageOf } from "./errors.js";
 
@@ -66,4 +67,18 @@ function unquote(quoted: string): string {
   } catch (error) {
     throw new KasminaError("corrupt", `not a JSON string: ${quoted.slice(0, 80)}`, { cause: error });
   }
+}
+
+/** The value as JSON text. */
+export function toJsonText(value: object): string {
+  return JSON.stringify(value, (_, part: unknown) =>
+    typeof part === "number" && !Number.isFinite(part) ? { $number: String(part) } : part,
+  );
+}
+
+/** The value that {@link toJsonText} wrote. @throws SyntaxError for text that is no JSON */
+export function fromJsonText(text: string): unknown {
+  return JSON.parse(text, (_, part: unknown) =>
+    typeof part === "object" && part !== null && "$number" in part ? Number(part.$number) : part,
+  );
 }

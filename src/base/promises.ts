@@ -1,4 +1,4 @@
-/** Waiting that can be given up. */
+/** Promises: waiting that can be given up, and a promise that is settled from outside. */
 import { KasminaError } from "./errors.js";
 
 /** `promise`, or a rejection with KasminaError `canceled` (or the signal's own, where it is one) once `signal` aborts. */
@@ -34,4 +34,21 @@ export async function unlessStopped<T>(
     if (signal?.aborted) return undefined;
     throw error;
   }
+}
+
+export interface Deferred<T> {
+  readonly promise: Promise<T>;
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}
+
+/** Promise.withResolvers, which Node 20 does not have yet. */
+export function deferred<T>(): Deferred<T> {
+  let resolve: (value: T) => void = () => {};
+  let reject: (error: unknown) => void = () => {};
+  const promise = new Promise<T>((onValue, onError) => {
+    resolve = onValue;
+    reject = onError;
+  });
+  return { promise, resolve, reject };
 }
