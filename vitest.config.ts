@@ -2,6 +2,17 @@ import { defineConfig } from "vitest/config";
 
 const src = new URL("./src/", import.meta.url).pathname;
 
+/** What package.json's imports name by `#`, for sources: the built package resolves it to itself. */
+const sourcesOfImports = {
+  name: "sources-of-imports",
+  resolveId: (id: string, importer = "") => (importer.startsWith(src) ? SOURCES[id] : undefined),
+};
+const SOURCES: Readonly<Record<string, string>> = {
+  "#platform": `${src}weatherlight/run/platform.node.ts`,
+  "#native-engine": `${src}engine/native/index.ts`,
+};
+export const plugins = [sourcesOfImports];
+
 /** Examples import the package by its name, as users do; here the name means the sources. */
 export const alias = [
   { find: /^kasmina$/, replacement: `${src}index.ts` },
@@ -9,6 +20,7 @@ export const alias = [
 ];
 
 export default defineConfig({
+  plugins,
   resolve: { alias },
   test: {
     include: ["src/**/*.test.ts", "test/**/*.test.ts", "examples/**/*.test.ts"],

@@ -1,8 +1,9 @@
 import { defineConfig } from "vitest/config";
-import { alias } from "./vitest.config.js";
+import { alias, plugins } from "./vitest.config.js";
 
 /** The suites that take minutes: soaks, crash schedules, exhaustive corruption. */
 export default defineConfig({
+  plugins,
   resolve: { alias },
   test: {
     include: ["src/**/*.long.ts", "test/**/*.long.ts"],

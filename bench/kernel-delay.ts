@@ -83,12 +83,12 @@ async function train(backend: Backend, delayMs: number, leadSteps: number): Prom
     const result = await grow({
       runId: "bench",
       host: createHost("resmlp", dataset),
-      dataset,
-      backend,
+      data: dataset,
+      engine: backend,
       epochs: EPOCHS,
       batch: BATCH,
       seed: 1,
-      config,
+      limits: config,
       kernels,
       policy: new PlateauPolicy({
         blueprints: [{ id: "mlp-residual", parameters: {} }],
@@ -116,9 +116,9 @@ async function train(backend: Backend, delayMs: number, leadSteps: number): Prom
   }
 }
 
-/** Whether every parameter and all of the optimizer's state are the same bits. */
+/** Whether every parameter is the same bits. */
 function identical(a: GrowResult, b: GrowResult): boolean {
-  const [left, right] = [a.checkpoint.tensors, b.checkpoint.tensors];
+  const [left, right] = [a.network.parameters, b.network.parameters];
   const bits = (data: ArrayBufferView): string =>
     Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("latin1");
   return (

@@ -90,11 +90,11 @@ async function stepsOfRun(backend: Backend, host: Host, dataset: Dataset): Promi
   await grow({
     runId: "overhead",
     host,
-    dataset,
+    data: dataset,
     epochs: 1,
     batch: BATCH,
-    policy: null,
-    backend: wrapBackend(backend, { program: watch }),
+    growth: false,
+    engine: wrapBackend(backend, { program: watch }),
   });
   return ends.slice(1).map((end, i) => end - (ends[i] ?? 0));
 }

@@ -1,8 +1,8 @@
 /** Three seeds in two slots: whatever order their kernels come in, the run is the same to the last bit. */
 import { describe, expect, test } from "vitest";
 import { type Backend, openBackend } from "../src/engine/index.js";
-import { config, optionsFor } from "../src/weatherlight/grow/grow.fixture.js";
-import type { GrowOptions } from "../src/weatherlight/grow/grow-options.js";
+import type { RunSetup } from "../src/weatherlight/grow/run-setup.js";
+import { config, optionsFor } from "../src/weatherlight/grow/train-run.fixture.js";
 import { HeldKernels } from "./support/held-kernels.js";
 import { runScript, type ScriptedSeed } from "./support/scripted-growth.js";
 
@@ -30,7 +30,7 @@ async function run(backend: Backend, order: readonly string[]) {
   const due = (after: number): boolean => germinatedAt !== undefined && step === germinatedAt + after;
   const [first = "", second = "", last = ""] = order;
   const losses: number[] = [];
-  const options: GrowOptions = {
+  const options: RunSetup = {
     ...optionsFor(backend),
     kernels,
     onLoss: (at, loss) => {

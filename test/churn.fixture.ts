@@ -12,8 +12,8 @@ import { parseConfig } from "../src/kasmina/index.js";
 import { resmlp } from "../src/nn/index.js";
 import type * as ProcessTracerModule from "../src/tolaria/tracing/process-tracer.node.js";
 import { RunAccess } from "../src/weatherlight/control/run-access.js";
-import { grow } from "../src/weatherlight/grow/grow.js";
-import type { GrowCheckpoint } from "../src/weatherlight/grow/grow-result.js";
+import type { RunCheckpoint } from "../src/weatherlight/grow/run-outcome.js";
+import { trainRun } from "../src/weatherlight/grow/train-run.js";
 import { KernelService } from "../src/weatherlight/kernels/kernel-service.js";
 import { type Alive, CountingBackend } from "./support/counting-backend.js";
 
@@ -61,7 +61,7 @@ export interface Churn {
   readonly outcomes: Readonly<Record<string, number>>;
   /** Events of level ERROR and CRITICAL. */
   readonly failures: readonly string[];
-  readonly checkpoints: readonly GrowCheckpoint[];
+  readonly checkpoints: readonly RunCheckpoint[];
   /** Held-out loss at the end of the epoch that the checkpoint of the same place begins after. */
   readonly heldOut: readonly number[];
   readonly stages: Readonly<Record<string, number>>;
@@ -105,11 +105,11 @@ async function churnIn(
   const stages: Record<string, number> = {};
   const series = new Set<string>();
   const holdings: Holdings[] = [];
-  const checkpoints: GrowCheckpoint[] = [];
+  const checkpoints: RunCheckpoint[] = [];
   const heldOut: number[] = [];
   const failures: string[] = [];
   let lastHeldOut = Number.NaN;
-  let control: Parameters<NonNullable<Parameters<typeof grow>[0]["onControl"]>>[0] | undefined;
+  let control: Parameters<NonNullable<Parameters<typeof trainRun>[0]["onControl"]>>[0] | undefined;
 
   const order = (seed: number, what: Order): void => {
     const draft = {
@@ -135,7 +135,7 @@ async function churnIn(
     ...(seed % 2 && { 8: { kind: "SEED", operation: "START_BLENDING" } }),
     12: { kind: "SEED", operation: "CULL" },
   });
-  const look = async (checkpoint: GrowCheckpoint): Promise<void> => {
+  const look = async (checkpoint: RunCheckpoint): Promise<void> => {
     checkpoints.push(checkpoint);
     heldOut.push(lastHeldOut);
     gc();
@@ -159,7 +159,7 @@ async function churnIn(
     });
   };
   try {
-    await grow({
+    await trainRun({
       runId: RUN_ID,
       host,
       dataset,

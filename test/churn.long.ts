@@ -5,7 +5,7 @@ import { OrderedBatches } from "../src/data/index.js";
 import { openBackend, trace } from "../src/engine/index.js";
 import { evaluationProgram, type Topology } from "../src/network/index.js";
 import { evaluateRows } from "../src/tolaria/evaluate.js";
-import type { GrowCheckpoint } from "../src/weatherlight/grow/grow-result.js";
+import type { RunCheckpoint } from "../src/weatherlight/grow/run-outcome.js";
 import { type Churn, churn, dataset, type Holdings, host } from "./churn.fixture.js";
 
 /** Programs of the present topology and of the one before: two of each, and a monitor. */
@@ -70,7 +70,7 @@ function describeMemory(held: Holdings | undefined): string {
 }
 
 /** Held-out loss of a network that knows nothing but the host's parameters. */
-async function freshLoss(engine: "native" | "wasm", { tensors }: GrowCheckpoint): Promise<number> {
+async function freshLoss(engine: "native" | "wasm", { tensors }: RunCheckpoint): Promise<number> {
   const { backend } = await openBackend(engine, { threads: 1 });
   const topology: Topology = { host, hostGradient: "detach", sites: [] };
   const rows = new OrderedBatches(dataset.heldOut, dataset.inputShape, 256);

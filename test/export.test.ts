@@ -1,7 +1,7 @@
 /** A run's network, taken elsewhere: the exported file predicts what the run predicts, without any of our code. */
 
 import { spawnSync } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
@@ -11,7 +11,7 @@ import { openDataset } from "../src/data/index.js";
 import { trace } from "../src/engine/index.js";
 import { createNativeBackend } from "../src/engine/native/index.js";
 import { forwardProgram } from "../src/network/index.js";
-import { networkToOnnx, readGrownNetwork, type Summary } from "../src/weatherlight/index.js";
+import { readGrownNetwork, type Summary } from "../src/weatherlight/index.js";
 import { kasmina } from "./kasmina.js";
 
 /** It comes as a package for Python (Debian: python3-onnx), which not every machine has. */
@@ -45,7 +45,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 describe("the exported network of a run", () => {
   test("predicts the test set as the run does", async () => {
     const network = await readGrownNetwork(join(folder, "run"));
-    const session = await InferenceSession.create(networkToOnnx(network));
+    const session = await InferenceSession.create(await network.toOnnx());
     const { test: rows, inputShape } = await openDataset("spirals", { seed: 0 });
     const count = rows.labels.length;
     const input = {
@@ -63,10 +63,15 @@ describe("the exported network of a run", () => {
     const worst = data.reduce((max, value, i) => Math.max(max, Math.abs(value - (logits?.data[i] ?? 0))), 0);
     expect(worst).toBeLessThan(1e-5);
     const classes = exported.logits?.dims[1] ?? 1;
+    const predicted = await network.predict(input.data);
+    expect(predicted.probabilities).toHaveLength(count * 2);
     const right = [...rows.labels].filter((label, row) => {
       const scores = data.subarray(row * classes, (row + 1) * classes);
       return scores.indexOf(Math.max(...scores)) === label;
     });
+    expect([...rows.labels].filter((label, row) => predicted.labels[row] === label)).toHaveLength(
+      right.length,
+    );
     expect(right.length / count).toBeCloseTo(summary.accuracy, 6);
     await backend.dispose();
   });
@@ -76,7 +81,7 @@ describe("the exported network of a run", () => {
     const written = await kasmina(["export", "run", "--onnx", onnx, "--safetensors", weights], folder);
     expect(written).toMatchObject({ code: 0, stdout: "" });
     const network = await readGrownNetwork(join(folder, "run"));
-    expect(new Uint8Array(await readFile(onnx))).toEqual(networkToOnnx(network));
+    expect(new Uint8Array(await readFile(onnx))).toEqual(await network.toOnnx());
     const { tensors, metadata } = decodeSafetensors(await readFile(weights));
     expect(tensors["host/stem/w"]?.shape).toEqual(network.parameters["host/stem/w"]?.shape);
     expect(metadata).toMatchObject({ training_run_id: summary.run_id, host: "resmlp" });
@@ -88,14 +93,14 @@ describe("the exported network of a run", () => {
 
   test.skipIf(!hasOnnxChecker())("passes the ONNX project's own checker, shapes included", async () => {
     const file = join(folder, "checked.onnx");
-    await writeFile(file, networkToOnnx(await readGrownNetwork(join(folder, "run"))));
+    await (await readGrownNetwork(join(folder, "run"))).toOnnx(file);
     const program = `import onnx; onnx.checker.check_model(onnx.load(${JSON.stringify(file)}), full_check=True)`;
     expect(spawnSync(PYTHON, ["-c", program], { encoding: "utf8" })).toMatchObject({ status: 0, stderr: "" });
   });
 
   test("a file that is no model is one error of ONNX Runtime's", async () => {
     const network = await readGrownNetwork(join(folder, "run"));
-    const bytes = networkToOnnx(network).slice(0, 500);
+    const bytes = (await network.toOnnx()).slice(0, 500);
     await expect(InferenceSession.create(bytes)).rejects.toThrow(/protobuf/i);
   });
 });

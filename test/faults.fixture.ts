@@ -14,9 +14,9 @@ import { type Backend, openBackend } from "../src/engine/index.js";
 import { parseConfig } from "../src/kasmina/index.js";
 import { builtinBlueprints, resmlp } from "../src/nn/index.js";
 import type { GoodState } from "../src/tolaria/index.js";
-import { grow } from "../src/weatherlight/grow/grow.js";
-import type { GrowOptions } from "../src/weatherlight/grow/grow-options.js";
-import type { GrowCheckpoint } from "../src/weatherlight/grow/grow-result.js";
+import type { RunCheckpoint } from "../src/weatherlight/grow/run-outcome.js";
+import type { RunSetup } from "../src/weatherlight/grow/run-setup.js";
+import { trainRun } from "../src/weatherlight/grow/train-run.js";
 import { eventsOf, runScript, type ScriptedSeed } from "./support/scripted-growth.js";
 
 const dataset = makeSpirals({ seed: 3 });
@@ -31,7 +31,7 @@ function seedUntil(until: ScriptedSeed["until"]): ScriptedSeed {
   return { seedId: "s1", slotId: "block1", blueprintId: "mlp-residual", parameters: { hidden: 8 }, until };
 }
 
-function optionsFor(backend: Backend): Omit<GrowOptions, "policy"> {
+function optionsFor(backend: Backend): Omit<RunSetup, "policy"> {
   return {
     runId: "faults",
     host: resmlp({ ...dataset, width: 8 }),
@@ -47,9 +47,9 @@ function optionsFor(backend: Backend): Omit<GrowOptions, "policy"> {
 
 /** Keeps a run's checkpoints of epoch starts, as a run folder does. */
 class Shelf {
-  readonly kept: GrowCheckpoint[] = [];
+  readonly kept: RunCheckpoint[] = [];
   readonly ports = {
-    onCheckpoint: async (checkpoint: GrowCheckpoint) => {
+    onCheckpoint: async (checkpoint: RunCheckpoint) => {
       if (checkpoint.atEpochStart) this.kept.push(checkpoint);
     },
     readCheckpoint: async (step: number): Promise<GoodState | undefined> =>
@@ -60,7 +60,7 @@ class Shelf {
 /** An operator who pauses the seed at one boundary and resumes it at another. */
 class PauseAndResume {
   readonly outcomes: string[] = [];
-  readonly ports: Pick<GrowOptions, "keys" | "commands">;
+  readonly ports: Pick<RunSetup, "keys" | "commands">;
 
   constructor(pauseAt: number, resumeAt: number) {
     const keys = new KeyRing([{ id: "k1", secret: new Uint8Array(32).fill(1) }]);
@@ -183,7 +183,7 @@ export function describeFaults(engine: "wasm" | "native", cuts: readonly number[
         step: 101,
         cause: "loss_not_finite",
       });
-      const alone = await grow({ ...optionsFor(backend), policy: null });
+      const alone = await trainRun({ ...optionsFor(backend), policy: null });
       expect(result?.checkpoint.tensors).toEqual(alone.checkpoint.tensors);
     });
 

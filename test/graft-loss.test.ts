@@ -5,7 +5,7 @@ import { judgedBlueprints } from "../bench/growth/judgement-blueprints.js";
 import { RememberingTracer } from "../bench/growth/remembering-tracer.js";
 import { makeSpirals } from "../src/data/index.js";
 import { type Backend, openBackend } from "../src/engine/index.js";
-import { type KasminaConfigInput, parseConfig } from "../src/kasmina/index.js";
+import type { KasminaConfigInput } from "../src/kasmina/index.js";
 import { resmlp } from "../src/nn/index.js";
 import { PlateauPolicy, type Policy, SchedulePolicy } from "../src/tamiyo/index.js";
 import { grow } from "../src/weatherlight/index.js";
@@ -26,15 +26,15 @@ function growWith(policy: Policy, config: KasminaConfigInput, watch?: GraftWatch
   return grow({
     runId: "graft",
     host: resmlp(dataset),
-    dataset,
-    blueprints: judgedBlueprints,
-    backend: watch?.watched(backend) ?? backend,
+    data: dataset,
+    blueprints: judgedBlueprints.all,
+    engine: watch?.watched(backend) ?? backend,
     ...(watch && { onControl: (control) => watch.follow(control) }),
     tracer,
     epochs: 14,
     batch: 50,
     policy,
-    config: parseConfig({ kernel: { latencyBudgetMs: 60_000 }, ...config }),
+    limits: { kernel: { latencyBudgetMs: 60_000 }, ...config },
   });
 }
 
@@ -59,7 +59,7 @@ test("a seed that helps raises the loss at no boundary, and the run does not not
   const watch = new GraftWatch(dataset, tracer);
   const watched = await growUseful(watch);
   const alone = await growUseful();
-  expect(watched.seeds.map(({ seed }) => seed.stage)).toEqual(["FOSSILIZED"]);
+  expect(watched.seeds.map(({ stage }) => stage)).toEqual(["FOSSILIZED"]);
   expect([watched.testLoss, watched.flopsTotal]).toEqual([alone.testLoss, alone.flopsTotal]);
   const ramp = watch.steps.filter(({ change }) => change === "alpha");
   const stages = watch.steps.filter(({ change }) => change === "stage");

@@ -21,7 +21,10 @@ describe("a growth run in a worker", () => {
   test("hands lines and summary over", async () => {
     const { lines, result } = run("done");
     expect(await result).toMatchObject({ run_id: "fixture" } satisfies Partial<Summary>);
-    expect(lines).toEqual([{ type: "notice", text: "hello" }]);
+    expect(lines).toMatchObject([
+      { type: "notice", text: "hello" },
+      { type: "summary", run_id: "fixture" },
+    ]);
   });
 
   test("an error keeps its code and details", async () => {

@@ -34,7 +34,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** Rooms that run in a browser: a file of theirs that uses Node is a `*.node.ts`, or stands in `engine/native/`. */
 const BROWSER_ROOMS = ["base", "contracts", "engine", "nn", "network", "kasmina", "tolaria", "tamiyo"];
-const BROWSER_FILES = ["bus", "memory", "memory-group", "subscribers"].map((name) => `src/oona/${name}.ts`);
 const NODE_ONLY = /^src\/engine\/native\/|\.node\.ts$/;
 const TESTING = /\.(test|long|conformance|fixture)\.ts$/;
 
@@ -44,19 +43,34 @@ const files = ["src", "bench", "test", "examples"].flatMap((folder) =>
     .filter((name) => name.endsWith(".ts"))
     .map((name) => join(folder, name)),
 );
+const BROWSER_FILES = [
+  "src/index.ts",
+  ...["bus", "memory", "memory-group", "subscribers"].map((name) => `src/oona/${name}.ts`),
+  ...files.filter((file) => /^src\/weatherlight\/grow\//.test(file)),
+];
 const specifiers = new Map(
   files.map((file) => {
     const text = readFileSync(join(root, file), "utf8");
     return [file, [...text.matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/g)].map(([, name = ""]) => name)];
   }),
 );
+const NAMED_IMPORTS = namedImports();
 const imports = new Map(files.map((file) => [file, importsOf(file)]));
 
-/** Files of this repository that a file imports, types included. */
+/** Sources of what package.json names by `#`. */
+function namedImports(): ReadonlyMap<string, string> {
+  const text = readFileSync(join(root, "package.json"), "utf8");
+  const { imports: named } = JSON.parse(text) as { imports: Record<string, { default: string }> };
+  return new Map(
+    Object.entries(named).map(([name, target]) => [name, target.default.replace("./dist/", "src/")]),
+  );
+}
+
+/** Files of this repository that a file imports, types included; what package.json names by `#` is what Node loads. */
 function importsOf(file: string): string[] {
   return (specifiers.get(file) ?? [])
-    .filter((name) => name.startsWith("."))
-    .map((name) => join(file, "..", name).replace(/\.js$/, ".ts"))
+    .flatMap((name) => (name.startsWith(".") ? [join(file, "..", name)] : (NAMED_IMPORTS.get(name) ?? [])))
+    .map((target) => target.replace(/\.js$/, ".ts"))
     .filter((target) => specifiers.has(target));
 }
 

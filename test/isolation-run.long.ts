@@ -8,7 +8,7 @@ import { type KasminaConfigInput, parseConfig } from "../src/kasmina/index.js";
 import { openHole } from "../src/network/isolation/leaks.fixture.js";
 import { BlueprintRegistry, builtinBlueprints, mlpResidual, resmlp } from "../src/nn/index.js";
 import { definitionsOf, type TopologyTracer } from "../src/tolaria/index.js";
-import type { GrowOptions } from "../src/weatherlight/grow/grow-options.js";
+import type { RunSetup } from "../src/weatherlight/grow/run-setup.js";
 import { eventsOf, gaugeOf, runScript, type ScriptedSeed } from "./support/scripted-growth.js";
 
 const dataset = makeSpirals({ seed: 3, train: 600, test: 100 });
@@ -43,7 +43,7 @@ beforeAll(async () => {
 
 /** The leaking seed beside two honest ones, one blended below it and one that trains. */
 function setup(leak: "undetached" | "sharing"): {
-  options: Omit<GrowOptions, "policy">;
+  options: Omit<RunSetup, "policy">;
   script: ScriptedSeed[];
 } {
   const hole = openHole({ ...dataset, width: 8 });

@@ -6,7 +6,7 @@ import type * as EngineModule from "../src/engine/index.js";
 import type * as KasminaModule from "../src/kasmina/index.js";
 import type * as NnModule from "../src/nn/index.js";
 import type * as TamiyoModule from "../src/tamiyo/index.js";
-import type * as GrowModule from "../src/weatherlight/grow/grow.js";
+import type * as GrowModule from "../src/weatherlight/grow/train-run.js";
 import type * as ThreadModule from "../src/weatherlight/kernels/thread-kernels.js";
 import type { KernelThreadStart } from "../src/weatherlight/kernels/thread-kernels.js";
 
@@ -14,7 +14,7 @@ async function load<T>(path: string): Promise<T> {
   return (await import(new URL(`../dist/${path}`, import.meta.url).href)) as T;
 }
 const { ThreadKernels } = await load<typeof ThreadModule>("weatherlight/kernels/thread-kernels.js");
-const { grow } = await load<typeof GrowModule>("weatherlight/grow/grow.js");
+const { trainRun } = await load<typeof GrowModule>("weatherlight/grow/train-run.js");
 const { parseConfig } = await load<typeof KasminaModule>("kasmina/index.js");
 const { createWasmBackend } = await load<typeof EngineModule>("engine/index.js");
 const { builtinBlueprints, createHost, initKernel } = await load<typeof NnModule>("nn/index.js");
@@ -101,7 +101,7 @@ describe("a run that gets its kernels from a thread", () => {
       ? await ThreadKernels.open({ ...start, batch: 50, config: runConfig, ...thread })
       : undefined;
     const packets: TelemetryPacket[] = [];
-    const result = await grow({
+    const result = await trainRun({
       runId: "run-1",
       host,
       dataset,

@@ -36,16 +36,15 @@ test("a short script type-checks and runs against it", async () => {
   await writeFile(
     join(project, "script.ts"),
     [
-      'import { KasminaError, runGrowth } from "kasmina";',
+      'import { grow, KasminaError, type GrowOptions, type GrowResult } from "kasmina";',
       'import { makeSpirals, ShuffledBatches } from "kasmina/data";',
       'import { createHost, slotsOf } from "kasmina/nn";',
-      'import type { GrowthOptions, Summary } from "kasmina/weatherlight";',
       "const data = makeSpirals();",
       "const batches = new ShuffledBatches(data, { batch: 10, seed: 1 });",
       'if (batches.at(0).inputs.shape[0] !== 10) throw new KasminaError("illegal_state", "no batch");',
-      'const options: GrowthOptions = { data: "spirals", engine: "wasm", epochs: 1 };',
-      "const summary: Summary = await runGrowth(options);",
-      'console.log(slotsOf(createHost("resmlp", data)).map(({ id }) => id).join(), summary.params_host);',
+      'const options: GrowOptions = { data: "spirals", engine: "wasm", epochs: 1 };',
+      "const run: GrowResult = await grow(options);",
+      'console.log(slotsOf(createHost("resmlp", data)).map(({ id }) => id).join(), run.paramsHost);',
     ].join("\n"),
   );
   const compilerOptions = {

@@ -14,16 +14,18 @@ import {
 import { loadKeys } from "../src/contracts/index.node.js";
 import type * as ClientModule from "../src/weatherlight/control/control-client.js";
 import type { EventLine, GrowthLine } from "../src/weatherlight/folder/growth-lines.js";
-import type * as ReplayModule from "../src/weatherlight/run/replay.js";
-import type * as RunModule from "../src/weatherlight/run/run-growth.js";
+import type * as RunModule from "../src/weatherlight/run/grow.js";
+import type * as ReplayModule from "../src/weatherlight/run/replay.node.js";
+import type * as ReportingModule from "../src/weatherlight/run/reporting.js";
 
 /** Through the built package: the thread of the kernels needs JavaScript. */
 async function load<T>(name: string): Promise<T> {
   return (await import(new URL(`../dist/weatherlight/${name}.js`, import.meta.url).href)) as T;
 }
 const { sendCommand } = await load<typeof ClientModule>("control/control-client");
-const { replayRun } = await load<typeof ReplayModule>("run/replay");
-const { runGrowth } = await load<typeof RunModule>("run/run-growth");
+const { replayRun } = await load<typeof ReplayModule>("run/replay.node");
+const { grow } = await load<typeof RunModule>("run/grow");
+const { lineCallbacks } = await load<typeof ReportingModule>("run/reporting");
 
 let root = "";
 beforeAll(async () => {
@@ -31,7 +33,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-const OPTIONS = { data: "spirals", engine: "wasm", epochs: 6, policy: "epoch:2" };
+const OPTIONS = { data: "spirals", engine: "wasm", epochs: 6, policy: "epoch:2" } as const;
 const STEPS_PER_EPOCH = 36;
 
 function restoredIn(lines: readonly GrowthLine[]): EventLine[] {
@@ -50,7 +52,7 @@ test("an operator's rollback, to memory and to the checkpoint, is reported, and 
     const source = line.type === "epoch" ? orders[line.epoch] : undefined;
     if (source) sent.push(sendCommand(runDir, { order: rollbackTo(source) }));
   };
-  await runGrowth({ ...OPTIONS, runDir }, { onLine });
+  await grow({ ...OPTIONS, runDir, ...lineCallbacks(onLine) });
   expect((await Promise.all(sent)).map(({ status }) => status)).toEqual(["applied", "applied", "applied"]);
   const restored = restoredIn(lines);
   expect(restored.map(({ source, cause, restored }) => [source, cause, restored])).toEqual([
@@ -77,8 +79,8 @@ test("a damaged checkpoint is passed over for the one before it, and the replay 
       return [{ envelope: signedRollback(runDir), busEntry: "test-1", acknowledge: () => undefined }];
     },
   };
-  const asked = { ...OPTIONS, runDir, runId: "damaged" };
-  await runGrowth(asked, { onLine: (line) => void lines.push(line) }, { commands });
+  const asked = { ...OPTIONS, runDir, runId: "damaged", commands };
+  await grow({ ...asked, ...lineCallbacks((line) => void lines.push(line)) });
   expect(restoredIn(lines)).toEqual([
     expect.objectContaining({ source: "checkpoint", step, restored_step: 3 * STEPS_PER_EPOCH }),
   ]);

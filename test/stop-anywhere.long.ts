@@ -6,12 +6,12 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { type Backend, openBackend, wrapBackend, wrapProgram } from "../src/engine/index.js";
 import { parseConfig } from "../src/kasmina/index.js";
 import { localTracer } from "../src/tolaria/index.js";
-import { optionsFor, run, type Trail } from "../src/weatherlight/grow/grow.fixture.js";
-import type { GrowOptions } from "../src/weatherlight/grow/grow-options.js";
-import type { GrowCheckpoint } from "../src/weatherlight/grow/grow-result.js";
+import type { RunCheckpoint } from "../src/weatherlight/grow/run-outcome.js";
+import type { RunSetup } from "../src/weatherlight/grow/run-setup.js";
+import { optionsFor, run, type Trail } from "../src/weatherlight/grow/train-run.fixture.js";
 import { HeldKernels, KERNELS_AT_ONCE } from "./support/held-kernels.js";
 
-type Stop = (stop: AbortController) => Partial<GrowOptions>;
+type Stop = (stop: AbortController) => Partial<RunSetup>;
 
 /** Calls `notify` before each run of an evaluation; the run itself is under way when the event loop turns. */
 function watchingEvaluations(backend: Backend, notify: () => void): Backend {
@@ -27,7 +27,7 @@ function watchingEvaluations(backend: Backend, notify: () => void): Backend {
 }
 
 /** Calls `notify` so many steps after the first germination; its kernel never comes. */
-function afterGermination(steps: number, notify: () => void): Partial<GrowOptions> {
+function afterGermination(steps: number, notify: () => void): Partial<RunSetup> {
   let germinatedAt = Number.POSITIVE_INFINITY;
   let step = 0;
   return {
@@ -42,7 +42,7 @@ function afterGermination(steps: number, notify: () => void): Partial<GrowOption
 }
 
 /** Calls `notify` at the `nth` trace, in the middle of it. */
-function atTrace(nth: number, notify: () => void): Partial<GrowOptions> {
+function atTrace(nth: number, notify: () => void): Partial<RunSetup> {
   let traces = 0;
   return {
     tracer: {
@@ -58,13 +58,13 @@ function atTrace(nth: number, notify: () => void): Partial<GrowOptions> {
 describe.each(["wasm", "native"] as const)("a growth run on %s, stopped", (engine) => {
   let backend: Backend;
   let whole: Trail;
-  const options = (): GrowOptions => ({ ...optionsFor(backend), kernels: KERNELS_AT_ONCE });
+  const options = (): RunSetup => ({ ...optionsFor(backend), kernels: KERNELS_AT_ONCE });
   beforeAll(async () => {
     ({ backend } = await openBackend(engine, { threads: 1 }));
     whole = await run(options());
   });
 
-  async function stopped(how: Stop): Promise<GrowCheckpoint> {
+  async function stopped(how: Stop): Promise<RunCheckpoint> {
     const stop = new AbortController();
     const { result } = await run({ ...options(), signal: stop.signal, ...how(stop) });
     expect(result.end).toBe("aborted");
@@ -72,7 +72,7 @@ describe.each(["wasm", "native"] as const)("a growth run on %s, stopped", (engin
     return result.checkpoint;
   }
 
-  async function expectSameEnd(resume: GrowCheckpoint): Promise<void> {
+  async function expectSameEnd(resume: RunCheckpoint): Promise<void> {
     const rest = await run({ ...options(), resume });
     expect(rest.result.checkpoint.tensors).toEqual(whole.result.checkpoint.tensors);
     expect(rest.losses).toEqual(whole.losses.slice(whole.losses.length - rest.losses.length));

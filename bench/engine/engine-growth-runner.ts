@@ -5,7 +5,13 @@ import { createNativeBackend } from "kasmina/engine/native";
 import { parseConfig } from "kasmina/kasmina";
 import { createHost } from "kasmina/nn";
 import { PlateauPolicy } from "kasmina/tamiyo";
-import { type GrowthCallbacks, grow, ProcessTracer, type Summary, ThreadKernels } from "kasmina/weatherlight";
+import {
+  type GrowOptions,
+  type GrowResult,
+  grow as growRun,
+  ProcessTracer,
+  ThreadKernels,
+} from "kasmina/weatherlight";
 import { median } from "../measurement.js";
 
 export interface StepGaps {
@@ -21,8 +27,7 @@ const BATCH = 64;
 /** The first steps warm caches up; no graft is among them. */
 const WARM_UP_STEPS = 20;
 
-export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {}): Promise<Summary> {
-  const { threads } = options as { threads: number };
+export async function grow({ threads = 1, onNotice }: GrowOptions): Promise<GrowResult> {
   const backend = await createNativeBackend({ threads });
   const dataset = await openDataset("mnist", { seed: 0 });
   const { inputShape, inputDType, classes } = dataset;
@@ -42,11 +47,10 @@ export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {
     config: parseConfig(),
   });
   const clock = new StepClock();
-  await grow({
-    runId: "bench",
+  const result = await growRun({
     host: createHost("resmlp", dataset),
-    dataset,
-    backend: clock.watch(backend),
+    data: dataset,
+    engine: clock.watch(backend),
     tracer,
     kernels,
     epochs: EPOCHS,
@@ -59,8 +63,8 @@ export async function runGrowth(options: unknown, callbacks: GrowthCallbacks = {
   await kernels.close();
   await tracer.close();
   await backend.dispose();
-  callbacks.onLine?.({ type: "notice", text: JSON.stringify(clock.gaps()) });
-  return {} as Summary;
+  onNotice?.(JSON.stringify(clock.gaps()));
+  return result;
 }
 
 class StepClock {

@@ -8,7 +8,6 @@
 import { mean, sum } from "kasmina/base";
 import type { SystemState } from "kasmina/contracts";
 import { type Backend, openBackend } from "kasmina/engine";
-import { parseConfig } from "kasmina/kasmina";
 import { type Arm, PlateauPolicy, type Policy, RandomPolicy, SchedulePolicy } from "kasmina/tamiyo";
 import { type GrowResult, grow } from "kasmina/weatherlight";
 import type { Figures, Measurement } from "../measurement.js";
@@ -57,15 +56,18 @@ async function growOnce(
   const watch = new GraftWatch(task.dataset, tracer);
   const result = await grow({
     runId: `growth-${seed}`,
-    ...task,
-    hyper: { learningRate: task.learningRate },
-    backend: watch.watched(backend),
+    host: task.host,
+    data: task.dataset,
+    epochs: task.epochs,
+    batch: task.batch,
+    lr: task.learningRate,
+    engine: watch.watched(backend),
     onControl: (control) => watch.follow(control),
     tracer,
     seed,
     policy,
     // A loaded machine is not what is measured.
-    config: parseConfig({ kernel: { latencyBudgetMs: 60_000 } }),
+    latencyBudget: 60_000,
     onObservation: (state) => seen.push(state),
     onEvent: ({ name, attributes }) => {
       if (name === "seed_stage") changes.push(Number(attributes.step));
@@ -150,7 +152,7 @@ function unknownTask(name: string): never {
 }
 
 function pairLine(name: string, seed: number, run: GrownRun, alone: Score | undefined): string {
-  const became = run.result.seeds.map(({ seed: { slotId, stage } }) => `${slotId} ${stage}`).join(", ");
+  const became = run.result.seeds.map(({ slot, stage }) => `${slot} ${stage}`).join(", ");
   const rises = Object.entries({
     "at a boundary": run.worstGraft,
     "by presence": run.worstPresence,
@@ -191,7 +193,7 @@ function summarize(
     joint_from_start: scores(joint),
     grown_over_host_alone: differences(alone),
     grown_over_joint: differences(joint),
-    seeds_kept: `${seeds.filter(({ seed }) => seed.stage === "FOSSILIZED").length} of ${seeds.length}`,
+    seeds_kept: `${seeds.filter(({ stage }) => stage === "FOSSILIZED").length} of ${seeds.length}`,
     worst_graft_rise: Math.max(...grown.map(({ worstGraft }) => worstGraft)),
     graft_boundaries: sum(grown.map(({ boundaries }) => boundaries)),
     graft_boundaries_unmeasured: sum(grown.map(({ unmeasured }) => unmeasured)),

@@ -5,7 +5,6 @@
 import { DEFAULT_BLEND, type SystemState } from "kasmina/contracts";
 import { makeSpirals } from "kasmina/data";
 import { type Backend, openBackend } from "kasmina/engine";
-import { parseConfig } from "kasmina/kasmina";
 import { resmlp } from "kasmina/nn";
 import { type Decision, PlateauPolicy } from "kasmina/tamiyo";
 import { type GrowResult, grow } from "kasmina/weatherlight";
@@ -50,18 +49,16 @@ function run(backend: Backend, seed: number, steps: number, hostGradient: "detac
   return grow({
     runId: `host-gradient-${seed}`,
     host: resmlp({ ...dataset, width: 12 }),
-    dataset,
-    backend,
+    data: dataset,
+    engine: backend,
     epochs: EPOCHS,
     batch: 50,
     seed,
     policy: new RampPolicy(steps),
     hostGradient,
     // Every seed is to come through, so that the runs of a pair differ in the one thing that is measured.
-    config: parseConfig({
-      kernel: { latencyBudgetMs: 60_000 },
-      gates: { confidence: 0, minShadowGain: -1e9, minContribution: -1e9, divergenceRatio: 1e9 },
-    }),
+    latencyBudget: 60_000,
+    limits: { gates: { confidence: 0, minShadowGain: -1e9, minContribution: -1e9, divergenceRatio: 1e9 } },
   });
 }
 
@@ -70,7 +67,7 @@ function summarise(pairs: readonly { readonly detach: GrowResult; readonly flow:
   const differences = pairs.map(({ detach, flow }) => flow.testLoss - detach.testLoss);
   const difference = mean(differences);
   const variance = mean(differences.map((value) => (value - difference) ** 2));
-  const kept = pairs.flatMap((pair) => MODES.map((mode) => pair[mode].seeds[0]?.seed.stage));
+  const kept = pairs.flatMap((pair) => MODES.map((mode) => pair[mode].seeds[0]?.stage));
   return {
     detach_test_loss: mean(pairs.map(({ detach }) => detach.testLoss)),
     flow_test_loss: mean(pairs.map(({ flow }) => flow.testLoss)),

@@ -2,7 +2,6 @@
 import { type Dataset, holdsParameters } from "kasmina/contracts";
 import { makeSpirals } from "kasmina/data";
 import type { Backend } from "kasmina/engine";
-import { parseConfig } from "kasmina/kasmina";
 import { resmlp } from "kasmina/nn";
 import { type Candidate, PlateauPolicy } from "kasmina/tamiyo";
 import { grow } from "kasmina/weatherlight";
@@ -32,20 +31,20 @@ export async function judgeOnce(backend: Backend, candidate: Candidate, seed: nu
   const { seeds } = await grow({
     runId: `judgement-${seed}`,
     host: resmlp(dataset),
-    dataset,
-    backend,
+    data: dataset,
+    engine: backend,
     tracer,
-    blueprints: judgedBlueprints,
+    blueprints: judgedBlueprints.all,
     epochs: EPOCHS,
     batch: BATCH,
     seed,
     policy: new PlateauPolicy({ blueprints: [candidate], maxSeeds: 1, germinateAtEpoch: 2 }),
-    config: parseConfig({ kernel: { latencyBudgetMs: 600_000 } }),
+    latencyBudget: 600_000,
     onDecision: (decision) => {
       why = decision.why;
     },
   });
-  const stage = seeds[0]?.seed.stage;
+  const stage = seeds[0]?.stage;
   if (stage === "FOSSILIZED") return { verdict: "kept", why };
   return { verdict: stage !== undefined && !holdsParameters(stage) ? "culled" : "undecided", why };
 }

@@ -5,7 +5,7 @@ import type { BatchOptions } from "kasmina/data";
 import { type Backend, openBackend, type State, wrapBackend, wrapProgram } from "kasmina/engine";
 import { parseConfig } from "kasmina/kasmina";
 import { BlueprintRegistry, builtinBlueprints } from "kasmina/nn";
-import { KernelService, type RunParts, runGrowth } from "kasmina/weatherlight";
+import { type GrowOptions, grow, KernelService, lineCallbacks, summaryLine } from "kasmina/weatherlight";
 import { Driver } from "./driver.js";
 import { batchesWithNaN, FaultyKernels, spoilingBackend, turnsNaN } from "./faults.js";
 import { FaultyBus } from "./faulty-bus.js";
@@ -67,21 +67,38 @@ function spoiltPath(step: number): string | undefined {
   return paths[Math.floor(plan.drawAt(step, "path") * paths.length)];
 }
 
-let engineBackend: Backend | undefined;
 const sound = batchesWithNaN((step) => plan.isBadBatch(step));
 
-const parts: RunParts = {
-  policy,
+const { backend: bare } = await openBackend(engine, { threads: 1 });
+const engineBackend = watched(bare);
+const spoilt = spoilingBackend(engineBackend, () => {
+  const path = spoiltPath(held.step);
+  if (path !== undefined) print({ type: "fault", kind: "nan_memory", step: held.step });
+  return path === undefined ? undefined : { path };
+});
+
+const kernelEngine = await openBackend("wasm");
+const service = await KernelService.open({
+  trainingRunId: RUN_ID,
+  seed,
+  backend: kernelEngine.backend,
+  batch: BATCH,
+  config,
   blueprints,
-  kasmina: config,
-  backend: (backend) => {
-    engineBackend = watched(backend);
-    return spoilingBackend(engineBackend, () => {
-      const path = spoiltPath(held.step);
-      if (path !== undefined) print({ type: "fault", kind: "nan_memory", step: held.step });
-      return path === undefined ? undefined : { path };
-    });
-  },
+  bus: kernelBus,
+});
+const kernels = new FaultyKernels(service, config.kernel.prefetchDeadlineMs, ({ requestId }) => {
+  const fault = plan.kernelFault(requestId);
+  if (fault !== "none")
+    print({ type: "fault", kind: fault === "fails" ? "kernel_fails" : "kernel_late", step: held.step });
+  return fault;
+});
+
+const parts: GrowOptions = {
+  policy,
+  engine: spoilt,
+  blueprints: blueprints.all,
+  kernels,
   batches: (dataset: Dataset, options: BatchOptions) => {
     const source = sound(dataset, options);
     return {
@@ -94,24 +111,6 @@ const parts: RunParts = {
         return source.at(step);
       },
     };
-  },
-  openKernels: async (trainingRunId) => {
-    const { backend } = await openBackend("wasm");
-    const service = await KernelService.open({
-      trainingRunId,
-      seed,
-      backend,
-      batch: BATCH,
-      config,
-      blueprints,
-      bus: kernelBus,
-    });
-    return new FaultyKernels(service, config.kernel.prefetchDeadlineMs, ({ requestId }) => {
-      const fault = plan.kernelFault(requestId);
-      if (fault !== "none")
-        print({ type: "fault", kind: fault === "fails" ? "kernel_fails" : "kernel_late", step: held.step });
-      return fault;
-    });
   },
   commands: await driver.open(),
 };
@@ -126,23 +125,24 @@ function reportHeld(epoch: number): void {
     rss_bytes: rss,
     heap_bytes: heapUsed,
     programs: held.programs,
-    compiled: engineBackend?.stats.compiled ?? 0,
+    compiled: engineBackend.stats.compiled,
     state_paths: paths.length,
     optimizer_entries: paths.filter((path) => path.startsWith("optimizer/")).length,
     redelivered: commandBus.lost + kernelBus.lost,
   });
 }
 
-const asked = { data: "spirals", batch: BATCH, epochs, seed, engine, threads: 1, runDir, runId: RUN_ID };
-await runGrowth(
-  resume ? { resume: runDir } : asked,
-  {
-    onLine: (line) => {
-      print(line);
-      if (line.type === "epoch") reportHeld(line.epoch);
-    },
-  },
-  parts,
-);
+const asked = { data: "spirals", batch: BATCH, epochs, seed, runDir, runId: RUN_ID, limits: config };
+await grow({
+  ...(resume ? { resume: runDir } : asked),
+  ...parts,
+  ...lineCallbacks((line) => {
+    print(line);
+    if (line.type === "epoch") reportHeld(line.epoch);
+  }),
+}).then((result) => print(summaryLine(result)));
+await kernels.close();
+await kernelEngine.backend.dispose();
+await bare.dispose();
 await driver.commands?.close();
 await commandBus.close();

@@ -1,5 +1,5 @@
-/** Grows a network that is not Kasmina's: your own blocks, your own data. Run it with `npm run example`. */
-import { datasetFromArrays, defineBlock, defineHost, grow, openBackend, PlateauPolicy } from "kasmina";
+/** Grows a network of one's own on data of one's own. */
+import { defineBlock, defineHost, grow } from "kasmina";
 import { heNormal, linear, relu, zeros } from "kasmina/nn";
 
 const WIDTH = 8;
@@ -25,32 +25,12 @@ const host = defineHost({
   ],
 });
 
-/** Points of the plane, labelled by the sign of x·y: no straight line tells them apart. */
-function quadrants(count: number, phase: number) {
-  const inputs = Float32Array.from({ length: 2 * count }, (_, i) => Math.sin(phase + i * i * 0.37 + i));
-  const labels = Int32Array.from({ length: count }, (_, i) => {
-    const [x = 0, y = 0] = inputs.subarray(2 * i);
-    return x * y > 0 ? 1 : 0;
-  });
-  return { inputs, labels };
-}
+// Points of the plane, labelled by the sign of x·y: no straight line tells them apart.
+const inputs = Array.from({ length: 2500 }, (_, i) => [
+  Math.sin(i * i * 0.37 + i),
+  Math.sin(i * i * 0.73 + 2 * i),
+]);
+const labels = inputs.map(([x = 0, y = 0]) => (x * y > 0 ? 1 : 0));
 
-const { backend } = await openBackend("auto");
-export const result = await grow({
-  runId: "own-host",
-  host,
-  policy: new PlateauPolicy({ blueprints: [{ id: "mlp-residual", parameters: {} }], germinateAtEpoch: 2 }),
-  dataset: datasetFromArrays({
-    name: "quadrants",
-    inputShape: [2],
-    classes: 2,
-    train: quadrants(2000, 0),
-    test: quadrants(500, 9),
-  }),
-  backend,
-  epochs: 30,
-  batch: 50,
-});
-await backend.dispose();
-const seeds = result.seeds.map(({ seed }) => `${seed.id} ${seed.stage}`).join(", ");
-console.log(`accuracy ${(100 * result.accuracy).toFixed(1)} %; seeds: ${seeds}`);
+export const run = await grow({ host, data: { train: { inputs, labels } }, epochs: 30, policy: "epoch:3" });
+console.log(run.accuracy, run.seeds);

@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { describe, expect, test } from "vitest";
 import { KasminaError } from "../base/index.js";
-import type { GrowthCallbacks, GrowthLine, Summary } from "../weatherlight/folder/growth-lines.js";
+import type { GrowthLine, Summary, WorkerCallbacks } from "../weatherlight/folder/growth-lines.js";
 import { runCli } from "./cli.js";
 import { addGrow, type Grow } from "./commands/grow.js";
 import { reportError } from "./terminal/exit.js";
@@ -176,7 +176,7 @@ describe("grow", () => {
       return summary;
     };
     await grow([], new TestIo(), hear);
-    expect(Object.keys(heard[0] as object).sort()).toEqual(["growth", "runDir", "runId"]);
+    expect(Object.keys(heard[0] as object).sort()).toEqual(["data", "growth", "runDir", "runId"]);
     const args =
       "--data mnist --host resconv --engine native --threads 2 --epochs 3 --batch 64 --lr 1e-2".split(" ");
     const more = "--optimizer sgd --seed 7 --blueprint low-rank --slots block1,block2 --policy epoch:2".split(
@@ -245,7 +245,7 @@ describe("grow", () => {
 
   describe("signals", () => {
     /** Runs until it is stopped. */
-    const untilStopped: Grow = (_: unknown, { signal }: GrowthCallbacks) =>
+    const untilStopped: Grow = (_: unknown, { signal }: WorkerCallbacks) =>
       new Promise((_resolve, reject) => {
         signal?.addEventListener("abort", () => {
           reject(new KasminaError("canceled", "stopped at step 5; checkpoint in runs/x"));

@@ -3,13 +3,21 @@ import { KasminaError } from "../base/errors.js";
 import type { Rows } from "../contracts/dataset.js";
 import { sizeOf } from "../contracts/tensor.js";
 
+/** Numbers, nested as deep as the rows are: `[[0.1, 0.2], [0.3, 0.4]]`. */
+export type NestedNumbers = readonly (number | NestedNumbers)[];
+
+/** The numbers of nested rows, one after the other. */
+export function flatNumbers(rows: NestedNumbers): readonly number[] {
+  return (rows as readonly unknown[]).flat(Number.POSITIVE_INFINITY as 1) as readonly number[];
+}
+
 /** Rows as a library user has them. */
 export interface RowsInput {
   /**
-   * Row after row. Bytes are scaled by 1/255, numbers are taken as they are, unless `scale` says otherwise; an
-   * Int32Array holds tokens, 0 .. classes − 1.
+   * Row after row, or an array for each row. Bytes are scaled by 1/255, numbers are taken as they are, unless `scale` says
+   * otherwise; an Int32Array holds tokens, 0 .. classes − 1.
    */
-  readonly inputs: Float32Array | Uint8Array | Int32Array | readonly number[];
+  readonly inputs: Float32Array | Uint8Array | Int32Array | NestedNumbers;
   readonly labels: Int32Array | Uint8Array | readonly number[];
   /** Multiplied into every input; default 1/255 for a Uint8Array, else 1. */
   readonly scale?: number;
@@ -32,7 +40,9 @@ export interface RowFormat {
  */
 export function checkedRows(input: RowsInput, format: RowFormat, what: string): Rows {
   const { inputShape, labelShape = [], classes } = format;
-  const inputs = ArrayBuffer.isView(input.inputs) ? input.inputs : Float32Array.from(input.inputs);
+  const inputs = ArrayBuffer.isView(input.inputs)
+    ? input.inputs
+    : Float32Array.from(flatNumbers(input.inputs));
   const labels = input.labels instanceof Int32Array ? input.labels : Int32Array.from(input.labels);
   const labelsPerRow = sizeOf(labelShape);
   const count = labels.length / labelsPerRow;

@@ -34,9 +34,9 @@ export async function openBackend(
   return opened(await createWasmBackend(), failure);
 }
 
-/** Imported when it is asked for: it needs Node, and a package that may be missing. */
+/** Imported when it is asked for: it needs Node, and a package that may be missing. A browser's bundle has a refusal in its place. */
 async function openNative(options: OpenBackendOptions): Promise<Backend> {
-  const { createNativeBackend } = await import("./native/index.js");
+  const { createNativeBackend } = await import("#native-engine");
   return createNativeBackend(options);
 }
 

@@ -3,6 +3,7 @@
  * "Blending").
  */
 import { lax } from "@jax-js/jax";
+import { KasminaError, messageOf } from "../base/index.js";
 import {
   blockModule,
   float32,
@@ -13,7 +14,7 @@ import {
   type Tensors,
 } from "../contracts/index.js";
 import type { JaxArray } from "../engine/index.js";
-import type { Parameters } from "../nn/index.js";
+import type { Block, Host, Parameters } from "../nn/index.js";
 import {
   isBlended,
   isDetached,
@@ -134,14 +135,39 @@ function resumeAfter(inputs: ForwardInputs, site: SeedSite, h: JaxArray, options
 }
 
 function runBlocks(inputs: ForwardInputs, from: number, x: JaxArray, options: PassOptions): JaxArray {
+  const { host } = inputs.topology;
   let h = x;
-  for (const block of inputs.topology.host.blocks.slice(from)) {
+  for (const block of host.blocks.slice(from)) {
     const parameters = gather(Object.keys(block.parameters), (name) =>
       inputs.parameter(parameterPath(blockModule(block.name), name)),
     );
-    h = runSites(inputs, sitesAt(inputs.topology, block.name), block.apply(parameters, h), options);
+    h = runSites(
+      inputs,
+      sitesAt(inputs.topology, block.name),
+      applyBlock(host, block, parameters, h),
+      options,
+    );
   }
   return h;
+}
+
+/** Blocks may be a user's own: what goes wrong in one is told with its name. */
+function applyBlock(host: Host, block: Block, parameters: Parameters, x: JaxArray): JaxArray {
+  const batch = x.shape[0];
+  const fail = (what: string, cause?: unknown): KasminaError =>
+    new KasminaError("invalid_argument", `host ${host.id}, block ${block.name}: ${what}`, { cause });
+  let h: JaxArray;
+  try {
+    h = block.apply(parameters, x);
+  } catch (error) {
+    throw fail(messageOf(error), error);
+  }
+  const expected = [batch, ...block.outputShape].join(", ");
+  const given = Array.isArray(h?.shape) ? h.shape.join(", ") : undefined;
+  if (given === expected) return h;
+  throw fail(
+    `apply gives ${given === undefined ? "no array" : `[${given}]`}, outputShape says [${expected}]`,
+  );
 }
 
 function runSites(

@@ -1,4 +1,5 @@
 /** A kernel on its own, for timing it before it is grafted. */
+import { KasminaError } from "../base/index.js";
 import { type BlueprintParameters, float32, type Tensors } from "../contracts/index.js";
 import type { ProgramDefinition } from "../engine/index.js";
 import type { Blueprint } from "../nn/index.js";
@@ -22,10 +23,14 @@ export function prewarmProgram(
     run(state, arrays) {
       const weightOf = lookupIn(state);
       const weights = Object.fromEntries(specs.map(([name]) => [name, weightOf(name)]));
-      return {
-        state: {},
-        outputs: { sum: blueprint.apply(weights, lookupIn(arrays)("h"), parameters).sum() },
-      };
+      const k = blueprint.apply(weights, lookupIn(arrays)("h"), parameters);
+      const expected = [batch, ...shape].join(", ");
+      if (k.shape.join(", ") !== expected)
+        throw new KasminaError(
+          "invalid_data",
+          `blueprint ${blueprint.id} maps [${expected}] to [${k.shape.join(", ")}]`,
+        );
+      return { state: {}, outputs: { sum: k.sum() } };
     },
   };
 }

@@ -8,6 +8,7 @@ export {
   attentionResidual,
   BlueprintRegistry,
   builtinBlueprints,
+  builtins,
   convResidual,
   hostBlock,
   lowRank,

@@ -17,6 +17,7 @@ export {
   type TopologyTracer,
   type TracingOptions,
 } from "./tracing/tracer.js";
+export type { ModuleSource } from "./tracing/tracing-protocol.js";
 export { optimizerSpecs, trainStepProgram } from "./train-step.js";
 export { Trainer } from "./trainer.js";
 export type {

@@ -1,17 +1,10 @@
+/** Runs: growing, keeping, resuming, replaying, commanding them. Node; `kasmina` itself runs in a browser too. */
 export { ProcessTracer, type ProcessTracerOptions } from "../tolaria/tracing/process-tracer.node.js";
 export { BusCommands, type BusCommandsOptions } from "./control/bus-commands.js";
-export {
-  type GrownNetwork,
-  networkToOnnx,
-  networkToSafetensors,
-  readGrownNetwork,
-} from "./folder/export-run.js";
 export type {
   EpochLine,
   EventLine,
-  GrowthCallbacks,
   GrowthLine,
-  GrowthRunner,
   NoticeLine,
   Phase,
   SeedProgress,
@@ -20,16 +13,24 @@ export type {
   Summary,
 } from "./folder/growth-lines.js";
 export { type Inspection, inspectRun } from "./folder/inspect-run.js";
-export type { NetworkMeta } from "./folder/saved-checkpoint.js";
-export { defaultPolicy } from "./grow/default-policy.js";
-export { grow } from "./grow/grow.js";
-export type { GrowOptions } from "./grow/grow-options.js";
-export type { GrownSeed, GrowResult } from "./grow/grow-result.js";
+export { GrownNetwork, type Predictions } from "./grow/grown-network.js";
 export type { KernelListener, RunControl, RunKernels, RunStatus } from "./grow/ports.js";
 export { KernelService, type KernelServiceOptions } from "./kernels/kernel-service.js";
 export type { KernelThreadStart } from "./kernels/thread-kernels.js";
 export { ThreadKernels } from "./kernels/thread-kernels.js";
+export { reportOf } from "./report/index.js";
+export { grow } from "./run/grow.js";
 export { growInWorker } from "./run/grow-in-worker.js";
-export { type GrowthConfig, type GrowthOptions, parseGrowthConfig } from "./run/growth-config.js";
-export type { OpenKernels, RunParts } from "./run/open-run.js";
-export { runGrowth } from "./run/run-growth.js";
+export type {
+  EpochReport,
+  EventReport,
+  GrowCallbacks,
+  GrowOptions,
+  GrowParts,
+  GrowPhase,
+  StepReport,
+} from "./run/grow-options.js";
+export type { GrowEnd, GrownSeed, GrowResult } from "./run/grow-result.js";
+export { type GivenCode, readGrownNetwork } from "./run/read-network.node.js";
+export { type Replay, type ReplayOptions, replayRun } from "./run/replay.node.js";
+export { lineCallbacks, summaryLine } from "./run/reporting.js";

@@ -7,9 +7,9 @@ import {
   type TelemetryPacket,
 } from "../../src/contracts/index.js";
 import type { Decision, Policy } from "../../src/tamiyo/index.js";
-import { grow } from "../../src/weatherlight/grow/grow.js";
-import type { GrowOptions } from "../../src/weatherlight/grow/grow-options.js";
-import type { GrowResult } from "../../src/weatherlight/grow/grow-result.js";
+import type { RunOutcome } from "../../src/weatherlight/grow/run-outcome.js";
+import type { RunSetup } from "../../src/weatherlight/grow/run-setup.js";
+import { trainRun } from "../../src/weatherlight/grow/train-run.js";
 
 export interface ScriptedSeed {
   readonly seedId: string;
@@ -60,7 +60,7 @@ export class ScriptedPolicy implements Policy {
 }
 
 export interface ScriptedRun {
-  readonly result: GrowResult | undefined;
+  readonly result: RunOutcome | undefined;
   /** What the run threw. */
   readonly error: unknown;
   readonly packets: readonly TelemetryPacket[];
@@ -68,13 +68,13 @@ export interface ScriptedRun {
 
 /** Runs to the end, or to what it throws. */
 export async function runScript(
-  options: Omit<GrowOptions, "policy">,
+  options: Omit<RunSetup, "policy">,
   script: readonly ScriptedSeed[],
 ): Promise<ScriptedRun> {
   const packets: TelemetryPacket[] = [];
   const onPacket = (packet: TelemetryPacket) => void packets.push(structuredClone(packet));
   try {
-    const result = await grow({ ...options, policy: new ScriptedPolicy(script), onPacket });
+    const result = await trainRun({ ...options, policy: new ScriptedPolicy(script), onPacket });
     return { result, error: undefined, packets };
   } catch (error) {
     return { result: undefined, error, packets };

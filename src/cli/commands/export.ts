@@ -1,12 +1,7 @@
 /** `kasmina export`: the grown network as an ONNX model, its weights as safetensors. */
 import type { Command } from "commander";
-import { writeFileAtomically } from "../../base/disk/index.node.js";
-import { KasminaError, messageOf } from "../../base/index.js";
-import {
-  networkToOnnx,
-  networkToSafetensors,
-  readGrownNetwork,
-} from "../../weatherlight/folder/export-run.js";
+import { KasminaError } from "../../base/index.js";
+import { readGrownNetwork } from "../../weatherlight/run/read-network.node.js";
 import { EXIT } from "../terminal/exit.js";
 import { count } from "../terminal/growth-report.js";
 import type { Io } from "../terminal/io.js";
@@ -26,17 +21,12 @@ export function addExport(command: Command, io: Io, done: (exitCode: number) => 
         throw new KasminaError("invalid_argument", "name a file with --onnx or --safetensors");
       }
       const network = await readGrownNetwork(path);
-      if (onnx !== undefined) await write(onnx, networkToOnnx(network), io);
-      if (safetensors !== undefined) await write(safetensors, networkToSafetensors(network), io);
+      if (onnx !== undefined) tell(onnx, await network.toOnnx(onnx), io);
+      if (safetensors !== undefined) tell(safetensors, await network.toSafetensors(safetensors), io);
       done(EXIT.done);
     });
 }
 
-async function write(path: string, bytes: Uint8Array, io: Io): Promise<void> {
-  try {
-    await writeFileAtomically(path, bytes);
-  } catch (error) {
-    throw new KasminaError("io", `cannot write ${path}: ${messageOf(error)}`, { cause: error });
-  }
+function tell(path: string, bytes: Uint8Array, io: Io): void {
   io.stderr.write(`kasmina: wrote ${path} (${count(bytes.length)} bytes)\n`);
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { KasminaError, systemClock } from "../../base/index.js";
 import { DATA_FORMS } from "../../data/open.js";
-import type { GrowthCallbacks, Summary } from "../../weatherlight/folder/growth-lines.js";
+import type { Summary, WorkerCallbacks } from "../../weatherlight/folder/growth-lines.js";
 import { growInWorker } from "../../weatherlight/run/grow-in-worker.js";
 import { EXIT, EXIT_OF_SIGNAL } from "../terminal/exit.js";
 import { formatReport } from "../terminal/growth-report.js";
@@ -12,7 +12,10 @@ import { createGrowthView } from "../terminal/growth-view.js";
 import { type Io, type StopSignal, wantsColor } from "../terminal/io.js";
 
 /** How the run is done: in a worker, or in a test by something smaller. */
-export type Grow = (options: unknown, callbacks: GrowthCallbacks) => Promise<Summary>;
+export type Grow = (
+  options: Readonly<Record<string, unknown>>,
+  callbacks: WorkerCallbacks,
+) => Promise<Summary>;
 
 interface GrowFlags {
   readonly json?: boolean;
@@ -27,7 +30,7 @@ export function addGrow(
 ): void {
   command
     .option("--data <name>", `${DATA_FORMS} (default: spirals)`)
-    .option("--host <name>", "resmlp, resconv, charlm (default: what suits the data)")
+    .option("--host <name>", "resmlp, resconv, charlm, module:<file>#<export> (default: what suits the data)")
     .option("--engine <name>", "auto, native, wasm (default: auto)")
     .option("--threads <n>", "threads of the native engine", toNumber)
     .option("--epochs <n>", "passes over the training data", toNumber)
@@ -35,7 +38,10 @@ export function addGrow(
     .option("--lr <rate>", "learning rate (default: the optimizer's)", toNumber)
     .option("--optimizer <name>", "sgd, adam, adamw (default: adam)")
     .option("--seed <n>", "everything random follows from it (default: 0)", toNumber)
-    .option("--blueprint <name>", "of the seeds; auto: what suits the slot (default: auto)")
+    .option(
+      "--blueprint <name>",
+      "of the seeds; auto, a built-in one, module:<file>#<export> (default: auto)",
+    )
     .option("--slots <names>", "slots that may grow, separated by commas (default: all)", toList)
     .option("--policy <name>", "when to germinate: plateau, epoch:<n>, schedule, random (default: plateau)")
     .option("--budget-params <n>", "parameters that seeds may add: a number, or 50% of the host's", toNumber)
@@ -116,11 +122,11 @@ function stopOnSignals(io: Io, onFirst: () => void) {
   };
 }
 
-/** Adds the run's id, and the folder of that name where none was asked for. */
+/** Adds what is left out: the data, the run's id, and the folder of that name. */
 function withRunFolder(options: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const time = new Date(systemClock.nowMs()).toISOString().replace(/[-:]|\..*/g, "");
   const runId = `${time}-${randomBytes(3).toString("hex")}`;
-  return { runId, runDir: join("runs", runId), ...options };
+  return { data: "spirals", runId, runDir: join("runs", runId), ...options };
 }
 
 /** What was typed: `--no-growth` has a default of its own, which a resumed run does not need. */

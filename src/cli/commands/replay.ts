@@ -1,6 +1,6 @@
 /** `kasmina replay`: does a run again from its journal and says whether it came out the same. */
 import type { Command } from "commander";
-import { replayRun } from "../../weatherlight/run/replay.js";
+import { replayRun } from "../../weatherlight/run/replay.node.js";
 import { EXIT } from "../terminal/exit.js";
 import { count } from "../terminal/growth-report.js";
 import type { Io } from "../terminal/io.js";

@@ -26,6 +26,11 @@ export class BlueprintRegistry {
     return [...this.#blueprints.keys()];
   }
 
+  /** In the order in which they were given. */
+  get all(): readonly Blueprint[] {
+    return [...this.#blueprints.values()];
+  }
+
   find(id: string): Blueprint | undefined {
     return this.#blueprints.get(id);
   }
@@ -39,11 +44,14 @@ export class BlueprintRegistry {
   }
 }
 
-export const builtinBlueprints = new BlueprintRegistry([
+/** The blueprints that come with Kasmina: `blueprints: [...builtins, mine]` adds one of your own. */
+export const builtins: readonly Blueprint[] = [
   mlpResidual,
   lowRank,
   convResidual,
   squeezeExcite,
   attentionResidual,
   hostBlock,
-]);
+];
+
+export const builtinBlueprints = new BlueprintRegistry(builtins);

@@ -25,8 +25,8 @@ import {
 export interface ProcessTracerOptions {
   /** The host, or the function that makes it. */
   readonly host: ModuleSource;
-  /** Default: the blueprints that come with Kasmina. */
-  readonly blueprints?: ModuleSource;
+  /** Blueprints, or registries of them, beside the ones that come with Kasmina. Default: none. */
+  readonly blueprints?: readonly ModuleSource[];
   /** Hears why a topology had to be traced on the trainer's own thread. */
   readonly onFallback?: (problem: string) => void;
 }
@@ -45,11 +45,6 @@ interface Asked {
   readonly settle: (answer: TracingAnswer) => void;
 }
 
-const BUILTIN_BLUEPRINTS: ModuleSource = {
-  module: new URL("../../nn/index.js", import.meta.url).href,
-  name: "builtinBlueprints",
-};
-
 /**
  * A tracer in a process of its own, below this one in priority with all its threads: those in which V8 collects its
  * garbage and optimizes its code would take the cores from the trainer, were they of one process. Host and blueprints are
@@ -67,7 +62,7 @@ export class ProcessTracer implements TopologyTracer {
   readonly #onFallback: (problem: string) => void;
   #failure: string | undefined;
 
-  constructor({ host, blueprints = BUILTIN_BLUEPRINTS, onFallback }: ProcessTracerOptions) {
+  constructor({ host, blueprints = [], onFallback }: ProcessTracerOptions) {
     this.#onFallback = onFallback ?? (() => undefined);
     this.#process = fork(new URL("./tracing-process.node.js", import.meta.url), {
       serialization: "advanced",

@@ -9,9 +9,9 @@ import { lowerProgram } from "../../engine/native/index.js";
 import type { Topology } from "../../network/index.js";
 import type { BlueprintRegistry, Host } from "../../nn/index.js";
 import { OPTIMIZERS } from "../optimizers.js";
+import { loadBlueprints, loadModuleSource } from "./load-modules.node.js";
 import { traceTopology } from "./tracer.js";
 import type {
-  ModuleSource,
   PlainProgram,
   TracingAnswer,
   TracingRequest,
@@ -41,7 +41,7 @@ function lowerPriority(): void {
 
 /** Loads once what is to be traced: a failure is then the answer to every request. */
 function serve({ host, blueprints }: TracingStart): void {
-  const loading = Promise.all([load<Host>(host), load<BlueprintRegistry>(blueprints)]);
+  const loading = Promise.all([loadModuleSource<Host>(host), loadBlueprints(blueprints)]);
   loading.catch(() => undefined);
   process.on("message", async (request: TracingRequest) => reply(await answer(loading, request)));
 }
@@ -49,14 +49,6 @@ function serve({ host, blueprints }: TracingStart): void {
 /** Whoever asked may be gone by now: this process ends with the channel to it. */
 function reply(answer: TracingAnswer): void {
   process.send?.(answer, undefined, undefined, () => undefined);
-}
-
-async function load<T>(source: ModuleSource): Promise<T> {
-  const exported = ((await import(source.module)) as Record<string, unknown>)[source.name];
-  if (exported === undefined) {
-    throw new KasminaError("invalid_argument", `${source.module} exports no ${source.name}`);
-  }
-  return (source.args && typeof exported === "function" ? exported(...source.args) : exported) as T;
 }
 
 type LoweredStep = Omit<TracedProgram, "definition">;

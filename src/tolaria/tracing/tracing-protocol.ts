@@ -18,7 +18,8 @@ export interface ModuleSource {
 /** What a tracing process is sent first. */
 export interface TracingStart {
   readonly host: ModuleSource;
-  readonly blueprints: ModuleSource;
+  /** Beside the ones that come with Kasmina. */
+  readonly blueprints: readonly ModuleSource[];
 }
 
 export interface PlainSite extends Omit<SeedSite, "blueprint" | "parameters"> {

@@ -2,7 +2,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { dataMetadata, dataRecordIn, openRunData } from "./data-record.js";
+import { dataMetadata, dataRecordIn } from "./data-record.js";
+import { openRunData } from "./open-run-data.node.js";
 
 let root: string;
 let path: string;

@@ -5,11 +5,9 @@
 import { z } from "zod";
 import { KasminaError } from "../../base/index.js";
 import type { Dataset } from "../../contracts/index.js";
-import { absoluteDataName, digestOfDataset } from "../../data/digest.node.js";
-import { openDataset } from "../../data/index.js";
 
-const dataSchema = z.object({
-  /** As `--data` takes it, with an absolute path. */
+export const dataSchema = z.object({
+  /** As `--data` takes it, with an absolute path; of data in code, their name. */
   origin: z.string(),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   rows: z.object({ train: z.int(), held_out: z.int(), test: z.int() }),
@@ -33,30 +31,15 @@ export function dataRecordIn(about: unknown): DataRecord | undefined {
   throw new KasminaError("corrupt", `run.json: ${where} does not fit`);
 }
 
-/**
- * Opens the data of a run.
- *
- * @param recorded what a run that goes on began with
- * @throws KasminaError `invalid_data` where they are others now, saying what differs
- */
-export async function openRunData(
-  name: string,
-  recorded?: DataRecord,
-): Promise<{ readonly dataset: Dataset; readonly record: DataRecord }> {
-  const dataset = await openDataset(name);
-  const record = recordOf(dataset, name);
-  if (recorded && recorded.sha256 !== record.sha256) {
-    const what = differences(recorded, record).join("; ");
-    throw new KasminaError("invalid_data", `${name} has changed since the run began: ${what}`);
-  }
-  return { dataset, record };
-}
-
-function recordOf(dataset: Dataset, name: string): DataRecord {
+/** @param source the digest of the data, and where they lay */
+export function dataRecordOf(
+  dataset: Dataset,
+  { origin, sha256 }: Pick<DataRecord, "origin" | "sha256">,
+): DataRecord {
   const { train, heldOut, test, classNames, columns } = dataset;
   return {
-    origin: absoluteDataName(name),
-    sha256: digestOfDataset(dataset),
+    origin,
+    sha256,
     rows: { train: train.count, held_out: heldOut.count, test: test.count },
     input_shape: [...dataset.inputShape],
     input_scale: train.scale,
@@ -64,6 +47,13 @@ function recordOf(dataset: Dataset, name: string): DataRecord {
     ...(classNames && { class_names: [...classNames] }),
     ...(columns && { columns: columns.map((column) => ({ ...column })) }),
   };
+}
+
+/** @throws KasminaError `invalid_data` where a run that goes on began with others, saying what differs */
+export function checkSameData(name: string, recorded: DataRecord, present: DataRecord): void {
+  if (recorded.sha256 === present.sha256) return;
+  const what = differences(recorded, present).join("; ");
+  throw new KasminaError("invalid_data", `${name} has changed since the run began: ${what}`);
 }
 
 /** For people, most telling first. */

@@ -94,17 +94,10 @@ export interface NoticeLine {
 
 export type GrowthLine = StepLine | EpochLine | EventLine | Summary | NoticeLine;
 
-export interface GrowthCallbacks {
+/** How a run in a thread of its own is listened to and stopped. */
+export interface WorkerCallbacks {
   /** Ends the run at the next step, with its checkpoint written. */
   readonly signal?: AbortSignal;
   /** Hears every line, the summary last. */
   readonly onLine?: (line: GrowthLine) => void;
 }
-
-/**
- * A growth run, here or in another thread.
- *
- * @throws KasminaError `invalid_argument` or `invalid_data` before anything was written; `canceled` after `signal`,
- * its message saying where the checkpoint is; `loss_not_finite` and others where the run failed
- */
-export type GrowthRunner = (options: unknown, callbacks: GrowthCallbacks) => Promise<Summary>;

@@ -1,23 +1,13 @@
 /** Takes a seed's learned weights out of a run's checkpoint and publishes them as an artifact of their own. */
-import { z } from "zod";
 import { KasminaError } from "../../base/index.js";
 import type { CatalogEntry, KernelBuilder } from "../../catalog/index.js";
 import { grownModule, isInModule, type Tensors } from "../../contracts/index.js";
 import type { Seed } from "../../kasmina/index.js";
 import { type BlueprintRegistry, builtinBlueprints } from "../../nn/index.js";
-import type { GrowCheckpoint } from "../grow/grow-result.js";
+import type { RunCheckpoint } from "../grow/run-outcome.js";
 import { readCheckpoint } from "./checkpoint.js";
-import { refuseWrecked } from "./export-run.js";
 import { readRunFolder } from "./run-folder.js";
-import { fromSaved } from "./saved-checkpoint.js";
-
-const metaSchema = z.object({
-  run_id: z.string(),
-  network: z.object({
-    held_out_loss: z.number().nullable().optional(),
-    host: z.object({ blocks: z.array(z.object({ name: z.string(), output_shape: z.array(z.number()) })) }),
-  }),
-});
+import { checkpointMetaOf, fromSaved, refuseWrecked } from "./saved-checkpoint.js";
 
 export interface HarvestOptions {
   /** Folder of the run. */
@@ -39,14 +29,12 @@ export async function harvestSeed(options: HarvestOptions): Promise<CatalogEntry
   const { runDir, seedId, builder, blueprints = builtinBlueprints } = options;
   const record = await readRunFolder(runDir);
   const checkpoint = await readCheckpoint(record.checkpointPath);
-  const about = metaSchema.safeParse(checkpoint.meta);
-  if (!about.success)
-    throw new KasminaError("corrupt", `${runDir}: the checkpoint does not describe its run`);
+  const { network, run_id } = checkpointMetaOf(checkpoint.meta);
   const seed = seedFrom(fromSaved(checkpoint), seedId, runDir);
-  const block = about.data.network.host.blocks.find(({ name }) => name === seed.slotId);
+  const block = network.host.blocks.find(({ name }) => name === seed.slotId);
   if (!block) throw new KasminaError("corrupt", `${runDir}: the host has no slot ${seed.slotId}`);
   const tensors = weightsOf(checkpoint.tensors, seedId);
-  refuseWrecked(about.data.network, tensors, runDir);
+  refuseWrecked(network, tensors, runDir);
   return builder.publish(
     {
       blueprint: blueprints.get(seed.blueprintId),
@@ -55,11 +43,11 @@ export async function harvestSeed(options: HarvestOptions): Promise<CatalogEntry
       tensors,
       startsAtZero: false,
     },
-    { kind: "harvested", trainingRunId: about.data.run_id, seedId },
+    { kind: "harvested", trainingRunId: run_id, seedId },
   );
 }
 
-function seedFrom({ kasmina }: GrowCheckpoint, seedId: string, runDir: string): Seed {
+function seedFrom({ kasmina }: RunCheckpoint, seedId: string, runDir: string): Seed {
   const { seeds } = kasmina;
   const seed = seeds.find(({ id }) => id === seedId);
   const known = seeds.map(({ id, stage }) => `${id} (${stage})`).join(", ") || "none";

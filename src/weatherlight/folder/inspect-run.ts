@@ -15,7 +15,7 @@ import { readCheckpoint } from "./checkpoint.js";
 import { type DataRecord, dataRecordIn } from "./data-record.js";
 import type { SeedReport } from "./growth-lines.js";
 import { readRunFolder } from "./run-folder.js";
-import { type NetworkMeta, networkOf, wreckOf } from "./saved-checkpoint.js";
+import { checkpointMetaOf, type NetworkMeta, wreckOf } from "./saved-checkpoint.js";
 
 export interface InspectedBlock {
   readonly name: string;
@@ -74,7 +74,7 @@ export async function inspectRun(path: string): Promise<Inspection> {
   };
   try {
     const { tensors, meta, sha256, bytes } = await readCheckpoint(record.checkpointPath);
-    const network = networkOf(meta.network);
+    const network = checkpointMetaOf(meta).network;
     const checkpoint = { valid: true as const, sha256, bytes, wrecked: wreckOf(network, tensors) ?? null };
     return { ...base, ...describeNetwork(network, tensors), checkpoint };
   } catch (error) {

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import type { GoodState } from "../../tolaria/index.js";
-import type { GrowCheckpoint } from "../grow/grow-result.js";
+import type { RunCheckpoint } from "../grow/run-outcome.js";
 import { readEventLines } from "./run-folder.js";
 
 /** A rollback from disk, as `events.ndjson` records it. */
@@ -35,7 +35,7 @@ export class ReplayedCheckpoints {
   }
 
   /** Takes in a checkpoint of the replay. */
-  add(checkpoint: GrowCheckpoint): void {
+  add(checkpoint: RunCheckpoint): void {
     if (!checkpoint.atEpochStart) return;
     this.#newest = checkpoint;
     if ([...this.#restored.values()].includes(checkpoint.step)) this.#kept.set(checkpoint.step, checkpoint);

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { fromJsonText, KasminaError, toJsonText } from "../../base/index.js";
 import { nonFinitePaths, STAGES, type Tensors } from "../../contracts/index.js";
 import type { Host } from "../../nn/index.js";
-import type { GrowCheckpoint, GrownSeed } from "../grow/grow-result.js";
+import type { RunCheckpoint, SeedOutcome } from "../grow/run-outcome.js";
 import type { Checkpoint, JsonObject } from "./checkpoint.js";
 import type { SeedReport } from "./growth-lines.js";
 
@@ -42,11 +42,22 @@ export type NetworkMeta = z.infer<typeof networkSchema>;
 /** What is known of how well it did. */
 export type Evaluated = Pick<NetworkMeta, "held_out_loss">;
 
-export function networkOf(meta: unknown): NetworkMeta {
-  const result = networkSchema.safeParse(meta);
+/** All of a checkpoint's meta: whose it is, what it is of, and the state as one JSON text. */
+const metaSchema = z.object({
+  run_id: z.string(),
+  network: networkSchema,
+  epoch_start: z.boolean().default(false),
+  state: z.string(),
+});
+
+export type CheckpointMeta = z.infer<typeof metaSchema>;
+
+/** @throws KasminaError `corrupt` for a checkpoint that no run wrote */
+export function checkpointMetaOf(meta: unknown): CheckpointMeta {
+  const result = metaSchema.safeParse(meta);
   if (result.success) return result.data;
   const where = result.error.issues[0]?.path.join(".") ?? "";
-  throw new KasminaError("corrupt", `the checkpoint does not describe its network: ${where} does not fit`);
+  throw new KasminaError("corrupt", `the checkpoint does not describe its run: ${where} does not fit`);
 }
 
 /** What the checkpoint is of, as it says itself. */
@@ -57,11 +68,11 @@ interface SavedRun {
 }
 
 /** All of a checkpoint but its tensors. */
-type Remainder = Omit<GrowCheckpoint, "tensors" | "good"> & {
-  readonly good?: Omit<NonNullable<GrowCheckpoint["good"]>, "tensors">;
+type Remainder = Omit<RunCheckpoint, "tensors" | "good"> & {
+  readonly good?: Omit<NonNullable<RunCheckpoint["good"]>, "tensors">;
 };
 
-export function toSaved(run: SavedRun, checkpoint: GrowCheckpoint): Checkpoint {
+export function toSaved(run: SavedRun, checkpoint: RunCheckpoint): Checkpoint {
   const { tensors, good, ...rest } = checkpoint;
   const { tensors: goodTensors = {}, ...goodRest } = good ?? {};
   const remainder = { ...rest, ...(good && { good: goodRest }) };
@@ -85,7 +96,7 @@ export function toSaved(run: SavedRun, checkpoint: GrowCheckpoint): Checkpoint {
 }
 
 /** @throws KasminaError `corrupt` for a checkpoint that no run wrote */
-export function fromSaved({ tensors, meta }: Checkpoint): GrowCheckpoint {
+export function fromSaved({ tensors, meta }: Checkpoint): RunCheckpoint {
   if (typeof meta.state !== "string")
     throw new KasminaError("corrupt", "the checkpoint holds no state to resume from");
   const { good, ...rest } = fromJsonText(meta.state) as Remainder;
@@ -149,6 +160,16 @@ export function wreckOf(network: Evaluated, parameters: Tensors): string | undef
   return network.held_out_loss === null ? "its loss on the held-out rows is not finite" : undefined;
 }
 
+/**
+ * Nobody can use such a network, and nobody would be told later.
+ * @throws KasminaError `loss_not_finite` naming the source and why
+ */
+export function refuseWrecked(network: Evaluated, parameters: Tensors, source: string): void {
+  const why = wreckOf(network, parameters);
+  if (why !== undefined)
+    throw new KasminaError("loss_not_finite", `${source}: the network is wrecked: ${why}`);
+}
+
 function underRoot(tensors: Tensors): Tensors {
   return Object.fromEntries(Object.entries(tensors).map(([path, tensor]) => [`${GOOD_ROOT}${path}`, tensor]));
 }
@@ -159,7 +180,7 @@ export function jsonOf(value: object): JsonObject {
 }
 
 /** A seed as the lines of a run report it. */
-export function reportSeed({ seed, alpha, shadowGain, contribution }: GrownSeed): SeedReport {
+export function reportSeed({ seed, alpha, shadowGain, contribution }: SeedOutcome): SeedReport {
   return {
     id: seed.id,
     blueprint: seed.blueprintId,

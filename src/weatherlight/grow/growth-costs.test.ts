@@ -7,8 +7,8 @@ import { monitoredRows, type Topology } from "../../network/index.js";
 import { builtinBlueprints, createHost, type Host, resmlp, slotsOf } from "../../nn/index.js";
 import { SchedulePolicy } from "../../tamiyo/index.js";
 import { definitionsOf, OPTIMIZERS } from "../../tolaria/index.js";
-import { grow } from "./grow.js";
 import { CountedCosts } from "./growth-costs.js";
+import { trainRun } from "./train-run.js";
 
 const BATCH = 32;
 const EVALUATION_BATCH = 64;
@@ -103,7 +103,7 @@ test("a run with budgets stays within them, and one that cannot afford a seed gr
   const dataset = makeSpirals({ train: 400, test: 100 });
   const host = resmlp({ ...dataset, width: 8 });
   const runWith = (flops: `${number}%`) =>
-    grow({
+    trainRun({
       runId: "budget",
       host,
       dataset,

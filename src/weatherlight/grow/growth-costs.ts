@@ -6,7 +6,7 @@
 
 import { sum } from "../../base/index.js";
 import { countKernelParameters, resolveParameters } from "../../contracts/index.js";
-import { trace } from "../../engine/index.js";
+import { type ProgramDefinition, trace } from "../../engine/index.js";
 import type { Seed } from "../../kasmina/index.js";
 import { monitoredRows, prewarmProgram } from "../../network/index.js";
 import { type BlueprintRegistry, type Host, slotsOf } from "../../nn/index.js";
@@ -174,10 +174,18 @@ export class CountedCosts implements GrowthCosts {
     const values = resolveParameters(blueprint, candidate.parameters);
     const key = JSON.stringify([blueprint.id, slot.shape, Object.entries(values).sort()]);
     const forward =
-      this.#forward.get(key) ??
-      trace(prewarmProgram(blueprint, slot.shape, values, COUNTED_ROWS)).flops / COUNTED_ROWS;
+      this.#forward.get(key) ?? forwardFlops(prewarmProgram(blueprint, slot.shape, values, COUNTED_ROWS));
     this.#forward.set(key, forward);
     return { forward, scalars: countKernelParameters(blueprint, slot.shape, values) };
+  }
+}
+
+/** Of one row. A kernel that cannot be traced costs nothing: it fails its gate. */
+function forwardFlops(program: ProgramDefinition): number {
+  try {
+    return trace(program).flops / COUNTED_ROWS;
+  } catch {
+    return 0;
   }
 }
 

@@ -4,9 +4,9 @@ import type { CommandSigner, KeyRing } from "../../contracts/index.js";
 import type { Kasmina } from "../../kasmina/index.js";
 import { type InputHealth, type Policy, Tamiyo } from "../../tamiyo/index.js";
 import type { CommandQueue } from "./command-queue.js";
-import type { GrowOptions } from "./grow-options.js";
 import { CountedCosts, type GrowthCostsOptions } from "./growth-costs.js";
 import { preflight } from "./preflight.js";
+import type { RunSetup } from "./run-setup.js";
 
 /** The run that she watches. */
 export interface TamiyoRun
@@ -14,7 +14,7 @@ export interface TamiyoRun
     GrowthCostsOptions,
     "blueprints" | "optimizer" | "stepsPerEpoch" | "observeEverySteps" | "evaluationBatch"
   > {
-  readonly options: GrowOptions;
+  readonly options: RunSetup;
   readonly kasmina: Kasmina;
   readonly commands: CommandQueue;
   readonly signer: CommandSigner;

@@ -1,8 +1,8 @@
 /** What was measured last, of the network and of each seed: what reports and checkpoints tell between two observations. */
 import type { SystemState } from "../../contracts/index.js";
-import type { GrowCheckpoint, GrownSeed } from "./grow-result.js";
+import type { RunCheckpoint, SeedOutcome } from "./run-outcome.js";
 
-export type Gains = Pick<GrownSeed, "shadowGain" | "contribution">;
+export type Gains = Pick<SeedOutcome, "shadowGain" | "contribution">;
 
 export class SeedGains {
   readonly #gains = new Map<string, Gains>();
@@ -23,7 +23,7 @@ export class SeedGains {
   }
 
   /** What a checkpoint tells. */
-  restore({ seeds, heldOutLoss }: Pick<GrowCheckpoint, "seeds" | "heldOutLoss">): void {
+  restore({ seeds, heldOutLoss }: Pick<RunCheckpoint, "seeds" | "heldOutLoss">): void {
     this.heldOutLoss = heldOutLoss;
     for (const { seed, shadowGain, contribution } of seeds)
       this.#gains.set(seed.id, { shadowGain, contribution });

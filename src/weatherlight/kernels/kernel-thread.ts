@@ -4,6 +4,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { KasminaError, postableError } from "../../base/index.js";
 import type { Kernel } from "../../contracts/index.js";
 import { type Backend, openBackend } from "../../engine/index.js";
+import { loadBlueprints } from "../../tolaria/tracing/load-modules.node.js";
 import { KernelService } from "./kernel-service.js";
 import type { KernelThreadMessage, KernelThreadRequest, KernelThreadStart } from "./thread-kernels.js";
 
@@ -13,9 +14,10 @@ const start = workerData as KernelThreadStart;
 const post = (message: KernelThreadMessage): void => port.postMessage(message);
 
 async function open(): Promise<{ service: KernelService; backend: Backend }> {
-  const { engine, threads, ...options } = start;
+  const { engine, threads, blueprints: sources = [], ...options } = start;
+  const blueprints = await loadBlueprints(sources);
   const { backend } = await openBackend(engine, threads === undefined ? {} : { threads });
-  const service = await KernelService.open({ ...options, backend });
+  const service = await KernelService.open({ ...options, backend, blueprints });
   service.listen((event, metrics) => post({ kind: "event", event, metrics }));
   return { service, backend };
 }

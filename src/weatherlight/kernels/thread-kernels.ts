@@ -13,6 +13,7 @@ import type { Kernel, KernelRequest, TelemetryMetric } from "../../contracts/ind
 import type { EngineChoice } from "../../engine/index.js";
 import type { KasminaConfig, KernelEvent } from "../../kasmina/index.js";
 import type { Candidate } from "../../tamiyo/index.js";
+import type { ModuleSource } from "../../tolaria/index.js";
 import type { KernelListener, RunKernels } from "../grow/ports.js";
 
 /** What the thread is started with: plain data. */
@@ -24,6 +25,8 @@ export interface KernelThreadStart {
   readonly threads?: number;
   readonly batch: number;
   readonly config: KasminaConfig;
+  /** Blueprints beside the built-in ones, as the thread loads them. */
+  readonly blueprints?: readonly ModuleSource[];
   /** For measurements: how long every kernel is held back. */
   readonly holdMs?: number;
 }

@@ -5,9 +5,9 @@ import { type Dataset, makeSpirals } from "../../data/index.js";
 import { type Backend, createWasmBackend } from "../../engine/index.js";
 import { resmlp } from "../../nn/index.js";
 import type { TeacherOptions } from "../../tolaria/index.js";
-import { grow } from "../grow/grow.js";
-import type { GrowOptions } from "../grow/grow-options.js";
 import type { RunControl } from "../grow/ports.js";
+import type { RunSetup } from "../grow/run-setup.js";
+import { trainRun } from "../grow/train-run.js";
 
 const dataset = makeSpirals({ seed: 3 });
 /** The same points, but every label of the training part says 0: whoever learns from them alone knows nothing. */
@@ -22,7 +22,7 @@ let teacher: TeacherOptions;
 let teacherAccuracy = 0;
 beforeAll(async () => {
   backend = await createWasmBackend();
-  const { accuracy, checkpoint } = await grow({ ...options(dataset), host: teacherHost, epochs: 16 });
+  const { accuracy, checkpoint } = await trainRun({ ...options(dataset), host: teacherHost, epochs: 16 });
   const tensors = Object.fromEntries(
     Object.entries(checkpoint.tensors).filter(([path]) => path.startsWith("host/")),
   );
@@ -32,7 +32,7 @@ beforeAll(async () => {
 });
 afterAll(() => backend.dispose());
 
-function options(data: Dataset): GrowOptions {
+function options(data: Dataset): RunSetup {
   const host = resmlp({ ...dataset, width: 16 });
   return {
     runId: "student",
@@ -48,12 +48,12 @@ function options(data: Dataset): GrowOptions {
 
 test("a student without labels learns what its teacher knows", async () => {
   const names: string[] = [];
-  const taught = await grow({
+  const taught = await trainRun({
     ...options(unlabelled),
     teacher,
     onEvent: ({ name }) => void names.push(name),
   });
-  const untaught = await grow(options(unlabelled));
+  const untaught = await trainRun(options(unlabelled));
   expect(teacherAccuracy).toBeGreaterThan(0.8);
   expect(untaught.accuracy).toBeLessThan(0.6);
   expect(taught.accuracy).toBeGreaterThan(0.7);
@@ -71,7 +71,7 @@ async function trainUnderReset(stopAt?: number) {
   const stop = new AbortController();
   const names: string[] = [];
   let control: RunControl | undefined;
-  const result = await grow({
+  const result = await trainRun({
     ...options(unlabelled),
     teacher,
     keys,
@@ -96,6 +96,6 @@ test("a teacher that is reset is gone from the next step on, and stays gone when
   expect(whole.accuracy).toBeLessThan(0.6);
   const { end, checkpoint } = await trainUnderReset(3);
   expect(end).toBe("aborted");
-  const resumed = await grow({ ...options(unlabelled), teacher, resume: checkpoint });
+  const resumed = await trainRun({ ...options(unlabelled), teacher, resume: checkpoint });
   expect(resumed.checkpoint.tensors).toEqual(whole.checkpoint.tensors);
 });

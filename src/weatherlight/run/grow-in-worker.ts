@@ -2,11 +2,11 @@
 
 import { Worker } from "node:worker_threads";
 import { errorFromPosted, KasminaError } from "../../base/index.js";
-import type { GrowthCallbacks, Summary } from "../folder/growth-lines.js";
+import type { Summary, WorkerCallbacks } from "../folder/growth-lines.js";
 import type { StopMessage, TrainerMessage, TrainerStart } from "./growth-protocol.js";
 
-/** URL of the module whose `runGrowth` runs in the worker. */
-const RUNNER = new URL("./run-growth.js", import.meta.url).href;
+/** URL of the module whose `grow` runs in the worker. */
+const RUNNER = new URL("./grow.js", import.meta.url).href;
 
 /**
  * Memory for young objects, in MB. Collecting them lies between two steps: with V8's default of 48 up to 8 ms, with this
@@ -15,13 +15,13 @@ const RUNNER = new URL("./run-growth.js", import.meta.url).href;
 const YOUNG_GENERATION_MB = 12;
 
 /**
- * Like `runGrowth`, in a thread of its own. What the trainer prints goes to stderr: stdout is for data.
+ * Like `grow`, in a thread of its own, with options that can be posted there. What the trainer prints goes to stderr: stdout is for data.
  *
- * @param runner URL of another module that exports a `runGrowth`, such as one with a host of your own
+ * @param runner URL of another module that exports a `grow`, such as one with a host of your own
  */
 export function growInWorker(
   options: unknown,
-  callbacks: GrowthCallbacks,
+  callbacks: WorkerCallbacks,
   runner: string = RUNNER,
 ): Promise<Summary> {
   const start: TrainerStart = { options, runner };

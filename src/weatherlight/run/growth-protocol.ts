@@ -16,6 +16,6 @@ export type TrainerMessage =
 /** What the trainer's thread is started with. */
 export interface TrainerStart {
   readonly options: unknown;
-  /** URL of the module that exports `runGrowth`. */
+  /** URL of the module that exports `grow`. */
   readonly runner: string;
 }

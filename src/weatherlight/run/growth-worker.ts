@@ -3,10 +3,13 @@
  * this one keeps signals, progress and the bus.
  */
 
+import { join } from "node:path";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { KasminaError, postableError } from "../../base/index.js";
-import type { GrowthRunner } from "../folder/growth-lines.js";
+import type { GrowOptions } from "./grow-options.js";
+import type { GrowResult } from "./grow-result.js";
 import type { StopMessage, TrainerMessage, TrainerStart } from "./growth-protocol.js";
+import { lineCallbacks, summaryLine } from "./reporting.js";
 
 const port = parentPort;
 if (!port) throw new KasminaError("illegal_state", "growth-worker must be started as a worker thread");
@@ -25,17 +28,25 @@ port.on("message", hear);
 
 try {
   const start = workerData as TrainerStart;
-  const { runGrowth } = (await import(start.runner)) as { runGrowth: GrowthRunner };
-  const summary = await runGrowth(start.options, {
-    signal: stop.signal,
-    onLine(line) {
-      lookForMessages();
-      post({ kind: "line", line });
-    },
+  const { grow } = (await import(start.runner)) as { grow(options: GrowOptions): Promise<GrowResult> };
+  const tell = lineCallbacks((line) => {
+    lookForMessages();
+    post({ kind: "line", line });
   });
+  const result = await grow({ ...(start.options as GrowOptions), ...tell, signal: stop.signal });
+  if (result.ended === "interrupted") throw interrupted(result);
+  const summary = summaryLine(result);
+  post({ kind: "line", line: summary });
   post({ kind: "done", summary });
 } catch (error) {
   post({ kind: "failed", error: postableError(error) });
 } finally {
   port.off("message", hear);
+}
+
+function interrupted({ steps, runDir }: GrowResult): KasminaError {
+  const where = runDir
+    ? `the checkpoint is in ${join(runDir, "checkpoint")}`
+    : "no run folder, so nothing was kept";
+  return new KasminaError("canceled", `stopped after ${steps} steps; ${where}`);
 }

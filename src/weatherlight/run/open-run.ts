@@ -1,249 +1,236 @@
-/** What a run's configuration comes to: data, host, engine, policy, folder and access, opened in order and closed again. */
-
-import { resolve } from "node:path";
+/** What the options of a run come to: data, host, engine, policy, folder and access, opened in order and closed again. */
+import { platform } from "#platform";
 import { KasminaError } from "../../base/index.js";
-import type { BatchSource, CommandSource, Dataset } from "../../contracts/index.js";
-import type { BatchOptions } from "../../data/index.js";
 import { type Backend, openBackend } from "../../engine/index.js";
-import type { KasminaConfig } from "../../kasmina/index.js";
-import { type BlueprintRegistry, builtinBlueprints, createHost, type Host } from "../../nn/index.js";
+import { type KasminaConfig, parseConfig } from "../../kasmina/index.js";
 import type { Policy } from "../../tamiyo/index.js";
-import { ProcessTracer } from "../../tolaria/tracing/process-tracer.node.js";
-import { RunAccess } from "../control/run-access.js";
-import { type DataRecord, openRunData } from "../folder/data-record.js";
-import type { GrowthCallbacks, GrowthLine } from "../folder/growth-lines.js";
-import { RunFolder } from "../folder/run-folder.js";
-import { jsonOf } from "../folder/saved-checkpoint.js";
-import type { GrowCheckpoint } from "../grow/grow-result.js";
+import type { TopologyTracer } from "../../tolaria/index.js";
+import type { RunFile } from "../folder/run-file.js";
 import type { RunKernels } from "../grow/ports.js";
-import { type GrowthConfig, parseGrowthConfig } from "./growth-config.js";
-import { isResume, openStoppedRun, type RecordedInputs, type StoppedRun } from "./resume.js";
-import { limitsOf, openRunKernels } from "./run-kernels.js";
+import type { RunSetup } from "../grow/run-setup.js";
+import {
+  DEFAULT_BATCH,
+  type GrowConfig,
+  parseGrowOptions,
+  parseResumeOptions,
+  recordedConfig,
+} from "./grow-config.js";
+import type { GrowOptions } from "./grow-options.js";
+import type { KeptRun, RunTeacher, StoppedRun } from "./platform.js";
 import { policyFor } from "./run-policy.js";
-import type { Reporting } from "./run-reporting.js";
-import { type RunTeacher, readTeacher } from "./teacher.js";
+import { checkCode, openSources, type Sources, withGivenCode } from "./sources.js";
 
 const UNKNOWN_DATA =
   "run.json does not say which data the run began with, so nobody can tell whether they are the same";
 
-/** Parts of a run that its caller brings, where others than the configuration's are wanted. */
-export interface RunParts {
-  readonly policy?: Policy;
-  /** Topologies with other blueprints than the built-in ones are traced on the training thread. */
-  readonly blueprints?: BlueprintRegistry;
-  readonly kasmina?: KasminaConfig;
-  /** What stands between the run and its engine. */
-  readonly backend?: (backend: Backend) => Backend;
-  /** Opens the kernels of the run, which closes them. */
-  readonly openKernels?: (trainingRunId: string) => Promise<OpenKernels>;
-  /** Training batches over the run's data. */
-  readonly batches?: (dataset: Dataset, options: BatchOptions) => BatchSource;
-  /** Commands beside those of the policy and of the local socket. */
-  readonly commands?: CommandSource;
-}
-
-export interface OpenKernels extends RunKernels {
-  close(): Promise<void>;
-}
-
-export interface OpenRun extends Reporting {
+/** What is asked for, found to be possible; nothing is written yet. */
+export interface AskedRun {
   readonly runId: string;
-  readonly config: GrowthConfig;
-  readonly parts: RunParts;
-  readonly kasmina: KasminaConfig;
-  readonly dataset: Dataset;
-  /** Which data they are. */
-  readonly data: DataRecord;
-  readonly host: Host;
-  readonly blueprints: BlueprintRegistry;
-  readonly backend: Backend;
-  readonly tracer: ProcessTracer | undefined;
+  readonly config: GrowConfig & { readonly batch: number };
+  readonly sources: Sources;
+  readonly limits: KasminaConfig;
   readonly policy: Policy | null;
   readonly teacher: RunTeacher | undefined;
-  readonly kernels: OpenKernels | undefined;
+}
+
+/** A run whose parts are open. */
+export interface OpenRun extends AskedRun {
+  readonly backend: Backend;
+  readonly tracer: TopologyTracer | undefined;
+  /** Undefined where they are built on the training thread. */
+  readonly kernels: RunKernels | undefined;
   /** Undefined where the run keeps no files; then nobody reaches it from outside either. */
-  readonly folder: RunFolder | undefined;
-  readonly access: RunAccess | undefined;
+  readonly kept: KeptRun | undefined;
+  /** As `run.json` and checkpoints hold it. */
+  readonly recorded: Readonly<Record<string, unknown>>;
   /** Where a stopped run goes on. */
-  readonly resume: GrowCheckpoint | undefined;
-  /** Whether it begins again: commands that came before its first checkpoint are in the journal alone. */
-  readonly replay: boolean;
-  readonly signal: AbortSignal | undefined;
+  readonly stopped: StoppedRun | undefined;
 }
 
-/** What is asked for, found to be possible; nothing is written yet. */
-type AskedRun = Pick<
-  OpenRun,
-  "runId" | "config" | "parts" | "kasmina" | "dataset" | "data" | "host" | "blueprints" | "policy" | "teacher"
->;
+/** Opens what closes itself at the end of the run, in reverse order. */
+export class Closers {
+  readonly #closers: (() => unknown)[] = [];
 
-/**
- * Opens everything that a run needs, hands it to `work`, and closes it.
- * @throws as {@link GrowthRunner} says
- */
-export async function withOpenRun<T>(
-  options: unknown,
-  callbacks: GrowthCallbacks,
-  parts: RunParts,
-  work: (run: OpenRun) => Promise<T>,
-): Promise<T> {
-  if (!isResume(options)) return openRun({ options, stopped: undefined }, callbacks, parts, work);
-  const stopped = await openStoppedRun(options);
-  try {
-    return await openRun({ options, stopped }, callbacks, parts, work);
-  } finally {
-    stopped.folder.close();
+  add(close: () => unknown): void {
+    this.#closers.push(close);
+  }
+
+  async closeAll(): Promise<void> {
+    for (const close of this.#closers.splice(0).reverse()) await close();
   }
 }
 
-async function openRun<T>(
-  { options, stopped }: { readonly options: unknown; readonly stopped: StoppedRun | undefined },
-  callbacks: GrowthCallbacks,
-  parts: RunParts,
-  work: (run: OpenRun) => Promise<T>,
-): Promise<T> {
-  const config = stopped?.config ?? absolutePaths(parseGrowthConfig(options));
-  const asked = await readAsked(config, parts, stopped ?? { keepsBatch: batchOf(options) !== undefined });
-  const { runId } = asked;
-  const engine = await openBackend(
-    config.engine,
-    config.threads === undefined ? {} : { threads: config.threads },
-  );
-  const backend = parts.backend?.(engine.backend) ?? engine.backend;
-  const folder =
-    stopped?.folder ?? (await newFolder({ ...asked.config, runId, engine: backend.name }, asked));
-  const reporting = reportingOf(folder, callbacks);
-  const closers: (() => unknown)[] = [() => backend.dispose(), () => folder?.close()];
+/** Opens everything that a run needs, hands it to `work`, and closes it. */
+export async function withOpenRun<T>(options: GrowOptions, work: (run: OpenRun) => Promise<T>): Promise<T> {
+  const closers = new Closers();
   try {
-    const tracer = traceBeside(asked, backend, reporting);
-    closers.push(() => tracer?.close());
-    const access =
-      folder && new RunAccess(folder.path, runId, (text) => reporting.tell({ type: "notice", text }));
-    closers.push(() => access?.close());
-    const resumed = stopped ? resumeNotices(runId, stopped) : [];
-    for (const text of [...(folder?.notGuaranteed ?? []), `engine ${engine.reason}`, ...resumed])
-      reporting.tell({ type: "notice", text });
-    // A run that nobody can germinate in needs no kernels.
-    const kernels = asked.policy || access ? await openKernels(asked, folder) : undefined;
-    closers.push(() => kernels?.close());
-    const opened = { backend, tracer, kernels, folder, access };
-    return await work({
-      ...asked,
-      ...reporting,
-      ...opened,
-      resume: stopped?.checkpoint,
-      replay: stopped !== undefined && !stopped.checkpoint,
-      signal: callbacks.signal,
-    });
+    const { stopped, config } = await configOf(options, closers);
+    const asked = await askedRun(config, stopped?.file);
+    return await work(await openRun(asked, stopped, closers));
   } finally {
-    for (const close of closers.reverse()) await close();
+    await closers.closeAll();
   }
 }
 
-/** The batch that the caller asks for, if any: the default one shrinks to small data. */
-function batchOf(options: unknown): unknown {
-  return typeof options === "object" && options !== null && "batch" in options ? options.batch : undefined;
-}
-
-function resumeNotices(runId: string, { checkpoint, inputs }: StoppedRun): string[] {
-  const resumed = `resumed ${runId} at step ${checkpoint?.step ?? 0}`;
-  return inputs.data ? [resumed] : [resumed, UNKNOWN_DATA];
-}
-
-/** A run that is resumed in another working folder finds what it began with. */
-function absolutePaths(config: GrowthConfig): GrowthConfig {
-  const { teacher, catalog } = config;
+async function configOf(
+  options: GrowOptions,
+  closers: Closers,
+): Promise<{ stopped?: StoppedRun; config: GrowConfig }> {
+  if (options?.resume === undefined) return { config: parseGrowOptions(options) };
+  const { resume, engine, threads, ...given } = parseResumeOptions(options);
+  const stopped = await platform.openStoppedRun(resume);
+  closers.add(() => stopped.close());
+  const { host, data, blueprints, policy, ...parts } = given;
   return {
-    ...config,
-    ...(teacher !== undefined && { teacher: resolve(teacher) }),
-    ...(catalog !== undefined && { catalog: resolve(catalog) }),
+    stopped,
+    config: parseGrowOptions({
+      ...withGivenCode(stopped.file, { host, data, blueprints, policy }),
+      ...(engine && { engine: sameEngine(engine, stopped) }),
+      ...(threads !== undefined && { threads }),
+      ...parts,
+      runDir: stopped.path,
+    }),
   };
 }
 
-/** What a run that begins, or goes on, holds to. */
-interface Given {
-  /** Whether the batch is the caller's; the default one shrinks to small data. */
-  readonly keepsBatch: boolean;
-  readonly dataName?: string;
-  readonly inputs?: RecordedInputs;
+/** Another engine would give other bits. */
+function sameEngine(engine: NonNullable<GrowOptions["engine"]>, { file }: StoppedRun): typeof engine {
+  const name = typeof engine === "string" ? engine : engine.name;
+  if (name === file.config.engine) return engine;
+  throw new KasminaError("invalid_argument", `engine: the run began on ${file.config.engine}, got ${name}`);
 }
 
-async function readAsked(given: GrowthConfig, parts: RunParts, held: Given): Promise<AskedRun> {
-  const { dataset, record } = await openRunData(held.dataName ?? given.data, held.inputs?.data);
-  const config = held.keepsBatch ? given : { ...given, batch: Math.min(given.batch, dataset.train.count) };
-  const host = createHost(config.host, dataset);
-  const policy = config.growth ? (parts.policy ?? policyFor(config, host)) : null;
-  const teacher =
-    config.teacher === undefined
-      ? undefined
-      : await readTeacher(config.teacher, config, host, held.inputs?.teacherSha256);
-  checkBatch(config, dataset);
+/**
+ * Opens and checks what is asked for.
+ * @param began what a run that goes on, or is replayed, began with
+ */
+export async function askedRun(given: GrowConfig, began?: RunFile): Promise<AskedRun> {
+  const sources = await openSources(given, platform, began?.data);
+  if (began) checkCode(began.sources, sources.records);
+  const { host, dataset } = sources;
+  const batch = given.batch ?? Math.min(DEFAULT_BATCH, dataset.train.count);
+  if (batch > dataset.train.count)
+    throw new KasminaError(
+      "invalid_argument",
+      `batch ${batch} is larger than the ${dataset.train.count} training rows of ${dataset.name}`,
+    );
+  const config = { ...given, batch };
   return {
-    runId: config.runId ?? `run-${globalThis.crypto.randomUUID()}`,
+    runId: began?.run_id ?? config.runId ?? `run-${globalThis.crypto.randomUUID()}`,
     config,
-    parts,
-    kasmina: parts.kasmina ?? limitsOf(config),
-    dataset,
-    data: record,
-    host,
-    blueprints: parts.blueprints ?? builtinBlueprints,
-    policy,
-    teacher,
+    sources,
+    limits: limitsOf(config),
+    policy: config.growth ? policyFor(config, sources) : null,
+    teacher:
+      config.teacher === undefined
+        ? undefined
+        : await platform.readTeacher(config.teacher, config, host, began?.teacher_sha256),
   };
 }
 
-function reportingOf(folder: RunFolder | undefined, { onLine }: GrowthCallbacks): Reporting {
+/** The limits of a run: the defaults, but for what was asked for. */
+function limitsOf({ latencyBudget, stepShareBudget, limits = {} }: GrowConfig): KasminaConfig {
+  const kernel = {
+    ...limits.kernel,
+    ...(latencyBudget !== undefined && { latencyBudgetMs: latencyBudget }),
+    ...(stepShareBudget !== undefined && { stepShareBudget }),
+  };
+  return parseConfig({ ...limits, kernel });
+}
+
+/** An engine of one's own is its owner's to dispose. */
+export async function openEngine({ engine, threads }: GrowConfig, closers: Closers) {
+  if (typeof engine !== "string")
+    return { backend: engine, reason: `${engine.name}: ${engine.description} (as given)` };
+  const opened = await openBackend(engine, threads === undefined ? {} : { threads });
+  closers.add(() => opened.backend.dispose());
+  return opened;
+}
+
+async function openRun(asked: AskedRun, stopped: StoppedRun | undefined, closers: Closers): Promise<OpenRun> {
+  const { config, runId } = asked;
+  const notice = (text: string): void => config.onNotice?.(text);
+  const { backend, reason } = await openEngine(config, closers);
+  const recorded = stopped?.file.config ?? recordedConfig({ ...config, runId, engine: backend }, platform);
+  const kept = await keep({ ...asked, recorded }, stopped, notice);
+  closers.add(() => kept?.close());
+  notice(`engine ${reason}`);
+  if (stopped) notice(`resumed ${runId} at step ${stopped.checkpoint?.step ?? 0}`);
+  if (stopped && !stopped.file.data) notice(UNKNOWN_DATA);
   return {
-    tell: (line: GrowthLine) => {
-      if (line.type !== "step") folder?.append(line);
-      onLine?.(line);
-    },
-    record: (line) => folder?.append(line),
+    ...asked,
+    backend,
+    recorded,
+    kept,
+    stopped,
+    tracer: config.tracer ?? openTracer(asked, backend, notice, closers),
+    kernels: config.kernels ?? (await openKernels(asked, kept, closers)),
   };
 }
 
-function openKernels(
-  { parts, config, runId }: AskedRun,
-  folder: RunFolder | undefined,
-): Promise<OpenKernels> {
-  return parts.openKernels?.(runId) ?? openRunKernels(config, runId, folder?.path);
-}
-
-async function newFolder(config: GrowthConfig, { data, teacher }: AskedRun): Promise<RunFolder | undefined> {
-  if (config.runDir === undefined) return undefined;
+/** The folder of the run, or of the one that it goes on with. */
+async function keep(
+  { config, runId, sources, teacher, recorded }: AskedRun & Pick<OpenRun, "recorded">,
+  stopped: StoppedRun | undefined,
+  onNotice: (text: string) => void,
+): Promise<KeptRun | undefined> {
   const { runDir, share = false } = config;
-  const about = {
-    run_id: config.runId ?? "",
-    config: jsonOf(config),
-    data: jsonOf(data),
-    ...(teacher?.sha256 !== undefined && { teacher_sha256: teacher.sha256 }),
-  };
-  return RunFolder.create(runDir, about, { share });
+  const teacherSha256 = teacher?.sha256;
+  const request = { runId, config: recorded, sources, teacherSha256, stopped, share, onNotice };
+  if (stopped) return stopped.keep(request);
+  return runDir === undefined ? undefined : platform.keepRun(runDir, request);
 }
 
-/**
- * The host's module, by its URL: a process of its own makes the same host and traces its topologies. It is told
- * of no teacher and of no blueprint but the built-in ones.
- */
-function traceBeside(
-  { config, dataset, parts, teacher }: AskedRun,
+/** Beside the training where another process can load host and blueprints. It is told of no teacher. */
+function openTracer(
+  { sources, teacher }: AskedRun,
   backend: Backend,
-  { tell }: Reporting,
-): ProcessTracer | undefined {
-  if (backend.name !== "native" || teacher || parts.blueprints) return undefined;
-  const { inputShape, inputDType, classes } = dataset;
-  const module = new URL("../../nn/index.js", import.meta.url).href;
-  return new ProcessTracer({
-    host: { module, name: "createHost", args: [config.host, { inputShape, inputDType, classes }] },
-    onFallback: (problem) =>
-      tell({ type: "notice", text: `a topology was traced on the training thread: ${problem}` }),
-  });
+  notice: (text: string) => void,
+  closers: Closers,
+): TopologyTracer | undefined {
+  if (backend.name !== "native" || teacher) return undefined;
+  const tracer = platform.openTracer(sources, (problem) =>
+    notice(`a topology was traced on the training thread: ${problem}`),
+  );
+  if (typeof tracer === "string") {
+    notice(`topologies are traced on the training thread: ${tracer}`);
+    return undefined;
+  }
+  closers.add(() => tracer.close());
+  return tracer;
 }
 
-function checkBatch(config: GrowthConfig, dataset: Dataset): void {
-  if (config.batch <= dataset.train.count) return;
-  throw new KasminaError(
-    "invalid_argument",
-    `batch ${config.batch} is larger than the ${dataset.train.count} training rows of ${dataset.name}`,
-  );
+/** A run that nobody can germinate in needs no kernels. */
+async function openKernels(
+  { config, runId, limits, sources, policy }: AskedRun,
+  kept: KeptRun | undefined,
+  closers: Closers,
+): Promise<RunKernels | undefined> {
+  if (!policy && !kept) return undefined;
+  const kernels = await platform.openKernels({ config, runId, limits, sources, folder: kept?.path });
+  closers.add(() => kernels?.close());
+  return kernels;
+}
+
+/** The run as its training takes it, before anyone listens to it or ties it to a folder. */
+export function setupOf(
+  run: AskedRun & Pick<OpenRun, "backend" | "kernels"> & Partial<Pick<OpenRun, "tracer">>,
+): RunSetup {
+  const { runId, sources, backend, policy, limits, tracer, kernels, teacher, config } = run;
+  const { host, blueprints, dataset } = sources;
+  const { epochs, batch, optimizer, seed, lr, hostGradient, batches, clock, signal, reportEverySteps } =
+    config;
+  return {
+    ...{ runId, host, blueprints, dataset, backend, policy, epochs, batch, optimizer, seed },
+    config: limits,
+    ...(lr !== undefined && { hyper: { learningRate: lr } }),
+    ...(hostGradient && { hostGradient }),
+    ...(teacher && { teacher }),
+    ...(tracer && { tracer }),
+    ...(kernels && { kernels }),
+    ...(batches && { batches }),
+    ...(clock && { clock }),
+    ...(signal && { signal }),
+    ...(reportEverySteps !== undefined && { reportEverySteps }),
+  };
 }

@@ -3,18 +3,15 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { GrowthCallbacks } from "../folder/growth-lines.js";
-import { runGrowth } from "./run-growth.js";
+import type { RunKernels } from "../grow/ports.js";
+import { grow } from "./grow.js";
 
 /** Nothing grows in these runs. */
-const noKernels = {
-  openKernels: async () => ({
-    fetch: () => new Promise<never>(() => undefined),
-    prewarm: async () => undefined,
-    close: async () => undefined,
-  }),
+const kernels: RunKernels = {
+  fetch: () => new Promise<never>(() => undefined),
+  prewarm: async () => undefined,
 };
-const run = (options: object, callbacks: GrowthCallbacks = {}) => runGrowth(options, callbacks, noKernels);
+const run = (options: object) => grow({ ...options, kernels });
 
 let root: string;
 let folder: string;
@@ -35,12 +32,8 @@ beforeAll(async () => {
     growth: false,
     runDir: folder,
   };
-  await expect(
-    run(options, {
-      signal: stop.signal,
-      onLine: ({ type }) => void (type === "epoch" && stop.abort()),
-    }),
-  ).rejects.toMatchObject({ code: "canceled" });
+  const cut = await run({ ...options, signal: stop.signal, onEpoch: () => stop.abort() });
+  expect(cut.ended).toBe("interrupted");
 });
 afterAll(() => rm(root, { recursive: true }));
 
@@ -50,8 +43,8 @@ describe("a run that goes on", () => {
     [{ seed: 1, lr: 0.1 }, "leave out seed, lr"],
     [{ threads: 0 }, "threads must be a whole number in 1..256, got 0"],
     [{ threads: "x" }, 'threads must be a whole number in 1..256, got "x"'],
-    [{ data: "" }, "data must not be empty"],
-    [{ resume: "" }, "resume must name a run folder"],
+    [{ data: "" }, "data must be a Dataset"],
+    [{ resume: "" }, "resume must not be empty"],
   ])("refuses %j by name", async (options, message) => {
     await expect(run({ resume: folder, ...options })).rejects.toThrow(message);
   });
@@ -68,11 +61,8 @@ describe("a run that goes on", () => {
     await writeFile(join(folder, "run.json"), JSON.stringify(before));
     await writeFile(data, rows(60));
     const stop = new AbortController();
-    const onLine = (line: { readonly type: string; readonly text?: unknown }): void => {
-      if (line.type === "notice") notices.push(String(line.text));
-      if (line.type === "epoch") stop.abort();
-    };
-    await expect(run({ resume: folder }, { signal: stop.signal, onLine })).rejects.toThrow("stopped");
+    const listening = { onNotice: (text: string) => void notices.push(text), onEpoch: () => stop.abort() };
+    await run({ resume: folder, signal: stop.signal, ...listening });
     expect(notices.join("\n")).toMatch(/run.json does not say which data the run began with/);
 
     await writeFile(join(folder, "run.json"), about);
@@ -80,7 +70,7 @@ describe("a run that goes on", () => {
     await writeFile(moved, rows(60));
     await rm(data);
     await expect(run({ resume: folder })).rejects.toThrow(`cannot read ${data}`);
-    const summary = await run({ resume: folder, data: `csv:${moved}?label=kind` });
-    expect(summary.data_sha256).toBe((JSON.parse(about) as { data: { sha256: string } }).data.sha256);
+    const finished = await run({ resume: folder, data: `csv:${moved}?label=kind` });
+    expect(finished.dataSha256).toBe((JSON.parse(about) as { data: { sha256: string } }).data.sha256);
   });
 });

@@ -1,8 +1,7 @@
 /** The policy that a configuration asks for. */
 import { KasminaError } from "../../base/index.js";
-import { builtinBlueprints, type Host, slotsOf } from "../../nn/index.js";
+import { slotsOf } from "../../nn/index.js";
 import {
-  type Amount,
   type Budget,
   type Candidate,
   type GrowthPolicyOptions,
@@ -12,10 +11,12 @@ import {
   SchedulePolicy,
 } from "../../tamiyo/index.js";
 import { fittingCandidates } from "../grow/default-policy.js";
-import type { GrowthConfig } from "./growth-config.js";
+import type { GrowConfig } from "./grow-config.js";
+import type { Sources } from "./sources.js";
 
 /** @throws KasminaError `invalid_argument` for a slot that the host does not have, or a blueprint that fits none of its */
-export function policyFor(config: GrowthConfig, host: Host): Policy {
+export function policyFor(config: GrowConfig, sources: Sources): Policy {
+  const { host } = sources;
   const known = slotsOf(host).map(({ id }) => id);
   const unknown = config.slots?.find((slot) => !known.includes(slot));
   if (unknown !== undefined) {
@@ -24,8 +25,9 @@ export function policyFor(config: GrowthConfig, host: Host): Policy {
       `slots: host ${host.id} has no slot ${unknown}; it has ${known.join(", ")}`,
     );
   }
+  if (typeof config.policy !== "string") return config.policy;
   const options: GrowthPolicyOptions = {
-    blueprints: candidatesFor(config, host),
+    blueprints: candidatesFor(config, sources),
     budget: budgetOf(config),
     ...(config.slots && { slots: config.slots }),
   };
@@ -38,16 +40,22 @@ export function policyFor(config: GrowthConfig, host: Host): Policy {
   });
 }
 
-function budgetOf({ budgetParams, budgetFlops }: GrowthConfig): Budget {
+function budgetOf({ budgetParams, budgetFlops }: GrowConfig): Budget {
   return {
-    ...(budgetParams !== undefined && { parameters: budgetParams as Amount }),
-    ...(budgetFlops !== undefined && { flops: budgetFlops as Amount }),
+    ...(budgetParams !== undefined && { parameters: budgetParams }),
+    ...(budgetFlops !== undefined && { flops: budgetFlops }),
   };
 }
 
-function candidatesFor(config: GrowthConfig, host: Host): readonly Candidate[] {
-  if (config.blueprint === "auto") return fittingCandidates(host, builtinBlueprints, config.slots);
-  const blueprint = builtinBlueprints.get(config.blueprint);
+function candidatesFor(config: GrowConfig, sources: Sources): readonly Candidate[] {
+  const { host, blueprints, ownBlueprints, askedBlueprint } = sources;
+  if (askedBlueprint === "auto") return fittingCandidates(host, blueprints, config.slots, ownBlueprints);
+  const blueprint = blueprints.find(askedBlueprint);
+  if (!blueprint)
+    throw new KasminaError(
+      "invalid_argument",
+      `blueprint must be one of ${["auto", ...blueprints.ids].join(", ")}, got "${askedBlueprint}"`,
+    );
   const shapes = slotsOf(host)
     .filter(({ id }) => config.slots?.includes(id) ?? true)
     .map(({ shape }) => shape);

@@ -1,7 +1,7 @@
 /** What every growth run holds to, as a suite: in the quick tests on one engine, in the long ones on the other. */
 import { beforeAll, describe, expect, test } from "vitest";
 import { type Backend, openBackend } from "../../engine/index.js";
-import { expectResumed, optionsFor, run, type Trail } from "./grow.fixture.js";
+import { expectResumed, optionsFor, run, type Trail } from "./train-run.fixture.js";
 
 /** A seed goes its whole way, the same way every time, also where the run is cut. */
 export function describeRun(engine: "wasm" | "native"): void {

@@ -1,4 +1,4 @@
-/** What `grow()` is handed: the parts of a run, and who wants to hear of it. */
+/** What A run is handed: the parts of a run, and who wants to hear of it. */
 
 import type { Clock } from "../../base/index.js";
 import type {
@@ -10,7 +10,7 @@ import type {
   TelemetryEvent,
   TelemetryPacket,
 } from "../../contracts/index.js";
-import type { BatchOptions, ShuffledBatches } from "../../data/index.js";
+import type { BatchOptions, ShuffledBatches } from "../../data/batches.js";
 import type { Backend } from "../../engine/index.js";
 import type { CommandJournal, KasminaConfig } from "../../kasmina/index.js";
 import type { Topology } from "../../network/index.js";
@@ -27,10 +27,10 @@ import type {
   TeacherOptions,
   TopologyTracer,
 } from "../../tolaria/index.js";
-import type { GrowCheckpoint } from "./grow-result.js";
 import type { RunControl, RunKernels } from "./ports.js";
+import type { RunCheckpoint } from "./run-outcome.js";
 
-export interface GrowOptions {
+export interface RunSetup {
   readonly runId: string;
   readonly host: Host;
   readonly dataset: Dataset;
@@ -81,11 +81,11 @@ export interface GrowOptions {
   /** Every event, with the packet it came in: that names the seed and the step. */
   readonly onEvent?: (event: TelemetryEvent, packet: TelemetryPacket) => void;
   /** At the end of each epoch, and where the run ends early. */
-  readonly onCheckpoint?: (checkpoint: GrowCheckpoint) => Promise<void>;
+  readonly onCheckpoint?: (checkpoint: RunCheckpoint) => Promise<void>;
   /** What a rollback to the checkpoint returns to. Default: nothing. */
   readonly readCheckpoint?: CheckpointReader;
   /** Goes on from a checkpoint of the same run, which then ends as if it had never stopped. */
-  readonly resume?: GrowCheckpoint;
+  readonly resume?: RunCheckpoint;
   readonly onPacket?: (packet: TelemetryPacket) => void;
   /** Every observation, before the policy sees it. */
   readonly onObservation?: (state: SystemState) => void;

@@ -1,9 +1,9 @@
 /**
  * One growth run, wired together: trainer, execution layer, policy and telemetry over a host, a dataset and a back
- * end. `runGrowth` builds these from a configuration; a library user hands in their own.
+ * end. `grow()` builds these from its options.
  */
 
-import { KasminaError, systemClock } from "../../base/index.js";
+import { KasminaError, messageOf, systemClock } from "../../base/index.js";
 import {
   type CommandOutcome,
   CommandSigner,
@@ -11,7 +11,7 @@ import {
   KeyRing,
   type TelemetryPacket,
 } from "../../contracts/index.js";
-import { OrderedBatches, ShuffledBatches } from "../../data/index.js";
+import { OrderedBatches, ShuffledBatches } from "../../data/batches.js";
 import { Kasmina, MemoryJournal, parseConfig, type Seed } from "../../kasmina/index.js";
 import type { EvaluationResult } from "../../network/index.js";
 import { builtinBlueprints, type Host, slotsOf } from "../../nn/index.js";
@@ -20,10 +20,10 @@ import { OPTIMIZERS, Trainer, type TrainerCheckpoint } from "../../tolaria/index
 import { BuiltKernels, type BuiltKernelsOptions } from "../kernels/built-kernels.js";
 import { CommandQueue, counted, joined } from "./command-queue.js";
 import { defaultPolicy } from "./default-policy.js";
-import type { GrowOptions } from "./grow-options.js";
-import type { GrowCheckpoint, GrownSeed, GrowResult } from "./grow-result.js";
 import { exclusive, Mutex } from "./mutex.js";
 import type { RunControl, RunKernels } from "./ports.js";
+import type { RunCheckpoint, RunOutcome, SeedOutcome } from "./run-outcome.js";
+import type { RunSetup } from "./run-setup.js";
 import { tamiyoFor } from "./run-tamiyo.js";
 import { SeedGains } from "./seed-gains.js";
 
@@ -38,9 +38,9 @@ const REPORTS_PER_EPOCH = 20;
 const KEEP_ALIVE_MS = 60_000;
 
 /** Trains and grows a host to the end of the run. */
-export async function grow(options: GrowOptions): Promise<GrowResult> {
+export async function trainRun(options: RunSetup): Promise<RunOutcome> {
   const { dataset, clock = systemClock } = options;
-  let checkpoint: GrowCheckpoint | undefined;
+  let checkpoint: RunCheckpoint | undefined;
   const startMs = clock.monotonicMs();
   const run = await assemble(options, async (taken) => {
     checkpoint = checkpointOf(run, taken);
@@ -83,7 +83,7 @@ async function evaluateTest(trainer: Trainer, { test, inputShape }: Dataset): Pr
   );
 }
 
-function checkpointOf(run: AssembledRun, checkpoint: TrainerCheckpoint): GrowCheckpoint {
+function checkpointOf(run: AssembledRun, checkpoint: TrainerCheckpoint): RunCheckpoint {
   const { kasmina, tamiyo } = run;
   return {
     ...checkpoint,
@@ -95,7 +95,7 @@ function checkpointOf(run: AssembledRun, checkpoint: TrainerCheckpoint): GrowChe
   };
 }
 
-function describeSeed({ kasmina, gains }: AssembledRun, seed: Seed, step: number): GrownSeed {
+function describeSeed({ kasmina, gains }: AssembledRun, seed: Seed, step: number): SeedOutcome {
   return { seed, alpha: kasmina.alphaOf(seed, step), ...gains.of(seed.id) };
 }
 
@@ -108,7 +108,7 @@ interface AssembledRun {
 }
 
 async function assemble(
-  options: GrowOptions,
+  options: RunSetup,
   onCheckpoint: (checkpoint: TrainerCheckpoint) => Promise<void>,
 ): Promise<AssembledRun> {
   const {
@@ -147,10 +147,7 @@ async function assemble(
   reportKernels(kernels, kasmina);
   const policy = options.policy === undefined ? defaultPolicy(host, blueprints) : options.policy;
   const signer = new CommandSigner({ keys, clock });
-  await prewarm(kernels, policy, host).catch((error: unknown) => {
-    kasmina.close();
-    throw error;
-  });
+  await prewarm(kernels, policy, host, kasmina);
   const train = options.batches?.(dataset, { batch, seed }) ?? new ShuffledBatches(dataset, { batch, seed });
   const optimizer = OPTIMIZERS[options.optimizer ?? "adam"];
   const { lr: learningRate, ...defaults } = optimizer.defaults;
@@ -218,9 +215,19 @@ async function assemble(
  * Before the first step, and before a resumed run asks again for kernels that were on their way: so that no deadline
  * and no gate of a run hangs on how long it takes to get going.
  */
-async function prewarm(kernels: RunKernels, policy: Policy | null, host: Host): Promise<void> {
+async function prewarm(
+  kernels: RunKernels,
+  policy: Policy | null,
+  host: Host,
+  kasmina: Kasmina,
+): Promise<void> {
   const shapes = slotsOf(host).map(({ shape }) => shape);
-  await kernels.prewarm(policy?.candidates ?? [], shapes);
+  for (const candidate of policy?.candidates ?? [])
+    await kernels.prewarm([candidate], shapes).catch((error: unknown) => {
+      // A kernel that cannot be built fails when it is asked for: the seed, not the run.
+      const attributes = { blueprint_id: candidate.id, problem: messageOf(error) };
+      kasmina.telemetry.event(undefined, "dependency_violation", "ERROR", attributes);
+    });
 }
 
 /** A key that nobody else has. */
@@ -229,7 +236,7 @@ function ownKeys(): KeyRing {
 }
 
 function controlOf(
-  { runId, epochs }: GrowOptions,
+  { runId, epochs }: RunSetup,
   kasmina: Kasmina,
   commands: CommandQueue,
   trainer: Trainer,
@@ -246,7 +253,7 @@ function controlOf(
   };
 }
 
-function kernelsFor({ kernels }: GrowOptions, own: BuiltKernelsOptions): RunKernels {
+function kernelsFor({ kernels }: RunSetup, own: BuiltKernelsOptions): RunKernels {
   return kernels ?? new BuiltKernels(own);
 }
 
@@ -261,7 +268,7 @@ function reportKernels(kernels: RunKernels, kasmina: Kasmina): void {
   });
 }
 
-function restore(checkpoint: GrowCheckpoint, tamiyo: Tamiyo | undefined, gains: SeedGains): void {
+function restore(checkpoint: RunCheckpoint, tamiyo: Tamiyo | undefined, gains: SeedGains): void {
   tamiyo?.policy.restore(checkpoint.policy);
   tamiyo?.restoreSent(checkpoint.commandsSent);
   gains.restore(checkpoint);
@@ -272,7 +279,7 @@ function observeEverySteps(stepsPerEpoch: number, epochs: number): number {
   return Math.min(stepsPerEpoch, Math.max(MIN_STEPS_PER_OBSERVATION, spread));
 }
 
-function forward(packet: TelemetryPacket, { onEvent, onPacket }: GrowOptions): void {
+function forward(packet: TelemetryPacket, { onEvent, onPacket }: RunSetup): void {
   onPacket?.(packet);
   if (onEvent) for (const event of packet.events) onEvent(event, packet);
 }

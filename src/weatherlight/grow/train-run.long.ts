@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { openBackend } from "../../engine/index.js";
-import { expectResumed, optionsFor, run } from "./grow.fixture.js";
-import { describeRun } from "./grow-run.fixture.js";
+import { expectResumed, optionsFor, run } from "./train-run.fixture.js";
+import { describeRun } from "./train-run-suite.fixture.js";
 
 describeRun("wasm");
 

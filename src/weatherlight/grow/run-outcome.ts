@@ -1,9 +1,9 @@
-/** What `grow()` leaves behind: at its end, and in the checkpoints on the way. */
+/** What A run leaves behind: at its end, and in the checkpoints on the way. */
 import type { Seed } from "../../kasmina/index.js";
 import type { TrainerCheckpoint, TrainingEnd } from "../../tolaria/index.js";
 
 /** Everything a run needs to go on, or to be looked at. */
-export interface GrowCheckpoint extends TrainerCheckpoint {
+export interface RunCheckpoint extends TrainerCheckpoint {
   /** What the policy remembers; null without one. */
   readonly policy: unknown;
   /** Commands that the policy has sent. */
@@ -11,11 +11,11 @@ export interface GrowCheckpoint extends TrainerCheckpoint {
   /** Cross-entropy on the held-out rows as last measured, in nats; NaN where the network is wrecked. */
   readonly heldOutLoss?: number | undefined;
   readonly commands: { readonly accepted: number; readonly rejected: number };
-  readonly seeds: readonly GrownSeed[];
+  readonly seeds: readonly SeedOutcome[];
 }
 
 /** A seed as a report tells of it. */
-export interface GrownSeed {
+export interface SeedOutcome {
   readonly seed: Seed;
   readonly alpha: number;
   /** Last measured while it trained; null where it never was. */
@@ -24,7 +24,7 @@ export interface GrownSeed {
   readonly contribution: number | null;
 }
 
-export interface GrowResult {
+export interface RunOutcome {
   readonly end: TrainingEnd;
   /** On the test set, as is `testLoss`; both NaN where the run was aborted. */
   readonly accuracy: number;
@@ -35,7 +35,7 @@ export interface GrowResult {
   readonly flopsTotal: number;
   /** Wall-clock seconds of training, evaluations included. */
   readonly wallSeconds: number;
-  readonly seeds: readonly GrownSeed[];
+  readonly seeds: readonly SeedOutcome[];
   /** Cross-entropy on the held-out rows as last measured, in nats; NaN where the network is wrecked. */
   readonly heldOutLoss?: number | undefined;
   readonly commands: { readonly accepted: number; readonly rejected: number };
@@ -45,5 +45,5 @@ export interface GrowResult {
     readonly maxLeakRatio: number;
     readonly maxCosine: number;
   };
-  readonly checkpoint: GrowCheckpoint;
+  readonly checkpoint: RunCheckpoint;
 }

@@ -5,9 +5,9 @@ import type { Backend } from "../../engine/index.js";
 import { parseConfig } from "../../kasmina/index.js";
 import { resmlp } from "../../nn/index.js";
 import { PlateauPolicy } from "../../tamiyo/index.js";
-import { grow } from "./grow.js";
-import type { GrowOptions } from "./grow-options.js";
-import type { GrowCheckpoint, GrowResult } from "./grow-result.js";
+import type { RunCheckpoint, RunOutcome } from "./run-outcome.js";
+import type { RunSetup } from "./run-setup.js";
+import { trainRun } from "./train-run.js";
 
 const dataset = makeSpirals({ seed: 3 });
 /** No time-out that a busy machine could run into, and gates that let the seed through: it is its way that is tested. */
@@ -17,7 +17,7 @@ export const config = parseConfig({
   gates: { confidence: 0, minShadowGain: -1, minContribution: -1 },
 });
 
-export function optionsFor(backend: Backend): GrowOptions {
+export function optionsFor(backend: Backend): RunSetup {
   return {
     runId: "test-run",
     host: resmlp({ ...dataset, width: 8 }),
@@ -44,16 +44,16 @@ function newPolicy(): PlateauPolicy {
 }
 
 export interface Trail {
-  readonly result: GrowResult;
+  readonly result: RunOutcome;
   readonly losses: readonly number[];
   /** Step at which each stage was reached first. */
   readonly stages: ReadonlyMap<string, number>;
 }
 
-export async function run(options: GrowOptions): Promise<Trail> {
+export async function run(options: RunSetup): Promise<Trail> {
   const losses: number[] = [];
   const stages = new Map<string, number>();
-  const result = await grow({
+  const result = await trainRun({
     ...options,
     onEpoch: ({ trainLoss, heldOut }) => void losses.push(trainLoss, heldOut.loss.value),
     onEvent: ({ name, attributes }) => {
@@ -65,7 +65,7 @@ export async function run(options: GrowOptions): Promise<Trail> {
 }
 
 /** Runs until `step`, as a signal would end it; gives the checkpoint written there. */
-async function runUntil(options: GrowOptions, step: number): Promise<GrowCheckpoint> {
+async function runUntil(options: RunSetup, step: number): Promise<RunCheckpoint> {
   const stop = new AbortController();
   const { result } = await run({
     ...options,

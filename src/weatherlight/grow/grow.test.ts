@@ -1,3 +1,0 @@
-import { describeRun } from "./grow-run.fixture.js";
-
-describeRun("native");

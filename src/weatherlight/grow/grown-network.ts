@@ -1,0 +1,206 @@
+/** The network that a run has grown: to predict with, as an ONNX model, or its weights as safetensors. */
+import { KasminaError } from "../../base/index.js";
+import { encodeSafetensors, sizeOf, type Tensor, type Tensors } from "../../contracts/index.js";
+import { flatNumbers, type NestedNumbers } from "../../data/rows.js";
+import { type Backend, trace } from "../../engine/index.js";
+import { exportOnnx } from "../../engine/onnx/export-onnx.js";
+import { forwardProgram, isBlended, parameterSpecs, type Topology } from "../../network/index.js";
+import { type BlueprintRegistry, type Host, labelShape } from "../../nn/index.js";
+import { blendControls, topologyOf } from "../../tolaria/index.js";
+import type { RunCheckpoint } from "./run-outcome.js";
+
+/** Rows of a batch that is predicted at once. */
+const PREDICTION_BATCH = 256;
+
+/** What the network says of each row. */
+export interface Predictions {
+  /** The likeliest class of each row, or of each position where the network tells a class at each: [rows, ...positions]. */
+  readonly labels: Int32Array;
+  /** By class, after the softmax: [rows, ...positions, classes]. */
+  readonly probabilities: Float32Array;
+  readonly classes: number;
+  /** What each class number stands for, where the data said so. */
+  readonly classNames?: readonly string[];
+}
+
+/** What a network needs of the world around it. */
+export interface NetworkServices {
+  /** An engine to predict on, which the network disposes of when `owned`. */
+  readonly openEngine: () => Promise<{ readonly backend: Backend; readonly owned: boolean }>;
+  readonly writeFile: (path: string, bytes: Uint8Array) => Promise<void>;
+}
+
+export interface GrownNetworkParts {
+  readonly host: Host;
+  readonly blueprints: BlueprintRegistry;
+  readonly checkpoint: RunCheckpoint;
+  readonly runId: string;
+  /** Of the checkpoint's file, where it came from one. */
+  readonly checkpointSha256?: string;
+  readonly classNames?: readonly string[];
+  /** How raw rows become inputs, for the metadata of an export. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly services: NetworkServices;
+}
+
+export class GrownNetwork {
+  /** Host and blended seeds. */
+  readonly topology: Topology;
+  /** Host and blended seeds, by path: `host/<block>/<name>`, `seed/<id>/<name>`. */
+  readonly parameters: Tensors;
+  /** How much of each seed is in the output, by control. */
+  readonly blendWeights: Tensors;
+  /**
+   * Where it comes from: `training_run_id`, `step`, `host`, `seeds` (JSON), `checkpoint_sha256` where it was read from disk; and
+   * how raw rows become inputs: `data_sha256`, `input_scale`, `class_names`, `columns` (JSON).
+   */
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly classNames: readonly string[] | undefined;
+  readonly #services: NetworkServices;
+
+  /** @throws KasminaError `corrupt` where the checkpoint lacks a parameter */
+  constructor({ host, blueprints, checkpoint, runId, checkpointSha256, ...more }: GrownNetworkParts) {
+    const { seeds } = checkpoint.kasmina;
+    const all = topologyOf({ host, blueprints, hostGradient: "detach" }, seeds);
+    const sites = all.sites.filter(isBlended);
+    this.topology = { ...all, sites };
+    this.parameters = pick(checkpoint.tensors, Object.keys(parameterSpecs(this.topology)));
+    this.blendWeights = blendControls(this.topology, seeds, checkpoint.step).tensors;
+    this.metadata = {
+      training_run_id: runId,
+      ...(checkpointSha256 !== undefined && { checkpoint_sha256: checkpointSha256 }),
+      step: String(checkpoint.step),
+      host: host.id,
+      seeds: JSON.stringify(
+        checkpoint.seeds
+          .filter(({ seed }) => sites.some(({ seedId }) => seedId === seed.id))
+          .map(({ seed: { id, blueprintId, slotId, stage } }) => ({
+            id,
+            blueprint: blueprintId,
+            slot: slotId,
+            stage,
+          })),
+      ),
+      ...more.metadata,
+    };
+    this.classNames = more.classNames;
+    this.#services = more.services;
+  }
+
+  /**
+   * What the network says of rows that it has not seen. Opens an engine, and closes it again: give many rows at once.
+   *
+   * @param rows row after row, or nested; bytes are scaled by 1/255, an Int32Array holds tokens
+   * @throws KasminaError `invalid_argument` for rows of another shape, or a value that is not finite
+   * @example
+   * const { labels } = await run.network.predict([[0.5, -0.5], [0.5, 0.5]]);
+   */
+  async predict(rows: Float32Array | Uint8Array | Int32Array | NestedNumbers): Promise<Predictions> {
+    const { host } = this.topology;
+    const inputs = this.#inputs(rows);
+    const rowSize = sizeOf(host.inputShape);
+    const count = inputs.length / rowSize;
+    const batch = Math.min(count, PREDICTION_BATCH);
+    const logits = new Float32Array(count * sizeOf(labelShape(host)) * host.classes);
+    const { backend, owned } = await this.#services.openEngine();
+    const state = backend.createState();
+    try {
+      const program = await backend.compile(trace(forwardProgram(this.topology, batch)));
+      state.write({ ...this.parameters, ...this.blendWeights });
+      for (let from = 0; from < count; from += batch) {
+        const data = inputs.subarray(from * rowSize, (from + batch) * rowSize);
+        const outputs = await program.run(state, { input: batchOf(data, batch, host) }, {});
+        const perRow = logits.length / count;
+        const used = Math.min(batch, count - from) * perRow;
+        logits.set((outputs.logits?.data as Float32Array).subarray(0, used), from * perRow);
+      }
+      program.dispose();
+    } finally {
+      state.dispose();
+      if (owned) await backend.dispose();
+    }
+    const { classNames } = this;
+    return { ...softmax(logits, host.classes), classes: host.classes, ...(classNames && { classNames }) };
+  }
+
+  /**
+   * The forward pass as an ONNX model, for any batch size: `input` [batch, ...] → `logits` [batch, ..., classes].
+   *
+   * @param file where to write it too; Node alone
+   * @throws KasminaError `io` where the file cannot be written
+   */
+  async toOnnx(file?: string): Promise<Uint8Array> {
+    const { topology, parameters, blendWeights, metadata } = this;
+    const bytes = exportOnnx({
+      name: `forward pass of ${topology.host.id}`,
+      definition: (batch) => forwardProgram(topology, batch),
+      parameters: { ...parameters, ...blendWeights },
+      metadata,
+    });
+    if (file !== undefined) await this.#services.writeFile(file, bytes);
+    return bytes;
+  }
+
+  /**
+   * Parameters and blend weights, without optimizer state.
+   *
+   * @param file where to write them too; Node alone
+   * @throws KasminaError `io` where the file cannot be written
+   */
+  async toSafetensors(file?: string): Promise<Uint8Array> {
+    const { parameters, blendWeights, metadata } = this;
+    const bytes = encodeSafetensors({ ...parameters, ...blendWeights }, metadata);
+    if (file !== undefined) await this.#services.writeFile(file, bytes);
+    return bytes;
+  }
+
+  /** Row after row, checked, of the type that the host takes. */
+  #inputs(rows: Float32Array | Uint8Array | Int32Array | NestedNumbers): Float32Array | Int32Array {
+    const { id, inputDType, inputShape, classes } = this.topology.host;
+    const flat = ArrayBuffer.isView(rows) ? rows : flatNumbers(rows);
+    const scale = flat instanceof Uint8Array ? 1 / 255 : 1;
+    const inputs =
+      inputDType === "int32" ? Int32Array.from(flat) : Float32Array.from(flat, (value) => value * scale);
+    const wrong = (what: string): KasminaError =>
+      new KasminaError("invalid_argument", `rows for host ${id}: ${what}`);
+    if (inputs.length === 0 || inputs.length % sizeOf(inputShape) !== 0)
+      throw wrong(`${inputs.length} values are no rows of shape [${inputShape.join(", ")}]`);
+    const bad = flat.findIndex((value: number) =>
+      inputDType === "int32"
+        ? !Number.isInteger(value) || value < 0 || value >= classes
+        : !Number.isFinite(value),
+    );
+    if (bad >= 0) throw wrong(`value ${bad} is ${flat[bad]}`);
+    return inputs;
+  }
+}
+
+/** A whole batch, what is missing filled with zeros. */
+function batchOf(data: Float32Array | Int32Array, batch: number, { inputShape, inputDType }: Host): Tensor {
+  const shape = [batch, ...inputShape];
+  const size = sizeOf(shape);
+  const whole = inputDType === "int32" ? new Int32Array(size) : new Float32Array(size);
+  whole.set(data);
+  return { shape, dtype: inputDType, data: whole } as Tensor;
+}
+
+function softmax(logits: Float32Array, classes: number): Pick<Predictions, "labels" | "probabilities"> {
+  const labels = new Int32Array(logits.length / classes);
+  for (const place of labels.keys()) {
+    const values = logits.subarray(place * classes, (place + 1) * classes);
+    const largest = Math.max(...values);
+    labels[place] = values.indexOf(largest);
+    const total = values.reduce((sum, value) => sum + Math.exp(value - largest), 0);
+    for (const [i, value] of values.entries()) values[i] = Math.exp(value - largest) / total;
+  }
+  return { labels, probabilities: logits };
+}
+
+function pick(tensors: Tensors, paths: readonly string[]): Tensors {
+  const entries = paths.map((path) => {
+    const tensor = tensors[path];
+    if (!tensor) throw new KasminaError("corrupt", `the checkpoint has no ${path}`);
+    return [path, tensor] as const;
+  });
+  return Object.fromEntries(entries);
+}

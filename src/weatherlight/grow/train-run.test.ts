@@ -1,0 +1,3 @@
+import { describeRun } from "./train-run-suite.fixture.js";
+
+describeRun("native");

@@ -1,0 +1,305 @@
+/**
+ * The one validator of a run's options, whoever gives them: a program, the command line, the `run.json` of a run that is
+ * resumed. What can be written down is told apart from what is code, and every default is filled in.
+ */
+import { z } from "zod";
+import { KasminaError } from "../../base/index.js";
+import type { Dataset } from "../../contracts/index.js";
+import type { DatasetArrays } from "../../data/arrays.js";
+import { type Backend, ENGINE_CHOICES, type EngineChoice } from "../../engine/index.js";
+import type { KasminaConfigInput } from "../../kasmina/index.js";
+import { type Blueprint, HOST_IDS, type Host } from "../../nn/index.js";
+import type { Amount, Policy } from "../../tamiyo/index.js";
+import type { GrowCallbacks, GrowOptions, GrowParts } from "./grow-options.js";
+import { isModuleReference } from "./module-reference.js";
+
+interface DataDefaults {
+  readonly host: Host | string;
+  readonly epochs: number;
+  readonly batch: number;
+}
+
+/** Of a run, where nothing else is asked for, by the kind of data. */
+const DATA_DEFAULTS: ReadonlyMap<string, DataDefaults> = new Map([
+  ["mnist", { host: "resmlp", epochs: 6, batch: 128 }],
+  ["spirals", { host: "resmlp", epochs: 16, batch: 50 }],
+  ["text", { host: "charlm", epochs: 1, batch: 16 }],
+]);
+const OTHER_DATA: DataDefaults = { host: "resmlp", epochs: 20, batch: 32 };
+const OWN_TOKENS: DataDefaults = { ...OTHER_DATA, host: "charlm" };
+
+const EPOCHS_MAX = 100_000;
+const BATCH_MAX = 1_000_000;
+const THREADS_MAX = 256;
+
+/** What satisfies `is`, or one line that says what it must be. */
+const checked = <T>(is: (value: unknown) => boolean, error: string) => z.custom<T>(is, { error });
+
+const numberBetween = (min: number, max: number) =>
+  checked<number>((n) => typeof n === "number" && n >= min && n <= max, `must be a number in ${min}..${max}`);
+const wholeNumber = (min: number, max: number) =>
+  checked<number>(
+    (n) => Number.isInteger(n) && Number(n) >= min && Number(n) <= max,
+    `must be a whole number in ${min}..${max}`,
+  );
+const oneOf = <const T extends string>(values: readonly [T, ...T[]]) =>
+  z.enum(values, { error: `must be one of ${values.join(", ")}` });
+const text = z.string({ error: "must be a text" }).min(1, { error: "must not be empty" });
+const flag = z.boolean({ error: "must be true or false" });
+const callback = checked<(...args: never[]) => unknown>(isFunction, "must be a function");
+const object = <T>(what: string, ...methods: readonly string[]) =>
+  checked<T>((value) => hasMethods(value, methods), `must be ${what}`);
+
+const amount = checked<Amount>(
+  (value) =>
+    typeof value === "number"
+      ? Number.isFinite(value) && value >= 0
+      : /^\d+(\.\d+)?%$/.test(typeof value === "string" ? value : ""),
+  "must be a number or a percentage, 0 or more",
+);
+const positive = checked<number>(
+  (n) => Number.isFinite(n) && Number(n) > 0,
+  "must be a number greater than 0",
+);
+const data = checked<Dataset | DatasetArrays | string>(
+  (value) => (typeof value === "string" ? value !== "" : isRecord(value) && isRecord(value.train)),
+  'must be a Dataset, arrays with a "train" part, or a name such as "spirals" or "csv:<file>"',
+);
+const host = checked<Host | string>(
+  (value) =>
+    typeof value === "string"
+      ? (HOST_IDS as readonly string[]).includes(value) || isModuleReference(value)
+      : isRecord(value) && Array.isArray(value.blocks),
+  `must be a Host, one of ${HOST_IDS.join(", ")}, or module:<file>#<export>`,
+);
+const blueprint = checked<Blueprint | string>(
+  (value) =>
+    typeof value === "string" ? value !== "" : hasMethods(value, ["apply", "parameters", "supports"]),
+  "must hold blueprints, ids of built-in ones, or module:<file>#<export>",
+);
+const policy = checked<Policy | string>(
+  (value) =>
+    typeof value === "string"
+      ? /^(plateau|schedule|random|epoch:[1-9]\d{0,5})$/.test(value)
+      : hasMethods(value, ["decide", "snapshot", "restore"]),
+  "must be plateau, schedule, random, epoch:<n>, or a Policy",
+);
+
+const engine = checked<EngineChoice | Backend>(
+  (value) =>
+    typeof value === "string"
+      ? (ENGINE_CHOICES as readonly string[]).includes(value)
+      : hasMethods(value, ["compile", "createState", "dispose"]),
+  `must be one of ${ENGINE_CHOICES.join(", ")}, or a Backend`,
+);
+
+/** What `run.json` holds, code replaced by its name. The order of keys is that of the file. */
+const RECORDED = {
+  runId: text.optional(),
+  data,
+  host: host.optional(),
+  engine: engine.default("auto"),
+  threads: wholeNumber(1, THREADS_MAX).optional(),
+  epochs: wholeNumber(1, EPOCHS_MAX).optional(),
+  batch: wholeNumber(1, BATCH_MAX).optional(),
+  lr: positive.optional(),
+  optimizer: oneOf(["sgd", "adam", "adamw"]).default("adam"),
+  seed: wholeNumber(0, 0xffff_ffff).default(0),
+  blueprint: text.default("auto"),
+  blueprints: z
+    .array(blueprint, { error: "must be a list of blueprints" })
+    .min(1, { error: "must hold a blueprint" })
+    .readonly()
+    .optional(),
+  slots: z
+    .array(text, { error: "must be a list of slot names" })
+    .min(1, { error: "must name a slot" })
+    .readonly()
+    .optional(),
+  policy: policy.default("plateau"),
+  budgetParams: amount.optional(),
+  budgetFlops: amount.optional(),
+  latencyBudget: numberBetween(1, 1_000_000).optional(),
+  stepShareBudget: numberBetween(0, 1).optional(),
+  limits: checked<KasminaConfigInput>(isRecord, "must be an object of limits").optional(),
+  hostGradient: oneOf(["detach", "flow"]).optional(),
+  teacher: text.optional(),
+  distillWeight: numberBetween(0, 1).default(0.3),
+  distillTemperature: numberBetween(0.1, 100).default(4),
+  growth: flag.default(true),
+  compare: flag.default(false),
+  catalog: text.optional(),
+  runDir: text.optional(),
+  share: flag.optional(),
+};
+
+const PARTS = {
+  tracer: object<NonNullable<GrowParts["tracer"]>>("a TopologyTracer", "trace").optional(),
+  kernels: object<NonNullable<GrowParts["kernels"]>>("a source of kernels", "fetch", "prewarm").optional(),
+  batches: callback.optional(),
+  commands: object<NonNullable<GrowParts["commands"]>>("a CommandSource", "drain").optional(),
+  keys: object<NonNullable<GrowParts["keys"]>>("a KeyRing").optional(),
+  clock: object<NonNullable<GrowParts["clock"]>>("a Clock", "nowMs", "monotonicMs").optional(),
+  signal: object<AbortSignal>("an AbortSignal", "addEventListener").optional(),
+  reportEverySteps: wholeNumber(1, Number.MAX_SAFE_INTEGER).optional(),
+} satisfies Record<keyof GrowParts | "reportEverySteps", z.ZodType>;
+
+const CALLBACKS = {
+  onStep: callback.optional(),
+  onEpoch: callback.optional(),
+  onEvent: callback.optional(),
+  onNotice: callback.optional(),
+  onDecision: callback.optional(),
+  onObservation: callback.optional(),
+  onPacket: callback.optional(),
+  onControl: callback.optional(),
+} satisfies Record<keyof GrowCallbacks, z.ZodType>;
+
+const newRun = z.strictObject({ ...RECORDED, ...PARTS, ...CALLBACKS });
+/** Beside what the run has in its folder. */
+const RESUMED = {
+  resume: text,
+  data: data.optional(),
+  host: host.optional(),
+  blueprints: RECORDED.blueprints,
+  policy: policy.optional(),
+  engine: engine.optional(),
+  threads: RECORDED.threads,
+};
+const resumedRun = z.strictObject({ ...RESUMED, ...PARTS, ...CALLBACKS });
+
+type Recorded = z.output<z.ZodObject<typeof RECORDED>>;
+
+/** The options of a run, every default filled in but those that its data decide. */
+export interface GrowConfig extends Recorded, Omit<GrowParts, "batches">, GrowCallbacks {
+  readonly batches?: GrowParts["batches"];
+  readonly host: Host | string;
+  readonly epochs: number;
+  readonly reportEverySteps?: number;
+  /** Rows a step; undefined: {@link DEFAULT_BATCH}, or all rows where they are fewer. */
+  readonly batch: number | undefined;
+}
+
+/** Rows a step of own data, where nothing else is asked for. */
+export const DEFAULT_BATCH = OTHER_DATA.batch;
+
+/**
+ * Checks the options of a run that begins, and fills in the defaults.
+ *
+ * @throws KasminaError `invalid_argument` naming the key, what it must be and what it was; `details.key` holds the key
+ */
+export function parseGrowOptions(options: unknown): GrowConfig {
+  const asked = parsed(newRun, options);
+  const { host, epochs, batch } = defaultsFor(asked.data);
+  return {
+    ...asked,
+    host: asked.host ?? host,
+    epochs: asked.epochs ?? epochs,
+    batch: asked.batch ?? batch,
+  } as GrowConfig;
+}
+
+/** What a resumed run is given beside its folder. @throws as {@link parseGrowOptions} */
+export function parseResumeOptions(options: GrowOptions): Partial<GrowConfig> & { readonly resume: string } {
+  const others = Object.keys(options).filter((key) => key in newRun.shape && !(key in resumedRun.shape));
+  if (others.length > 0)
+    throw new KasminaError(
+      "invalid_argument",
+      `a resumed run keeps its options; leave out ${others.join(", ")}`,
+    );
+  return parsed(resumedRun, options) as Partial<GrowConfig> & { readonly resume: string };
+}
+
+interface Absolute {
+  readonly absoluteModule: (reference: string) => string;
+  readonly absolutePath: (path: string) => string;
+}
+
+/**
+ * The part of a configuration that can be written down: code by its name, the rest as it is.
+ *
+ * @param absolute makes what it names hold from any working folder
+ */
+export function recordedConfig(
+  config: GrowConfig,
+  { absoluteModule, absolutePath }: Absolute,
+): Readonly<Record<string, unknown>> {
+  const named = (one: { readonly id: string } | string): string =>
+    typeof one === "string" ? absoluteName(one, absoluteModule) : one.id;
+  const names: Readonly<Record<string, unknown>> = {
+    data: nameOf(config.data),
+    host: named(config.host),
+    engine: typeof config.engine === "string" ? config.engine : config.engine.name,
+    policy: typeof config.policy === "string" ? config.policy : config.policy.version,
+    teacher: config.teacher && absolutePath(config.teacher),
+    catalog: config.catalog && absolutePath(config.catalog),
+    blueprint: named(config.blueprint),
+    blueprints: config.blueprints?.map(named),
+  };
+  const keys = Object.keys(RECORDED) as (keyof typeof RECORDED)[];
+  return Object.fromEntries(keys.map((key) => [key, key in names ? names[key] : config[key]]));
+}
+
+function absoluteName(name: string, absolute: (reference: string) => string): string {
+  return isModuleReference(name) ? absolute(name) : name;
+}
+
+export function nameOf(given: Dataset | DatasetArrays | string): string {
+  return typeof given === "string" ? given : (given.name ?? "arrays");
+}
+
+function defaultsFor(
+  given: Dataset | DatasetArrays | string,
+): Partial<DataDefaults> & Omit<DataDefaults, "batch"> {
+  if (typeof given === "string") return DATA_DEFAULTS.get(given.split(/[:?]/)[0] ?? "") ?? OTHER_DATA;
+  const { host, epochs } = given.train.inputs instanceof Int32Array ? OWN_TOKENS : OTHER_DATA;
+  return { host, epochs };
+}
+
+function parsed<T extends z.ZodObject>(schema: T, options: unknown): z.output<T> {
+  // What is undefined is left out, as JavaScript has it.
+  const given = isRecord(options)
+    ? Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+    : options;
+  const result = schema.safeParse(given);
+  if (result.success) return result.data;
+  throw firstProblem(result.error.issues[0], given, Object.keys(schema.shape));
+}
+
+function firstProblem(
+  issue: z.core.$ZodIssue | undefined,
+  options: unknown,
+  known: readonly string[],
+): KasminaError {
+  if (issue?.code === "unrecognized_keys")
+    return new KasminaError(
+      "invalid_argument",
+      `unknown key ${issue.keys.join(", ")}; known are ${known.join(", ")}`,
+    );
+  const key = String(issue?.path[0] ?? "");
+  if (!issue || key === "")
+    return new KasminaError("invalid_argument", "the options of a run must be an object");
+  const value = (options as Readonly<Record<string, unknown>>)[key];
+  const problem =
+    value === undefined ? `is missing: it ${issue.message}` : `${issue.message}, got ${shown(value)}`;
+  return new KasminaError("invalid_argument", `${key} ${problem}`, { details: { key, problem } });
+}
+
+function shown(value: unknown): string {
+  if (typeof value === "string") return `"${value}"`;
+  if (Array.isArray(value)) return value.length === 0 ? "an empty list" : "a list that holds something else";
+  if (typeof value === "function") return "a function";
+  return typeof value === "object" && value !== null ? "an object" : String(value);
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isFunction(value: unknown): boolean {
+  return typeof value === "function";
+}
+
+function hasMethods(value: unknown, methods: readonly string[]): boolean {
+  return isRecord(value) && methods.every((name) => isFunction(value[name]));
+}

@@ -1,0 +1,169 @@
+/** What `grow()` takes, and what it tells while a run goes on. */
+import type { Clock } from "../../base/index.js";
+import type {
+  AttributeValue,
+  BatchSource,
+  CommandSource,
+  Dataset,
+  KeyRing,
+  Stage,
+  SystemState,
+  TelemetryLevel,
+  TelemetryPacket,
+} from "../../contracts/index.js";
+import type { DatasetArrays } from "../../data/arrays.js";
+import type { BatchOptions } from "../../data/batches.js";
+import type { Backend, EngineChoice } from "../../engine/index.js";
+import type { KasminaConfigInput } from "../../kasmina/index.js";
+import type { Blueprint, Host } from "../../nn/index.js";
+import type { Amount, Decision, Policy } from "../../tamiyo/index.js";
+import type { OptimizerId, TopologyTracer } from "../../tolaria/index.js";
+import type { RunControl, RunKernels } from "../grow/ports.js";
+
+/** Which training a report is about: the growing host, or the same host trained alone for `compare`. */
+export type GrowPhase = "grow" | "hostAlone";
+
+/** Every few steps, at the same steps whatever the speed. */
+export interface StepReport {
+  readonly phase: GrowPhase;
+  /** Steps done, over all epochs. */
+  readonly step: number;
+  readonly stepsTotal: number;
+  /** From 1. */
+  readonly epoch: number;
+  /** Of the step's batch, in nats. */
+  readonly loss: number;
+  readonly seeds: readonly { readonly id: string; readonly stage: Stage; readonly alpha: number }[];
+}
+
+/** At the end of each epoch. */
+export interface EpochReport {
+  readonly phase: GrowPhase;
+  /** From 1. */
+  readonly epoch: number;
+  /** Mean over the epoch's steps, in nats. */
+  readonly trainLoss: number;
+  /** On the held-out rows, in nats. */
+  readonly valLoss: number;
+  /** On the held-out rows, 0..1. */
+  readonly valAccuracy: number;
+}
+
+/** A telemetry event: a seed's change of stage, a gate's failure, a rejected command. */
+export interface EventReport {
+  readonly phase: GrowPhase;
+  /** Such as `seed_stage`, `gate_failure`, `command_rejected`; docs/operations.md lists them. */
+  readonly name: string;
+  readonly level: TelemetryLevel;
+  /** Left out where the event is of the whole run. */
+  readonly seedId?: string;
+  readonly step: number;
+  /** By the names that telemetry gives them: `from`, `to`, `reason`, `training_run_id`. */
+  readonly attributes: Readonly<Record<string, AttributeValue>>;
+}
+
+/** Who wants to hear of a run. What a callback throws ends the run, and `grow()` rejects with it. */
+export interface GrowCallbacks {
+  readonly onStep?: (report: StepReport) => void;
+  /** Awaited before the next epoch begins. */
+  readonly onEpoch?: (report: EpochReport) => void | Promise<void>;
+  readonly onEvent?: (report: EventReport) => void;
+  /** One line for people: which engine and why, what is traced on the training thread. */
+  readonly onNotice?: (text: string) => void;
+  /** Every decision of the policy, with what it saw. */
+  readonly onDecision?: (decision: Decision, state: SystemState) => void;
+  /** Every observation of the growing run, before the policy sees it. */
+  readonly onObservation?: (state: SystemState) => void;
+  /** Every telemetry packet of the growing run. */
+  readonly onPacket?: (packet: TelemetryPacket) => void;
+  /** Before the first step: how others than the policy reach this run. */
+  readonly onControl?: (control: RunControl) => void;
+}
+
+/** Parts of a run that its caller brings. They are not kept with the run: a resumed one is given them again. */
+export interface GrowParts {
+  /** Traces new topologies. Default: a process of its own on the native engine, where it can load the host; else this thread. */
+  readonly tracer?: TopologyTracer;
+  /** Where kernels come from; the caller's to close. */
+  readonly kernels?: RunKernels;
+  /** Training batches over the data. Default: shuffled each epoch. */
+  readonly batches?: (dataset: Dataset, options: BatchOptions) => BatchSource;
+  /** Signed commands beside those of the policy and of the control socket. */
+  readonly commands?: CommandSource;
+  /** Commands are signed and verified with these. Default: the keys of the run folder, else keys of the run's own. */
+  readonly keys?: KeyRing;
+  readonly clock?: Clock;
+  /** Ends the run at the next step, with its checkpoint written; the result says `ended: "interrupted"`. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Options of {@link grow}. All but `data` may be left out; a resumed run takes its options from its folder.
+ *
+ * Files, folders and `module:` need Node.
+ */
+export interface GrowOptions extends GrowCallbacks, GrowParts {
+  /** A `Dataset`, own arrays, or a name: `mnist`, `idx:<dir>`, `csv:<file>?label=<column>`, `text:<file>`, `spirals`. */
+  readonly data?: Dataset | DatasetArrays | string;
+  /**
+   * A host of one's own (`defineHost`), `resmlp`, `resconv`, `charlm`, or `module:<file>#<export>`: a host, or a function
+   * that makes one from `{ inputShape, inputDType, classes }`. Default: what suits the data.
+   */
+  readonly host?: Host | string;
+  /** What may be grafted: blueprints, ids of built-in ones, `module:<file>#<export>`. Default: the built-in ones. */
+  readonly blueprints?: readonly (Blueprint | string)[];
+  /** The one blueprint that seeds are made of, by id or `module:<file>#<export>`. Default `auto`: those that suit the slots. */
+  readonly blueprint?: string;
+  /** Names the run in telemetry and files. Default: `run-<UUID>`. */
+  readonly runId?: string;
+  /** Folder for the run's files: it can then be resumed, replayed, commanded and reported. Default: no files. */
+  readonly runDir?: string;
+  /** Whether the group may read the run's files, keys and journal aside. Default: owner only. */
+  readonly share?: boolean;
+  /** Folder of a run that stopped, which goes on from its last checkpoint, with the options that it began with. */
+  readonly resume?: string;
+  /** `auto` takes native where it loads and else wasm; a back end of one's own stays the caller's to dispose. Default `auto`. */
+  readonly engine?: EngineChoice | Backend;
+  /** Threads of the native engine, 1..256. Default: one a physical core. */
+  readonly threads?: number;
+  /** Passes over the training rows, 1..100000. Default: 6 for mnist, 16 for spirals, 1 for text, else 20. */
+  readonly epochs?: number;
+  /** Rows a step, 1..1000000. Default: 128 for mnist, 50 for spirals, 16 for text, else 32, or all rows where they are fewer. */
+  readonly batch?: number;
+  /** Learning rate, greater than 0. Default: the optimizer's. */
+  readonly lr?: number;
+  /** Default `adam`. */
+  readonly optimizer?: OptimizerId;
+  /** Everything random follows from it, 0..4294967295. Default 0. */
+  readonly seed?: number;
+  /** false: the host alone, without a seed. Default true. */
+  readonly growth?: boolean;
+  /** When to germinate: `plateau`, `epoch:<n>`, `schedule`, `random`, or a policy of one's own. Default `plateau`. */
+  readonly policy?: Policy | string;
+  /** Slots that may be grown in. Default: all of the host. */
+  readonly slots?: readonly string[];
+  /** Scalars that seeds may add: a number, or a percentage of the host's (`"50%"`). Default: no limit. */
+  readonly budgetParams?: Amount;
+  /** FLOPs that growth may add to those of the host alone over the run: a number, or a percentage. Default: no limit. */
+  readonly budgetFlops?: Amount;
+  /** Milliseconds that a forward pass of a kernel may take, 1..1000000. Default 10. */
+  readonly latencyBudget?: number;
+  /** Largest share of a training step's FLOPs that a seed may take, 0..1. Default: no limit. */
+  readonly stepShareBudget?: number;
+  /** Limits of the control plane (docs/commands.md); what is left out is the default. */
+  readonly limits?: KasminaConfigInput;
+  /** Whether the host below a BLENDING seed waits (`detach`, the default) or goes on learning (`flow`). */
+  readonly hostGradient?: "detach" | "flow";
+  /** Folder of a run whose network is learnt from, beside the labels. */
+  readonly teacher?: string;
+  /** Part of the teacher in the loss, 0..1. Default 0.3. */
+  readonly distillWeight?: number;
+  /** Softmax temperature at which teacher and learner are compared, 0.1..100. Default 4. */
+  readonly distillTemperature?: number;
+  /** Also trains the same host alone, for the same number of epochs. Default false. */
+  readonly compare?: boolean;
+  /** Folder of the kernel catalog. Default: `catalog` in the run's folder. */
+  readonly catalog?: string;
+  /** Steps between reports to `onStep`. Default: 20 reports an epoch. */
+  readonly reportEverySteps?: number;
+}

@@ -1,0 +1,64 @@
+/** What `grow()` resolves with. */
+import type { Stage } from "../../contracts/index.js";
+import type { BackendName } from "../../engine/index.js";
+import type { GrownNetwork } from "../grow/grown-network.js";
+import type { RunOutcome, SeedOutcome } from "../grow/run-outcome.js";
+
+/** A seed as it stood when the run ended. */
+export interface GrownSeed {
+  readonly id: string;
+  readonly blueprint: string;
+  readonly slot: string;
+  readonly stage: Stage;
+  /** 0..1: how much of it is in the output. */
+  readonly alpha: number;
+  /** Host loss − shadow loss on held-out rows, in nats, last measured while it trained; null where it never was. */
+  readonly shadowGain: number | null;
+  /** Loss without the seed − loss with it, held out, in nats, last measured while it was blended; null where it never was. */
+  readonly contribution: number | null;
+}
+
+/** How a run came to its end: by its epochs, by an emergency command, or by its signal. */
+export type GrowEnd = "finished" | "halted" | "interrupted";
+
+/** A run that has ended. */
+export interface GrowResult {
+  readonly runId: string;
+  readonly ended: GrowEnd;
+  /** The engine that ran. */
+  readonly engine: BackendName;
+  readonly host: string;
+  readonly data: string;
+  /** Of all that the training saw of the data; left out in a browser. */
+  readonly dataSha256?: string;
+  readonly seed: number;
+  readonly epochs: number;
+  /** On the test rows, 0..1; NaN where the run was interrupted. */
+  readonly accuracy: number;
+  /** On the test rows, in nats; NaN where the run was interrupted. */
+  readonly testLoss: number;
+  /** Of the same host trained alone; null without `compare`. */
+  readonly accuracyHostAlone: number | null;
+  /** Training steps done. */
+  readonly steps: number;
+  readonly stepsPerSecond: number;
+  /** Of training, evaluations included, and of the host alone where it was trained. */
+  readonly wallSeconds: number;
+  /** Scalars of the host alone, and with what was grown. */
+  readonly paramsHost: number;
+  readonly paramsTotal: number;
+  /** Everything that the growing run computed: steps, shadow passes, evaluations, culled seeds included. */
+  readonly flopsTotal: number;
+  readonly seeds: readonly GrownSeed[];
+  readonly commands: { readonly accepted: number; readonly rejected: number };
+  readonly isolation: RunOutcome["isolation"];
+  /** To predict with, and to export. */
+  readonly network: GrownNetwork;
+  /** Absolute path of the run's folder; left out where it has none. */
+  readonly runDir?: string;
+}
+
+export function grownSeed({ seed, alpha, shadowGain, contribution }: SeedOutcome): GrownSeed {
+  const { id, blueprintId: blueprint, slotId: slot, stage } = seed;
+  return { id, blueprint, slot, stage, alpha, shadowGain, contribution };
+}

@@ -1,0 +1,113 @@
+/** `grow()`: the one way to train a network and grow it, for programs and for the command line. */
+import { platform } from "#platform";
+import { openBackend } from "../../engine/index.js";
+import { dataMetadata } from "../folder/data-record.js";
+import { GrownNetwork } from "../grow/grown-network.js";
+import type { RunOutcome } from "../grow/run-outcome.js";
+import type { RunSetup } from "../grow/run-setup.js";
+import { trainRun } from "../grow/train-run.js";
+import type { GrowOptions, GrowPhase } from "./grow-options.js";
+import { type GrowEnd, type GrowResult, grownSeed } from "./grow-result.js";
+import { type OpenRun, setupOf, withOpenRun } from "./open-run.js";
+import { lineCallbacks, listenersOf, summaryLine } from "./reporting.js";
+
+/**
+ * Trains a host network and grows it, to the end of the run.
+ *
+ * @throws KasminaError `invalid_argument` or `invalid_data` before anything is written; `loss_not_finite` and others where
+ * the run failed
+ * @example
+ * const run = await grow({ host, data, epochs: 30 });
+ * console.log(run.accuracy, run.seeds);
+ * await run.network.toOnnx("grown.onnx");
+ */
+export function grow(options: GrowOptions): Promise<GrowResult> {
+  return withOpenRun(options, train);
+}
+
+/** The host alone comes last, so that a run which is stopped has grown as far as it could. */
+async function train(run: OpenRun): Promise<GrowResult> {
+  const { config, kept } = run;
+  const outcome = await trainRun({ ...setupOf(run), ...listenersFor(run, "grow"), ...tiesOf(run) });
+  const compares = config.compare && config.growth && outcome.end !== "aborted";
+  const alone = compares
+    ? await trainRun({ ...setupOf(run), ...listenersFor(run, "hostAlone"), policy: null })
+    : undefined;
+  const result = resultOf(run, outcome, alone);
+  if (kept && result.ended !== "interrupted") {
+    const summary = summaryLine(result);
+    kept.append(summary);
+    await kept.writeSummary(summary);
+  }
+  return result;
+}
+
+/** Who hears of a training: the run's folder, and its caller. */
+function listenersFor({ kept, config }: OpenRun, phase: GrowPhase) {
+  const record = kept && ((line: Parameters<typeof kept.append>[0]): void => kept.append(line));
+  const files = record && lineCallbacks((line) => (line.type === "step" ? undefined : record(line)));
+  return listenersOf(files ? [files, config] : [config], phase, record);
+}
+
+/** What ties the growing run to its folder and to those who command it. */
+function tiesOf({ kept, stopped, config, recorded, sources, limits }: OpenRun): Partial<RunSetup> {
+  const ties = kept?.ties(recorded, sources, limits) ?? {};
+  return {
+    ...ties,
+    ...(stopped?.checkpoint && { resume: stopped.checkpoint }),
+    ...(config.commands && { commands: config.commands }),
+    ...(config.keys && { keys: config.keys }),
+    onControl: (control) => {
+      ties.onControl?.(control);
+      config.onControl?.(control);
+    },
+  };
+}
+
+function resultOf(run: OpenRun, outcome: RunOutcome, alone: RunOutcome | undefined): GrowResult {
+  const { runId, config, backend, sources, kept, recorded } = run;
+  const { host, blueprints, dataset, data } = sources;
+  const { engine, threads } = config;
+  return {
+    runId,
+    ended: endOf(outcome, alone),
+    engine: backend.name,
+    host: String(recorded.host),
+    data: String(recorded.data),
+    ...(data && { dataSha256: data.sha256 }),
+    seed: config.seed,
+    epochs: config.epochs,
+    accuracy: outcome.accuracy,
+    testLoss: outcome.testLoss,
+    accuracyHostAlone: alone?.accuracy ?? null,
+    steps: outcome.steps,
+    stepsPerSecond: outcome.steps / outcome.wallSeconds,
+    wallSeconds: outcome.wallSeconds + (alone?.wallSeconds ?? 0),
+    paramsHost: outcome.paramsHost,
+    paramsTotal: outcome.paramsTotal,
+    flopsTotal: outcome.flopsTotal,
+    seeds: outcome.seeds.map(grownSeed),
+    commands: outcome.commands,
+    isolation: outcome.isolation,
+    network: new GrownNetwork({
+      host,
+      blueprints,
+      checkpoint: outcome.checkpoint,
+      runId,
+      ...(dataset.classNames && { classNames: dataset.classNames }),
+      ...(data && { metadata: dataMetadata(data) }),
+      services: {
+        openEngine: async () =>
+          typeof engine === "string"
+            ? { backend: (await openBackend(engine, threads ? { threads } : {})).backend, owned: true }
+            : { backend: engine, owned: false },
+        writeFile: platform.writeFile,
+      },
+    }),
+    ...(kept && { runDir: kept.path }),
+  };
+}
+
+function endOf({ end }: RunOutcome, alone: RunOutcome | undefined): GrowEnd {
+  return end === "aborted" || alone?.end === "aborted" ? "interrupted" : end;
+}

@@ -1,0 +1,32 @@
+/** Loads hosts and blueprints from files of one's own. */
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { readRegular } from "../../base/disk/index.node.js";
+import { KasminaError, messageOf, sha256Hex } from "../../base/index.js";
+import { moduleReference, parseModuleReference } from "./module-reference.js";
+import type { LoadedModule } from "./sources.js";
+
+/** Of a file of code. */
+const MAX_MODULE_BYTES = 16 * 1024 * 1024;
+
+export function absoluteModule(reference: string): string {
+  const { file, name } = parseModuleReference(reference);
+  return moduleReference({ file: resolve(file), name });
+}
+
+/** @throws KasminaError `invalid_argument` where the file cannot be loaded, or exports nothing of that name */
+export async function loadModule(reference: string): Promise<LoadedModule> {
+  const { file: given, name } = parseModuleReference(reference);
+  const file = resolve(given);
+  const url = pathToFileURL(file).href;
+  try {
+    const sha256 = sha256Hex(await readRegular(file, { maxBytes: MAX_MODULE_BYTES }));
+    const value = ((await import(url)) as Readonly<Record<string, unknown>>)[name];
+    if (value === undefined) throw new KasminaError("invalid_argument", `it exports no ${name}`);
+    return { value, file, name, sha256, url };
+  } catch (error) {
+    throw new KasminaError("invalid_argument", `cannot load ${reference}: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,65 @@
+/** Node, as a run sees it: folders, kernels in a thread, traces in a process, modules by path. */
+import { join, resolve } from "node:path";
+import type { ModuleSource } from "../../tolaria/index.js";
+import { ProcessTracer } from "../../tolaria/tracing/process-tracer.node.js";
+import { openRunData } from "../folder/open-run-data.node.js";
+import { ThreadKernels } from "../kernels/thread-kernels.js";
+import { FolderRun, openStoppedRun } from "./kept-run.node.js";
+import { absoluteModule, loadModule } from "./load-module.node.js";
+import type { KernelsRequest, Platform } from "./platform.js";
+import { readTeacher, writeFile } from "./read-network.node.js";
+import type { Sources } from "./sources.js";
+
+export const platform: Platform = {
+  openData: openRunData,
+  loadModule,
+  absoluteModule,
+  absolutePath: (path) => resolve(path),
+  openStoppedRun,
+  keepRun: (path, request) => FolderRun.create(path, request),
+  openKernels,
+  openTracer,
+  readTeacher,
+  writeFile,
+};
+
+/**
+ * In a thread of their own, over the catalog, for a run with a folder or a catalog; built on the training thread for a run
+ * without, and where a blueprint is code that no other thread can load.
+ */
+async function openKernels({ config, runId, limits, sources, folder }: KernelsRequest) {
+  const catalogDir = config.catalog ?? (folder === undefined ? undefined : join(folder, "catalog"));
+  const { blueprintModules } = sources;
+  if (catalogDir === undefined || !blueprintModules) return undefined;
+  const { engine, threads, batch = 1, seed } = config;
+  return ThreadKernels.open({
+    trainingRunId: runId,
+    seed,
+    engine: typeof engine === "string" ? engine : engine.name,
+    batch,
+    config: limits,
+    catalogDir,
+    ...(blueprintModules.length > 0 && { blueprints: blueprintModules }),
+    ...(threads !== undefined && { threads }),
+  });
+}
+
+function openTracer(sources: Sources, onFallback: (problem: string) => void): ProcessTracer | string {
+  const { host, hostModule, blueprintModules, ownBlueprints } = sources;
+  if (!hostModule)
+    return `host ${host.id} is code that another process cannot load; module:<file>#<export> can be`;
+  if (!blueprintModules)
+    return `a blueprint (${ownBlueprints.join(", ")}) is code that another process cannot load; module:<file>#<export> can be`;
+  return new ProcessTracer({
+    host: hostModule === "built-in" ? builtinHost(sources) : hostModule,
+    blueprints: blueprintModules,
+    onFallback,
+  });
+}
+
+/** The module of the built-in hosts, by its URL: another process makes the same one. */
+function builtinHost({ host, dataset }: Sources): ModuleSource {
+  const { inputShape, inputDType, classes } = dataset;
+  const module = new URL("../../nn/index.js", import.meta.url).href;
+  return { module, name: "createHost", args: [host.id, { inputShape, inputDType, classes }] };
+}

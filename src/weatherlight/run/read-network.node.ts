@@ -1,0 +1,97 @@
+/** The network of a run, from its folder. */
+import { writeFileAtomically } from "../../base/disk/index.node.js";
+import { KasminaError, messageOf } from "../../base/index.js";
+import { openBackend } from "../../engine/index.js";
+import { checkTeacher } from "../../network/index.js";
+import { type Blueprint, BlueprintRegistry, type Host } from "../../nn/index.js";
+import { dataMetadata } from "../folder/data-record.js";
+import { readCheckpoint } from "../folder/checkpoint.js";
+import { runFileOf } from "../folder/run-file.js";
+import { readRunFolder } from "../folder/run-folder.js";
+import { checkpointMetaOf, fromSaved, refuseWrecked } from "../folder/saved-checkpoint.js";
+import { GrownNetwork } from "../grow/grown-network.js";
+import type { GrowConfig } from "./grow-config.js";
+import type { RunTeacher } from "./platform.js";
+import { loadModule } from "./load-module.node.js";
+import { checkCode, openBlueprints, openHost, recordCode, withGivenCode } from "./sources.js";
+
+/** Code of the run that its folder cannot hold. */
+export interface GivenCode {
+  /** The run's host, where it was given in code. */
+  readonly host?: Host;
+  /** Those of the run's blueprints that were given in code. */
+  readonly blueprints?: readonly (Blueprint | string)[];
+}
+
+/**
+ * Reads the network of a run from its checkpoint, to predict with or to export.
+ *
+ * @throws KasminaError `invalid_argument` where `path` holds no run, or code of the run is missing or has changed; `corrupt`
+ * where its checkpoint is damaged, `loss_not_finite` where the network is wrecked
+ * @example
+ * const network = await readGrownNetwork("runs/x", { host });
+ * await network.toOnnx("grown.onnx");
+ */
+export async function readGrownNetwork(path: string, given: GivenCode = {}): Promise<GrownNetwork> {
+  const { path: folder, about, checkpointPath } = await readRunFolder(path);
+  const { config, sources, data, run_id: runId } = runFileOf(about, folder);
+  const saved = await readCheckpoint(checkpointPath);
+  const { network } = checkpointMetaOf(saved.meta);
+  const { input_shape: inputShape, input_dtype: inputDType, classes, id } = network.host;
+  const known = withGivenCode({ config, sources: { ...sources, data: undefined, policy: undefined } }, given);
+  const host = await openHost(
+    (known.host ?? id) as Host | string,
+    { inputShape, inputDType, classes },
+    loadModule,
+  );
+  const blueprints = await openBlueprints(
+    known.blueprints as readonly (Blueprint | string)[] | undefined,
+    String(known.blueprint ?? "auto"),
+    loadModule,
+  );
+  checkCode(sources, recordCode(host, blueprints, Number(config.seed ?? 0)));
+  const grown = new GrownNetwork({
+    host: host.value,
+    blueprints: new BlueprintRegistry(blueprints.map(({ value }) => value)),
+    checkpoint: fromSaved(saved),
+    runId,
+    checkpointSha256: saved.sha256,
+    ...(data && { metadata: dataMetadata(data) }),
+    ...(data?.class_names && { classNames: data.class_names }),
+    services: {
+      openEngine: async () => ({ backend: (await openBackend("auto")).backend, owned: true }),
+      writeFile,
+    },
+  });
+  refuseWrecked(network, grown.parameters, path);
+  return grown;
+}
+
+/**
+ * The teacher of a run: the grown network of another one, frozen.
+ *
+ * @param recordedSha256 the digest of the checkpoint that a run which goes on began with
+ * @throws KasminaError `invalid_data` where the teacher has changed since
+ */
+export async function readTeacher(
+  path: string,
+  { distillTemperature, distillWeight }: GrowConfig,
+  host: Host,
+  recordedSha256?: string,
+): Promise<RunTeacher> {
+  const { topology, parameters, blendWeights, metadata } = await readGrownNetwork(path);
+  const sha256 = metadata.checkpoint_sha256;
+  if (recordedSha256 !== undefined && recordedSha256 !== sha256)
+    throw new KasminaError("invalid_data", `the teacher in ${path} has changed since the run began`);
+  const teacher = { id: metadata.training_run_id ?? path, topology };
+  checkTeacher(teacher, host);
+  const tensors = { ...parameters, ...blendWeights };
+  return { ...teacher, tensors, temperature: distillTemperature, weight: distillWeight, sha256 };
+}
+
+/** @throws KasminaError `io` where the file cannot be written */
+export async function writeFile(path: string, bytes: Uint8Array): Promise<void> {
+  await writeFileAtomically(path, bytes).catch((error: unknown) => {
+    throw new KasminaError("io", `cannot write ${path}: ${messageOf(error)}`, { cause: error });
+  });
+}

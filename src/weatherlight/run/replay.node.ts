@@ -1,0 +1,139 @@
+/**
+ * A run again, from its configuration and its command journal alone: the policy is switched off, every command is done
+ * at the step at which it was accepted, and the loss of every step is held against the recorded one, bit for bit.
+ */
+import { join } from "node:path";
+import { KasminaError } from "../../base/index.js";
+import { MemoryJournal } from "../../kasmina/index.js";
+import { openJournal } from "../../kasmina/index.node.js";
+import type { StopPlace } from "../../tolaria/index.js";
+import { JOURNAL_FILE } from "../control/run-access.js";
+import { readCheckpoint } from "../folder/checkpoint.js";
+import { ReplayedCheckpoints } from "../folder/replayed-checkpoints.js";
+import { runFileOf } from "../folder/run-file.js";
+import { readLosses, readRunFolder } from "../folder/run-folder.js";
+import { fromSaved } from "../folder/saved-checkpoint.js";
+import type { RunCheckpoint } from "../grow/run-outcome.js";
+import type { RunSetup } from "../grow/run-setup.js";
+import { trainRun } from "../grow/train-run.js";
+import { parseGrowOptions } from "./grow-config.js";
+import type { GrowOptions } from "./grow-options.js";
+import { askedRun, Closers, openEngine, setupOf } from "./open-run.js";
+import { platform } from "./platform.node.js";
+import { withGivenCode } from "./sources.js";
+
+export interface Replay {
+  /** Steps that the run had done at its last checkpoint; so many were done again. */
+  readonly steps: number;
+  /** Commands done again. */
+  readonly commands: number;
+  /** The first step (from 0) whose loss differs; null where none does. */
+  readonly firstDifference: number | null;
+  /** Whether parameters and optimizer state ended the same, to the last bit. */
+  readonly sameTensors: boolean;
+}
+
+/** What is code is given again, as to a resumed run; `data` may also say where the run's data lie now. */
+export interface ReplayOptions extends Pick<GrowOptions, "host" | "data" | "blueprints"> {
+  readonly threads?: number;
+  readonly signal?: AbortSignal;
+  readonly onEpoch?: (epoch: number, trainLoss: number) => void;
+}
+
+/**
+ * @throws KasminaError `invalid_argument` where `path` holds no run, or code of the run is missing or has changed; `corrupt`
+ * where its checkpoint does not verify; `canceled` after the signal
+ */
+export async function replayRun(path: string, options: ReplayOptions = {}): Promise<Replay> {
+  const { path: folder, about, checkpointPath } = await readRunFolder(path);
+  const file = runFileOf(about, folder);
+  const { host, data, blueprints, threads } = options;
+  // A policy decides nothing here: what it sent is in the journal.
+  const sources = { ...file.sources, policy: undefined };
+  const known = withGivenCode({ ...file, sources }, { host, data, blueprints });
+  const config = parseGrowOptions({
+    ...known,
+    ...(file.sources.policy && { policy: "plateau" }),
+    ...(threads !== undefined && { threads }),
+    runDir: folder,
+  });
+  const asked = await askedRun(config, file);
+  const recorded = await readLosses(folder);
+  const end = fromSaved(await readCheckpoint(checkpointPath));
+  const closers = new Closers();
+  try {
+    const { backend } = await openEngine(config, closers);
+    const kernels = await platform.openKernels({ ...asked, folder });
+    closers.add(() => kernels?.close());
+    const setup = { ...setupOf({ ...asked, backend, kernels }), policy: null };
+    return await replayed(setup, { folder, recorded, end, options });
+  } finally {
+    await closers.closeAll();
+  }
+}
+
+interface Replayed {
+  readonly folder: string;
+  readonly recorded: Float32Array;
+  readonly end: RunCheckpoint;
+  readonly options: ReplayOptions;
+}
+
+async function replayed(setup: RunSetup, { folder, recorded, end, options }: Replayed): Promise<Replay> {
+  const { signal, onEpoch } = options;
+  const journal = journalOf(folder);
+  const checkpoints = await ReplayedCheckpoints.of(folder);
+  let firstDifference: number | null = null;
+  const result = await trainRun({
+    ...setup,
+    journal,
+    replay: true,
+    ...(signal && { signal }),
+    until: placeOf(end),
+    onCheckpoint: async (checkpoint) => checkpoints.add(checkpoint),
+    readCheckpoint: async (step) => checkpoints.readBefore(step),
+    onLoss: (step, loss) => {
+      if (!Object.is(Math.fround(loss), recorded[step])) firstDifference ??= step;
+    },
+    onEpoch: ({ epoch, trainLoss }) => onEpoch?.(epoch, trainLoss),
+  });
+  if (signal?.aborted)
+    throw new KasminaError("canceled", `stopped after ${result.steps} steps of the replay`);
+  const sameTensors = sameBits(end.tensors, result.checkpoint.tensors);
+  return { steps: result.steps, commands: journal.records.length, firstDifference, sameTensors };
+}
+
+/** Where the run was when its checkpoint was taken. */
+function placeOf({ kasmina, step, observationDue }: RunCheckpoint): StopPlace {
+  if (observationDue) return { step, at: "observation" };
+  const waited = kasmina.plan.changes.some(
+    ({ intent, effectiveStep }) => intent.kind === "attach" && effectiveStep <= step,
+  );
+  return { step, at: waited ? "kernel" : "boundary" };
+}
+
+/** Every command of the run, those that a compaction moved away included, and what was found of each kernel. */
+function journalOf(folder: string): MemoryJournal {
+  const disk = openJournal(join(folder, JOURNAL_FILE));
+  const journal = new MemoryJournal();
+  for (const record of disk.history()) journal.append(record);
+  for (const result of disk.fetchResults) journal.appendFetchResult(result);
+  disk.close();
+  return journal;
+}
+
+type Checkpointed = ReturnType<typeof fromSaved>["tensors"];
+
+function sameBits(a: Checkpointed, b: Checkpointed): boolean {
+  const paths = Object.keys(a);
+  if (paths.length !== Object.keys(b).length) return false;
+  return paths.every((path) => {
+    const [one, other] = [a[path]?.data, b[path]?.data];
+    return (
+      one !== undefined &&
+      other !== undefined &&
+      one.length === other.length &&
+      one.every((value, i) => Object.is(value, other[i]))
+    );
+  });
+}

@@ -1,0 +1,132 @@
+/** What a run tells: as reports to callbacks, as lines of JSON, as records in its folder, and its summary at the end. */
+import type { TelemetryEvent, TelemetryPacket } from "../../contracts/index.js";
+import type { GrowthLine, Phase, SeedReport, Summary } from "../folder/growth-lines.js";
+import {
+  AlphaChanges,
+  decisionRecord,
+  observationRecord,
+  type RunRecordLine,
+} from "../folder/run-records.js";
+import type { RunSetup } from "../grow/run-setup.js";
+import type { EventReport, GrowCallbacks, GrowPhase } from "./grow-options.js";
+import type { GrowResult } from "./grow-result.js";
+
+type Listeners = Pick<
+  RunSetup,
+  "onStep" | "onEpoch" | "onEvent" | "onPacket" | "onObservation" | "onDecision"
+>;
+
+/**
+ * Makes reports of what one training tells.
+ * @param record into the run folder; undefined where there is none
+ */
+export function listenersOf(
+  callbacks: readonly GrowCallbacks[],
+  phase: GrowPhase,
+  record: ((line: RunRecordLine) => void) | undefined,
+): Listeners {
+  const alphas = new AlphaChanges();
+  const grows = phase === "grow";
+  return {
+    onStep: ({ step, stepsTotal, epoch, loss, seeds }) => {
+      const progress = seeds.map(({ id, stage, alpha }) => ({ id, stage, alpha }));
+      for (const { onStep } of callbacks) onStep?.({ phase, step, stepsTotal, epoch, loss, seeds: progress });
+    },
+    onEpoch: async ({ epoch, trainLoss, heldOut }) => {
+      const report = { phase, epoch, trainLoss, valLoss: heldOut.loss.value, valAccuracy: heldOut.accuracy };
+      for (const { onEpoch } of callbacks) await onEpoch?.(report);
+    },
+    onEvent: (event, packet) => {
+      const report = eventReport(event, packet, phase);
+      for (const { onEvent } of callbacks) onEvent?.(report);
+    },
+    onPacket: (packet) => {
+      const change = record && alphas.in(packet);
+      if (change) record?.(change);
+      if (grows) for (const { onPacket } of callbacks) onPacket?.(packet);
+    },
+    onObservation: (state) => {
+      record?.(observationRecord(state, LINE_PHASE[phase]));
+      if (grows) for (const { onObservation } of callbacks) onObservation?.(state);
+    },
+    onDecision: (decision, state) => {
+      record?.(decisionRecord(decision, state));
+      for (const { onDecision } of callbacks) onDecision?.(decision, state);
+    },
+  };
+}
+
+function eventReport(
+  { name, level, attributes }: TelemetryEvent,
+  { seedId, step }: TelemetryPacket,
+  phase: GrowPhase,
+): EventReport {
+  return { phase, name, level, ...(seedId !== undefined && { seedId }), step, attributes };
+}
+
+const LINE_PHASE: { readonly [P in GrowPhase]: Phase } = { grow: "grow", hostAlone: "host_alone" };
+
+/** Callbacks that make the lines of `kasmina grow --json` of what they hear. */
+export function lineCallbacks(tell: (line: GrowthLine) => void): GrowCallbacks {
+  return {
+    onStep: ({ phase, step, stepsTotal, epoch, loss, seeds }) =>
+      tell({ type: "step", phase: LINE_PHASE[phase], step, steps_total: stepsTotal, epoch, loss, seeds }),
+    onEpoch: ({ phase, epoch, trainLoss, valLoss, valAccuracy }) =>
+      tell({
+        type: "epoch",
+        phase: LINE_PHASE[phase],
+        epoch,
+        train_loss: trainLoss,
+        val_loss: valLoss,
+        val_accuracy: valAccuracy,
+      }),
+    onEvent: (report) => tell(eventLine(report)),
+    onNotice: (text) => tell({ type: "notice", text }),
+  };
+}
+
+/** Type, name and level come first, and no attribute can take their place. */
+function eventLine({ name, level, seedId, step, attributes }: EventReport): GrowthLine {
+  const head = { type: "event", name, level } as const;
+  const seed = seedId === undefined ? {} : { seed_id: seedId };
+  return { ...head, ...seed, step, ...attributes, ...head };
+}
+
+/** The last line of a run. */
+export function summaryLine(result: GrowResult): Summary {
+  const { isolation } = result;
+  return {
+    type: "summary",
+    run_id: result.runId,
+    engine: result.engine,
+    seed: result.seed,
+    host: result.host,
+    data: result.data,
+    ...(result.dataSha256 !== undefined && { data_sha256: result.dataSha256 }),
+    epochs: result.epochs,
+    accuracy_host_alone: result.accuracyHostAlone,
+    accuracy: result.accuracy,
+    params_host: result.paramsHost,
+    params_total: result.paramsTotal,
+    flops_total: result.flopsTotal,
+    steps_per_s: result.stepsPerSecond,
+    wall_s: result.wallSeconds,
+    seeds: result.seeds.map(
+      ({ id, blueprint, slot, stage, alpha, shadowGain, contribution }): SeedReport => ({
+        id,
+        blueprint,
+        slot,
+        stage,
+        alpha,
+        shadow_gain: shadowGain,
+        contribution,
+      }),
+    ),
+    commands: result.commands,
+    isolation: {
+      violations: isolation.violations,
+      max_leak_ratio: isolation.maxLeakRatio,
+      max_cosine: isolation.maxCosine,
+    },
+  };
+}
