@@ -11,12 +11,7 @@ import type { BlueprintRegistry, Host } from "../../nn/index.js";
 import { OPTIMIZERS } from "../optimizers.js";
 import { loadBlueprints, loadModuleSource } from "./load-modules.node.js";
 import { traceTopology } from "./tracer.js";
-import type {
-  PlainProgram,
-  TracingAnswer,
-  TracingRequest,
-  TracingStart,
-} from "./tracing-protocol.js";
+import type { PlainProgram, TracingAnswer, TracingRequest, TracingStart } from "./tracing-protocol.js";
 
 /** Whoever started this process ends it: what a terminal or a service manager tells both of them is the other's to obey. */
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
