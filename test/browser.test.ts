@@ -1,17 +1,23 @@
 /** The root export in a browser: bundled without a Node module, and run where there is a browser. */
 import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { beforeAll, describe, expect, test } from "vitest";
+import { deferred } from "../src/base/index.js";
+import { findTool } from "../src/base/tools.fixture.js";
 
 const root = new URL("..", import.meta.url).pathname;
 const program = new URL("./support/browser-program.ts", import.meta.url).pathname;
 
-const BROWSERS = [process.env.CHROMIUM, "chromium", "chromium-browser", "google-chrome"];
-const chromium = BROWSERS.find((name) => name && spawnSync(name, ["--version"]).status === 0);
-const isRequired = (process.env.KASMINA_REQUIRE ?? "").split(",").includes("chromium");
-if (!chromium && !isRequired) console.warn("no chromium here: the bundle is built and not run");
+const chromium = findTool("chromium", [
+  process.env.CHROMIUM ?? "chromium",
+  "chromium-browser",
+  "google-chrome",
+]);
 
 /** Modules that a bundle asks its surroundings for. */
 let external: readonly string[];
@@ -59,7 +65,9 @@ describe("a bundle of the root export for a browser", () => {
       const bare = "for (const name of ['process', 'Buffer', 'global', 'require']) delete globalThis[name];";
       writeFileSync(join(folder, "bundle.mjs"), `${code}\n${print}`);
       writeFileSync(join(folder, "main.mjs"), `${bare}\nawait import("./bundle.mjs");`);
-      const { stdout, stderr } = spawnSync(process.execPath, [join(folder, "main.mjs")], { encoding: "utf8" });
+      const { stdout, stderr } = spawnSync(process.execPath, [join(folder, "main.mjs")], {
+        encoding: "utf8",
+      });
       expect(stderr).toBe("");
       expectGrown(JSON.parse(stdout));
     } finally {
@@ -67,48 +75,54 @@ describe("a bundle of the root export for a browser", () => {
     }
   });
 
-  test.skipIf(!chromium && !isRequired)("grows a network in a headless chromium", async () => {
-    expect(chromium, "KASMINA_REQUIRE asks for chromium").toBeDefined();
+  test.skipIf(!chromium)("grows a network in a headless chromium", async () => {
     expectGrown(await runIn(chromium ?? "", code));
   });
 });
 
 function expectGrown(says: Record<string, unknown>): void {
-  expect(says).toMatchObject({ ended: "finished", engine: "wasm", predicted: 3, onnxBytes: expect.any(Number) });
+  expect(says).toMatchObject({
+    ended: "finished",
+    engine: "wasm",
+    predicted: 3,
+    onnxBytes: expect.any(Number),
+  });
   expect(says.told).toEqual([expect.stringMatching(/^engine wasm/)]);
   expect(says.refused).toContain("runDir needs Node");
 }
 
-/** Runs the bundle as a page of a server of its own, and resolves with what it says. */
+/** Runs the bundle in a page, and resolves with what it says. */
 async function runIn(browser: string, bundle: string): Promise<Record<string, unknown>> {
-  const { createServer } = await import("node:http");
-  const folder = mkdtempSync(join(tmpdir(), "kasmina-browser-"));
-  writeFileSync(join(folder, "bundle.js"), bundle);
-  const report = "fetch('/says', { method: 'POST', body: JSON.stringify(globalThis.kasminaSays ?? String(failure)) })";
-  const page = `<script type="module">let failure; await import("/bundle.js").catch((error) => { failure = error.stack; }); ${report}</script>`;
-  const said = new Promise<Record<string, unknown>>((resolve, reject) => {
-    const server = createServer((request, response) => {
-      if (request.url === "/says") {
-        let text = "";
-        request.on("data", (part) => (text += part)).on("end", () => {
-          response.end();
-          server.close();
-          const parsed = JSON.parse(text) as Record<string, unknown> | string;
-          if (typeof parsed === "string") reject(new Error(parsed));
-          else resolve(parsed);
-        });
-      } else if (request.url === "/bundle.js") {
-        response.setHeader("content-type", "text/javascript").end(bundle);
-      } else response.setHeader("content-type", "text/html").end(page);
-    });
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      const flags = ["--headless", "--no-sandbox", "--disable-gpu", `--user-data-dir=${folder}/profile`];
-      const child = spawn(browser, [...flags, `http://127.0.0.1:${port}/`], { stdio: "ignore" });
-      server.on("close", () => child.kill("SIGKILL"));
-      child.on("error", reject);
-      child.on("exit", () => reject(new Error(`${browser} ended before the page did`)));
-    });
+  const report =
+    "fetch('/says', { method: 'POST', body: JSON.stringify(globalThis.kasminaSays ?? failure) })";
+  const page = `<script type="module">
+    let failure;
+    await import("/bundle.js").catch((error) => (failure = error.stack));
+    ${report};
+  </script>`;
+  const { promise: said, resolve: say } = deferred<string>();
+  const server = createServer((request, response) => {
+    const isBundle = request.url === "/bundle.js";
+    response.setHeader("content-type", isBundle ? "text/javascript" : "text/html");
+    if (request.url === "/says") void text(request).then(say);
+    response.end(isBundle ? bundle : page);
   });
-  return said.finally(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { readonly port: number };
+  const profile = mkdtempSync(join(tmpdir(), "kasmina-browser-"));
+  const flags = ["--headless", "--no-sandbox", "--disable-gpu", `--user-data-dir=${profile}`];
+  const child = spawn(browser, [...flags, `http://127.0.0.1:${port}/`], { stdio: "ignore" });
+  const exited = once(child, "exit");
+  try {
+    const gone = exited.then(() => JSON.stringify(`${browser} ended before the page did`));
+    const says: unknown = JSON.parse(await Promise.race([said, gone]));
+    if (typeof says === "string") throw new Error(says);
+    return says as Record<string, unknown>;
+  } finally {
+    child.kill("SIGKILL");
+    await exited;
+    server.close();
+    rmSync(profile, { recursive: true, force: true, maxRetries: 10 });
+  }
 }

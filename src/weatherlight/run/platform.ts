@@ -2,7 +2,7 @@
  * What a run needs of the machine that it is on. Node has all of it; a browser has no files, no threads of ours and no
  * modules by path. `#platform` in package.json names the one that is bundled or loaded.
  */
-import type { Dataset, KeyRing } from "../../contracts/index.js";
+import type { KeyRing } from "../../contracts/index.js";
 import type { KasminaConfig } from "../../kasmina/index.js";
 import type { Host } from "../../nn/index.js";
 import type { TeacherOptions, TopologyTracer } from "../../tolaria/index.js";
