@@ -1,4 +1,5 @@
 /** Loads hosts and blueprints from files of one's own. */
+import { realpath } from "node:fs/promises";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { readRegular } from "../../base/disk/index.node.js";
@@ -20,7 +21,7 @@ export async function loadModule(reference: string): Promise<LoadedModule> {
   const file = resolve(given);
   const url = pathToFileURL(file).href;
   try {
-    const sha256 = sha256Hex(await readRegular(file, { maxBytes: MAX_MODULE_BYTES }));
+    const sha256 = sha256Hex(await readRegular(await realpath(file), { maxBytes: MAX_MODULE_BYTES }));
     const value = ((await import(url)) as Readonly<Record<string, unknown>>)[name];
     if (value === undefined) throw new KasminaError("invalid_argument", `it exports no ${name}`);
     return { value, file, name, sha256, url };
