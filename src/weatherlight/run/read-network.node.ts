@@ -4,15 +4,15 @@ import { KasminaError, messageOf } from "../../base/index.js";
 import { openBackend } from "../../engine/index.js";
 import { checkTeacher } from "../../network/index.js";
 import { type Blueprint, BlueprintRegistry, type Host } from "../../nn/index.js";
-import { dataMetadata } from "../folder/data-record.js";
 import { readCheckpoint } from "../folder/checkpoint.js";
+import { dataMetadata } from "../folder/data-record.js";
 import { runFileOf } from "../folder/run-file.js";
 import { readRunFolder } from "../folder/run-folder.js";
 import { checkpointMetaOf, fromSaved, refuseWrecked } from "../folder/saved-checkpoint.js";
 import { GrownNetwork } from "../grow/grown-network.js";
 import type { GrowConfig } from "./grow-config.js";
-import type { RunTeacher } from "./platform.js";
 import { loadModule } from "./load-module.node.js";
+import type { RunTeacher } from "./platform.js";
 import { checkCode, openBlueprints, openHost, recordCode, withGivenCode } from "./sources.js";
 
 /** Code of the run that its folder cannot hold. */
