@@ -8,9 +8,9 @@ import { enginePrewarmer, type Prewarmer } from "../../catalog/index.js";
 import type { TelemetryEvent } from "../../contracts/index.js";
 import { openBackend } from "../../engine/index.js";
 import { type KasminaConfigInput, MemoryJournal, parseConfig } from "../../kasmina/index.js";
-import { optionsFor } from "../grow/grow.fixture.js";
-import { grow } from "../grow/grow.js";
-import type { GrowOptions } from "../grow/grow-options.js";
+import type { RunSetup } from "../grow/run-setup.js";
+import { optionsFor } from "../grow/train-run.fixture.js";
+import { trainRun } from "../grow/train-run.js";
 import { KernelService } from "./kernel-service.js";
 
 const { backend } = await openBackend("native", { threads: 1 });
@@ -48,10 +48,10 @@ const taking =
   (ms: number): Prewarmer =>
   async (candidate) => ({ ...(await measured(candidate)), p50Ms: ms, p95Ms: ms });
 
-async function run(options: Partial<GrowOptions>) {
+async function run(options: Partial<RunSetup>) {
   const events: TelemetryEvent[] = [];
   const losses: number[] = [];
-  const result = await grow({
+  const result = await trainRun({
     ...optionsFor(backend),
     epochs: 6,
     config: limits(),
@@ -78,7 +78,7 @@ function expectRefused({ events, result }: Trail, gate: string, reason: string):
 }
 
 /** The same commands and fetch results again, on a machine whose kernels are others: the same run to the last bit. */
-async function expectReplayed(whole: Trail, journal: MemoryJournal, options: Partial<GrowOptions>) {
+async function expectReplayed(whole: Trail, journal: MemoryJournal, options: Partial<RunSetup>) {
   const again = await run({ ...options, journal, policy: null, replay: true });
   expect(again.losses).toEqual(whole.losses);
   expect(again.result.checkpoint.tensors).toEqual(whole.result.checkpoint.tensors);
