@@ -31,6 +31,11 @@ const seedOf = (id: string, stage: Stage) => ({
   stage,
 });
 
+function networkWith(blocks: readonly object[]) {
+  const host = { id: "resmlp", input_shape: [4], input_dtype: "float32", classes: 2, blocks };
+  return { step: 1, epoch: 1, host, seeds: [] };
+}
+
 async function runWith(changes: Record<string, unknown> = {}): Promise<string> {
   const folder = await RunFolder.create(join(await mkdtemp(join(root, "r-")), "run"), { run_id: "r1" });
   const tensors = {
@@ -43,11 +48,11 @@ async function runWith(changes: Record<string, unknown> = {}): Promise<string> {
   const seeds = [seedOf("s1", "FOSSILIZED"), seedOf("s2", "TRAINING"), seedOf("s3", "FOSSILIZED")];
   const meta = {
     run_id: "r1",
-    network: { host: { id: "resmlp", blocks: [{ name: "block1", output_shape: [4], slot: true }] } },
+    network: networkWith([{ name: "block1", output_shape: [4], slot: true }]),
     state: JSON.stringify({ kasmina: { seeds } }),
     ...changes,
   };
-  await folder.writeCheckpoint({ tensors, meta });
+  await folder.writeCheckpoint({ tensors, meta: JSON.parse(JSON.stringify(meta)) });
   folder.close();
   return folder.path;
 }
@@ -80,12 +85,7 @@ test.each<[string, string, Record<string, unknown>, RegExp]>([
   ["a seed that has not proved itself", "s2", {}, /s2 is TRAINING/],
   ["a seed without weights", "s3", {}, /holds no weights of seed s3/],
   ["a checkpoint without its network", "s1", { network: {} }, /does not describe its run/],
-  [
-    "a slot the host does not have",
-    "s1",
-    { network: { host: { blocks: [] } } },
-    /the host has no slot block1/,
-  ],
+  ["a slot the host does not have", "s1", { network: networkWith([]) }, /the host has no slot block1/],
 ])("refuses %s", async (_name, seedId, changes, message) => {
   await expect(harvestSeed({ runDir: await runWith(changes), seedId, builder })).rejects.toThrow(message);
 });

@@ -59,7 +59,8 @@ async function runWith(meta: Record<string, unknown>, change: Tensors = {}): Pro
     "optimizer/m/host/stem/w": float32([2, 4]),
     ...change,
   };
-  await folder.writeCheckpoint({ tensors, meta: JSON.parse(JSON.stringify(meta)) });
+  const whole = { run_id: "r1", state: "{}", ...meta };
+  await folder.writeCheckpoint({ tensors, meta: JSON.parse(JSON.stringify(whole)) });
   folder.close();
   return folder.path;
 }
@@ -108,7 +109,7 @@ test("a run that wrote no checkpoint yet, and one of another program, say so", a
   const other = await inspectRun(await runWith({ network: { ...network, step: "x" } }));
   expect(other.checkpoint).toEqual({
     valid: false,
-    problem: "the checkpoint does not describe its network: step does not fit",
+    problem: "the checkpoint does not describe its run: network.step does not fit",
   });
 });
 

@@ -143,5 +143,5 @@ test("a blueprint of the wrong shape fails its gate, not the run", async () => {
   });
   expect(run).toMatchObject({ ended: "finished", paramsTotal: run.paramsHost });
   expect(events).toContainEqual(expect.objectContaining({ name: "gate_failure", level: "CRITICAL" }));
-  expect(JSON.stringify(events)).toContain("blueprint wide maps");
+  expect(JSON.stringify(events)).toContain("wide maps [32,16] to [32]");
 });
