@@ -116,7 +116,8 @@ describe("kasmina grow --data spirals", () => {
   test("a damaged checkpoint is named by inspect, exit code 1", async () => {
     await cp(join(cwd, "run"), join(cwd, "damaged"), { recursive: true });
     const dir = join(cwd, "damaged", "checkpoint");
-    const name = (await readdir(dir)).find((file) => file.endsWith(".safetensors")) ?? "";
+    const { content } = JSON.parse(await readFile(join(dir, "checkpoint.json"), "utf8"));
+    const name = `${content.tensors.sha256}.safetensors`; // not that of the checkpoint before
     const bytes = await readFile(join(dir, name));
     bytes[bytes.length - 5] = (bytes[bytes.length - 5] ?? 0) ^ 4;
     await writeFile(join(dir, name), bytes);

@@ -70,7 +70,7 @@ const host = checked<Host | string>(
     typeof value === "string"
       ? (HOST_IDS as readonly string[]).includes(value) || isModuleReference(value)
       : isRecord(value) && Array.isArray(value.blocks),
-  `must be a Host, one of ${HOST_IDS.join(", ")}, or module:<file>#<export>`,
+  `must be one of ${HOST_IDS.join(", ")}, module:<file>#<export>, or a Host`,
 );
 const blueprint = checked<Blueprint | string>(
   (value) =>
