@@ -42,7 +42,21 @@ export interface ErrorOptions {
   readonly details?: Readonly<Record<string, unknown>>;
 }
 
-/** An error with a code from {@link ERROR_CODES} and a one-line message that names what was wrong. */
+/**
+ * An error with a code from {@link ERROR_CODES} and a one-line message that names what was wrong.
+ *
+ * @example
+ * ```ts
+ * import { grow, KasminaError } from "kasmina";
+ *
+ * try {
+ *   await grow({ data: "csv:missing.csv" });
+ * } catch (error) {
+ *   if (error instanceof KasminaError && error.code === "io") console.error(error.message);
+ *   else throw error;
+ * }
+ * ```
+ */
 export class KasminaError extends Error {
   readonly code: ErrorCode;
   readonly details: Readonly<Record<string, unknown>>;

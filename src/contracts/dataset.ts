@@ -29,6 +29,17 @@ export interface ColumnScaling {
   readonly deviation: number;
 }
 
+/**
+ * Labelled data in three splits, with what is known of its rows.
+ *
+ * @example
+ * ```ts
+ * import { type Dataset, datasetFromArrays } from "kasmina";
+ *
+ * const rows = { inputs: [[0, 0], [0, 1], [1, 0], [1, 1]], labels: [0, 1, 1, 0] };
+ * const xor: Dataset = datasetFromArrays({ inputShape: [2], classes: 2, name: "xor", train: rows, heldOut: rows, test: rows });
+ * ```
+ */
 export interface Dataset {
   /** As the user named it: `mnist`, `csv:iris.csv?label=species`. */
   readonly name: string;

@@ -13,8 +13,14 @@ const TEST_FRACTION = 0.2;
 
 /**
  * Arrays of one's own.
+ *
  * @example
- * { train: { inputs: [[0.1, 0.2], [0.3, 0.4]], labels: [0, 1] } }
+ * ```ts
+ * import type { DatasetArrays } from "kasmina";
+ *
+ * const rows = { inputs: [[0, 0], [0, 1], [1, 0], [1, 1]], labels: [0, 1, 1, 0] };
+ * const xor: DatasetArrays = { inputShape: [2], classes: 2, name: "xor", train: rows, heldOut: rows, test: rows };
+ * ```
  */
 export interface DatasetArrays {
   /** In reports and errors. Default `arrays`. */
@@ -40,8 +46,18 @@ export interface DatasetArrays {
 }
 
 /**
+ * A dataset from arrays in memory, checked and split.
+ *
  * @throws KasminaError `invalid_data` naming the split and the row, for no rows, lengths that do not fit, inputs
  * that are not finite, labels or tokens outside the classes
+ *
+ * @example
+ * ```ts
+ * import { datasetFromArrays } from "kasmina";
+ *
+ * const rows = { inputs: [[0, 0], [0, 1], [1, 0], [1, 1]], labels: [0, 1, 1, 0] };
+ * const xor = datasetFromArrays({ inputShape: [2], classes: 2, name: "xor", train: rows, heldOut: rows, test: rows });
+ * ```
  */
 export function datasetFromArrays(arrays: DatasetArrays): Dataset {
   const { name = "arrays", labelShape = [], splitSeed = 0 } = arrays;

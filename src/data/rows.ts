@@ -3,7 +3,16 @@ import { KasminaError } from "../base/errors.js";
 import type { Rows } from "../contracts/dataset.js";
 import { sizeOf } from "../contracts/tensor.js";
 
-/** Numbers, nested as deep as the rows are: `[[0.1, 0.2], [0.3, 0.4]]`. */
+/**
+ * Numbers, nested as deep as the rows are: `[[0.1, 0.2], [0.3, 0.4]]`.
+ *
+ * @example
+ * ```ts
+ * import type { NestedNumbers } from "kasmina";
+ *
+ * const rows: NestedNumbers = [[0.1, 0.2], [0.3, 0.4]];
+ * ```
+ */
 export type NestedNumbers = readonly (number | NestedNumbers)[];
 
 /** The numbers of nested rows, one after the other. */
@@ -11,7 +20,16 @@ export function flatNumbers(rows: NestedNumbers): readonly number[] {
   return (rows as readonly unknown[]).flat(Number.POSITIVE_INFINITY as 1) as readonly number[];
 }
 
-/** Rows as a library user has them. */
+/**
+ * Rows as a library user has them.
+ *
+ * @example
+ * ```ts
+ * import type { RowsInput } from "kasmina";
+ *
+ * const rows: RowsInput = { inputs: new Float32Array([0, 0, 1, 1]), labels: [0, 1] };
+ * ```
+ */
 export interface RowsInput {
   /**
    * Row after row, or an array for each row. Bytes are scaled by 1/255, numbers are taken as they are, unless `scale` says

@@ -4,6 +4,24 @@ import { blockModule, type Tensors } from "../contracts/index.js";
 import type { JaxArray } from "../engine/index.js";
 import { countParameters, initParameters, type ParameterSpecs, type Parameters } from "./parameters.js";
 
+/**
+ * One step of a host: named parameters and a pure function of them.
+ *
+ * @example
+ * ```ts
+ * import { defineBlock } from "kasmina";
+ * import { nn, numpy as np } from "@jax-js/jax";
+ * import { heNormal, zeros } from "kasmina/nn";
+ *
+ * const layer = defineBlock({
+ *   name: "layer1",
+ *   parameters: { w: { shape: [8, 2], init: heNormal }, b: { shape: [8], init: zeros } },
+ *   outputShape: [8],
+ *   slot: true,
+ *   apply: ({ w, b }, x) => nn.relu(np.dot(x, w.transpose()).add(b)),
+ * });
+ * ```
+ */
 export interface Block<P extends string = string> {
   /** Unique in its host; the slot after the block bears it too. Letters, digits, `-`, `_`. */
   readonly name: string;
@@ -16,6 +34,16 @@ export interface Block<P extends string = string> {
   apply(parameters: Parameters<P>, x: JaxArray): JaxArray;
 }
 
+/**
+ * A network that can be grown: an ordered list of blocks, as {@link defineHost} checks it.
+ *
+ * @example
+ * ```ts
+ * import type { Host } from "kasmina";
+ *
+ * const slotsOf = (host: Host) => host.blocks.filter((block) => block.slot).map((block) => block.name);
+ * ```
+ */
 export interface Host {
   readonly id: string;
   /** Shape of one input, without the batch axis. */
@@ -42,6 +70,28 @@ const NAME = /^[A-Za-z0-9_-]{1,64}$/;
  * Checks a host and returns it. The last block must give [..., classes] and have no slot; names are unique; at
  * least one block has a slot.
  * @throws KasminaError `invalid_argument` naming the block
+ *
+ * @example
+ * ```ts
+ * import { defineBlock, defineHost } from "kasmina";
+ * import { numpy as np } from "@jax-js/jax";
+ * import { heNormal } from "kasmina/nn";
+ *
+ * const linear = (name: string, from: number, to: number, slot: boolean) =>
+ *   defineBlock({
+ *     name,
+ *     parameters: { w: { shape: [to, from], init: heNormal } },
+ *     outputShape: [to],
+ *     slot,
+ *     apply: ({ w }, x) => np.dot(x, w.transpose()),
+ *   });
+ * const host = defineHost({
+ *   id: "mine",
+ *   inputShape: [2],
+ *   classes: 3,
+ *   blocks: [linear("stem", 2, 8, true), linear("head", 8, 3, false)],
+ * });
+ * ```
  */
 export function defineHost(
   host: Omit<Host, "inputDType"> & { readonly inputDType?: Host["inputDType"] },
@@ -63,7 +113,23 @@ export function defineHost(
   return { inputDType: "float32", ...host };
 }
 
-/** Lets TypeScript infer a block's parameter names, so that `apply` sees them typed. */
+/**
+ * Lets TypeScript infer a block's parameter names, so that `apply` sees them typed.
+ *
+ * @example
+ * ```ts
+ * import { defineBlock } from "kasmina";
+ * import { numpy as np } from "@jax-js/jax";
+ * import { heNormal } from "kasmina/nn";
+ *
+ * const head = defineBlock({
+ *   name: "head",
+ *   parameters: { w: { shape: [3, 8], init: heNormal } },
+ *   outputShape: [3],
+ *   apply: ({ w }, x) => np.dot(x, w.transpose()),
+ * });
+ * ```
+ */
 export function defineBlock<P extends string>(block: Block<P>): Block {
   return block as unknown as Block;
 }

@@ -30,6 +30,18 @@ export const EVIDENCE_DEFAULTS: EvidenceRules = {
   patience: 8,
 };
 
+/**
+ * The default policy: germinates when the held-out loss flattens, chooses blueprint and slot by a bandit, and keeps or culls by
+ * what was measured (docs/policy.md).
+ *
+ * @example
+ * ```ts
+ * import { grow, PlateauPolicy } from "kasmina";
+ *
+ * const policy = new PlateauPolicy({ blueprints: [{ id: "mlp-residual", parameters: { hidden: 32 } }], maxSeeds: 1 });
+ * await grow({ data: "spirals", policy });
+ * ```
+ */
 export class PlateauPolicy extends GrowthPolicy {
   constructor(options: PlateauPolicyOptions) {
     super(options, new PlateauStrategy(options));

@@ -44,7 +44,16 @@ export class BlueprintRegistry {
   }
 }
 
-/** The blueprints that come with Kasmina: `blueprints: [...builtins, mine]` adds one of your own. */
+/**
+ * The blueprints that come with Kasmina: `blueprints: [...builtins, mine]` adds one of your own.
+ *
+ * @example
+ * ```ts
+ * import { builtins, grow } from "kasmina";
+ *
+ * await grow({ data: "spirals", blueprints: builtins.filter(({ id }) => id !== "low-rank") });
+ * ```
+ */
 export const builtins: readonly Blueprint[] = [
   mlpResidual,
   lowRank,

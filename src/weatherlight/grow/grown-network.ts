@@ -12,7 +12,16 @@ import type { RunCheckpoint } from "./run-outcome.js";
 /** Rows of a batch that is predicted at once. */
 const PREDICTION_BATCH = 256;
 
-/** What the network says of each row. */
+/**
+ * What the network says of each row.
+ *
+ * @example
+ * ```ts
+ * import type { Predictions } from "kasmina";
+ *
+ * const nameOf = ({ labels, classNames }: Predictions, row: number) => classNames?.[labels[row] ?? 0];
+ * ```
+ */
 export interface Predictions {
   /** The likeliest class of each row, or of each position where the network tells a class at each: [rows, ...positions]. */
   readonly labels: Int32Array;
@@ -43,6 +52,18 @@ export interface GrownNetworkParts {
   readonly services: NetworkServices;
 }
 
+/**
+ * What a run has grown: host and blended seeds, to predict with and to export.
+ *
+ * @example
+ * ```ts
+ * import { grow } from "kasmina";
+ *
+ * const { network } = await grow({ data: "spirals" });
+ * const { labels, probabilities } = await network.predict([[0.1, -0.2]]);
+ * await network.toOnnx("grown.onnx");
+ * ```
+ */
 export class GrownNetwork {
   /** Host and blended seeds. */
   readonly topology: Topology;

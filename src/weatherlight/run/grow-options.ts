@@ -20,10 +20,29 @@ import type { Amount, Decision, Policy } from "../../tamiyo/index.js";
 import type { OptimizerId, TopologyTracer } from "../../tolaria/index.js";
 import type { RunControl, RunKernels } from "../grow/ports.js";
 
-/** Which training a report is about: the growing host, or the same host trained alone for `compare`. */
+/**
+ * Which training a report is about: the growing host, or the same host trained alone for `compare`.
+ *
+ * @example
+ * ```ts
+ * import type { GrowPhase } from "kasmina";
+ *
+ * const titleOf = (phase: GrowPhase) => (phase === "grow" ? "grown" : "host alone");
+ * ```
+ */
 export type GrowPhase = "grow" | "hostAlone";
 
-/** Every few steps, at the same steps whatever the speed. */
+/**
+ * Every few steps, at the same steps whatever the speed.
+ *
+ * @example
+ * ```ts
+ * import { grow, type StepReport } from "kasmina";
+ *
+ * const show = ({ step, stepsTotal, loss }: StepReport) => console.log(`step ${step} of ${stepsTotal}: ${loss}`);
+ * await grow({ data: "spirals", onStep: show });
+ * ```
+ */
 export interface StepReport {
   readonly phase: GrowPhase;
   /** Steps done, over all epochs. */
@@ -36,7 +55,17 @@ export interface StepReport {
   readonly seeds: readonly { readonly id: string; readonly stage: Stage; readonly alpha: number }[];
 }
 
-/** At the end of each epoch. */
+/**
+ * At the end of each epoch.
+ *
+ * @example
+ * ```ts
+ * import { grow, type EpochReport } from "kasmina";
+ *
+ * const show = ({ epoch, valAccuracy }: EpochReport) => console.log(`epoch ${epoch}: ${valAccuracy}`);
+ * await grow({ data: "spirals", onEpoch: show });
+ * ```
+ */
 export interface EpochReport {
   readonly phase: GrowPhase;
   /** From 1. */
@@ -49,7 +78,17 @@ export interface EpochReport {
   readonly valAccuracy: number;
 }
 
-/** A telemetry event: a seed's change of stage, a gate's failure, a rejected command. */
+/**
+ * A telemetry event: a seed's change of stage, a gate's failure, a rejected command.
+ *
+ * @example
+ * ```ts
+ * import { grow, type EventReport } from "kasmina";
+ *
+ * const show = ({ step, name }: EventReport) => console.log(`${step}: ${name}`);
+ * await grow({ data: "spirals", onEvent: show });
+ * ```
+ */
 export interface EventReport {
   readonly phase: GrowPhase;
   /** Such as `seed_stage`, `gate_failure`, `command_rejected`; docs/operations.md lists them. */
@@ -101,6 +140,13 @@ export interface GrowParts {
  * Options of {@link grow}. All but `data` may be left out; a resumed run takes its options from its folder.
  *
  * Files, folders and `module:` need Node.
+ *
+ * @example
+ * ```ts
+ * import type { GrowOptions } from "kasmina";
+ *
+ * const options: GrowOptions = { data: "csv:iris.csv?label=species", epochs: 30, runDir: "runs/iris" };
+ * ```
  */
 export interface GrowOptions extends GrowCallbacks, GrowParts {
   /** A `Dataset`, own arrays, or a name: `mnist`, `idx:<dir>`, `csv:<file>?label=<column>`, `text:<file>`, `spirals`. */

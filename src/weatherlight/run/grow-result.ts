@@ -4,7 +4,17 @@ import type { BackendName } from "../../engine/index.js";
 import type { GrownNetwork } from "../grow/grown-network.js";
 import type { RunOutcome, SeedOutcome } from "../grow/run-outcome.js";
 
-/** A seed as it stood when the run ended. */
+/**
+ * A seed as it stood when the run ended.
+ *
+ * @example
+ * ```ts
+ * import { grow } from "kasmina";
+ *
+ * const { seeds } = await grow({ data: "spirals" });
+ * for (const { id, slot, stage, contribution } of seeds) console.log(id, slot, stage, contribution);
+ * ```
+ */
 export interface GrownSeed {
   readonly id: string;
   readonly blueprint: string;
@@ -18,10 +28,30 @@ export interface GrownSeed {
   readonly contribution: number | null;
 }
 
-/** How a run came to its end: by its epochs, by an emergency command, or by its signal. */
+/**
+ * How a run came to its end: by its epochs, by an emergency command, or by its signal.
+ *
+ * @example
+ * ```ts
+ * import { grow } from "kasmina";
+ *
+ * const { ended } = await grow({ data: "spirals", signal: AbortSignal.timeout(60_000) });
+ * if (ended === "interrupted") console.log("stopped after a minute");
+ * ```
+ */
 export type GrowEnd = "finished" | "halted" | "interrupted";
 
-/** A run that has ended. */
+/**
+ * A run that has ended.
+ *
+ * @example
+ * ```ts
+ * import { grow, type GrowResult } from "kasmina";
+ *
+ * const run: GrowResult = await grow({ data: "spirals" });
+ * console.log(run.ended, run.accuracy);
+ * ```
+ */
 export interface GrowResult {
   readonly runId: string;
   readonly ended: GrowEnd;

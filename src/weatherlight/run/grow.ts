@@ -16,10 +16,16 @@ import { lineCallbacks, listenersOf, summaryLine } from "./reporting.js";
  *
  * @throws KasminaError `invalid_argument` or `invalid_data` before anything is written; `loss_not_finite` and others where
  * the run failed
+ *
  * @example
- * const run = await grow({ host, data, epochs: 30 });
+ * ```ts
+ * import { grow } from "kasmina";
+ *
+ * const run = await grow({ data: "spirals", epochs: 30 });
  * console.log(run.accuracy, run.seeds);
+ * const { labels } = await run.network.predict([[0.1, -0.2]]);
  * await run.network.toOnnx("grown.onnx");
+ * ```
  */
 export function grow(options: GrowOptions): Promise<GrowResult> {
   return withOpenRun(options, train);
