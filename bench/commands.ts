@@ -69,6 +69,10 @@ function report(rounds: readonly Round[]): Figures {
   };
 }
 
+function keyRing(): KeyRing {
+  return new KeyRing([{ id: "bench", secret: SECRET }], nodeMac);
+}
+
 interface SignedCommands {
   readonly clock: ManualClock;
   readonly deliveries: readonly CommandDelivery[];
@@ -78,7 +82,7 @@ interface SignedCommands {
 
 function signCommands(round: number): SignedCommands {
   const clock = new ManualClock();
-  const signer = new CommandSigner({ keys: new KeyRing([{ id: "bench", secret: SECRET }], nodeMac), clock });
+  const signer = new CommandSigner({ keys: keyRing(), clock });
   const envelopes = Array.from({ length: COMMANDS }, (_, at) => {
     clock.advance(1);
     return signer.sign({
@@ -114,7 +118,7 @@ async function measure(
     blueprints: builtinBlueprints,
     clock,
     telemetry: { emit: () => undefined },
-    keys: new KeyRing([{ id: "bench", secret: SECRET }], nodeMac),
+    keys: keyRing(),
     journal,
     kernels: { fetch: () => Promise.reject(new Error("no kernel is asked for here")) },
   });
@@ -142,7 +146,9 @@ async function measure(
 async function withDurableJournal<T>(work: (journal: CommandJournal) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), "kasmina-bench-"));
   try {
-    return await work(openJournal(join(folder, "commands.journal")));
+    return await work(
+      openJournal(join(folder, "commands.journal"), { keys: keyRing(), trainingRunId: RUN_ID }),
+    );
   } finally {
     rmSync(folder, { recursive: true });
   }

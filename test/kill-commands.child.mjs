@@ -9,7 +9,8 @@ import { openJournal } from "../dist/kasmina/index.node.js";
 import { builtinBlueprints } from "../dist/nn/index.js";
 
 const [spool, path] = process.argv.slice(2);
-const journal = openJournal(path);
+const keys = new KeyRing([{ id: "k1", secret: new Uint8Array(32).fill(5) }]);
+const journal = openJournal(path, { keys, trainingRunId: "run-1" });
 const kasmina = new Kasmina({
   trainingRunId: "run-1",
   slots: [{ id: "block1", shape: [8], depth: 1 }],
@@ -18,7 +19,7 @@ const kasmina = new Kasmina({
   config: parseConfig({ command: { freshnessWindowMs: 900_000 }, nonceLedger: { ttlMs: 1_000_000 } }),
   clock: systemClock,
   telemetry: { emit: () => undefined },
-  keys: new KeyRing([{ id: "k1", secret: new Uint8Array(32).fill(5) }]),
+  keys,
   journal,
   kernels: { fetch: () => Promise.reject(new Error("no kernel is asked for here")) },
 });

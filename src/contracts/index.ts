@@ -93,6 +93,7 @@ export {
   type SafetensorsLimits,
 } from "./safetensors.js";
 export { type RefusedMessage, SignedMessages, type SignedMessagesOptions } from "./signed-messages.js";
+export { type SealContext, Sealer } from "./seal.js";
 export {
   ADVANCES,
   type Advance,

@@ -34,6 +34,16 @@ export class KeyRing {
     this.activeId = active.id;
   }
 
+  /** The key under which the run seals what it writes for itself. */
+  get sealingId(): string {
+    return this.activeId;
+  }
+
+  /** The MAC of seals under a key; undefined where the ring has no such key. */
+  sealingMac(id: string): Mac | undefined {
+    return this.#macs.get(id);
+  }
+
   get ids(): readonly string[] {
     return [...this.#macs.keys()];
   }

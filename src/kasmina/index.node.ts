@@ -1,2 +1,7 @@
-export { DurableJournal, type JournalStorage } from "./security/durable-journal.js";
+export {
+  DurableJournal,
+  type JournalMark,
+  type JournalOptions,
+  type JournalStorage,
+} from "./security/durable-journal.js";
 export { openJournal } from "./security/journal.node.js";

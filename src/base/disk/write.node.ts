@@ -93,13 +93,17 @@ export async function writeFileAtomically(
  * As {@link writeFileAtomically}, at once.
  * @throws KasminaError `io` where it cannot be written
  */
-export function writeFileAtomicallySync(path: string, bytes: Uint8Array, mode = PRIVATE_FILE): void {
+export function writeFileAtomicallySync(
+  path: string,
+  bytes: Uint8Array | Iterable<Uint8Array>,
+  mode = PRIVATE_FILE,
+): void {
   const temporary = temporaryName(path);
   try {
     const file = openSync(temporary, NEW_FILE, mode);
     try {
       giveModeSync(file, mode);
-      writeAllSync(file, bytes);
+      for (const part of bytes instanceof Uint8Array ? [bytes] : bytes) writeAllSync(file, part);
       fsyncSync(file);
     } finally {
       closeSync(file);

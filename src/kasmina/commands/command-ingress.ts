@@ -130,6 +130,7 @@ export class CommandIngress {
       commandId: command.commandId,
       nonce: toHex(command.nonce),
       issuedAtMs: issuedAtOf(command) ?? 0,
+      envelope: delivery.envelope,
       payload: authentic.payload,
       keyId: authentic.keyId,
       step: now.step,

@@ -42,9 +42,9 @@ export class CrashStorage implements JournalStorage {
     this.volatile = new Uint8Array();
   }
 
-  replace(bytes: Uint8Array): void {
+  replace(parts: Iterable<Uint8Array>): void {
     this.#pass();
-    this.durable = bytes.slice();
+    this.durable = [...parts].reduce<Uint8Array<ArrayBuffer>>(join, new Uint8Array());
     this.volatile = new Uint8Array();
     this.#pass();
   }

@@ -5,12 +5,16 @@
 import { describe, expect, test } from "vitest";
 import type { ManualClock } from "../../base/index.js";
 import type { CommandDelivery, CommandOutcome } from "../../contracts/index.js";
-import { ControlRun, countingNonces, SLOTS } from "../control-run.fixture.js";
+import { ControlRun, countingNonces, RUN_ID, ring, SLOTS } from "../control-run.fixture.js";
 import type { KasminaSnapshot } from "../state/snapshot.js";
 import { CrashStorage, PowerCut } from "./crash-storage.fixture.js";
 import { DurableJournal } from "./durable-journal.js";
 
 const LAST_STEP = 12;
+
+function journalOn(storage: CrashStorage): DurableJournal {
+  return new DurableJournal(storage, { keys: ring(), trainingRunId: RUN_ID });
+}
 
 /** A bus that delivers until it is stopped, and remembers what the sender was answered. */
 class Bus {
@@ -41,7 +45,7 @@ interface World {
 /** A run whose checkpoint stands at step 0, and three commands that wait on the bus. */
 function newWorld(): World {
   const storage = new CrashStorage();
-  const run = new ControlRun({ journal: new DurableJournal(storage) });
+  const run = new ControlRun({ journal: journalOn(storage) });
   const bus = new Bus();
   const orders = ["s1", "s2"].map((seedId, at) =>
     run.draft(
@@ -56,7 +60,7 @@ function newWorld(): World {
 
 /** Resumes from the checkpoint and runs on; commands are drained at every step. */
 async function live({ storage, bus, checkpoint, clock }: World): Promise<ControlRun> {
-  const run = new ControlRun({ journal: new DurableJournal(storage), clock, nonces: countingNonces(1_000) });
+  const run = new ControlRun({ journal: journalOn(storage), clock, nonces: countingNonces(1_000) });
   run.kasmina.resume(checkpoint);
   for (let step = 0; step <= LAST_STEP; step++) {
     run.step = step;

@@ -1,16 +1,16 @@
 /** The command journal of a run folder, on disk: owner-only, appended to and fsynced. */
 import { GrowingFile, readRegularSyncIfThere, writeFileAtomicallySync } from "../../base/disk/index.node.js";
-import { DurableJournal, type JournalStorage } from "./durable-journal.js";
+import { DurableJournal, type JournalOptions, type JournalStorage } from "./durable-journal.js";
 
 /** Of a journal, and of its history: 64 KiB a command are allowed, 200 bytes are usual. */
 const MAX_BYTES = 512 * 1024 * 1024;
 
 /**
  * Opens or creates the journal at `path`; its history stands beside it as `<path>.history`.
- * @throws KasminaError `io` where it cannot be opened, `corrupt` where it is damaged
+ * @throws KasminaError as {@link DurableJournal} does
  */
-export function openJournal(path: string): DurableJournal {
-  return new DurableJournal(new FileStorage(path));
+export function openJournal(path: string, options: JournalOptions): DurableJournal {
+  return new DurableJournal(new FileStorage(path), options);
 }
 
 class FileStorage implements JournalStorage {
@@ -37,9 +37,9 @@ class FileStorage implements JournalStorage {
     this.#open().truncate(length);
   }
 
-  replace(bytes: Uint8Array): void {
+  replace(parts: Iterable<Uint8Array>): void {
     this.close();
-    writeFileAtomicallySync(this.#path, bytes);
+    writeFileAtomicallySync(this.#path, parts);
   }
 
   readHistory(): Uint8Array {

@@ -2,8 +2,11 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
+import { ManualClock } from "../../base/index.js";
+import { CommandSigner, decodeEnvelope, KeyRing } from "../../contracts/index.js";
+import type { JournalOptions } from "./durable-journal.js";
 import { type CommandJournal, type FetchResult, type JournalRecord, MemoryJournal } from "./journal.js";
-import { openJournal } from "./journal.node.js";
+import { openJournal as openJournalAt } from "./journal.node.js";
 
 const folders: string[] = [];
 afterEach(() => {
@@ -16,6 +19,26 @@ function newPath(): string {
   return join(folder, "commands.journal");
 }
 
+const RUN_ID = "run-1";
+const keys = new KeyRing([{ id: "k1", secret: new Uint8Array(32).fill(1) }]);
+
+function openJournal(path: string, options: Partial<JournalOptions> = {}) {
+  return openJournalAt(path, { keys, trainingRunId: RUN_ID, ...options });
+}
+
+/** What is issued for a run, dated by its number. */
+function signed(sequence: number, trainingRunId = RUN_ID, ring = keys): Uint8Array {
+  const nonce = new Uint8Array(16);
+  new DataView(nonce.buffer).setUint32(12, sequence);
+  const signer = new CommandSigner({
+    keys: ring,
+    clock: new ManualClock(1_000 * sequence),
+    nonce: () => nonce,
+  });
+  const order = { kind: "OPTIMIZER", learningRate: 0.1 } as const;
+  return signer.sign({ commandId: `c${sequence}`, trainingRunId, issuedBy: "test", order });
+}
+
 function record(sequence: number, changes: Partial<JournalRecord> = {}): JournalRecord {
   return {
     sequence,
@@ -23,7 +46,8 @@ function record(sequence: number, changes: Partial<JournalRecord> = {}): Journal
     commandId: `c${sequence}`,
     nonce: sequence.toString(16).padStart(32, "0"),
     issuedAtMs: 1_000 * sequence,
-    payload: Uint8Array.of(sequence, 255, 0),
+    envelope: signed(sequence),
+    payload: decodeEnvelope(signed(sequence))?.payload ?? new Uint8Array(),
     keyId: "k1",
     step: sequence,
     epoch: 0,
@@ -162,7 +186,7 @@ describe("a journal on disk", () => {
       journal.commit();
     }
     const bytes = readFileSync(path);
-    bytes[30] = (bytes[30] ?? 0) ^ 1;
+    bytes[100] = (bytes[100] ?? 0) ^ 0x80;
     writeFileSync(path, bytes);
     expect(() => openJournal(path)).toThrow(/damaged at byte 0/);
   });
@@ -188,4 +212,130 @@ describe("a journal on disk", () => {
     expect(() => journal.commit()).toThrow(/command journal: ENOENT/);
     expect(() => journal.commit()).toThrow(/failed before/);
   });
+});
+
+describe("a journal that somebody else wrote in", () => {
+  /** Four commits of one command each, the lines of the file, and where it is. */
+  function written(): { readonly path: string; readonly lines: readonly string[] } {
+    const path = newPath();
+    const journal = openJournal(path);
+    for (const i of [1, 2, 3, 4]) {
+      journal.append(record(i));
+      journal.commit();
+    }
+    journal.close();
+    return { path, lines: readFileSync(path, "utf8").split(/(?<=\n)/) };
+  }
+
+  /** A line as a stranger would write it, who knows everything but the key. */
+  function forged(n: number, changes: object = {}): string {
+    const { sequence, busEntry, step, epoch, acceptedAtMs, outcome, envelope } = record(5);
+    const stored = { sequence, busEntry, step, epoch, acceptedAtMs, outcome };
+    const records = [{ ...stored, envelope: Buffer.from(envelope).toString("base64"), ...changes }];
+    return `${"0".repeat(64)} ${JSON.stringify({ n, records })}\n`;
+  }
+
+  test.each<[string, (lines: readonly string[]) => readonly string[]]>([
+    ["forged at the end", (lines) => [...lines, forged(4)]],
+    ["forged at the end, without a seal", (lines) => [...lines, forged(4).slice(65)]],
+    ["forged at the end, in the form of the first format", (lines) => [...lines, forged(4).slice(48)]],
+    ["forged in the middle", (lines) => lines.toSpliced(2, 0, forged(2))],
+    ["dropped at the beginning", (lines) => lines.slice(1)],
+    ["dropped in the middle", (lines) => lines.toSpliced(2, 1)],
+    ["repeated", (lines) => [...lines, lines[3] ?? ""]],
+    ["repeated in place", (lines) => lines.toSpliced(2, 0, lines[1] ?? "")],
+    ["moved", ([a = "", b = "", c = "", d = ""]) => [a, c, b, d]],
+    ["changed", (lines) => lines.map((line) => line.replace('"step":3', '"step":9'))],
+    [
+      "given another seal",
+      (lines) => lines.map((line, i) => (i === 2 ? `${"f".repeat(64)}${line.slice(64)}` : line)),
+    ],
+  ])("is refused where a line was %s", (_, change) => {
+    const { path, lines } = written();
+    writeFileSync(path, change(lines).join(""));
+    expect(() => openJournal(path)).toThrow(/changed by somebody else|does not begin/);
+  });
+
+  test("is refused under another key of the same name, another run's id, or another configuration", () => {
+    const { path } = written();
+    const others = new KeyRing([{ id: "k1", secret: new Uint8Array(32).fill(2) }]);
+    expect(() => openJournal(path, { keys: others })).toThrow(/changed by somebody else/);
+    const unknown = new KeyRing([{ id: "k2", secret: new Uint8Array(32).fill(1) }]);
+    expect(() => openJournal(path, { keys: unknown })).toThrow(/sealed with key k1, which is not here/);
+    expect(() => openJournal(path, { trainingRunId: "run-2" })).toThrow(/is of run run-1, not of run-2/);
+    expect(() => openJournal(path, { about: "x" })).toThrow(/run.json was changed/);
+  });
+
+  test("is refused where a command in it is for another run, or was signed by nobody, though its seal is right", () => {
+    const others = new KeyRing([{ id: "k1", secret: new Uint8Array(32).fill(2) }]);
+    for (const [envelope, message] of [
+      [signed(1, "run-2"), /for another run/],
+      [signed(1, RUN_ID, others), /nobody signed/],
+      [Uint8Array.of(1, 2, 3), /holds no command/],
+    ] as const) {
+      const path = newPath();
+      const journal = openJournal(path);
+      journal.append(record(1, { envelope }));
+      journal.commit();
+      expect(() => openJournal(path)).toThrow(message);
+    }
+  });
+
+  test("a key that has left the ring seals on, and older keys verify", () => {
+    const { path } = written();
+    const rotated = new KeyRing([
+      { id: "k2", secret: new Uint8Array(32).fill(9) },
+      { id: "k1", secret: new Uint8Array(32).fill(1) },
+    ]);
+    const journal = openJournal(path, { keys: rotated });
+    journal.append(record(5, { envelope: signed(5, RUN_ID, rotated), keyId: "k2" }));
+    journal.commit();
+    journal.compact(3, 3_000);
+    journal.close();
+    const again = openJournal(path, { keys: rotated });
+    expect(again.records.map(({ sequence }) => sequence)).toEqual([3, 4, 5]);
+    expect(again.history().map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  test("lines of its history cannot be dropped, changed or added", () => {
+    const { path } = written();
+    const journal = openJournal(path);
+    journal.compact(3, 3_000);
+    journal.close();
+    const history = `${path}.history`;
+    const text = readFileSync(history, "utf8");
+    for (const changed of ["", text.replace('"step":1', '"step":2'), text + text, text + forged(1)]) {
+      writeFileSync(history, changed);
+      expect(() => openJournal(path).history()).toThrow(/history are missing|changed by somebody else/);
+    }
+  });
+
+  test("of the first format is refused, for its commands are not signed", () => {
+    const path = newPath();
+    writeFileSync(path, `6007a1da17b260fb {"records":[]}\n`);
+    expect(() => openJournal(path)).toThrow(/older format/);
+  });
+
+  test("is only looked at where that is asked for", () => {
+    const { path, lines } = written();
+    writeFileSync(path, `${lines.join("")}torn`);
+    expect(openJournal(path, { readOnly: true }).records).toHaveLength(4);
+    expect(readFileSync(path, "utf8")).toBe(`${lines.join("")}torn`);
+  });
+});
+
+test("a compaction of large commands makes no line longer than a few of them", () => {
+  const path = newPath();
+  const journal = openJournal(path);
+  for (let i = 1; i <= 100; i++) journal.append(record(i));
+  journal.commit();
+  journal.compact(90, 90_000);
+  journal.close();
+  const longest = (name: string) =>
+    Math.max(
+      ...readFileSync(name, "utf8")
+        .split("\n")
+        .map(({ length }) => length),
+    );
+  expect(Math.max(longest(path), longest(`${path}.history`))).toBeLessThan(16 * 700);
 });

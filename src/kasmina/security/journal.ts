@@ -16,7 +16,9 @@ export interface JournalRecord {
   /** 32 hex digits. */
   readonly nonce: string;
   readonly issuedAtMs: number;
-  /** The serialized AdaptationCommand: enough to do it again. */
+  /** The signed envelope as it came: whoever reads the journal again can check who ordered it. */
+  readonly envelope: Uint8Array;
+  /** The serialized AdaptationCommand in it: enough to do it again. */
   readonly payload: Uint8Array;
   readonly keyId: string;
   /** Step and epoch at which it was handled. */
