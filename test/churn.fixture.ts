@@ -90,7 +90,7 @@ async function churnIn(
 ): Promise<Churn> {
   const { backend } = counting;
   const gc = garbageCollector();
-  const access = new RunAccess(folder, RUN_ID, () => undefined);
+  const access = new RunAccess({ folder, runId: RUN_ID });
   const kernels = await KernelService.open({
     trainingRunId: RUN_ID,
     seed: 1,

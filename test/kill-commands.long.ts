@@ -27,7 +27,8 @@ test("each command has exactly one effect, whenever the process is killed", asyn
   const spool = join(folder, "spool");
   const journal = join(folder, "commands.journal");
   mkdirSync(spool);
-  const signer = new CommandSigner({ keys: new KeyRing([{ id: "k1", secret: SECRET }]), clock: systemClock });
+  const keys = new KeyRing([{ id: "k1", secret: SECRET }]);
+  const signer = new CommandSigner({ keys, clock: systemClock });
   let sent = 0;
   const send = (): void => {
     const order = { kind: "OPTIMIZER" as const, learningRate: ++sent / 10_000 };
@@ -47,7 +48,7 @@ test("each command has exactly one effect, whenever the process is killed", asyn
     await handle((child) => setTimeout(() => child.kill("SIGKILL"), random.below(MOST_MS)));
   }
   await handle(() => undefined);
-  const records = openJournal(journal).records;
+  const records = openJournal(journal, { keys, trainingRunId: "run-1" }).records;
   expect(records.map(({ commandId }) => commandId).sort()).toEqual(
     Array.from({ length: sent }, (_, at) => `c${at + 1}`).sort(),
   );

@@ -92,8 +92,8 @@ export {
   type SafetensorsContent,
   type SafetensorsLimits,
 } from "./safetensors.js";
-export { type RefusedMessage, SignedMessages, type SignedMessagesOptions } from "./signed-messages.js";
 export { type SealContext, Sealer } from "./seal.js";
+export { type RefusedMessage, SignedMessages, type SignedMessagesOptions } from "./signed-messages.js";
 export {
   ADVANCES,
   type Advance,

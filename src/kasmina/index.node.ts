@@ -4,4 +4,4 @@ export {
   type JournalOptions,
   type JournalStorage,
 } from "./security/durable-journal.js";
-export { openJournal } from "./security/journal.node.js";
+export { type FoundJournal, openJournal, readJournal } from "./security/journal.node.js";

@@ -1,5 +1,5 @@
 /** Folders: made for their owner alone, entered only where they are no links, removed only where they are ours. */
-import { chmodSync, realpathSync, rmSync } from "node:fs";
+import { chmodSync, realpathSync, renameSync, rmSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readdir, rename, rm, rmdir, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -107,6 +107,11 @@ export function removeFolder(path: string): Promise<void> {
 /** As {@link removeFolder}, at once. */
 export function removeFolderSync(path: string): void {
   rmSync(path, { recursive: true, force: true });
+}
+
+/** Renames a file, link or socket, where it is there; what bears the new name is replaced. */
+export function moveFile(from: string, to: string): void {
+  if (lstatIfThere(from)) renameSync(from, to);
 }
 
 /** Removes a file of ours, also a socket or a link. */

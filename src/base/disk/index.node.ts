@@ -15,6 +15,7 @@ export {
   makeFolder,
   makeSubfolder,
   makeTemporaryFolder,
+  moveFile,
   namesIn,
   placeOf,
   placeSocket,

@@ -61,6 +61,10 @@ export function addGrow(
     .option("--run-dir <path>", "folder for the run's files (default: runs/<run id>)")
     .option("--share", "let the group read the run's files, keys and journal aside (default: owner only)")
     .option("--resume <run-dir>", "go on with a run that stopped, from its last checkpoint")
+    .option(
+      "--adopt",
+      "with --resume: take over, as a new run, one that came from elsewhere or is of an older format",
+    )
     .option("--json", "print one JSON object a line")
     .option("--quiet", "print the report only")
     .action(async ({ json, quiet, ...options }: GrowFlags & Record<string, unknown>) => {

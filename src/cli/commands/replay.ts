@@ -20,6 +20,7 @@ export function addReplay(command: Command, io: Io, done: (exitCode: number) => 
         if (!json) io.stderr.write(`epoch ${epoch} again, train loss ${trainLoss.toFixed(4)}\n`);
       };
       const replay = await replayRun(path, { onEpoch, ...(data !== undefined && { data }) });
+      if (replay.notVerified !== undefined) io.stderr.write(`kasmina: not verified: ${replay.notVerified}\n`);
       const same = replay.firstDifference === null && replay.sameTensors;
       const what = `${count(replay.steps)} steps and ${count(replay.commands)} commands again`;
       const where =

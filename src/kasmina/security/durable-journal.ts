@@ -83,8 +83,13 @@ export class DurableJournal extends IndexedJournal {
     this.#read();
   }
 
+  /** As far as it is durable. */
   get mark(): JournalMark {
-    return { lastSequence: this.lastSequence, fetchResults: this.fetchResults.length };
+    const [first] = this.#pending;
+    return {
+      lastSequence: first ? first.sequence - 1 : this.lastSequence,
+      fetchResults: this.fetchResults.length - this.#pendingResults.length,
+    };
   }
 
   /** Makes the journal itself durable before there is a command in it. */

@@ -7,7 +7,7 @@ import { base64Decode, base64Encode } from "@bufbuild/protobuf/wire";
 import { z } from "zod";
 import { concatBytes, toHex, utf8 } from "../../base/bytes.js";
 import { ERROR_CODES, KasminaError, messageOf } from "../../base/errors.js";
-import { fromJsonText, toJsonText } from "../../base/json-text.js";
+import { fromJsonText, toJsonText } from "../../base/json.js";
 import { COMMAND_CONTEXT, decodeEnvelope, signatureProblem } from "../../contracts/envelope.js";
 import type { KeyRing } from "../../contracts/key-ring.js";
 import { MAC_BYTES } from "../../contracts/mac.js";
@@ -52,7 +52,7 @@ const outcomeSchema = z.object({
   message: z.string().optional(),
 });
 
-const fetchResultSchema = z.object({
+export const fetchResultSchema = z.object({
   requestId: z.string(),
   step: z.number(),
   found: z.discriminatedUnion("status", [
@@ -67,7 +67,7 @@ const fetchResultSchema = z.object({
   ]),
 });
 
-const stored = z.object({
+export const storedSchema = z.object({
   sequence: z.int().positive(),
   busEntry: z.string(),
   envelope: z.base64(),
@@ -89,7 +89,7 @@ const frameSchema = z.object({
       history: z.object({ frames: z.int().min(0), seal: z.string() }).optional(),
     })
     .optional(),
-  records: z.array(stored),
+  records: z.array(storedSchema),
   verdicts: z.array(fetchResultSchema).optional(),
   floorMs: z.number().optional(),
   lastSequence: z.int().optional(),
@@ -193,7 +193,7 @@ export class FrameChain {
    * What was signed is checked again. A key that has left the ring since vouches no more; that the line was accepted then, its
    * seal says.
    */
-  #open({ envelope: text, ...rest }: z.infer<typeof stored>, at: number): JournalRecord {
+  #open({ envelope: text, ...rest }: z.infer<typeof storedSchema>, at: number): JournalRecord {
     const envelope = base64Decode(text);
     const parts = decodeEnvelope(envelope);
     if (!parts) throw corrupt(`holds no command at byte ${at}`);
@@ -236,7 +236,7 @@ function textOf(line: Uint8Array): string | undefined {
   }
 }
 
-function jsonOf(json: string): unknown {
+export function jsonOf(json: string): unknown {
   try {
     return fromJsonText(json);
   } catch {

@@ -1,6 +1,8 @@
 /** The command journal of a run folder, on disk: owner-only, appended to and fsynced. */
 import { GrowingFile, readRegularSyncIfThere, writeFileAtomicallySync } from "../../base/disk/index.node.js";
+import { KasminaError, messageOf } from "../../base/errors.js";
 import { DurableJournal, type JournalOptions, type JournalStorage } from "./durable-journal.js";
+import { readUnsealed, type UnsealedJournal } from "./unsealed-journal.js";
 
 /** Of a journal, and of its history: 64 KiB a command are allowed, 200 bytes are usual. */
 const MAX_BYTES = 512 * 1024 * 1024;
@@ -11,6 +13,31 @@ const MAX_BYTES = 512 * 1024 * 1024;
  */
 export function openJournal(path: string, options: JournalOptions): DurableJournal {
   return new DurableJournal(new FileStorage(path), options);
+}
+
+/** A journal as it was found. */
+export interface FoundJournal extends UnsealedJournal {
+  /** Why nobody here can vouch for it; left out where its seals hold. */
+  readonly problem?: string;
+}
+
+/**
+ * Every record of the journal at `path`, compacted ones included, and what was found of kernels, without changing anything.
+ * @param options left out where the run's keys are not here
+ * @throws KasminaError `corrupt` where it cannot be read at all
+ */
+export function readJournal(path: string, options: JournalOptions | undefined): FoundJournal {
+  try {
+    if (!options) throw new KasminaError("corrupt", "the run's keys are not here");
+    const journal = openJournal(path, { ...options, readOnly: true });
+    return { records: journal.history(), fetchResults: journal.fetchResults };
+  } catch (error) {
+    const { records, fetchResults } = readUnsealed(readIfThere(path));
+    const past = readUnsealed(readIfThere(`${path}.history`)).records;
+    const all = new Map([...past, ...records].map((record) => [record.sequence, record]));
+    const ordered = [...all.values()].sort((a, b) => a.sequence - b.sequence);
+    return { records: ordered, fetchResults, problem: messageOf(error) };
+  }
 }
 
 class FileStorage implements JournalStorage {

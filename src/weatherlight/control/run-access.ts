@@ -1,9 +1,13 @@
-/** How a run with a folder is reached from outside: its keys, its command journal, its local socket. */
+/**
+ * How a run with a folder is reached from outside: its keys, its command journal, its local socket; and how it knows its own work
+ * again when it goes on.
+ */
 
 import { join } from "node:path";
+import { lstatIfThere } from "../../base/disk/index.node.js";
 import { messageOf, systemClock } from "../../base/index.js";
-import type { KeyRing } from "../../contracts/index.js";
-import type { CommandJournal } from "../../kasmina/index.js";
+import { type KeyRing, Sealer } from "../../contracts/index.js";
+import type { DurableJournal } from "../../kasmina/index.node.js";
 import { openJournal } from "../../kasmina/index.node.js";
 import type { RunControl } from "../grow/ports.js";
 import { ControlServer } from "./control-server.js";
@@ -14,35 +18,54 @@ export const JOURNAL_FILE = "commands.journal";
 /** Fewer records than this are not worth rewriting the journal for. */
 const COMPACT_OVER = 1_024;
 
+export interface RunAccessOptions {
+  readonly folder: string;
+  readonly runId: string;
+  /** SHA-256 of run.json; the journal vouches for it. Left out where there is none. */
+  readonly about?: string;
+  /** Whether the run goes on: then its keys must be there where its journal is. Default false. */
+  readonly resumes?: boolean;
+  /** Of a run that begins with a checkpoint: the last command in it. Default 0. */
+  readonly startAfter?: number;
+}
+
 export class RunAccess {
   readonly keys: KeyRing;
-  readonly journal: CommandJournal;
+  readonly journal: DurableJournal;
+  /** Seals what the run writes for itself. */
+  readonly sealer: Sealer;
   readonly #folder: string;
   readonly #runId: string;
-  readonly #onProblem: (problem: string) => void;
   /** Of the checkpoint before the last, from which a run may still have to resume. */
   #previousSequence = 0;
   #server: Promise<ControlServer | undefined> = Promise.resolve(undefined);
 
-  /**
-   * @param onProblem called with the reason why nobody can reach the run, which goes on all the same
-   * @throws KasminaError where keys or journal cannot be had
-   */
-  constructor(folder: string, runId: string, onProblem: (problem: string) => void) {
+  /** @throws KasminaError where keys or journal cannot be had, or the journal is not this run's own work */
+  constructor({ folder, runId, about, resumes = false, startAfter = 0 }: RunAccessOptions) {
     this.#folder = folder;
     this.#runId = runId;
-    this.#onProblem = onProblem;
-    this.keys = openRunKeys(folder);
-    this.journal = openJournal(join(folder, JOURNAL_FILE));
+    const path = join(folder, JOURNAL_FILE);
+    this.keys = openRunKeys(folder, { create: !resumes || lstatIfThere(path) === undefined });
+    this.sealer = new Sealer(this.keys, runId);
+    this.journal = openJournal(path, {
+      keys: this.keys,
+      trainingRunId: runId,
+      startAfter,
+      ...(about !== undefined && { about }),
+    });
+    this.journal.begin();
   }
 
-  /** Opens the socket. */
-  readonly listen = (control: RunControl): void => {
+  /**
+   * Opens the socket.
+   * @param onProblem hears why nobody can reach the run, which goes on all the same
+   */
+  listen(control: RunControl, onProblem: (problem: string) => void): void {
     this.#server = ControlServer.listen(this.#folder, this.#runId, control).catch((error: unknown) => {
-      this.#onProblem(`operators cannot reach this run: ${messageOf(error)}`);
+      onProblem(`operators cannot reach this run: ${messageOf(error)}`);
       return undefined;
     });
-  };
+  }
 
   /**
    * After a checkpoint: moves commands that both it and the one before it hold, and whose nonces have expired, out of
@@ -60,8 +83,9 @@ export class RunAccess {
     this.#previousSequence = sequence;
   }
 
-  /** Closes the socket; whoever still waits for an outcome is answered that the run has ended. */
+  /** Closes the socket; whoever still waits for an outcome hears that the run has ended. */
   async close(): Promise<void> {
     (await this.#server)?.close();
+    this.journal.close();
   }
 }

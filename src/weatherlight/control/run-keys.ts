@@ -9,17 +9,26 @@ import type { KeyRing } from "../../contracts/index.js";
 import { addKey, hasKeyFile, KEYS_VARIABLE, loadKeys } from "../../contracts/index.node.js";
 
 export const KEY_FILE_VARIABLE = "KASMINA_KEY_FILE";
-const RUN_KEY_FILE = "control.keys";
+/** In the run folder. */
+export const RUN_KEY_FILE = "control.keys";
 
 /** The key file that holds for a run folder. */
 export function keyFileOf(runFolder: string, environment: NodeJS.ProcessEnv = process.env): string {
   return environment[KEY_FILE_VARIABLE] || join(runFolder, RUN_KEY_FILE);
 }
 
-/** The keys of a run that begins in `runFolder`; makes them where nobody has. */
-export function openRunKeys(runFolder: string, environment: NodeJS.ProcessEnv = process.env): KeyRing {
+/**
+ * The keys of the run in `runFolder`.
+ * @param options `create`: whether they are made where nobody has; default true
+ * @throws KasminaError `io` where there are none, or others than its owner can read them
+ */
+export function openRunKeys(
+  runFolder: string,
+  { create = true }: { readonly create?: boolean } = {},
+  environment: NodeJS.ProcessEnv = process.env,
+): KeyRing {
   const file = keyFileOf(runFolder, environment);
   const given = environment[KEYS_VARIABLE] || environment[KEY_FILE_VARIABLE];
-  if (!given && !hasKeyFile(file)) addKey(file, systemClock.nowMs());
+  if (create && !given && !hasKeyFile(file)) addKey(file, systemClock.nowMs());
   return loadKeys(file, environment);
 }

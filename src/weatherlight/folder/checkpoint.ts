@@ -25,11 +25,12 @@ import {
   SHARED_FOLDER,
   writeFileAtomically,
 } from "../../base/disk/index.node.js";
-import { KasminaError, messageOf, utf8 } from "../../base/index.js";
+import { KasminaError, messageOf, toHex, utf8 } from "../../base/index.js";
 import { parseStrictJson } from "../../base/json.js";
-import { decodeSafetensors, encodeSafetensors, type Tensors } from "../../contracts/index.js";
+import { decodeSafetensors, encodeSafetensors, type Sealer, type Tensors } from "../../contracts/index.js";
 
 const FORMAT = "kasmina.checkpoint.v1";
+const SEAL_CONTEXT = "kasmina.checkpoint.v1";
 const CURRENT = "checkpoint.json";
 const PREVIOUS = "checkpoint.previous.json";
 const TENSORS = /^[0-9a-f]{64}\.safetensors$/;
@@ -61,6 +62,12 @@ export interface CheckpointInfo {
   readonly bytes: number;
 }
 
+/** A checkpoint as it was read. */
+export interface FoundCheckpoint extends Checkpoint, CheckpointInfo {
+  /** As its file says; {@link isSealed} checks it. */
+  readonly seal?: { readonly keyId: string; readonly seal: string };
+}
+
 /** What became of the folder at a write. */
 export interface WrittenCheckpoint extends CheckpointInfo {
   /** Whether the checkpoint that was there is the previous one now. */
@@ -73,6 +80,8 @@ export interface WriteOptions {
   readonly files?: FileOperations;
   /** Whether the group may read it. Default false. */
   readonly share?: boolean;
+  /** Seals it, so that the run knows it again. Default: it bears no seal. */
+  readonly sealer?: Sealer;
 }
 
 /** What a checkpoint file holds in addition to its own digest. */
@@ -90,7 +99,7 @@ interface Content {
 export async function writeCheckpoint(
   dir: string,
   checkpoint: Checkpoint,
-  { isKept = () => true, files = diskFiles, share = false }: WriteOptions = {},
+  { isKept = () => true, files = diskFiles, share = false, sealer }: WriteOptions = {},
 ): Promise<WrittenCheckpoint> {
   const bytes = encodeSafetensors(checkpoint.tensors);
   const content: Content = {
@@ -99,7 +108,8 @@ export async function writeCheckpoint(
   };
   const text = toJson(content);
   const info = { sha256: sha256(utf8(text)), bytes: bytes.length };
-  const json = `{"format":"${FORMAT}","sha256":"${info.sha256}","content":${text}}\n`;
+  const seal = sealer ? `"key_id":"${sealer.keyId}","seal":"${sealOf(sealer, info.sha256)}",` : "";
+  const json = `{"format":"${FORMAT}","sha256":"${info.sha256}",${seal}"content":${text}}\n`;
   try {
     const as = { files, mode: share ? SHARED_FILE : PRIVATE_FILE };
     await makeSubfolder(dir, share ? SHARED_FOLDER : PRIVATE_FOLDER);
@@ -140,10 +150,10 @@ export async function hasCheckpoint(dir: string): Promise<boolean> {
 export async function readCheckpoint(
   dir: string,
   which: "current" | "previous" = "current",
-): Promise<Checkpoint & CheckpointInfo> {
+): Promise<FoundCheckpoint> {
   const path = join(dir, which === "current" ? CURRENT : PREVIOUS);
   hasFolder(dir);
-  const { content, sha256: digest } = parseFile(await readMeta(path), path);
+  const { content, sha256: digest, seal } = parseFile(await readMeta(path), path);
   const tensorsPath = join(dir, `${content.tensors.sha256}.safetensors`);
   const bytes = await readRegularIfThere(tensorsPath, { maxBytes: content.tensors.bytes });
   if (bytes?.length !== content.tensors.bytes) {
@@ -154,10 +164,22 @@ export async function readCheckpoint(
     throw new KasminaError("corrupt", `${tensorsPath} is not what its SHA-256 says`);
   }
   const { tensors } = decodeSafetensors(bytes);
-  return { tensors, meta: content.meta, sha256: digest, bytes: bytes.length };
+  return { tensors, meta: content.meta, sha256: digest, bytes: bytes.length, ...(seal && { seal }) };
 }
 
-function parseFile(bytes: Uint8Array, path: string): { content: Content; sha256: string } {
+/** Whether a checkpoint is the work of the run whose sealer this is. */
+export function isSealed({ sha256: digest, seal }: FoundCheckpoint, sealer: Sealer): boolean {
+  return seal !== undefined && sealer.holds(SEAL_CONTEXT, utf8(digest), seal.keyId, seal.seal);
+}
+
+function sealOf(sealer: Sealer, digest: string): string {
+  return toHex(sealer.seal(SEAL_CONTEXT, utf8(digest)));
+}
+
+function parseFile(
+  bytes: Uint8Array,
+  path: string,
+): Pick<FoundCheckpoint, "sha256" | "seal"> & { content: Content } {
   const corrupt = (what: string): KasminaError => new KasminaError("corrupt", `${path} ${what}`);
   const file = parseJson(bytes, path);
   if (!isObject(file) || file.format !== FORMAT) throw corrupt(`is not a ${FORMAT} file`);
@@ -167,7 +189,9 @@ function parseFile(bytes: Uint8Array, path: string): { content: Content; sha256:
     throw corrupt("is not what its SHA-256 says");
   }
   if (!isContent(content)) throw corrupt("has no meta or no tensors");
-  return { content, sha256: digest };
+  const { key_id: keyId, seal } = file;
+  const isOne = typeof keyId === "string" && typeof seal === "string";
+  return { content, sha256: digest, ...(isOne && { seal: { keyId, seal } }) };
 }
 
 function parseJson(bytes: Uint8Array, path: string): unknown {

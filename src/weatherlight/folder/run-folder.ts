@@ -32,7 +32,7 @@ import {
   SHARED_FOLDER,
   writeFileAtomically,
 } from "../../base/disk/index.node.js";
-import { KasminaError, messageOf, parseStrictJson, utf8 } from "../../base/index.js";
+import { KasminaError, messageOf, parseStrictJson, sha256Hex, utf8 } from "../../base/index.js";
 import {
   type Checkpoint,
   type JsonObject,
@@ -155,12 +155,19 @@ export class RunFolder {
   }
 
   /** As {@link writeCheckpoint} does, in the run's folder. @throws KasminaError `io` where the folder was taken over */
-  writeCheckpoint(checkpoint: Checkpoint, isKept?: WriteOptions["isKept"]): Promise<WrittenCheckpoint> {
+  writeCheckpoint(
+    checkpoint: Checkpoint,
+    options: Pick<WriteOptions, "isKept" | "sealer"> = {},
+  ): Promise<WrittenCheckpoint> {
     this.#requireHeld();
-    return writeCheckpoint(this.checkpointPath, checkpoint, {
-      share: this.#share,
-      ...(isKept && { isKept }),
-    });
+    return writeCheckpoint(this.checkpointPath, checkpoint, { ...options, share: this.#share });
+  }
+
+  /** Writes run.json anew. */
+  async rewriteAbout(about: object): Promise<void> {
+    this.#requireHeld();
+    const text = utf8(`${JSON.stringify(about, null, 2)}\n`);
+    await writeFileAtomically(join(this.path, RUN), text, { mode: this.#fileMode });
   }
 
   async writeSummary(summary: object): Promise<void> {
@@ -202,6 +209,8 @@ export interface RunRecord {
   readonly checkpointPath: string;
   /** As given to {@link RunFolder.create}. */
   readonly about: unknown;
+  /** SHA-256 of run.json. */
+  readonly aboutSha256: string;
   /** Left out where the run has not ended, or ended without a report. */
   readonly summary?: unknown;
 }
@@ -211,11 +220,13 @@ export interface RunRecord {
  */
 export async function readRunFolder(path: string): Promise<RunRecord> {
   const folder = resolve(path);
-  const about = await readJson(join(folder, RUN));
-  if (about === undefined)
+  const bytes = await readRegularIfThere(join(folder, RUN), { maxBytes: MAX_JSON_BYTES });
+  if (bytes === undefined)
     throw new KasminaError("invalid_argument", `${folder} holds no run: no ${RUN} in it`);
   const summary = await readJson(join(folder, SUMMARY));
-  const record = { path: folder, checkpointPath: join(folder, CHECKPOINT), about };
+  const about = parseJson(join(folder, RUN), bytes);
+  const aboutSha256 = sha256Hex(bytes);
+  const record = { path: folder, checkpointPath: join(folder, CHECKPOINT), about, aboutSha256 };
   return summary === undefined ? record : { ...record, summary };
 }
 
@@ -234,7 +245,10 @@ export async function readLosses(path: string): Promise<Float32Array> {
 
 async function readJson(path: string): Promise<unknown> {
   const bytes = await readRegularIfThere(path, { maxBytes: MAX_JSON_BYTES });
-  if (bytes === undefined) return undefined;
+  return bytes && parseJson(path, bytes);
+}
+
+function parseJson(path: string, bytes: Uint8Array): unknown {
   try {
     return parseStrictJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (error) {

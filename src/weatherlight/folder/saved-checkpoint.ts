@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { fromJsonText, KasminaError, toJsonText } from "../../base/index.js";
 import { nonFinitePaths, STAGES, type Tensors } from "../../contracts/index.js";
+import type { JournalMark } from "../../kasmina/index.node.js";
 import type { Host } from "../../nn/index.js";
 import type { RunCheckpoint, SeedOutcome } from "../grow/run-outcome.js";
 import type { Checkpoint, JsonObject } from "./checkpoint.js";
@@ -65,6 +66,19 @@ interface SavedRun {
   readonly runId: string;
   readonly config: JsonObject;
   readonly host: NetworkMeta["host"];
+  /** How far the journal had come; left out where the run keeps none. */
+  readonly journal?: JournalMark;
+}
+
+const markSchema = z.object({ last_sequence: z.int().min(0), fetch_results: z.int().min(0) });
+
+/** How far the journal had come when a checkpoint was taken, and the run that took it, as far as it says so. */
+export function originOf({ meta }: Pick<Checkpoint, "meta">): { runId: string; journal?: JournalMark } {
+  const mark = markSchema.safeParse(meta.journal).data;
+  return {
+    runId: String(meta.run_id),
+    ...(mark && { journal: { lastSequence: mark.last_sequence, fetchResults: mark.fetch_results } }),
+  };
 }
 
 /** All of a checkpoint but its tensors. */
@@ -87,6 +101,9 @@ export function toSaved(run: SavedRun, checkpoint: RunCheckpoint): Checkpoint {
     tensors: { ...tensors, ...underRoot(goodTensors) },
     meta: {
       run_id: run.runId,
+      ...(run.journal && {
+        journal: { last_sequence: run.journal.lastSequence, fetch_results: run.journal.fetchResults },
+      }),
       config: run.config,
       network: jsonOf(network),
       epoch_start: checkpoint.atEpochStart,
@@ -122,10 +139,12 @@ export function savedRun({
   runId,
   config,
   host,
+  journal,
 }: {
   readonly runId: string;
   readonly config: object;
   readonly host: Host;
+  readonly journal?: JournalMark | undefined;
 }): SavedRun {
   const blocks = host.blocks.map(({ name, outputShape, slot = false }) => ({
     name,
@@ -134,6 +153,7 @@ export function savedRun({
   }));
   return {
     runId,
+    ...(journal && { journal }),
     config: jsonOf(config),
     host: {
       id: host.id,

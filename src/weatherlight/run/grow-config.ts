@@ -165,6 +165,7 @@ const RESUMED = {
   policy: policy.optional(),
   engine: engine.optional(),
   threads: RECORDED.threads,
+  adopt: flag.optional(),
 };
 const resumedRun = z.strictObject({ ...RESUMED, ...PARTS, ...CALLBACKS });
 
@@ -199,15 +200,17 @@ export function parseGrowOptions(options: unknown): GrowConfig {
   } as GrowConfig;
 }
 
+type ResumeConfig = Partial<GrowConfig> & { readonly resume: string; readonly adopt?: boolean };
+
 /** What a resumed run is given beside its folder. @throws as {@link parseGrowOptions} */
-export function parseResumeOptions(options: GrowOptions): Partial<GrowConfig> & { readonly resume: string } {
+export function parseResumeOptions(options: GrowOptions): ResumeConfig {
   const others = Object.keys(options).filter((key) => key in newRun.shape && !(key in resumedRun.shape));
   if (others.length > 0)
     throw new KasminaError(
       "invalid_argument",
       `a resumed run keeps its options; leave out ${others.join(", ")}`,
     );
-  return parsed(resumedRun, options) as Partial<GrowConfig> & { readonly resume: string };
+  return parsed(resumedRun, options) as ResumeConfig;
 }
 
 interface Absolute {

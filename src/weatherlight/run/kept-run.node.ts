@@ -7,15 +7,13 @@ import { KasminaError, messageOf } from "../../base/index.js";
 import type { KasminaConfig } from "../../kasmina/index.js";
 import type { GoodState } from "../../tolaria/index.js";
 import { RunAccess } from "../control/run-access.js";
-import { hasCheckpoint, readCheckpoint } from "../folder/checkpoint.js";
+import { isSealed, readCheckpoint } from "../folder/checkpoint.js";
 import type { GrowthLine, Summary } from "../folder/growth-lines.js";
-import { runFileOf } from "../folder/run-file.js";
 import { RunFolder, readRunFolder } from "../folder/run-folder.js";
 import type { RunRecordLine } from "../folder/run-records.js";
 import { fromSaved, isOfEpochStart, jsonOf, savedRun, stepOf, toSaved } from "../folder/saved-checkpoint.js";
-import type { RunCheckpoint } from "../grow/run-outcome.js";
 import type { RunSetup } from "../grow/run-setup.js";
-import type { KeptRun, KeptRunRequest, StoppedRun } from "./platform.js";
+import type { KeptRun, KeptRunRequest } from "./platform.js";
 import type { Sources } from "./sources.js";
 
 export class FolderRun implements KeptRun {
@@ -23,10 +21,12 @@ export class FolderRun implements KeptRun {
   readonly #access: RunAccess;
   readonly #request: KeptRunRequest;
 
-  private constructor(folder: RunFolder, request: KeptRunRequest) {
+  /** Closes folder and access at its end. */
+  constructor(folder: RunFolder, access: RunAccess, request: KeptRunRequest) {
     this.#folder = folder;
-    this.#access = new RunAccess(folder.path, request.runId, request.onNotice);
+    this.#access = access;
     this.#request = request;
+    for (const text of folder.notGuaranteed) request.onNotice(text);
   }
 
   /** Takes a folder for a run that begins. @throws as {@link RunFolder.create} says */
@@ -40,14 +40,14 @@ export class FolderRun implements KeptRun {
       teacher_sha256: teacherSha256,
       ...(Object.keys(records).length > 0 && { sources: records }),
     };
-    return FolderRun.in(await RunFolder.create(path, jsonOf(about), { share }), request);
-  }
-
-  /** @throws KasminaError where keys or journal cannot be had; the folder is closed then */
-  static in(folder: RunFolder, request: KeptRunRequest): FolderRun {
+    const folder = await RunFolder.create(path, jsonOf(about), { share });
     try {
-      for (const text of folder.notGuaranteed) request.onNotice(text);
-      return new FolderRun(folder, request);
+      const { aboutSha256 } = await readRunFolder(folder.path);
+      return new FolderRun(
+        folder,
+        new RunAccess({ folder: folder.path, runId, about: aboutSha256 }),
+        request,
+      );
     } catch (error) {
       folder.close();
       throw error;
@@ -68,20 +68,21 @@ export class FolderRun implements KeptRun {
     { nonceLedger }: KasminaConfig,
   ): Partial<RunSetup> {
     const { runId, stopped } = this.#request;
-    const saved = savedRun({ runId, config, host });
+    const { journal, sealer } = this.#access;
     return {
       keys: this.#access.keys,
-      journal: this.#access.journal,
+      journal,
       // Where it begins again: commands that came before its first checkpoint are in the journal alone.
       replay: stopped !== undefined && !stopped.checkpoint,
-      onControl: this.#access.listen,
+      onControl: (control) => this.#access.listen(control, this.#request.onNotice),
       onLoss: (step, loss) => this.#folder.recordLoss(step, loss),
       onCheckpoint: async (checkpoint) => {
         // The one that was there becomes the previous one, where a rollback may return to it.
-        const { previousKept } = await this.#folder.writeCheckpoint(
-          toSaved(saved, checkpoint),
-          (previous) => isOfEpochStart(previous) && stepOf(previous) !== checkpoint.step,
-        );
+        const saved = toSaved(savedRun({ runId, config, host, journal: journal.mark }), checkpoint);
+        const { previousKept } = await this.#folder.writeCheckpoint(saved, {
+          sealer,
+          isKept: (previous) => isOfEpochStart(previous) && stepOf(previous) !== checkpoint.step,
+        });
         const { journalSequence } = checkpoint.kasmina;
         this.#access.checkpointed(journalSequence, { nonceTtlMs: nonceLedger.ttlMs, previousKept });
       },
@@ -114,45 +115,13 @@ export class FolderRun implements KeptRun {
   async #read(which: "current" | "previous"): Promise<GoodState | undefined> {
     try {
       const saved = await readCheckpoint(this.#folder.checkpointPath, which);
+      if (!isSealed(saved, this.#access.sealer))
+        throw new KasminaError("corrupt", `the ${which} checkpoint is not this run's own`);
       return isOfEpochStart(saved) ? fromSaved(saved) : undefined;
     } catch (error) {
       const isDamaged = error instanceof KasminaError && error.code === "corrupt";
       if (isDamaged) this.#request.onNotice(`not used for the rollback: ${messageOf(error)}`);
       return undefined;
     }
-  }
-}
-
-/**
- * Takes the folder of a run that stopped before its end, and finds where it can go on.
- *
- * @throws KasminaError `invalid_argument` where there is no run, or one that has ended or is going on; `corrupt` where neither
- * checkpoint of the run verifies
- */
-export async function openStoppedRun(path: string): Promise<StoppedRun> {
-  const folder = await RunFolder.reopen(path);
-  try {
-    const { about, checkpointPath } = await readRunFolder(folder.path);
-    return {
-      path: folder.path,
-      file: runFileOf(about, folder.path),
-      checkpoint: await lastGoodCheckpoint(checkpointPath),
-      keep: async (request) => FolderRun.in(folder, request),
-      close: () => folder.close(),
-    };
-  } catch (error) {
-    folder.close();
-    throw error;
-  }
-}
-
-async function lastGoodCheckpoint(checkpointPath: string): Promise<RunCheckpoint | undefined> {
-  if (!(await hasCheckpoint(checkpointPath))) return undefined;
-  try {
-    return fromSaved(await readCheckpoint(checkpointPath));
-  } catch (error) {
-    const previous = await readCheckpoint(checkpointPath, "previous").catch(() => undefined);
-    if (previous) return fromSaved(previous);
-    throw new KasminaError("corrupt", `no checkpoint to resume from: ${messageOf(error)}`, { cause: error });
   }
 }

@@ -77,8 +77,8 @@ async function configOf(
   closers: Closers,
 ): Promise<{ stopped?: StoppedRun; config: GrowConfig }> {
   if (options?.resume === undefined) return { config: parseGrowOptions(options) };
-  const { resume, engine, threads, ...given } = parseResumeOptions(options);
-  const stopped = await platform.openStoppedRun(resume);
+  const { resume, adopt = false, engine, threads, ...given } = parseResumeOptions(options);
+  const stopped = await platform.openStoppedRun(resume, adopt);
   closers.add(() => stopped.close());
   const { host, data, blueprints, policy, ...parts } = given;
   return {
@@ -155,6 +155,7 @@ async function openRun(asked: AskedRun, stopped: StoppedRun | undefined, closers
   const kept = await keep({ ...asked, recorded }, stopped, notice);
   closers.add(() => kept?.close());
   notice(`engine ${reason}`);
+  if (stopped?.adopted !== undefined) notice(`adopted as a new run what was run ${stopped.adopted}`);
   if (stopped) notice(`resumed ${runId} at step ${stopped.checkpoint?.step ?? 0}`);
   if (stopped && !stopped.file.data) notice(UNKNOWN_DATA);
   return {

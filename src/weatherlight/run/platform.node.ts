@@ -1,14 +1,16 @@
 /** Node, as a run sees it: folders, kernels in a thread, traces in a process, modules by path. */
 import { join, resolve } from "node:path";
+import { hasFolder } from "../../base/disk/index.node.js";
 import type { ModuleSource } from "../../tolaria/index.js";
 import { ProcessTracer } from "../../tolaria/tracing/process-tracer.node.js";
 import { openRunData } from "../folder/open-run-data.node.js";
 import { ThreadKernels } from "../kernels/thread-kernels.js";
-import { FolderRun, openStoppedRun } from "./kept-run.node.js";
+import { FolderRun } from "./kept-run.node.js";
 import { absoluteModule, loadModule } from "./load-module.node.js";
 import type { KernelsRequest, Platform } from "./platform.js";
 import { readTeacher, writeFile } from "./read-network.node.js";
 import type { Sources } from "./sources.js";
+import { openStoppedRun } from "./stopped-run.node.js";
 
 export const platform: Platform = {
   openData: openRunData,
@@ -29,6 +31,8 @@ export const platform: Platform = {
  */
 async function openKernels({ config, runId, limits, sources, folder }: KernelsRequest) {
   const catalogDir = config.catalog ?? (folder === undefined ? undefined : join(folder, "catalog"));
+  // A link in a run folder may lead anywhere.
+  if (config.catalog === undefined && catalogDir !== undefined) hasFolder(catalogDir);
   const { blueprintModules } = sources;
   if (catalogDir === undefined || !blueprintModules) return undefined;
   const { engine, threads, batch = 1, seed } = config;

@@ -23,8 +23,10 @@ export interface StoppedRun {
   readonly checkpoint: RunCheckpoint | undefined;
   /** Goes on with it in its folder, which the run that is kept closes. */
   keep(request: KeptRunRequest): Promise<KeptRun>;
+  /** The id of the run that was adopted; left out where none was. */
+  readonly adopted?: string;
   /** Gives the folder back. May be called again. */
-  close(): void;
+  close(): Promise<void>;
 }
 
 /** A teacher, and the digest of the checkpoint that it was read from. */
@@ -75,7 +77,7 @@ export interface Platform extends SourceLoaders {
   /** A reference to the same module that holds from anywhere. */
   readonly absoluteModule: (reference: string) => string;
   /** Takes the folder of a stopped run, and only then reads where it stopped: nobody else goes on with it meanwhile. */
-  readonly openStoppedRun: (path: string) => Promise<StoppedRun>;
+  readonly openStoppedRun: (path: string, adopt: boolean) => Promise<StoppedRun>;
   readonly keepRun: (path: string, request: KeptRunRequest) => Promise<KeptRun>;
   /** Kernels beside the training; undefined where they are built on its thread. */
   readonly openKernels: (request: KernelsRequest) => Promise<(RunKernels & Closable) | undefined>;

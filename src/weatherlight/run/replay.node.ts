@@ -3,14 +3,17 @@
  * at the step at which it was accepted, and the loss of every step is held against the recorded one, bit for bit.
  */
 import { join } from "node:path";
+import { hasFolder, makeTemporaryFolder, removeFolder } from "../../base/disk/index.node.js";
 import { KasminaError } from "../../base/index.js";
+import { Catalog, readArtifactFolder } from "../../catalog/index.js";
 import { MemoryJournal } from "../../kasmina/index.js";
-import { openJournal } from "../../kasmina/index.node.js";
+import { type FoundJournal, type JournalOptions, readJournal } from "../../kasmina/index.node.js";
 import type { StopPlace } from "../../tolaria/index.js";
 import { JOURNAL_FILE } from "../control/run-access.js";
+import { openRunKeys } from "../control/run-keys.js";
 import { readCheckpoint } from "../folder/checkpoint.js";
 import { ReplayedCheckpoints } from "../folder/replayed-checkpoints.js";
-import { runFileOf } from "../folder/run-file.js";
+import { type RunFile, runFileOf } from "../folder/run-file.js";
 import { readLosses, readRunFolder } from "../folder/run-folder.js";
 import { fromSaved } from "../folder/saved-checkpoint.js";
 import type { RunCheckpoint } from "../grow/run-outcome.js";
@@ -31,6 +34,8 @@ export interface Replay {
   readonly firstDifference: number | null;
   /** Whether parameters and optimizer state ended the same, to the last bit. */
   readonly sameTensors: boolean;
+  /** Why nobody here can vouch for the journal; left out where its seals hold. */
+  readonly notVerified?: string;
 }
 
 /** What is code is given again, as to a resumed run; `data` may also say where the run's data lie now. */
@@ -45,8 +50,10 @@ export interface ReplayOptions extends Pick<GrowOptions, "host" | "data" | "blue
  * where its checkpoint does not verify; `canceled` after the signal
  */
 export async function replayRun(path: string, options: ReplayOptions = {}): Promise<Replay> {
-  const { path: folder, about, checkpointPath } = await readRunFolder(path);
+  const { path: folder, about, aboutSha256, checkpointPath } = await readRunFolder(path);
   const file = runFileOf(about, folder);
+  const found = readJournal(join(folder, JOURNAL_FILE), sealsOf(folder, file.run_id, aboutSha256));
+  refuseForeignFiles(file, found, options);
   const { host, data, blueprints, threads } = options;
   // A policy decides nothing here: what it sent is in the journal.
   const sources = { ...file.sources, policy: undefined };
@@ -63,10 +70,11 @@ export async function replayRun(path: string, options: ReplayOptions = {}): Prom
   const closers = new Closers();
   try {
     const { backend } = await openEngine(config, closers);
-    const kernels = await platform.openKernels({ ...asked, folder });
+    const catalog = await copyOfCatalog(config.catalog ?? join(folder, "catalog"), closers);
+    const kernels = await platform.openKernels({ ...asked, config: { ...asked.config, catalog }, folder });
     closers.add(() => kernels?.close());
     const setup = { ...setupOf({ ...asked, backend, kernels }), policy: null };
-    return await replayed(setup, { folder, recorded, end, options });
+    return await replayed(setup, { folder, recorded, end, options, found });
   } finally {
     await closers.closeAll();
   }
@@ -77,11 +85,15 @@ interface Replayed {
   readonly recorded: Float32Array;
   readonly end: RunCheckpoint;
   readonly options: ReplayOptions;
+  readonly found: FoundJournal;
 }
 
-async function replayed(setup: RunSetup, { folder, recorded, end, options }: Replayed): Promise<Replay> {
+async function replayed(
+  setup: RunSetup,
+  { folder, recorded, end, options, found }: Replayed,
+): Promise<Replay> {
   const { signal, onEpoch } = options;
-  const journal = journalOf(folder);
+  const journal = journalOf(found);
   const checkpoints = await ReplayedCheckpoints.of(folder);
   let firstDifference: number | null = null;
   const result = await trainRun({
@@ -100,7 +112,9 @@ async function replayed(setup: RunSetup, { folder, recorded, end, options }: Rep
   if (signal?.aborted)
     throw new KasminaError("canceled", `stopped after ${result.steps} steps of the replay`);
   const sameTensors = sameBits(end.tensors, result.checkpoint.tensors);
-  return { steps: result.steps, commands: journal.records.length, firstDifference, sameTensors };
+  const { steps } = result;
+  const notVerified = found.problem === undefined ? {} : { notVerified: found.problem };
+  return { steps, commands: journal.records.length, firstDifference, sameTensors, ...notVerified };
 }
 
 /** Where the run was when its checkpoint was taken. */
@@ -113,13 +127,54 @@ function placeOf({ kasmina, step, observationDue }: RunCheckpoint): StopPlace {
 }
 
 /** Every command of the run, those that a compaction moved away included, and what was found of each kernel. */
-function journalOf(folder: string): MemoryJournal {
-  const disk = openJournal(join(folder, JOURNAL_FILE));
+function journalOf(found: FoundJournal): MemoryJournal {
   const journal = new MemoryJournal();
-  for (const record of disk.history()) journal.append(record);
-  for (const result of disk.fetchResults) journal.appendFetchResult(result);
-  disk.close();
+  for (const record of found.records) journal.append(record);
+  for (const result of found.fetchResults) journal.appendFetchResult(result);
   return journal;
+}
+
+/** What the run's seals are checked with; undefined where its keys are not here. */
+function sealsOf(folder: string, trainingRunId: string, about: string): JournalOptions | undefined {
+  try {
+    return { keys: openRunKeys(folder, { create: false }), trainingRunId, about };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Data of this program and its packages; everything else lies where somebody says. */
+const OWN_DATA = /^(spirals|mnist|text:moby-dick)(\?|$)/;
+
+/** What nobody vouches for names no file that is then read: data are named by who replays. */
+function refuseForeignFiles(
+  { config, data }: RunFile,
+  { problem }: FoundJournal,
+  given: ReplayOptions,
+): void {
+  const name = data?.origin ?? config.data;
+  if (problem === undefined || given.data !== undefined || typeof name !== "string" || OWN_DATA.test(name))
+    return;
+  throw new KasminaError(
+    "invalid_argument",
+    `${problem}: it would read ${name} because somebody else says so; name its data with --data`,
+  );
+}
+
+/**
+ * A passing copy of a run's catalog, so that nothing is written to what may be somebody else's. What is not sound there is left
+ * out, and built again where that can be.
+ */
+async function copyOfCatalog(from: string, closers: Closers): Promise<string> {
+  const to = await makeTemporaryFolder("kasmina-catalog-");
+  closers.add(() => removeFolder(to));
+  if (!hasFolder(from)) return to;
+  const [source, copy] = [await Catalog.open(from, { create: false }), await Catalog.open(to)];
+  for (const { ref } of (await source.list()).entries) {
+    const artifact = await readArtifactFolder(join(source.root, ref)).catch(() => undefined);
+    if (artifact && `${artifact.manifest.blueprint}/${artifact.sha256}` === ref) await copy.publish(artifact);
+  }
+  return to;
 }
 
 type Checkpointed = ReturnType<typeof fromSaved>["tensors"];

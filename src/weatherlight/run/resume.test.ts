@@ -1,5 +1,5 @@
 /** What a run that goes on holds to: its data, its options, and what may be another. */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -58,14 +58,15 @@ describe("a run that goes on", () => {
 
     const notices: string[] = [];
     const { data: _, ...before } = JSON.parse(about) as { readonly data: unknown };
-    await writeFile(join(folder, "run.json"), JSON.stringify(before));
+    const older = join(root, "older");
+    await cp(folder, older, { recursive: true });
+    await writeFile(join(older, "run.json"), JSON.stringify(before));
     await writeFile(data, rows(60));
     const stop = new AbortController();
     const listening = { onNotice: (text: string) => void notices.push(text), onEpoch: () => stop.abort() };
-    await run({ resume: folder, signal: stop.signal, ...listening });
+    await run({ resume: older, adopt: true, signal: stop.signal, ...listening });
     expect(notices.join("\n")).toMatch(/run.json does not say which data the run began with/);
 
-    await writeFile(join(folder, "run.json"), about);
     const moved = join(root, "moved.csv");
     await writeFile(moved, rows(60));
     await rm(data);
