@@ -149,21 +149,18 @@ export class FrameChain {
     let start = 0;
     while (start < bytes.length) {
       const end = bytes.indexOf(NEWLINE, start);
-      const line = end < 0 ? undefined : textOf(bytes.subarray(start, end));
-      const parts = line === undefined ? undefined : LINE.exec(line);
-      const value = jsonOf(parts?.[2] ?? line?.slice(line.indexOf("{")) ?? "");
-      if (value === undefined) {
+      const line = end < 0 ? undefined : lineOf(bytes.subarray(start, end));
+      if (line === undefined) {
         if (end >= 0 && end < bytes.length - 1) throw corrupt(`is damaged at byte ${start}`);
         return start;
       }
-      // A line that is whole is no torn one, whatever it bears in the place of a seal.
-      visit(this.#decodeLine(parts?.[1] ?? "", parts?.[2] ?? "", value, start));
+      visit(this.#decodeLine(line, start));
       start = end + 1;
     }
     return start;
   }
 
-  #decodeLine(seal: string, json: string, value: unknown, at: number): Frame {
+  #decodeLine({ seal, json, value }: Line, at: number): Frame {
     const parsed = frameSchema.safeParse(value);
     if (!parsed.success) throw corrupt(`holds a line at byte ${at} that is none of its kind`);
     const { n, head, records, ...rest } = parsed.data;
@@ -226,6 +223,23 @@ function toStored(record: JournalRecord): object {
     outcome,
     envelope: base64Encode(envelope),
   };
+}
+
+interface Line {
+  /** Empty where there is none. */
+  readonly seal: string;
+  readonly json: string;
+  readonly value: unknown;
+}
+
+/** A line that is whole, whatever it bears in the place of a seal; undefined for one that was torn. */
+function lineOf(bytes: Uint8Array): Line | undefined {
+  const text = textOf(bytes);
+  if (text === undefined) return undefined;
+  const [, seal = "", sealed] = LINE.exec(text) ?? [];
+  const json = sealed ?? text.slice(text.indexOf("{"));
+  const value = jsonOf(json);
+  return value === undefined ? undefined : { seal, json, value };
 }
 
 function textOf(line: Uint8Array): string | undefined {

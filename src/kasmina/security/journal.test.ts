@@ -154,7 +154,7 @@ describe("a journal on disk", () => {
     journal.append(record(3));
     journal.commit();
     const whole = readFileSync(path);
-    for (let length = sound; length < whole.length; length++) {
+    for (let length = sound; length < whole.length; length += length < whole.length - 5 ? 5 : 1) {
       writeFileSync(path, whole.subarray(0, length));
       const torn = openJournal(path);
       expect(torn.records).toEqual([record(1)]);
