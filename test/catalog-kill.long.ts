@@ -22,10 +22,10 @@ test(`kill -9 at ${KILLS} random moments of steady publication leaves a catalog 
     await new Promise((resolve) => setTimeout(resolve, random.below(60)));
     child.kill("SIGKILL");
     await once(child, "exit");
-    const verdicts = await (await Catalog.open(root)).verify();
-    expect(verdicts.filter(({ problem }) => problem !== undefined)).toEqual([]);
-    expect(verdicts.length).toBeGreaterThanOrEqual(published);
-    published = verdicts.length;
+    const checks = await (await Catalog.open(root)).verify();
+    expect(checks.filter(({ problem }) => problem !== undefined)).toEqual([]);
+    expect(checks.length).toBeGreaterThanOrEqual(published);
+    published = checks.length;
   }
   console.log(JSON.stringify({ kills: KILLS, published }));
   expect(published).toBeGreaterThanOrEqual(KILLS);

@@ -179,8 +179,8 @@ describe("a catalog", () => {
     await mkdir(join(root, "low-rank", "draft"));
     const second = await catalog.publish(artifactOf(3));
     await writeFile(join(root, second.ref, "run.js"), "");
-    const verdicts = await catalog.verify();
-    expect(Object.fromEntries(verdicts.map(({ ref: name, problem }) => [name, problem]))).toEqual({
+    const checks = await catalog.verify();
+    expect(Object.fromEntries(checks.map(({ ref: name, problem }) => [name, problem]))).toEqual({
       [ref]: undefined,
       [second.ref]: expect.stringContaining("run.js"),
       "low-rank/draft": expect.stringContaining("does not name an artifact"),
@@ -301,9 +301,9 @@ describe("publication", () => {
         },
       );
       if (failed) stops++;
-      const verdicts = await catalog.verify();
-      expect(verdicts.filter(({ problem }) => problem !== undefined)).toEqual([]);
-      expect(verdicts).toContainEqual({ ref: first.ref });
+      const checks = await catalog.verify();
+      expect(checks.filter(({ problem }) => problem !== undefined)).toEqual([]);
+      expect(checks).toContainEqual({ ref: first.ref });
       if (failed) await rm(join(root, "low-rank", artifactOf(2).sha256), { recursive: true, force: true });
     }
     expect(stops).toBe(6);
@@ -323,8 +323,8 @@ describe("publication", () => {
           },
         ),
       );
-      const verdicts = await (await Catalog.open(root)).verify();
-      expect(verdicts.filter(({ problem }) => problem !== undefined)).toEqual([]);
+      const checks = await (await Catalog.open(root)).verify();
+      expect(checks.filter(({ problem }) => problem !== undefined)).toEqual([]);
     }
     expect(survivors.length).toBeGreaterThan(8);
     expect((await (await Catalog.open(root)).list()).entries.length).toBeGreaterThan(0);

@@ -23,7 +23,7 @@ export {
   proveIsolation,
   sampleCoordinates,
 } from "./isolation/index.js";
-export { prewarmBatch, prewarmProgram } from "./prewarm.js";
+export { kernelProgram } from "./kernel-program.js";
 export {
   batchSpecs,
   isBlended,

@@ -8,7 +8,7 @@ import { sum } from "../../base/index.js";
 import { countKernelParameters, resolveParameters } from "../../contracts/index.js";
 import { type ProgramDefinition, trace } from "../../engine/index.js";
 import type { Seed } from "../../kasmina/index.js";
-import { monitoredRows, prewarmProgram } from "../../network/index.js";
+import { kernelProgram, monitoredRows } from "../../network/index.js";
 import { type BlueprintRegistry, type Host, slotsOf } from "../../nn/index.js";
 import type { Arm, ArmCost, Candidate, GrowthCosts } from "../../tamiyo/index.js";
 import { definitionsOf, type Optimizer } from "../../tolaria/index.js";
@@ -174,7 +174,7 @@ export class CountedCosts implements GrowthCosts {
     const values = resolveParameters(blueprint, candidate.parameters);
     const key = JSON.stringify([blueprint.id, slot.shape, Object.entries(values).sort()]);
     const forward =
-      this.#forward.get(key) ?? forwardFlops(prewarmProgram(blueprint, slot.shape, values, COUNTED_ROWS));
+      this.#forward.get(key) ?? forwardFlops(kernelProgram(blueprint, slot.shape, values, COUNTED_ROWS));
     this.#forward.set(key, forward);
     return { forward, scalars: countKernelParameters(blueprint, slot.shape, values) };
   }

@@ -1,6 +1,6 @@
-/** A kernel on its own, for timing it before it is grafted. */
+/** A kernel on its own, for counting what its forward pass costs. */
 import { KasminaError } from "../base/index.js";
-import { type BlueprintParameters, float32, type Tensors } from "../contracts/index.js";
+import type { BlueprintParameters } from "../contracts/index.js";
 import type { ProgramDefinition } from "../engine/index.js";
 import type { Blueprint } from "../nn/index.js";
 import { lookupIn } from "./gradients.js";
@@ -8,7 +8,7 @@ import { lookupIn } from "./gradients.js";
 /**
  * The forward pass of one kernel: state {its weights by name}, batch {h [batch, ...shape]} → the sum of k(h).
  */
-export function prewarmProgram(
+export function kernelProgram(
   blueprint: Blueprint,
   shape: readonly number[],
   parameters: BlueprintParameters,
@@ -16,7 +16,7 @@ export function prewarmProgram(
 ): ProgramDefinition {
   const specs = Object.entries(blueprint.parameters(shape, parameters));
   return {
-    name: `prewarm of ${blueprint.id}`,
+    name: `kernel ${blueprint.id}`,
     state: Object.fromEntries(specs.map(([name, spec]) => [name, { shape: spec.shape, dtype: "float32" }])),
     batch: { h: { shape: [batch, ...shape], dtype: "float32" } },
     controls: {},
@@ -33,9 +33,4 @@ export function prewarmProgram(
       return { state: {}, outputs: { sum: k.sum() } };
     },
   };
-}
-
-/** A batch of ones to prewarm with. */
-export function prewarmBatch(shape: readonly number[], batch: number): Tensors {
-  return { h: float32([batch, ...shape], 1) };
 }
