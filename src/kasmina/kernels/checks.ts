@@ -13,6 +13,7 @@ import {
 /** Why a kernel cannot be had. */
 export const FETCH_REASONS = [
   "missing_training_run_id",
+  "wrong_training_run_id",
   "missing_request_id",
   "missing_blueprint",
   "unknown_blueprint",
@@ -50,9 +51,10 @@ export class FetchFailure extends Error {
 /** Why a request is not even sent; undefined where it may be. */
 export function requestProblem(
   request: KernelRequest,
-  blueprints: BlueprintCatalog,
+  { trainingRunId, blueprints }: { readonly trainingRunId: string; readonly blueprints: BlueprintCatalog },
 ): FetchReason | undefined {
   if (isBlank(request.trainingRunId)) return "missing_training_run_id";
+  if (request.trainingRunId !== trainingRunId) return "wrong_training_run_id";
   if (isBlank(request.requestId)) return "missing_request_id";
   if (isBlank(request.blueprintId)) return "missing_blueprint";
   if (!blueprints.find(request.blueprintId)) return "unknown_blueprint";

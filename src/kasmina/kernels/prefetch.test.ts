@@ -181,11 +181,10 @@ describe("a request that is answered", () => {
     expectIdle();
   });
 
-  test("another run, slot shape, parameter or artifact is not identical", async () => {
+  test("another slot shape, parameter, artifact or initial weights are not identical", async () => {
     const { messages, fetch } = await setup();
     const base = requestOf();
     const others = [
-      { trainingRunId: "run-2" },
       { slot: { ...base.slot, shape: [7] } },
       { parameters: { rank: 4 } },
       { artifactSha256: shaOf("low-rank") },
@@ -193,7 +192,7 @@ describe("a request that is answered", () => {
     ];
     for (const change of [{}, ...others]) void fetch(requestOf(change));
     await settle();
-    expect(messages.sent).toHaveLength(6);
+    expect(messages.sent).toHaveLength(5);
   });
 
   test("the same artifact is read once; asked for by its digest, not even a message goes out", async () => {
@@ -256,6 +255,7 @@ describe("a request without a run", () => {
   });
 
   test.each([
+    [{ trainingRunId: "run-2" }, "wrong_training_run_id"],
     [{ requestId: " " }, "missing_request_id"],
     [{ blueprintId: "" }, "missing_blueprint"],
     [{ blueprintId: "eval" }, "unknown_blueprint"],
@@ -549,7 +549,7 @@ describe("limits and closing", () => {
     const { messages, fetch, events, prefetch, clock, expectIdle } = await setup({ maxRunning: 600 });
     messages.closing = closing;
     const kernels = Array.from({ length: 1000 }, (_, i) =>
-      fetch(requestOf({ seedId: `seed-${i}`, trainingRunId: `run-${i}` })),
+      fetch(requestOf({ seedId: `seed-${i}`, initSeed: i })),
     );
     await settle();
     expect(messages.sent).toHaveLength(600);
@@ -567,7 +567,7 @@ describe("limits and closing", () => {
     const outcomes = await Promise.allSettled(kernels);
     expect(outcomes.filter(({ status }) => status === "rejected")).toHaveLength(1000);
     const canceled = events.filter(({ name }) => name === "prefetch_canceled");
-    expect(new Set(canceled.map(({ trainingRunId }) => trainingRunId)).size).toBe(1000);
+    expect(new Set(canceled.map(({ seedId }) => seedId)).size).toBe(1000);
     expect(prefetch.stats.requests).toEqual({ ready: 0, error: 0, timeout: 0, canceled: 1000, refused: 0 });
     expect(prefetch.stats.worker.canceled).toBe(1000);
     expectIdle();

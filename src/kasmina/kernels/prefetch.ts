@@ -51,7 +51,7 @@ export interface PrefetchOptions {
   readonly blueprints: BlueprintCatalog;
   readonly observer?: KernelObserver;
   readonly clock?: Clock;
-  /** Answers come on the streams of this run; a request of another run is never answered here. */
+  /** Answers come on the streams of this run; a request of another run, which would never be answered, is refused. */
   readonly trainingRunId: string;
   /**
    * The one deadline of a request, from the call of `fetch` on: queue, bus, worker and disk included. Default 1,000. null:
@@ -132,7 +132,7 @@ export class KernelPrefetch implements KernelSource {
    * KasminaError `canceled` where `signal` or `close` gave it up.
    */
   async fetch(request: KernelRequest, signal: AbortSignal): Promise<Kernel> {
-    const problem = requestProblem(request, this.#blueprints);
+    const problem = requestProblem(request, this.#options);
     if (problem) {
       this.#requests.refused++;
       this.#report("dependency_violation", "CRITICAL", request, { reason: problem });
@@ -317,7 +317,6 @@ export class KernelPrefetch implements KernelSource {
 function keyOf(request: KernelRequest): string {
   const parameters = Object.entries(request.parameters).sort(([a], [b]) => (a < b ? -1 : 1));
   return JSON.stringify([
-    request.trainingRunId,
     request.blueprintId,
     parameters,
     request.slot.shape,

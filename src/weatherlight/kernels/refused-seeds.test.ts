@@ -95,7 +95,7 @@ describe("a seed that its gate refuses in a whole run", () => {
         requestId: "r0",
         blueprintId: "mlp-residual",
         parameters: { hidden: 4 },
-        trainingRunId: "other-run",
+        trainingRunId: "test-run",
         seedId: "seed-1",
         slot: { id: "block1", shape: [8], depth: 1 },
         issuedAtMs: 0,
