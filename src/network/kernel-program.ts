@@ -16,7 +16,7 @@ export function kernelProgram(
 ): ProgramDefinition {
   const specs = Object.entries(blueprint.parameters(shape, parameters));
   return {
-    name: `kernel ${blueprint.id}`,
+    name: `prewarm of ${blueprint.id}`,
     state: Object.fromEntries(specs.map(([name, spec]) => [name, { shape: spec.shape, dtype: "float32" }])),
     batch: { h: { shape: [batch, ...shape], dtype: "float32" } },
     controls: {},

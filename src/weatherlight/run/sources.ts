@@ -6,7 +6,7 @@ import { KasminaError, sha256Hex } from "../../base/index.js";
 import { type Dataset, encodeSafetensors, resolveParameters } from "../../contracts/index.js";
 import { type DatasetArrays, datasetFromArrays } from "../../data/arrays.js";
 import { type TracedProgram, trace } from "../../engine/index.js";
-import { forwardProgram, prewarmProgram } from "../../network/index.js";
+import { forwardProgram, kernelProgram } from "../../network/index.js";
 import {
   type Blueprint,
   BlueprintRegistry,
@@ -278,7 +278,7 @@ function kernelDigest(blueprint: Blueprint, host: Host): string | null {
   try {
     const slot = slotsOf(host).find(({ shape }) => blueprint.supports(shape));
     if (!slot) return null;
-    return trace(prewarmProgram(blueprint, slot.shape, resolveParameters(blueprint), TRIED_ROWS)).digest;
+    return trace(kernelProgram(blueprint, slot.shape, resolveParameters(blueprint), TRIED_ROWS)).digest;
   } catch {
     return null;
   }
