@@ -11,6 +11,21 @@ export {
   type Variable,
 } from "./ir.js";
 export {
+  type Cut,
+  findCuts,
+  ImportedModel,
+  type ImportedParameter,
+  lastLinear,
+  logitsOf,
+  mainInput,
+  proposedCuts,
+  type ReadExternal,
+  staticTensor,
+  type TensorInfo,
+  traced,
+  type Value,
+} from "./onnx/import/index.js";
+export {
   ENGINE_CHOICES,
   type EngineChoice,
   type OpenBackendOptions,

@@ -5,16 +5,14 @@
 import { lax } from "@jax-js/jax";
 import { KasminaError, messageOf } from "../base/index.js";
 import {
-  blockModule,
   float32,
   hostWeightControl,
-  parameterPath,
   seedWeightControl,
   type TensorSpecs,
   type Tensors,
 } from "../contracts/index.js";
 import type { JaxArray } from "../engine/index.js";
-import type { Block, Host, Parameters } from "../nn/index.js";
+import { type Block, type Host, type Parameters, parameterPathsOf } from "../nn/index.js";
 import {
   isBlended,
   isDetached,
@@ -138,8 +136,8 @@ function runBlocks(inputs: ForwardInputs, from: number, x: JaxArray, options: Pa
   const { host } = inputs.topology;
   let h = x;
   for (const block of host.blocks.slice(from)) {
-    const parameters = gather(Object.keys(block.parameters), (name) =>
-      inputs.parameter(parameterPath(blockModule(block.name), name)),
+    const parameters: Parameters = Object.fromEntries(
+      [...parameterPathsOf(block)].map(([name, path]) => [name, inputs.parameter(path)]),
     );
     h = runSites(
       inputs,

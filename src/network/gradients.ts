@@ -120,6 +120,12 @@ function gradientOf(
   objective?: Objective,
 ): [LossWithAux, Arrays] {
   const constant = lookupIn(parameters);
+  // Where all is frozen there is nothing to differentiate by.
+  if (paths.length === 0) {
+    const [loss, logits, aux] = pass(constant);
+    logits.dispose();
+    return [[loss, aux], {}];
+  }
   const learning: Arrays = Object.fromEntries(paths.map((path) => [path, constant(path)]));
   const differentiate = valueAndGrad(
     (variables: Arrays): LossWithAux => {

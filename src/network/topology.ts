@@ -114,7 +114,9 @@ export function learningPlan(topology: Topology): LearningPlan {
   const barrier = lastDetached < 0 ? -1 : depthOf(topology, order[lastDetached]?.slotId);
   const host = topology.host.blocks.flatMap((block, depth) =>
     depth > barrier
-      ? Object.keys(block.parameters).map((name) => parameterPath(blockModule(block.name), name))
+      ? Object.entries(block.parameters).flatMap(([name, { trainable = true }]) =>
+          trainable ? [parameterPath(blockModule(block.name), name)] : [],
+        )
       : [],
   );
   const seeds = order.flatMap((site, i) =>

@@ -1,6 +1,6 @@
 /** A host: an ordered list of blocks, with a slot after each block that allows one. */
 import { KasminaError } from "../base/index.js";
-import { blockModule, type Tensors } from "../contracts/index.js";
+import { blockModule, parameterPath, type Tensors } from "../contracts/index.js";
 import type { JaxArray } from "../engine/index.js";
 import { countParameters, initParameters, type ParameterSpecs, type Parameters } from "./parameters.js";
 
@@ -26,12 +26,25 @@ export interface Block<P extends string = string> {
   /** Unique in its host; the slot after the block bears it too. Letters, digits, `-`, `_`. */
   readonly name: string;
   readonly parameters: ParameterSpecs<P>;
+  /**
+   * Parameters of earlier blocks that this one reads too, under names of its own that `parameters` does not have. They learn
+   * where their block does, from the gradients of both.
+   */
+  readonly shared?: Readonly<Record<string, SharedParameter>>;
+  /** What its result is called where it came from, for people. */
+  readonly title?: string;
   /** Shape of what the block gives, without the batch axis. */
   readonly outputShape: readonly number[];
   /** Whether seeds may be grafted after this block. Default false. */
   readonly slot?: boolean;
   /** Pure; consumes x [batch, ...]. Parameters arrive with a reference each: `.ref` one that is used twice. */
   apply(parameters: Parameters<P>, x: JaxArray): JaxArray;
+}
+
+/** A parameter by its owner. */
+export interface SharedParameter {
+  readonly block: string;
+  readonly name: string;
 }
 
 /**
@@ -62,6 +75,8 @@ export interface HostSlot {
   readonly shape: readonly number[];
   /** Index of its block in the host, counted from 0. */
   readonly depth: number;
+  /** What the activation is called where the host came from, for people. */
+  readonly title?: string;
 }
 
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
@@ -100,6 +115,7 @@ export function defineHost(
   const fail = (what: string): never => {
     throw new KasminaError("invalid_argument", `host ${host.id}: ${what}`);
   };
+  for (const [i, block] of host.blocks.entries()) checkShared(block, host.blocks.slice(0, i), fail);
   for (const [i, name] of names.entries()) {
     if (!NAME.test(name)) fail(`block name "${name}" may hold letters, digits, - and _ only`);
     if (name === "grown") fail(`block name "grown" is kept for fossilized seeds`);
@@ -111,6 +127,18 @@ export function defineHost(
   if (last?.slot) fail(`the last block, ${last.name}, gives the logits and can have no slot`);
   if (!host.blocks.some((block) => block.slot)) fail("no block has a slot, so nothing could grow");
   return { inputDType: "float32", ...host };
+}
+
+/** What a block shares is a parameter of a block before it, under a name that is free. */
+function checkShared(block: Block, before: readonly Block[], fail: (what: string) => never): void {
+  for (const [name, owner] of Object.entries(block.shared ?? {})) {
+    const isThere = before.some(
+      (one) => one.name === owner.block && Object.hasOwn(one.parameters, owner.name),
+    );
+    if (!isThere)
+      fail(`block ${block.name} shares ${owner.name} of ${owner.block}, which no block before it has`);
+    if (Object.hasOwn(block.parameters, name)) fail(`block ${block.name} has two parameters named ${name}`);
+  }
 }
 
 /**
@@ -137,7 +165,33 @@ export function defineBlock<P extends string>(block: Block<P>): Block {
 /** The slots of a host, in host order. */
 export function slotsOf(host: Host): HostSlot[] {
   return host.blocks.flatMap((block, depth) =>
-    block.slot ? [{ id: block.name, shape: block.outputShape, depth }] : [],
+    block.slot
+      ? [{ id: block.name, shape: block.outputShape, depth, ...(block.title && { title: block.title }) }]
+      : [],
+  );
+}
+
+/** For each parameter that a block reads, by the name it has there, the path of it in a state. */
+export function parameterPathsOf(block: Block): ReadonlyMap<string, string> {
+  const own = Object.keys(block.parameters).map((name): [string, string] => [
+    name,
+    parameterPath(blockModule(block.name), name),
+  ]);
+  const shared = Object.entries(block.shared ?? {}).map(([name, owner]): [string, string] => [
+    name,
+    parameterPath(blockModule(owner.block), owner.name),
+  ]);
+  return new Map([...own, ...shared]);
+}
+
+/** Paths of the parameters that never learn. */
+export function frozenPaths(host: Host): ReadonlySet<string> {
+  return new Set(
+    host.blocks.flatMap((block) =>
+      Object.entries(block.parameters).flatMap(([name, { trainable = true }]) =>
+        trainable ? [] : [parameterPath(blockModule(block.name), name)],
+      ),
+    ),
   );
 }
 

@@ -20,14 +20,25 @@ export {
   countHostParameters,
   defineBlock,
   defineHost,
+  frozenPaths,
   type Host,
   type HostSlot,
   initHost,
   labelShape,
+  parameterPathsOf,
+  type SharedParameter,
   slotsOf,
 } from "./host.js";
 export { type CharLmOptions, charlm } from "./hosts/charlm.js";
 export { createHost, HOST_IDS, type HostId, type HostTask } from "./hosts/index.js";
+export {
+  HEAD_CHOICES,
+  type ImageOptions,
+  type OnnxHostOptions,
+  type OnnxTask,
+  onnxHost,
+  TRAIN_CHOICES,
+} from "./hosts/onnx/index.js";
 export { type ResConvOptions, resconv } from "./hosts/resconv.js";
 export { type ResMlpOptions, resmlp } from "./hosts/resmlp.js";
 export {

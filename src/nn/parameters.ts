@@ -10,6 +10,10 @@ export type Initializer = (shape: readonly number[], random: Random) => Float32A
 export interface ParameterSpec {
   readonly shape: readonly number[];
   readonly init: Initializer;
+  /** false: it keeps its first value, and no optimizer state is made for it. Default true. */
+  readonly trainable?: boolean;
+  /** What it is called where it came from, for people: an initializer of an ONNX file. */
+  readonly title?: string;
 }
 
 /** The parameters of one block or module, by name. */

@@ -38,6 +38,13 @@ export class ModelState {
     });
   }
 
+  /** Adds a host's parameters; those that never learn have no optimizer state. */
+  addHost(parameters: Tensors, frozen: ReadonlySet<string>): void {
+    const entries = Object.entries(parameters);
+    this.add(Object.fromEntries(entries.filter(([path]) => !frozen.has(path))));
+    this.state.write(Object.fromEntries(entries.filter(([path]) => frozen.has(path))));
+  }
+
   /** Adds the weights of a kernel as the parameters of a seed; the weights are copied. */
   addSeed(seedId: string, kernel: Tensors): void {
     const entries = Object.entries(kernel).map(([name, tensor]): [string, Tensor] => [

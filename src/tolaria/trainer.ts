@@ -7,7 +7,7 @@
 import { abortable, unlessStopped } from "../base/index.js";
 import type { EvaluationSource } from "../contracts/index.js";
 import type { EvaluationResult } from "../network/index.js";
-import { initHost } from "../nn/index.js";
+import { frozenPaths, initHost } from "../nn/index.js";
 import { type ChangeTarget, carryOut } from "./changes.js";
 import { registerTeacher, releaseTeacher } from "./distillation.js";
 import { GrowingNetwork } from "./growing-network.js";
@@ -65,7 +65,7 @@ export class Trainer {
     });
     if (teacher) registerTeacher(teacher, host, kasmina, this.model);
     if (options.resume) this.#resume(options.resume);
-    else this.model.add(initHost(host, options.seed));
+    else this.model.addHost(initHost(host, options.seed), frozenPaths(host));
   }
 
   get model(): ModelState {

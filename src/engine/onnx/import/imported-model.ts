@@ -16,9 +16,9 @@ import { arrayOf, shapeOfValue, traced, type Value } from "./value.js";
 
 export interface ImportOptions {
   /**
-   * Sizes of each input without its batch axis, by input name. An input that is left out has the sizes of the file.
+   * Sizes of an input without its batch axis; undefined for those of the file. Default: all have those of the file.
    */
-  readonly inputShapes?: Readonly<Record<string, readonly number[]>>;
+  readonly shapeOf?: (input: TensorInfo) => readonly number[] | undefined;
   /** Reads files beside the model. Default: a model with external data is refused. */
   readonly readExternal?: ReadExternal;
 }
@@ -75,7 +75,7 @@ export class ImportedModel {
         parameter.uses.map(({ node, operand }) => [`${node.place}:${operand}`, parameter]),
       ),
     );
-    this.inputs = this.model.inputs.map((info) => settledInput(info, options.inputShapes?.[info.name]));
+    this.inputs = this.model.inputs.map((info) => settledInput(info, options.shapeOf?.(info)));
     const { shapes, statics } = this.#inferShapes();
     this.#shapes = shapes;
     this.#static = statics;

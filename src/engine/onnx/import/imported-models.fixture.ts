@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import * as ort from "onnxruntime-node";
 import { float32, int32, sizeOf, type Tensor, type Tensors } from "../../../contracts/tensor.js";
 import type { ProgramDefinition } from "../../trace.js";
-import { ImportedModel, type ImportOptions } from "./imported-model.js";
+import { ImportedModel } from "./imported-model.js";
 
 const FOLDER = join(import.meta.dirname, "../../../../test/fixtures/onnx");
 const require = createRequire(import.meta.url);
@@ -131,6 +131,9 @@ export function parameterTensors(model: ImportedModel): Tensors {
   );
 }
 
-export function imported(bytes: Uint8Array, inputShapes?: ImportOptions["inputShapes"]): ImportedModel {
-  return new ImportedModel(bytes, inputShapes ? { inputShapes } : {});
+export function imported(
+  bytes: Uint8Array,
+  shapes: Readonly<Record<string, readonly number[]>> = {},
+): ImportedModel {
+  return new ImportedModel(bytes, { shapeOf: ({ name }) => shapes[name] });
 }
