@@ -303,7 +303,8 @@ describe("the program", () => {
   test.each([
     [["grew"], "kasmina: unknown command 'grew' (Did you mean grow?); see kasmina --help\n"],
     [["--jason"], "kasmina: unknown option '--jason'; see kasmina --help\n"],
-    [["inspect"], "kasmina: missing required argument 'run-dir'; see kasmina inspect --help\n"],
+    [["inspect"], "kasmina: name the folder of a run, or --host onnx:<file>\n"],
+    [["inspect", "--host", "resmlp"], "kasmina: --host must be onnx:<file>, got resmlp\n"],
     [["inspect", "/nowhere"], "kasmina: /nowhere holds no run: no run.json in it\n"],
   ])("%j is one line and exit code 2", async (args, message) => {
     const io = new TestIo();

@@ -20,6 +20,8 @@ export {
   mainInput,
   proposedCuts,
   type ReadExternal,
+  readModel,
+  refusedNodes,
   staticTensor,
   type TensorInfo,
   traced,

@@ -9,6 +9,7 @@ export { type EvaluationResult, EvaluationSums, evaluationProgram } from "./eval
 export { blendControlSpecs, blendTensors } from "./forward.js";
 export { forwardProgram } from "./forward-program.js";
 export { globalNorm, lookupIn, type StepGradients, stepGradients } from "./gradients.js";
+export { grownOnnx } from "./grown-onnx.js";
 export {
   type CoordinateSample,
   type IsolationCheck,

@@ -66,6 +66,31 @@ export interface Host {
   /** The last axis of the logits. */
   readonly classes: number;
   readonly blocks: readonly Block[];
+  /** The file that it was read from, where it was. */
+  readonly origin?: HostOrigin;
+}
+
+/** An ONNX file, and where in it the parts of a host stand. */
+export interface HostOrigin {
+  readonly bytes: Uint8Array;
+  readonly opset: number;
+  /** Activations of slots, by id: the name of the value, and which of its axes holds the channels, the batch counted. */
+  readonly slots: ReadonlyMap<string, { readonly value: string; readonly channelAxis: number }>;
+  /** Parameters by state path. */
+  readonly parameters: ReadonlyMap<string, OriginParameter>;
+  /** A head that is not the file's: what it reads, its block, and the output that it gives instead. */
+  readonly head?: { readonly slot: string; readonly block: string; readonly output: string };
+}
+
+export interface OriginParameter {
+  /** Name of the initializer, or of the Constant node's output. */
+  readonly tensor: string;
+  /** Where it is read: place of the node in the file, and of the operand. */
+  readonly uses: readonly { readonly node: number; readonly operand: number }[];
+  /** Whether other parameters began as the same tensor. */
+  readonly isTied: boolean;
+  /** Its elements in the file: a copy. */
+  read(): Float32Array;
 }
 
 /** A place in a host where seeds live: right after the block of the same name. */

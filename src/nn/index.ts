@@ -22,6 +22,7 @@ export {
   defineHost,
   frozenPaths,
   type Host,
+  type HostOrigin,
   type HostSlot,
   initHost,
   labelShape,
@@ -34,6 +35,7 @@ export { createHost, HOST_IDS, type HostId, type HostTask } from "./hosts/index.
 export {
   HEAD_CHOICES,
   type ImageOptions,
+  type OnnxDescription,
   type OnnxHostOptions,
   type OnnxTask,
   onnxHost,

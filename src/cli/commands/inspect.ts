@@ -1,5 +1,6 @@
-/** `kasmina inspect`: what a run folder holds, and whether its checkpoint is whole. */
+/** `kasmina inspect`: what a run folder holds, and whether its checkpoint is whole; or what an ONNX file is as a host. */
 import type { Command } from "commander";
+import { KasminaError } from "../../base/index.js";
 import {
   type InspectedBlock,
   type InspectedCheckpoint,
@@ -11,12 +12,27 @@ import { EXIT } from "../terminal/exit.js";
 import { count } from "../terminal/growth-report.js";
 import { type Io, wantsColor } from "../terminal/io.js";
 import { formatTable, type Paint, painter, stageStyle } from "../terminal/text.js";
+import { inspectHost } from "./inspect-host.js";
+
+interface InspectFlags {
+  readonly json?: boolean;
+  readonly host?: string;
+  readonly inputShape?: string;
+}
 
 export function addInspect(command: Command, io: Io, done: (exitCode: number) => void): void {
   command
-    .argument("<run-dir>", "folder of a run")
+    .argument("[run-dir]", "folder of a run")
+    .option(
+      "--host <onnx:file>",
+      "an ONNX file: its inputs, weights and slots, and what of it cannot be read",
+    )
+    .option("--input-shape <sizes>", "sizes that the file leaves free, of one example: 3,48,192")
     .option("--json", "print one JSON object")
-    .action(async (path: string, flags: { readonly json?: boolean }) => {
+    .action(async (path: string | undefined, flags: InspectFlags) => {
+      if (flags.host !== undefined) return done(inspectHost(flags.host, flags, io));
+      if (path === undefined)
+        throw new KasminaError("invalid_argument", "name the folder of a run, or --host onnx:<file>");
       const inspection = await inspectRun(path);
       io.stdout.write(
         flags.json

@@ -6,7 +6,7 @@
 import { KasminaError } from "../../base/errors.js";
 import { specOf, type Tensors } from "../../contracts/tensor.js";
 import { type ProgramDefinition, type TracedProgram, trace } from "../trace.js";
-import { equalShapes, type GraphNode, liveNodes, type Value } from "./graph.js";
+import { equalShapes, type GraphBuilder, type GraphNode, liveNodes, type Value } from "./graph.js";
 import { type LoweredGraph, lowerGraph } from "./lower.js";
 import { bytesOf, wholeNumbers } from "./onnx-type.js";
 import { type Dimension, writeOnnx } from "./write-onnx.js";
@@ -24,6 +24,8 @@ export interface OnnxExport {
   readonly parameters: Tensors;
   /** Written into the model's metadata_props. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** Of the model; default: the oldest that has all that the pass needs. */
+  readonly opset?: number;
 }
 
 /**
@@ -52,7 +54,10 @@ export function exportOnnx(options: OnnxExport): Uint8Array {
     names.set(constant, path);
     graph.replace(value, constant);
   }
-  const nodes = graph.build(input.value);
+  const built = graph.build(input.value);
+  const { opset } = options;
+  const nodes =
+    opset !== undefined && opset < GEMM_ADDEND_OPTIONAL_SINCE ? withAddends(built, one.graph) : built;
   return writeOnnx({
     nodes,
     inputs,
@@ -61,7 +66,21 @@ export function exportOnnx(options: OnnxExport): Uint8Array {
     ),
     names,
     metadata: options.metadata ?? {},
+    ...(opset !== undefined && { operatorSet: { version: opset, irVersion: IR_VERSION } }),
   });
+}
+
+const GEMM_ADDEND_OPTIONAL_SINCE = 11;
+/** Of a model for any operator set: ONNX Runtime reads all up to it. */
+const IR_VERSION = 8n;
+
+/** Gemm adds 0 where it has to add something. */
+function withAddends(nodes: readonly GraphNode[], graph: GraphBuilder): GraphNode[] {
+  return nodes.map((node) =>
+    node.op === "Gemm" && node.inputs.length === 2
+      ? { ...node, inputs: [...node.inputs, graph.scalar("float32", 0)] }
+      : node,
+  );
 }
 
 interface LoweredAt extends LoweredGraph {

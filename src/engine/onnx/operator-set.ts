@@ -8,7 +8,7 @@
  *
  * https://onnx.ai/onnx/operators/ says in which version each operator came, and when it changed.
  */
-import type { GraphNode } from "./graph.js";
+import type { GraphNode, Value } from "./graph.js";
 import { wholeNumbers } from "./onnx-type.js";
 
 /** An operator set, and the version of the file format that came with it. */
@@ -30,16 +30,20 @@ const NEWER_ONLY: ReadonlySet<string> = new Set([
   "ScatterND",
 ]);
 
-/** What the newer set takes as a second operand, and the older one as an attribute. */
-const ATTRIBUTE_OF: ReadonlyMap<string, string> = new Map([
-  ["ReduceSum", "axes"],
-  ["ReduceMean", "axes"],
-  ["ReduceSumSquare", "axes"],
-  ["ReduceProd", "axes"],
-  ["ReduceMax", "axes"],
-  ["ReduceMin", "axes"],
-  ["Split", "split"],
+/** What a set takes as a second operand from a version on, and as an attribute before. */
+const OPERAND_SINCE: ReadonlyMap<string, { readonly name: string; readonly since: number }> = new Map([
+  ["ReduceSum", { name: "axes", since: 13 }],
+  ["ReduceMean", { name: "axes", since: 18 }],
+  ["ReduceSumSquare", { name: "axes", since: 18 }],
+  ["ReduceProd", { name: "axes", since: 18 }],
+  ["ReduceMax", { name: "axes", since: 18 }],
+  ["ReduceMin", { name: "axes", since: 18 }],
+  ["Split", { name: "split", since: 13 }],
+  ["Pad", { name: "pads", since: 11 }],
 ]);
+
+/** Slice had attributes, and no steps. */
+const SLICE_OPERANDS_SINCE = 10;
 
 /** The oldest set in which a graph can be written. */
 export function operatorSetOf(nodes: readonly GraphNode[]): OperatorSet {
@@ -54,15 +58,37 @@ function hasOldTypes({ op, inputs, outputs }: GraphNode): boolean {
   return [...inputs, ...outputs].every((value) => value.dtype !== "uint32");
 }
 
-/** A node, which is given in its newer form, as a set has it. */
-export function formIn(set: OperatorSet, node: GraphNode): GraphNode {
-  const name = ATTRIBUTE_OF.get(node.op);
+/**
+ * A node, which is given in its newest form, as a set has it.
+ * @throws RangeError where the set cannot say it
+ */
+export function formIn({ version }: OperatorSet, node: GraphNode): GraphNode {
+  if (node.op === "Slice" && version < SLICE_OPERANDS_SINCE) return sliceByAttributes(node);
+  const form = OPERAND_SINCE.get(node.op);
   const [operand, list] = node.inputs;
-  if (set !== OLDER || name === undefined || !operand || !list) return node;
-  if (!list.constant) throw new RangeError(`${node.op} needs constant ${name}`);
+  if (!form || version >= form.since || !operand || !list) return node;
   return {
     ...node,
     inputs: [operand],
-    attributes: { ...node.attributes, [name]: wholeNumbers(list.constant) },
+    attributes: { ...node.attributes, [form.name]: constantOf(node, list, form.name) },
   };
+}
+
+function sliceByAttributes(node: GraphNode): GraphNode {
+  const [operand, starts, ends, axes, steps] = node.inputs;
+  if (!operand || !starts || !ends || !axes) throw new RangeError("Slice needs starts, ends and axes");
+  if (steps && constantOf(node, steps, "steps").some((step) => step !== 1)) {
+    throw new RangeError(`Slice has steps from operator set ${SLICE_OPERANDS_SINCE} on only`);
+  }
+  const attributes = {
+    starts: constantOf(node, starts, "starts"),
+    ends: constantOf(node, ends, "ends"),
+    axes: constantOf(node, axes, "axes"),
+  };
+  return { ...node, inputs: [operand], attributes };
+}
+
+function constantOf(node: GraphNode, value: Value, name: string): readonly number[] {
+  if (!value.constant) throw new RangeError(`${node.op} needs constant ${name}`);
+  return wholeNumbers(value.constant);
 }

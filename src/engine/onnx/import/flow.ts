@@ -5,7 +5,7 @@
 import { isFloat } from "./element-type.js";
 import type { BatchSize, ImportedModel } from "./imported-model.js";
 import { findOperator } from "./operators/index.js";
-import type { ModelNode } from "./read-model.js";
+import type { Model, ModelNode } from "./read-model.js";
 
 /** A value that all data flow through, of floating-point numbers, its batch axis first. */
 export interface Cut {
@@ -201,11 +201,9 @@ export function lastLinear(cuts: readonly Cut[], model: ImportedModel): Cut | un
   return cuts.find(({ name, shape }) => name === place?.inputs[0] && shape.length === 1);
 }
 
-/** The inputs that hold floating-point numbers or tokens, main one first: of images, of measurements, `input_ids`. */
-export function mainInput(model: ImportedModel): string {
-  const isSide = (name: string) => /mask|token_type|position/i.test(name);
-  const main =
-    model.inputs.find(({ name, type }) => isFloat(type) && !isSide(name)) ??
-    model.inputs.find(({ name }) => !isSide(name));
-  return main?.name ?? model.inputs[0]?.name ?? "";
+/** The input that the data flow in by: of images, of measurements, `input_ids`; not a mask or positions. */
+export function mainInput({ inputs }: Pick<Model, "inputs">): string {
+  const others = inputs.filter(({ name }) => !/mask|token_type|position/i.test(name));
+  const main = others.find(({ type }) => isFloat(type)) ?? others[0] ?? inputs[0];
+  return main?.name ?? "";
 }

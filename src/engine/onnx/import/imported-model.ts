@@ -64,7 +64,7 @@ export class ImportedModel {
   /** @throws KasminaError `invalid_data` in one line, naming the node where there is one */
   constructor(bytes: Uint8Array, options: ImportOptions = {}) {
     this.model = readModel(bytes);
-    const refused = this.refusals();
+    const refused = refusedNodes(this.model);
     if (refused[0]) throw refused[0];
     this.#readExternal = options.readExternal ?? NO_EXTERNAL;
     const { parameters, known } = sortConstants(this.model, this.#readExternal);
@@ -79,18 +79,6 @@ export class ImportedModel {
     const { shapes, statics } = this.#inferShapes();
     this.#shapes = shapes;
     this.#static = statics;
-  }
-
-  /** One error for each node of an operator that is not supported. */
-  refusals(): readonly KasminaError[] {
-    return this.model.nodes.flatMap((node) => {
-      try {
-        ruleOf(node, this.model.opset);
-        return [];
-      } catch (error) {
-        return [KasminaError.from(error)];
-      }
-    });
   }
 
   /** How the sizes of a value depend on the batch size; undefined for a value that is never computed. */
@@ -253,6 +241,18 @@ export class ImportedModel {
       tree.dispose(examples);
     }
   }
+}
+
+/** One error for each node of an operator that is not supported. */
+export function refusedNodes({ nodes, opset }: Model): readonly KasminaError[] {
+  return nodes.flatMap((node) => {
+    try {
+      ruleOf(node, opset);
+      return [];
+    } catch (error) {
+      return [KasminaError.from(error)];
+    }
+  });
 }
 
 type Shapes = ReadonlyMap<string, readonly number[]>;

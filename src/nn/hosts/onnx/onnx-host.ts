@@ -4,6 +4,7 @@
  */
 import { numpy as np } from "@jax-js/jax";
 import { KasminaError } from "../../../base/index.js";
+import { blockModule, parameterPath } from "../../../contracts/index.js";
 import {
   type Cut,
   findCuts,
@@ -18,7 +19,15 @@ import {
   traced,
   type Value,
 } from "../../../engine/index.js";
-import { type Block, defineBlock, defineHost, type Host, type SharedParameter } from "../../host.js";
+import {
+  type Block,
+  defineBlock,
+  defineHost,
+  type Host,
+  type HostOrigin,
+  type OriginParameter,
+  type SharedParameter,
+} from "../../host.js";
 import { linear } from "../../layers.js";
 import { lecunNormal, type ParameterSpec, type Parameters, zeros } from "../../parameters.js";
 import { type ImageOptions, inputAdapter, sideInput } from "./model-input.js";
@@ -64,25 +73,12 @@ export function onnxHost(bytes: Uint8Array, task: OnnxTask, options: OnnxHostOpt
   const { id = "onnx", head = "auto", train = "seeds" } = options;
   const inputDType = task.inputDType ?? "float32";
   const model = readModel(bytes, task, options);
-  const input = mainInput(model);
-  const main = model.inputs.find(({ name }) => name === input);
-  if (main?.dtype !== inputDType) {
-    const [wants, gets] = inputDType === "int32" ? ["measurements", "tokens"] : ["tokens", "measurements"];
-    throw new KasminaError(
-      "invalid_argument",
-      `input ${input} of the model takes ${wants}, but the data holds ${gets}`,
-    );
-  }
+  const input = mainInput(model.model);
+  checkDType(model, input, inputDType);
   const logits = logitsOf(model, model.model.outputs[0]?.name ?? "");
   const cuts = findCuts(model, input, logits.name);
   const outputShape = (model.shapeOf(logits.name) ?? []).slice(1).map(({ offset }) => offset);
-  const keeps = head === "keep" || (head === "auto" && outputShape.at(-1) === task.classes);
-  if (keeps && outputShape.at(-1) !== task.classes) {
-    throw new KasminaError(
-      "invalid_argument",
-      `the model's head gives ${outputShape.at(-1)} outputs, but the data has ${task.classes} classes; a new head fits (--head new)`,
-    );
-  }
+  const keeps = keepsHead(head, outputShape.at(-1), task.classes);
   const inner = cuts.filter(({ name }) => name !== logits.name);
   const features = lastLinear(inner, model) ?? inner.at(-1);
   if (!features)
@@ -102,7 +98,52 @@ export function onnxHost(bytes: Uint8Array, task: OnnxTask, options: OnnxHostOpt
   );
   const body = pieces.map((piece) => blocks.block(piece));
   const all = keeps ? body : [...body, newHead(features, task.classes)];
-  return defineHost({ id, inputShape: task.inputShape, inputDType, classes: task.classes, blocks: all });
+  const ends = pieces.map(({ name, to }): [string, { value: string; channelAxis: number }] => [
+    name,
+    { value: to.name, channelAxis: to.channelAxis },
+  ]);
+  const origin: HostOrigin = {
+    bytes,
+    opset: model.model.opset,
+    slots: new Map(ends),
+    parameters: blocks.origins(),
+    ...(!keeps && {
+      head: { slot: pieces.at(-1)?.name ?? "", block: "head", output: model.model.outputs[0]?.name ?? "" },
+    }),
+  };
+  return defineHost({
+    id,
+    inputShape: task.inputShape,
+    inputDType,
+    classes: task.classes,
+    blocks: all,
+    origin,
+  });
+}
+
+/** @throws KasminaError `invalid_argument` where the model takes tokens and the data are measurements, or the other way round */
+function checkDType(model: ImportedModel, input: string, inputDType: Host["inputDType"]): void {
+  const main = model.inputs.find(({ name }) => name === input);
+  if (main?.dtype === inputDType) return;
+  const [wants, gets] = inputDType === "int32" ? ["measurements", "tokens"] : ["tokens", "measurements"];
+  throw new KasminaError(
+    "invalid_argument",
+    `input ${input} of the model takes ${wants}, but the data holds ${gets}`,
+  );
+}
+
+/** @throws KasminaError `invalid_argument` where it is to be kept and does not fit */
+function keepsHead(
+  head: (typeof HEAD_CHOICES)[number],
+  outputs: number | undefined,
+  classes: number,
+): boolean {
+  if (head === "new" || (head === "auto" && outputs !== classes)) return false;
+  if (outputs === classes) return true;
+  throw new KasminaError(
+    "invalid_argument",
+    `the model's head gives ${outputs} outputs, but the data has ${classes} classes; a new head fits (--head new)`,
+  );
 }
 
 function readModel(
@@ -147,7 +188,7 @@ function piecesOf(
   const before = cuts.slice(0, cuts.indexOf(features) + 1);
   const slots = new Set(chosen ? chosen.map((name) => chosenCut(before, name)) : proposedCuts(before));
   const ends = before.filter((cut) => slots.has(cut) || cut === features);
-  const names = safeNames(ends.map(({ name }) => name));
+  const names = blockNames(ends.map(({ name }) => name));
   const pieces = ends.map(
     (to, i): Piece => ({
       name: names[i] ?? `block${i}`,
@@ -163,7 +204,7 @@ function piecesOf(
 }
 
 function chosenCut(cuts: readonly Cut[], wanted: string): Cut {
-  const ids = safeNames(cuts.map(({ name }) => name));
+  const ids = blockNames(cuts.map(({ name }) => name));
   const found = cuts.find(({ name }, i) => name === wanted || ids[i] === wanted);
   if (found) return found;
   throw new KasminaError(
@@ -180,7 +221,7 @@ function chosenCut(cuts: readonly Cut[], wanted: string): Cut {
 const NAME_LENGTH = 60;
 
 /** Names of tensors as names of blocks, each once. `head` and `grown` have a meaning of their own. */
-function safeNames(names: readonly string[]): string[] {
+export function blockNames(names: readonly string[]): string[] {
   const taken = new Set(["head", "grown"]);
   return names.map((name) => {
     const safe =
@@ -274,6 +315,22 @@ class BlockMaker {
       return toChannelsLast(result.array, to);
     };
     return { name, title: to.name, parameters, shared, outputShape: shapeLast(to), slot, apply };
+  }
+
+  /** Where the parameters of the blocks made so far stand in the file, by state path. */
+  origins(): ReadonlyMap<string, OriginParameter> {
+    const tensors = this.#model.parameters.map(({ tensor }) => tensor.name);
+    return new Map(
+      [...this.#owners].map(([parameter, { block, name }]): [string, OriginParameter] => [
+        parameterPath(blockModule(block), name),
+        {
+          tensor: parameter.tensor.name,
+          uses: parameter.uses.map(({ node, operand }) => ({ node: node.place, operand })),
+          isTied: tensors.indexOf(parameter.tensor.name) !== tensors.lastIndexOf(parameter.tensor.name),
+          read: () => this.#model.read(parameter),
+        },
+      ]),
+    );
   }
 
   #isTokens(): boolean {
