@@ -8,10 +8,13 @@ const WAKE_WORDS = join(import.meta.dirname, "../../../node_modules/openwakeword
 
 function run(file: string, flags: { readonly json?: boolean; readonly inputShape?: string } = {}) {
   const written = { out: "", err: "" };
+  const add = (to: keyof typeof written, text: string): void => {
+    written[to] += text;
+  };
   const io: Io = {
     env: {},
-    stdout: { isTTY: false, write: (text) => void (written.out += text) },
-    stderr: { isTTY: false, write: (text) => void (written.err += text) },
+    stdout: { isTTY: false, write: (text) => add("out", text) },
+    stderr: { isTTY: false, write: (text) => add("err", text) },
     onSignal: () => () => undefined,
     exitNow: () => undefined,
   };
