@@ -5,7 +5,7 @@ import { float32, int32, scalar, sizeOf, type Tensors } from "kasmina/contracts"
 import type { ProgramDefinition } from "kasmina/engine";
 import { batchSpecs, type SeedSite, seedPath, slotShape, type Topology } from "kasmina/network";
 import { createHost, type Host, initHost, initKernel } from "kasmina/nn";
-import { OPTIMIZERS, optimizerSpecs, trainStepProgram } from "kasmina/tolaria";
+import { OPTIMIZERS, type Optimizer, optimizerSpecs, trainStepProgram } from "kasmina/tolaria";
 
 export interface BenchNet {
   readonly name: string;
@@ -30,14 +30,19 @@ export function benchNets(): BenchNet[] {
 }
 
 /** The training step of a host, grown or not, with everything that it needs. */
-export function netOf(host: Host, batch: number, sites: readonly SeedSite[] = []): BenchNet {
+export function netOf(
+  host: Host,
+  batch: number,
+  sites: readonly SeedSite[] = [],
+  optimizer: Optimizer = OPTIMIZERS.adam,
+): BenchNet {
   const topology: Topology = { host, sites, hostGradient: "detach" };
-  const definition = trainStepProgram(topology, OPTIMIZERS.adam, batch);
+  const definition = trainStepProgram(topology, optimizer, batch);
   const parameters: Tensors = Object.assign(
     initHost(host, 1),
     ...sites.map((site) => kernelOf(topology, site)),
   );
-  const slots = Object.entries(optimizerSpecs(OPTIMIZERS.adam, parameters));
+  const slots = Object.entries(optimizerSpecs(optimizer, parameters));
   const blend = Object.entries(definition.controls).map(([name, { shape }]) => [
     name,
     float32(shape, BLENDED),

@@ -1,8 +1,9 @@
 """
-The architectures of engine-nets.ts in PyTorch: eager, float32, Adam. Says what it is in a first line; then, for each
+The architectures of engine-nets.ts and engine-sizes.ts in PyTorch: eager, float32. Says what it is in a first line; then, for each
 name of a net that it is given in a line, takes a turn at its steps and prints the milliseconds of the median one.
 """
 
+import functools
 import re
 import statistics
 import sys
@@ -90,8 +91,20 @@ class CharLm(nn.Module):
         return self.head(self.norm(h))
 
 
-def step_of(net, x, y):
-    optimizer = torch.optim.Adam(net.parameters(), lr=0.001)
+def mlp(width):
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(784, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 10)
+    )
+
+
+def optimizer_of(name, parameters):
+    if name == "sgd":
+        return torch.optim.SGD(parameters, lr=0.001, momentum=0.9)
+    return torch.optim.Adam(parameters, lr=0.001)
+
+
+def step_of(net, x, y, optimizer_name="adam"):
+    optimizer = optimizer_of(optimizer_name, net.parameters())
 
     def step():
         optimizer.zero_grad()
@@ -101,6 +114,36 @@ def step_of(net, x, y):
         optimizer.step()
         return loss.item()
 
+    return step
+
+
+def images(batch):
+    return torch.rand(batch, 1, 28, 28), torch.randint(10, (batch,))
+
+
+def text(batch, length):
+    return torch.randint(65, (batch, length)), torch.randint(65, (batch, length))
+
+
+@functools.lru_cache(maxsize=1)
+def step_named(name):
+    """`resmlp`, `resconv`, `charlm`: the hosts as they come; `<kind>:<sizes>:<optimizer>`: of engine-sizes.ts."""
+    kind, *sizes = name.split(":")
+    optimizer = sizes.pop() if sizes else "adam"
+    sizes = [int(size) for size in sizes]
+    if kind == "resmlp":
+        step = step_of(ResMlp(784, 16, 2, 10), *images(64))
+    elif kind == "mlp":
+        step = step_of(mlp(*sizes), *images(64), optimizer)
+    elif kind == "resconv":
+        channels, depth = sizes or (8, 2)
+        step = step_of(ResConv(channels, depth, 10), *images(64), optimizer)
+    elif sizes:
+        d, layers = sizes
+        step = step_of(CharLm(128, 65, d, layers, 4), *text(8, 128), optimizer)
+    else:
+        step = step_of(CharLm(64, 65, 64, 2, 4), *text(16, 64))
+    step()
     return step
 
 
@@ -127,15 +170,7 @@ def libraries():
 
 torch.manual_seed(0)
 torch.set_num_threads(int(sys.argv[1]))
-images, digits = torch.rand(64, 1, 28, 28), torch.randint(10, (64,))
-text, following = torch.randint(65, (16, 64)), torch.randint(65, (16, 64))
-steps = {
-    "resmlp": step_of(ResMlp(784, 16, 2, 10), images, digits),
-    "resconv": step_of(ResConv(8, 2, 10), images, digits),
-    "charlm": step_of(CharLm(64, 65, 64, 2, 4), text, following),
-}
-for step in steps.values():
-    step()
+step_named("resmlp")
 print(libraries(), flush=True)
 for line in sys.stdin:
-    print(turn_ms(steps[line.strip()]), flush=True)
+    print(turn_ms(step_named(line.strip())), flush=True)

@@ -4,7 +4,7 @@
  * step of every host, batch and threads alike, in one run, turn by turn. Before them runs that grow: the longest gap
  * between two steps, and the longest that the main thread was away.
  *
- * Arguments: --threads 2 --rounds 15
+ * Arguments: --threads 2 --rounds 15; --sizes instead: larger nets against PyTorch, --only mlp those of one kind
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
@@ -16,6 +16,7 @@ import { measureGrowth } from "./engine-growth.js";
 import { type BenchNet, benchNets } from "./engine-nets.js";
 import { plainLoop } from "./engine-plain.js";
 import { PyTorch } from "./engine-pytorch.js";
+import { measureSizes } from "./engine-sizes.js";
 import { ratioOf, stepOn, takeTurns, turnOf } from "./turns.js";
 
 export const engine: Measurement = {
@@ -26,18 +27,25 @@ export const engine: Measurement = {
       args: [...args],
       options: {
         threads: { type: "string", default: String(availableParallelism()) },
-        rounds: { type: "string", default: "15" },
+        rounds: { type: "string" },
+        sizes: { type: "boolean", default: false },
+        only: { type: "string", default: "" },
       },
     });
-    const [threads, rounds] = [Number(values.threads), Number(values.rounds)];
+    const [threads, rounds] = [Number(values.threads), Number(values.rounds ?? (values.sizes ? 5 : 15))];
     if (!(Number.isInteger(threads) && threads > 0 && Number.isInteger(rounds) && rounds > 0)) {
       throw new KasminaError("invalid_argument", "--threads and --rounds must be whole numbers above 0");
     }
-    const growth = await measureGrowth(threads);
+    const growth = values.sizes ? {} : await measureGrowth(threads);
     const problem = await PyTorch.problem();
     // More threads than cores that are free can cost PyTorch a factor of ten: it is taken at the better of two counts.
     const counts = problem === undefined ? [...new Set([1, threads])] : [];
     const pytorch = await Promise.all(counts.map((count) => PyTorch.start(count)));
+    if (values.sizes) {
+      const sizes = await measureSizes({ threads, rounds, pytorch, only: values.only });
+      for (const one of pytorch) one.close();
+      return { threads, pytorch: problem ?? pytorch[0]?.about ?? null, ...sizes };
+    }
     const nets: Record<string, Comparison> = {};
     for (const net of benchNets()) nets[net.name] = await compare(net, { threads, rounds, pytorch });
     for (const one of pytorch) one.close();

@@ -5,7 +5,7 @@
 
 import { KasminaError } from "../base/index.js";
 import type { EvaluationSource } from "../contracts/index.js";
-import type { Kasmina } from "../kasmina/index.js";
+import type { Kasmina, Seed } from "../kasmina/index.js";
 import { type EvaluationResult, monitoredRows, parameterSpecs, type Topology } from "../network/index.js";
 import { countHostParameters, slotsOf } from "../nn/index.js";
 import { evaluateRows } from "./evaluate.js";
@@ -43,6 +43,19 @@ type NetworkOptions = Pick<
 /** Of the topologies that a seed leads to: the next two stages, or none. */
 const SOON = 3;
 
+/** What a topology takes from a seed, which may change at a boundary. */
+type Standing = readonly [
+  seed: Seed,
+  stage: Seed["stage"],
+  kernel: Seed["kernel"],
+  pausedFrom: Seed["pausedFrom"],
+  parameters: Seed["parameters"],
+];
+
+function standing(seed: Seed): Standing {
+  return [seed, seed.stage, seed.kernel, seed.pausedFrom, seed.parameters];
+}
+
 export class GrowingNetwork {
   readonly model: ModelState;
   readonly guard: IsolationGuard;
@@ -50,6 +63,7 @@ export class GrowingNetwork {
   readonly #kasmina: Kasmina;
   readonly #programs: Programs;
   #installed: TopologyPrograms | undefined;
+  #installedFor: { readonly seeds: readonly Standing[]; readonly teacher: unknown } | undefined;
   #preparedSequence = 0;
 
   constructor(options: NetworkOptions) {
@@ -87,9 +101,15 @@ export class GrowingNetwork {
 
   /** Makes the programs of the present topology the ones that run, without the seeds that isolation refuses. */
   async install(step: number): Promise<TopologyPrograms> {
+    const unchanged = this.#unchanged();
+    if (unchanged) return unchanged;
     let programs: TopologyPrograms | undefined;
+    let seeds: readonly Standing[] = [];
+    const { teacher } = this.#kasmina;
     while (!programs) {
-      const topology = topologyOf(this.#topologyOptions, this.guard.admitted());
+      const admitted = this.guard.admitted();
+      seeds = admitted.map(standing);
+      const topology = topologyOf(this.#topologyOptions, admitted);
       programs = this.guard.admit(await this.#programs.prepare(topology), step);
     }
     if (programs !== this.#installed) {
@@ -102,7 +122,26 @@ export class GrowingNetwork {
       const grafts = soon.flatMap((topology) => this.#graftsOn(topology));
       void this.#programs.anticipate([...ahead, ...grafts]);
     }
+    this.#installedFor = { seeds, teacher };
     return programs;
+  }
+
+  /** What is installed, where all that a topology follows from is as it was: at nearly every step. */
+  #unchanged(): TopologyPrograms | undefined {
+    const before = this.#installedFor;
+    if (!before || before.teacher !== this.#kasmina.teacher) return undefined;
+    const seeds = this.guard.admitted();
+    const isSame = ([seed, stage, kernel, pausedFrom, parameters]: Standing, i: number): boolean => {
+      const now = seeds[i];
+      return (
+        now === seed &&
+        now.stage === stage &&
+        now.kernel === kernel &&
+        now.pausedFrom === pausedFrom &&
+        now.parameters === parameters
+      );
+    };
+    return seeds.length === before.seeds.length && before.seeds.every(isSame) ? this.#installed : undefined;
   }
 
   /** Starts on the programs of a change as soon as it is accepted, so that they are there when it takes effect. */
@@ -112,6 +151,8 @@ export class GrowingNetwork {
     this.#preparedSequence = next.sequence;
     const topology = topologyAfter(this.#topologyOptions, this.guard.admitted(), next);
     if (!topology) return;
+    // Asked for once more: the two asked for last are kept.
+    if (this.#installed) void this.#programs.prepare(this.#installed.topology);
     this.#programs.prepareAhead(topology);
     this.#stepShares(topology).catch(() => undefined); // told when the topology is installed
   }

@@ -1,5 +1,5 @@
 /** Hyper-parameters at run time: per group, by schedule and by command, as the program takes them. */
-import { hyperControl, scalar, type Tensor } from "../contracts/index.js";
+import { hyperControl, scalar, type Tensor, type Tensors } from "../contracts/index.js";
 
 export type ScheduleId = "constant" | "cosine" | "linear";
 
@@ -42,6 +42,7 @@ export class HyperControls {
   readonly #schedule: ScheduleId;
   readonly #totalSteps: number;
   readonly #seedRate: (baseRate: number) => number;
+  readonly #controls = new Map<string, { readonly values: readonly number[]; readonly controls: Tensors }>();
   #overrides: Readonly<Record<string, HyperParameters>> = {};
 
   /** @param seedRate a seed's learning rate, from the host's base rate. Default: the same */
@@ -71,6 +72,7 @@ export class HyperControls {
 
   /** Forgets a group that is no more. */
   remove(group: string): void {
+    this.#controls.delete(group);
     this.#overrides = Object.fromEntries(Object.entries(this.#overrides).filter(([name]) => name !== group));
   }
 
@@ -90,10 +92,22 @@ export class HyperControls {
     for (const group of groups) {
       const { learningRate, momentum, weightDecay } = this.of(group);
       const scale = group === "host" ? factor : frozen ? 0 : 1;
-      controls[hyperControl(group, "lr")] = scalar(learningRate * scale);
-      controls[hyperControl(group, "momentum")] = scalar(momentum);
-      controls[hyperControl(group, "weight_decay")] = scalar(weightDecay);
+      Object.assign(controls, this.#controlsOf(group, [learningRate * scale, momentum, weightDecay]));
     }
+    return controls;
+  }
+
+  /** The controls of a group, those of the step before where nothing has changed. */
+  #controlsOf(group: string, values: readonly [lr: number, momentum: number, weightDecay: number]): Tensors {
+    const known = this.#controls.get(group);
+    if (known && values.every((value, i) => value === known.values[i])) return known.controls;
+    const [lr, momentum, weightDecay] = values;
+    const controls = {
+      [hyperControl(group, "lr")]: scalar(lr),
+      [hyperControl(group, "momentum")]: scalar(momentum),
+      [hyperControl(group, "weight_decay")]: scalar(weightDecay),
+    };
+    this.#controls.set(group, { values, controls });
     return controls;
   }
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { float32, scalar } from "../contracts/index.js";
 import {
   type Backend,
   createWasmBackend,
@@ -10,8 +11,13 @@ import { createNativeBackend } from "../engine/native/index.js";
 import { scalarVectors, tracedUpdate } from "../engine/update/traced-update.js";
 import { describeOptimizers, type Execution } from "./optimizers.conformance.js";
 import { OPTIMIZERS } from "./optimizers.js";
+import { optimizerSpecs, updatePlan } from "./train-step.js";
 
 const BACKENDS = { native: () => createNativeBackend({ threads: 1 }), wasm: createWasmBackend };
+
+function mapValues<A, B>(values: Readonly<Record<string, A>>, map: (value: A) => B): Record<string, B> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, map(value)]));
+}
 
 describe.each(["native", "wasm"] as const)("optimizers on %s", (name) => {
   let backend: Backend;
@@ -49,6 +55,41 @@ describe.each(["native", "wasm"] as const)("optimizers on %s", (name) => {
   };
 
   describe("by the kernel", () => describeOptimizers(kernel, true));
+
+  test("modules that were updated more or less often go by their own count, at every rate", async () => {
+    const updated = async (paths: readonly string[]) => {
+      const specs = Object.fromEntries(
+        paths.map((path) => [path, { shape: [3], dtype: "float32" as const }]),
+      );
+      const program = await backend.compile(
+        trace({
+          name: "constant gradients",
+          state: specs,
+          batch: {},
+          controls: {},
+          update: updatePlan(OPTIMIZERS.adam, paths),
+          run: (state) => ({ state: {}, gradients: mapValues(state, (p) => p.mul(2)), outputs: {} }),
+        }),
+      );
+      const state = backend.createState();
+      const fresh = optimizerSpecs(OPTIMIZERS.adam, specs);
+      state.write(mapValues({ ...specs, ...fresh }, ({ shape }) => float32(shape, 1)));
+      // One module is an update ahead of the other.
+      if (paths.includes("host/b/w")) state.write({ "optimizer/count/host/b": scalar(2) });
+      for (const lr of [0.1, 0.01, 0.001]) {
+        const controls = { lr, momentum: 0.9, weight_decay: 0 };
+        await program.run(
+          state,
+          {},
+          Object.fromEntries(Object.entries(controls).map(([k, v]) => [`optimizer/host/${k}`, scalar(v)])),
+        );
+      }
+      return state.read();
+    };
+    const together = await updated(["host/a/w", "host/b/w"]);
+    expect(together).toEqual({ ...(await updated(["host/a/w"])), ...(await updated(["host/b/w"])) });
+  });
+
   describe("traced", () => describeOptimizers(traced, false));
 });
 

@@ -16,7 +16,7 @@ import { lowerProgram } from "../onnx/lower.js";
 import type { LoweredProgram, ProgramInput, ProgramOutput, TracedProgram } from "../trace.js";
 import { BoundUpdate } from "../update/bound-update.js";
 import { loadOrt, type Ort } from "./ort.js";
-import { createSession, freeNow, ortTensor, runError, type SessionOptions } from "./session.js";
+import { createSession, freeNow, keepFreed, ortTensor, runError, type SessionOptions } from "./session.js";
 
 export interface NativeOptions {
   /** Threads of one operator, 1 to 256. Default: all cores. Runs are bit for bit the same at the same number only. */
@@ -211,7 +211,7 @@ class NativeProgram implements Program {
   /** Puts new state in its place; gives what the caller reads. Gradients are where they belong already. */
   #take(state: MemoryState, results: Readonly<Record<string, OrtTensor>>): Record<string, Tensor> {
     const read: Record<string, Tensor> = {};
-    const copies: OrtTensor[] = [];
+    const copies: ArrayBufferLike[] = [];
     for (const { id, outputs } of this.#fetches) {
       const [output] = outputs;
       const result = results[id];
@@ -220,7 +220,7 @@ class NativeProgram implements Program {
       const data = result.data as TensorData;
       if (role === "state") state.get(name).data.set(data);
       if (role === "output") read[name] = { shape, dtype, data };
-      else copies.push(result);
+      else copies.push(data.buffer);
     }
     freeNow(copies);
     return read;
@@ -238,6 +238,7 @@ class NativeProgram implements Program {
     const { update: plan } = this.traced.definition;
     const update = plan && lists.length > 0 ? new BoundUpdate(plan, state, lists) : undefined;
     const regions = update?.regions ?? [];
+    keepFreed(regions.reduce((sum, { gradients: { byteLength } }) => sum + byteLength, 0));
     const targets = gradients.map(({ id, shape }, i): [string, OrtTensor] => {
       const data = regions[i]?.gradients ?? new Float32Array();
       return [id, ortTensor(this.#ort, { shape, dtype: "float32", data })];

@@ -23,6 +23,9 @@ interface Clock {
   readonly group: number;
   /** Undefined where the rule does not count. */
   readonly count: Entry | undefined;
+  /** As of the last update. */
+  updates: number;
+  scalars: readonly number[];
 }
 
 export class BoundUpdate {
@@ -60,7 +63,7 @@ export class BoundUpdate {
         const group = groups.get(controls) ?? groups.size;
         groups.set(controls, group);
         const key = `${group} ${count ?? ""}`;
-        const clock = clocks.get(key) ?? { group, count: count === undefined ? undefined : state.get(count) };
+        const clock = clocks.get(key) ?? newClock(group, count === undefined ? undefined : state.get(count));
         clocks.set(key, clock);
         const elements = region.rows[0]?.entries[i]?.data.length ?? 0;
         const arrays = arraysOf(region, from, elements);
@@ -85,18 +88,25 @@ export class BoundUpdate {
 
   /** Updates parameters, slots and counts in place by the gradients in the regions. */
   run(settings: UpdateSettings): void {
-    const { rule } = this.#plan;
-    const scalars = new Map<Clock, readonly number[]>();
-    for (const clock of this.#clocks) {
-      const count = clock.count ? countUp(clock.count) : 0;
-      const values = rule.scalarsOf(settings[clock.group] ?? {}, count);
-      scalars.set(
-        clock,
-        rule.scalars.map((name) => valueAt(values, name)),
-      );
-    }
-    for (const { kernel, arrays, clock } of this.#segments) kernel.update(arrays, scalars.get(clock) ?? []);
+    for (const clock of this.#clocks) clock.scalars = this.#scalars(clock, settings);
+    for (const { kernel, arrays, clock } of this.#segments) kernel.update(arrays, clock.scalars);
   }
+
+  /** Those of modules that were updated as often are the same: the first of them has them at this update already. */
+  #scalars(clock: Clock, settings: UpdateSettings): readonly number[] {
+    const { rule } = this.#plan;
+    clock.updates = clock.count ? countUp(clock.count) : 0;
+    for (const earlier of this.#clocks) {
+      if (earlier === clock) break;
+      if (earlier.group === clock.group && earlier.updates === clock.updates) return earlier.scalars;
+    }
+    const values = rule.scalarsOf(settings[clock.group] ?? {}, clock.updates);
+    return rule.scalars.map((name) => valueAt(values, name));
+  }
+}
+
+function newClock(group: number, count: Entry | undefined): Clock {
+  return { group, count, updates: -1, scalars: [] };
 }
 
 function countUp({ data }: Entry): number {

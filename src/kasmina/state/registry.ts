@@ -12,6 +12,8 @@ export class SeedRegistry {
   readonly #slots: ReadonlyMap<string, SlotSpec>;
   readonly #slotOrder: ReadonlyMap<string, number>;
   readonly #seeds = new Map<string, MutableSeed>();
+  /** Sorted once, until a seed comes or goes: several times a step somebody asks. */
+  #inOrder: readonly MutableSeed[] | undefined;
   #germinations = 0;
 
   /** @param slots in host order */
@@ -44,9 +46,10 @@ export class SeedRegistry {
   /** Every seed on record, slot by slot, then by germination. */
   seeds(): readonly MutableSeed[] {
     const slotOf = (seed: Seed): number => this.#slotOrder.get(seed.slotId) ?? this.#slots.size;
-    return [...this.#seeds.values()].sort(
+    this.#inOrder ??= [...this.#seeds.values()].sort(
       (a, b) => slotOf(a) - slotOf(b) || a.germinationOrder - b.germinationOrder,
     );
+    return this.#inOrder;
   }
 
   isLiving(id: string): boolean {
@@ -70,15 +73,18 @@ export class SeedRegistry {
 
   add(seed: MutableSeed): void {
     this.#seeds.set(seed.id, seed);
+    this.#inOrder = undefined;
     this.#germinations = Math.max(this.#germinations, seed.germinationOrder + 1);
   }
 
   remove(id: string): void {
     this.#seeds.delete(id);
+    this.#inOrder = undefined;
   }
 
   clear(): void {
     this.#seeds.clear();
+    this.#inOrder = undefined;
   }
 
   /**
