@@ -160,7 +160,8 @@ export class WeatherlightService implements Service {
     this.#closed = true;
     this.#timer?.cancel();
     await Promise.allSettled(this.#subscriptions.map((subscription) => subscription.close()));
-    await this.#lease?.release();
+    // Where Redis cannot be told, the lease ends by itself.
+    await this.#lease?.release().catch(() => undefined);
     this.#lease = undefined;
   }
 
