@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { addKey } from "../../contracts/index.node.js";
-import { RedisServer, redisServer } from "../../oona/redis-server.fixture.js";
-import { runCli } from "../cli.js";
-import type { Io, StopSignal } from "../terminal/io.js";
+import { runCli } from "../src/cli/cli.js";
+import type { Io, StopSignal } from "../src/cli/terminal/io.js";
+import { addKey } from "../src/contracts/index.node.js";
+import { RedisServer, redisServer } from "../src/oona/redis-server.fixture.js";
 
 function world(env: Readonly<Record<string, string>>) {
   const written = { stdout: "", stderr: "" };
