@@ -37,6 +37,7 @@ describe("kasmina grow --data spirals", () => {
     const summary = lines.at(-1) ?? {};
     expect(Object.keys(summary)).toEqual([
       "type",
+      "ended",
       "run_id",
       "engine",
       "seed",
@@ -74,7 +75,7 @@ describe("kasmina grow --data spirals", () => {
     expect(inspected.code).toBe(0);
     expect(JSON.parse(inspected.stdout)).toMatchObject({
       run_id: summary.run_id,
-      ended: true,
+      ended: "finished",
       host: "resmlp",
       params_host: summary.params_host,
       params_total: summary.params_total,

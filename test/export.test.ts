@@ -72,7 +72,7 @@ describe("the exported network of a run", () => {
     expect([...rows.labels].filter((label, row) => predicted.labels[row] === label)).toHaveLength(
       right.length,
     );
-    expect(right.length / count).toBeCloseTo(summary.accuracy, 6);
+    expect(right.length / count).toBeCloseTo(summary.accuracy ?? Number.NaN, 6);
     await backend.dispose();
   });
 

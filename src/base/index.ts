@@ -23,4 +23,4 @@ export { JoinTable } from "./join-table.js";
 export { fromJsonText, parseStrictJson, toJsonText } from "./json.js";
 export { abortable, abortError, type Deferred, deferred, unlessStopped } from "./promises.js";
 export { Random } from "./random.js";
-export { mean, percentile, sum } from "./statistics.js";
+export { maxOf, mean, minOf, percentile, sum } from "./statistics.js";

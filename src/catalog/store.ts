@@ -256,7 +256,7 @@ export class Catalog {
       if (name === STAGING || name === DAMAGED) continue;
       const folder = join(this.#root, name);
       if (!lstatIfThere(folder)?.isDirectory()) names.push(name);
-      else names.push(...(await namesIn(folder)).map((below) => `${name}/${below}`));
+      else for (const below of await namesIn(folder)) names.push(`${name}/${below}`);
     }
     return names.sort();
   }

@@ -109,7 +109,6 @@ export {
   partOf,
   type SeedPart,
 } from "./stages.js";
-export { decodeState, encodeState } from "./state-message.js";
 export {
   blockModule,
   countPath,
@@ -156,13 +155,6 @@ export {
   type TelemetryMetric,
   type TelemetryPacket,
 } from "./telemetry.js";
-export {
-  decodeOutcome,
-  decodeTelemetry,
-  encodeOutcome,
-  encodeTelemetry,
-  type RunOutcome,
-} from "./telemetry-message.js";
 export {
   type DType,
   float32,

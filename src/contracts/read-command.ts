@@ -7,6 +7,7 @@
 import { type DescMessage, fromBinary } from "@bufbuild/protobuf";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { maxOf } from "../base/statistics.js";
 import {
   type AdaptationCommand,
   CircuitBreakerCommandSchema,
@@ -88,7 +89,7 @@ const FIELDS: readonly (Field | undefined)[] = byNumber({
 
 function byNumber(fields: Readonly<Record<number, Field>>): readonly (Field | undefined)[] {
   const numbers = Object.keys(fields).map(Number);
-  return Array.from({ length: Math.max(...numbers) + 1 }, (_, number) => fields[number]);
+  return Array.from({ length: maxOf(numbers) + 1 }, (_, number) => fields[number]);
 }
 
 /**

@@ -1,5 +1,6 @@
 /** A dataset from arrays in memory: the way in for library users' own data, and where every reader ends. */
 import { KasminaError } from "../base/errors.js";
+import { maxOf } from "../base/statistics.js";
 import type { ColumnScaling, Dataset, Rows } from "../contracts/dataset.js";
 import { checkedRows, type RowsInput, takeRows } from "./rows.js";
 import { type Split, stratifiedSplit } from "./split.js";
@@ -62,7 +63,7 @@ export interface DatasetArrays {
 export function datasetFromArrays(arrays: DatasetArrays): Dataset {
   const { name = "arrays", labelShape = [], splitSeed = 0 } = arrays;
   const given = [arrays.train, arrays.heldOut, arrays.test].filter((part) => part !== undefined);
-  const classes = arrays.classes ?? Math.max(...given.map(largestClass)) + 1;
+  const classes = arrays.classes ?? maxOf(given.map(largestClass)) + 1;
   const inputShape = arrays.inputShape ?? shapeOfRows(arrays.train, name);
   if (!Number.isInteger(classes) || classes < 2) {
     throw new KasminaError("invalid_data", `${name}: needs at least 2 classes, got ${classes}`);

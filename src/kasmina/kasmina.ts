@@ -52,6 +52,7 @@ import { ResetWatch, type ResidueProbe } from "./changes/reset-watch.js";
 import { rollBackTo } from "./changes/rolling-back.js";
 import { CommandIngress } from "./commands/command-ingress.js";
 import type { Boundary } from "./commands/context.js";
+import { liftHalt } from "./commands/run-commands.js";
 import { type KasminaConfig, parseConfig } from "./config.js";
 import { type CommandJournal, MemoryJournal } from "./security/journal.js";
 import { NonceLedger } from "./security/nonce-ledger.js";
@@ -306,10 +307,19 @@ export class Kasmina {
     return takeSnapshot(this.#state, this.#ingress.lastSequence);
   }
 
-  /** Resumes from a checkpoint: journaled commands that came after it are replayed at their steps. */
+  /**
+   * Resumes from a checkpoint: journaled commands that came after it are replayed at their steps. A halt ended the run;
+   * whoever resumes it lifts the halt.
+   */
   resume(snapshot: KasminaSnapshot): void {
     restoreSnapshot(this.#state, snapshot);
+    this.liftHalt();
     this.#ingress.replayAfter(snapshot.journalSequence);
+  }
+
+  /** Ends the emergency level HALT, where it is on. */
+  liftHalt(): void {
+    liftHalt(this.#state);
   }
 
   /** Returns to the state of the same run from `fromStep`, with `step` as the next one, without replaying any command. */

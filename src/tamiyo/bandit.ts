@@ -3,6 +3,7 @@
  * analysis of the multiarmed bandit problem"). An arm that was never tried is thought as good as its blueprint and its
  * slot have been elsewhere, with one measurement's worth of trust. It draws nothing at random.
  */
+import { maxOf, minOf } from "../base/statistics.js";
 import type { Arm } from "./policy.js";
 
 /** What was measured of one arm. Plain data, part of a policy's snapshot. */
@@ -29,7 +30,7 @@ export function armKey({ slotId, candidate }: Arm): string {
 /** The record with one more try of an arm; a reward that is not finite counts as the worst seen. */
 export function rewarded(record: BanditRecord, arm: Arm, reward: number): BanditRecord {
   const key = armKey(arm);
-  const worst = Math.min(0, ...record.map((known) => known.reward / known.tries));
+  const worst = Math.min(0, minOf(record.map((known) => known.reward / known.tries)));
   const known = record.find((other) => other.key === key);
   const updated: ArmRecord = {
     slotId: arm.slotId,
@@ -52,7 +53,7 @@ export function scoreOf(record: BanditRecord, arm: Arm): number {
   const key = armKey(arm);
   const own = record.find((known) => known.key === key);
   const tries = record.reduce((sum, known) => sum + known.tries, 0);
-  const scale = Math.max(0, ...record.map((known) => Math.abs(known.reward / known.tries)));
+  const scale = Math.max(0, maxOf(record.map((known) => Math.abs(known.reward / known.tries))));
   const trust = 1 + (own?.tries ?? 0);
   const mean = ((own?.reward ?? 0) + priorOf(record, arm)) / trust;
   return mean + EXPLORATION * scale * Math.sqrt(Math.log(1 + tries) / trust);

@@ -177,9 +177,16 @@ export class Trainer {
         if (await this.#rollback.restore(source, reason, this.#progress.step)) this.#afterRollback();
       },
       emergency: (level) => {
-        this.#halted ||= level === "HALT";
+        if (level === "HALT") this.#halt();
       },
     };
+  }
+
+  /** A replay of a run that was resumed after a halt goes on as it did. */
+  #halt(): void {
+    const { until, kasmina } = this.#options;
+    if (until !== undefined && this.#progress.step < until.step) kasmina.liftHalt();
+    else this.#halted = true;
   }
 
   async #trainStep(): Promise<void> {

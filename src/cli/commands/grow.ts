@@ -97,7 +97,7 @@ async function runGrow(
         formatReport(summary, String(options.runDir ?? options.resume), wantsColor(io, io.stdout)),
       );
     }
-    return stop.exitCode() ?? EXIT.done;
+    return summary.ended === "halted" ? EXIT.halted : EXIT.done;
   } catch (error) {
     view.end();
     const exitCode = stop.exitCode();
@@ -109,11 +109,15 @@ async function runGrow(
   }
 }
 
-/** The first signal asks the run to end; the second one does not ask. */
+/**
+ * The first signal asks the run to end; the second one does not ask. A terminal that is closed hangs up more than once, and what ends
+ * services may do so after SIGTERM: that is no second request.
+ */
 function stopOnSignals(io: Io, onFirst: () => void) {
   const controller = new AbortController();
   let first: StopSignal | undefined;
   const dispose = io.onSignal((signal) => {
+    if (first && signal === "SIGHUP") return;
     if (first) return io.exitNow(EXIT_OF_SIGNAL[signal]);
     first = signal;
     onFirst();

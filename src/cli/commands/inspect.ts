@@ -69,7 +69,7 @@ function facts(inspection: Inspection, paint: Paint): string[] {
   const rows = [
     ["run", inspection.run_id ?? "unknown"],
     ["folder", inspection.path],
-    ["ended", inspection.ended ? "yes" : "no report yet"],
+    ["ended", inspection.ended ?? "no report yet"],
     ["checkpoint", state],
   ];
   if (data) rows.push(["data", `${data.origin}  sha256 ${data.sha256}`]);

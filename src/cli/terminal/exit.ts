@@ -3,9 +3,13 @@ import { CommanderError } from "commander";
 import { type ErrorCode, KasminaError, messageOf } from "../../base/index.js";
 import type { Io, StopSignal } from "./io.js";
 
-export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
+export const EXIT = { done: 0, failed: 1, usage: 2, halted: 3 } as const;
 
-export const EXIT_OF_SIGNAL: { readonly [S in StopSignal]: number } = { SIGINT: 130, SIGTERM: 143 };
+export const EXIT_OF_SIGNAL: { readonly [S in StopSignal]: number } = {
+  SIGHUP: 129,
+  SIGINT: 130,
+  SIGTERM: 143,
+};
 
 /** Codes that say that what was asked for, or given as input, was wrong; every other one says that a run failed. */
 const USAGE_CODES: readonly ErrorCode[] = ["invalid_argument", "invalid_data"];

@@ -14,8 +14,9 @@ export function formatReport(summary: Summary, runDir: string | undefined, color
   return `\n${blocks.map((lines) => lines.map((line) => `  ${line}`.trimEnd()).join("\n")).join("\n\n")}\n`;
 }
 
-function headline({ host, data, epochs, seed, engine, wall_s }: Summary, paint: Paint): string {
-  const times = `${epochs} ${epochs === 1 ? "epoch" : "epochs"}, seed ${seed}, ${engine}, ${formatDuration(wall_s)}`;
+function headline({ ended, host, data, epochs, seed, engine, wall_s }: Summary, paint: Paint): string {
+  const how = ended === undefined || ended === "finished" ? "" : `${ended}, `;
+  const times = `${how}${epochs} ${epochs === 1 ? "epoch" : "epochs"}, seed ${seed}, ${engine}, ${formatDuration(wall_s)}`;
   return `${paint("bold", `${host} on ${data}`)}  ${paint("dim", times)}`;
 }
 
@@ -25,9 +26,13 @@ function accuracyTable(summary: Summary, paint: Paint): string[] {
   const alone = summary.accuracy_host_alone;
   if (alone !== null) rows.push(["host alone", percent(alone), count(summary.params_host)]);
   const name = grown || alone !== null ? "host grown" : "host";
-  rows.push([name, paint("bold", percent(summary.accuracy)), count(summary.params_total)]);
+  rows.push([
+    name,
+    paint("bold", summary.accuracy === null ? "–" : percent(summary.accuracy)),
+    count(summary.params_total),
+  ]);
   const lines = formatTable(rows, ["left", "right", "right"]);
-  if (alone === null) return lines;
+  if (alone === null || summary.accuracy === null) return lines;
   const points = 100 * (summary.accuracy - alone);
   const sign = points > 0 ? "+" : points < 0 ? "−" : "±";
   const gain = `${sign}${Math.abs(points).toFixed(2)} points`;

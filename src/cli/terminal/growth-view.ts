@@ -19,8 +19,18 @@ export async function createGrowthView(
   bar: () => Promise<GrowthView>,
 ): Promise<GrowthView> {
   if (flags.json) return jsonView(io, flags.quiet);
-  if (flags.quiet) return { show: () => undefined, say: () => undefined, end: () => undefined };
+  if (flags.quiet) return quietView(io);
   return io.stderr.isTTY && io.env.TERM !== "dumb" ? bar() : plainView(io);
+}
+
+function quietView(io: Io): GrowthView {
+  return {
+    show(line) {
+      if (line.type === "notice" && line.always) io.stderr.write(`${line.text}\n`);
+    },
+    say: () => undefined,
+    end: () => undefined,
+  };
 }
 
 function jsonView(io: Io, quiet: boolean): GrowthView {

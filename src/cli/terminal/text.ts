@@ -1,5 +1,6 @@
 /** Text on terminals: colours and columns. */
 import { stripVTControlCharacters, styleText } from "node:util";
+import { maxOf } from "../../base/index.js";
 import { isRemoved, type Stage, type TelemetryLevel } from "../../contracts/index.js";
 
 type Style = Parameters<typeof styleText>[0];
@@ -29,10 +30,8 @@ export type Align = "left" | "right";
 /** Lines of cells, each column as wide as its widest cell, two spaces between; no space at the ends of lines. */
 export function formatTable(rows: readonly (readonly string[])[], align: readonly Align[] = []): string[] {
   const widthOf = (cell: string): number => stripVTControlCharacters(cell).length;
-  const columns = Math.max(0, ...rows.map((row) => row.length));
-  const widths = Array.from({ length: columns }, (_, i) =>
-    Math.max(...rows.map((row) => widthOf(row[i] ?? ""))),
-  );
+  const columns = Math.max(0, maxOf(rows.map((row) => row.length)));
+  const widths = Array.from({ length: columns }, (_, i) => maxOf(rows.map((row) => widthOf(row[i] ?? ""))));
   return rows.map((row) =>
     widths
       .map((width, i) => {

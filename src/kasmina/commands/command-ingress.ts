@@ -30,6 +30,7 @@ import {
 import type { RunState } from "../state/run-state.js";
 import type { Boundary } from "./context.js";
 import { dispatch } from "./dispatcher.js";
+import { liftHalt } from "./run-commands.js";
 
 export interface CommandIngressOptions {
   readonly state: RunState;
@@ -85,6 +86,8 @@ export class CommandIngress {
   replayDue(now: Boundary): void {
     for (let [next] = this.#replays; next && next.step <= now.step; [next] = this.#replays) {
       this.#replays.shift();
+      // In a halted run no command is applied: the run was resumed in between, at this very step.
+      if (next.outcome.status === "applied") liftHalt(this.#options.state);
       const command = readCommand(next.payload);
       this.#execute(command, { step: next.step, epoch: next.epoch }, () => undefined);
     }

@@ -36,6 +36,16 @@ export function handleEmergency(context: CommandContext, order: EmergencyCommand
   return applied(now.step);
 }
 
+/** A halt ends a run; it is over when the run goes on. */
+export function liftHalt(state: RunState): void {
+  if (state.emergency !== "HALT") return;
+  state.emergency = undefined;
+  state.telemetry.event(undefined, "emergency", "WARNING", {
+    emergency_level: "CLEAR",
+    reason: "the halted run goes on",
+  });
+}
+
 /** Frozen seeds do not advance, not even those whose gate has passed. */
 export function dropAdvances(state: RunState): void {
   for (const { seedId, intent } of state.plan.all)

@@ -1,4 +1,5 @@
 /** G1, to TRAINING: is the kernel there, and does a finite gradient that is not nothing reach it? */
+import { maxOf } from "../../base/statistics.js";
 import { type Check, type CommonInputs, commonCheck, failing, type GateResult, judge } from "./gate.js";
 
 export interface G1Inputs extends CommonInputs {
@@ -28,7 +29,7 @@ export function isolationCheck(violations: number): Check {
 function gradientCheck({ gradientNorms, silentGradientNorm }: G1Inputs): Check {
   const broken = gradientNorms.find((norm) => !Number.isFinite(norm));
   if (broken !== undefined) return failing("gradient_not_finite", { gradient_norm: broken });
-  const largest = Math.max(0, ...gradientNorms);
+  const largest = Math.max(0, maxOf(gradientNorms));
   if (largest > silentGradientNorm) return undefined;
   return failing("gradient_silent", { gradient_norm: largest, measured: gradientNorms.length });
 }

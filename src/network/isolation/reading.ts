@@ -46,7 +46,7 @@ function positionsBelow(topology: Topology, site: SeedSite, sample: CoordinateSa
   let start = 0;
   const positions: number[] = [];
   for (const { path, indices } of sample) {
-    if (isBelow(topology, site, path)) positions.push(...indices.map((_, i) => start + i));
+    if (isBelow(topology, site, path)) indices.forEach((_, i) => void positions.push(start + i));
     start += indices.length;
   }
   return positions;

@@ -3,7 +3,7 @@
  * connection until something comes. A read that was sent cannot be taken back, so when there is more to ask for, the
  * other connection has Redis end it early.
  */
-import { type Deferred, deferred, messageOf } from "../../base/index.js";
+import { type Deferred, deferred, messageOf, minOf } from "../../base/index.js";
 import type { MessageLane } from "../../contracts/index.js";
 import { LANES } from "../bus.js";
 import { type ConnectionOptions, RedisConnection } from "./connection.js";
@@ -72,9 +72,8 @@ export class Reader {
   /** Resolves when no read under way asks for it any more. */
   async remove(group: RedisGroup): Promise<void> {
     this.#groups.delete(group);
-    // It only waits: several that leave at once must not wake each other for ever.
     while (!this.#closed && this.#asked.includes(` ${group.topic} `)) {
-      this.#interrupt();
+      this.wake();
       await this.#changed.promise;
     }
   }
@@ -82,10 +81,6 @@ export class Reader {
   /** Asks anew where what may be asked for has changed. */
   wake(): void {
     this.#signal();
-    this.#interrupt();
-  }
-
-  #interrupt(): void {
     if (this.#asked === "" || this.#closed || this.#waking) return;
     if (describe(this.#wanted()) !== this.#asked) void this.#endRead();
   }
@@ -108,7 +103,7 @@ export class Reader {
     const asked = this.#asked;
     this.#waking = setTimeout(() => {
       this.#waking = undefined;
-      if (this.#asked === asked) this.#interrupt();
+      if (this.#asked === asked) this.wake();
     }, WAKE_AGAIN_MS);
     await this.#options
       .shared()
@@ -151,7 +146,7 @@ export class Reader {
     }
     this.#asked = describe(wanted);
     const { group, consumer } = this.#options;
-    const count = Math.min(...wanted.map((each) => each.group.room(each.lane)));
+    const count = minOf(wanted.map((each) => each.group.room(each.lane)));
     const names = wanted.map(({ key }) => key);
     const command = ["XREADGROUP", "GROUP", group, consumer, "COUNT", count, "BLOCK", BLOCK_MS, "STREAMS"];
     const reply = await this.#connection.send([...command, ...names, ...names.map(() => ">")], BLOCK_MS);

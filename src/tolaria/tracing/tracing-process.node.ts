@@ -14,7 +14,7 @@ import { traceTopology } from "./tracer.js";
 import type { PlainProgram, TracingAnswer, TracingRequest, TracingStart } from "./tracing-protocol.js";
 
 /** Whoever started this process ends it: what a terminal or a service manager tells both of them is the other's to obey. */
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"] as const;
 
 if (!process.send) {
   throw new KasminaError("illegal_state", "tracing-process must be started by a ProcessTracer");

@@ -76,6 +76,7 @@ function ask(address: ControlAddress, request: ControlRequest): Promise<ControlR
   return new Promise((done, fail) => {
     const socket = connect(address.socket);
     const lines = new Lines();
+    let sent = false;
     const end = (error: KasminaError): void => {
       socket.destroy();
       fail(error);
@@ -83,8 +84,14 @@ function ask(address: ControlAddress, request: ControlRequest): Promise<ControlR
     socket.setTimeout(ANSWER_WITHIN_MS, () =>
       end(new KasminaError("timeout", `the run did not answer within ${ANSWER_WITHIN_MS / 1_000} s`)),
     );
-    socket.on("connect", () => socket.write(`${JSON.stringify(request)}\n`));
-    socket.on("error", (error) => end(new KasminaError("io", `cannot reach the run: ${messageOf(error)}`)));
+    socket.on("connect", () => {
+      sent = true;
+      socket.write(`${JSON.stringify(request)}\n`);
+    });
+    socket.on("error", (error) => {
+      // What nobody has got is wrong use of the command line; what somebody may have got is a failure.
+      end(new KasminaError(sent ? "io" : "invalid_argument", `cannot reach the run: ${messageOf(error)}`));
+    });
     socket.on("close", () => end(new KasminaError("canceled", "the run ended before it answered")));
     socket.on("data", (chunk) => {
       const [line] = lines.push(chunk);

@@ -57,9 +57,17 @@ export interface SeedReport {
   readonly contribution: number | null;
 }
 
+/**
+ * How a run came to its end: its last epoch, an operator's `emergency halt`, or a signal. One that was halted or interrupted can be
+ * resumed.
+ */
+export type Ended = "finished" | "halted" | "interrupted";
+
 /** The last line of a run. */
 export interface Summary {
   readonly type: "summary";
+  /** Left out in reports of the time before it was written. */
+  readonly ended?: Ended;
   readonly run_id: string;
   readonly engine: string;
   readonly seed: number;
@@ -70,8 +78,8 @@ export interface Summary {
   readonly epochs: number;
   /** On the test set; null where the host was not also trained alone. */
   readonly accuracy_host_alone: number | null;
-  /** On the test set, 0..1. */
-  readonly accuracy: number;
+  /** On the test set, 0..1; null where the run was interrupted. */
+  readonly accuracy: number | null;
   readonly params_host: number;
   readonly params_total: number;
   readonly flops_total: number;
@@ -90,6 +98,8 @@ export interface Summary {
 export interface NoticeLine {
   readonly type: "notice";
   readonly text: string;
+  /** Told with `--quiet` too: what is otherwise than one would think. Default false. */
+  readonly always?: boolean;
 }
 
 export type GrowthLine = StepLine | EpochLine | EventLine | Summary | NoticeLine;

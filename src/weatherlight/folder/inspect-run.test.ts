@@ -69,7 +69,7 @@ test("blocks, slots, seeds, stages and parameters come from a checkpoint that is
   const inspection = await inspectRun(await runWith({ network }));
   expect(inspection).toMatchObject({
     run_id: "r1",
-    ended: false,
+    ended: null,
     step: 12,
     epoch: 2,
     host: "resmlp",

@@ -14,7 +14,7 @@ import {
 import { readCheckpoint } from "./checkpoint.js";
 import { type DataRecord, dataRecordIn } from "./data-record.js";
 import type { SeedReport } from "./growth-lines.js";
-import { readRunFolder } from "./run-folder.js";
+import { endedIn, readRunFolder } from "./run-folder.js";
 import { checkpointMetaOf, type NetworkMeta, wreckOf } from "./saved-checkpoint.js";
 
 export interface InspectedBlock {
@@ -43,8 +43,8 @@ export type InspectedCheckpoint =
 export interface Inspection {
   readonly path: string;
   readonly run_id: string | null;
-  /** Whether the run wrote its report. */
-  readonly ended: boolean;
+  /** `finished`, `halted`, `interrupted`; null while it goes on, and where it died. */
+  readonly ended: string | null;
   /** Which data it was trained on; null where `run.json` does not say. */
   readonly data: DataRecord | null;
   readonly step: number | null;
@@ -69,7 +69,7 @@ export async function inspectRun(path: string): Promise<Inspection> {
   const base = {
     path: record.path,
     run_id: about.success ? about.data.run_id : null,
-    ended: record.summary !== undefined,
+    ended: endedIn(record.summary),
     data: dataRecordIn(record.about) ?? null,
   };
   try {

@@ -127,7 +127,8 @@ export class RunFolder {
       lease = await take(folder, purpose);
       // Only now: the run may have ended a moment ago.
       const { about, summary } = await readRunFolder(folder);
-      if (summary !== undefined) throw new KasminaError("invalid_argument", `the run in ${folder} has ended`);
+      if (isOver(summary)) throw new KasminaError("invalid_argument", `the run in ${folder} has ended`);
+      if (summary !== undefined) await removeFile(join(folder, SUMMARY));
       return new RunFolder(folder, lease, isShared(about));
     } catch (error) {
       lease?.release();
@@ -201,6 +202,18 @@ export class RunFolder {
       `run folder ${this.path} was taken over: this run must not write to it any more`,
     );
   }
+}
+
+/** Whether a run with this report cannot go on: one that was halted or interrupted can. */
+function isOver(summary: unknown): boolean {
+  const ended = endedIn(summary);
+  return summary !== undefined && ended !== "halted" && ended !== "interrupted";
+}
+
+/** How a run ended, as its report says: `finished` in those of the time before it was written; null without a report. */
+export function endedIn(summary: unknown): string | null {
+  if (summary === undefined) return null;
+  return z.object({ ended: z.string() }).safeParse(summary).data?.ended ?? "finished";
 }
 
 /** What {@link readRunFolder} finds. */

@@ -1,6 +1,12 @@
 /** The network that a run has grown: to predict with, as an ONNX model, or its weights as safetensors. */
-import { KasminaError } from "../../base/index.js";
-import { encodeSafetensors, sizeOf, type Tensor, type Tensors } from "../../contracts/index.js";
+import { KasminaError, maxOf } from "../../base/index.js";
+import {
+  encodeSafetensors,
+  nonFinitePaths,
+  sizeOf,
+  type Tensor,
+  type Tensors,
+} from "../../contracts/index.js";
 import { flatNumbers, type NestedNumbers } from "../../data/rows.js";
 import { type Backend, trace } from "../../engine/index.js";
 import { exportOnnx } from "../../engine/onnx/export-onnx.js";
@@ -112,7 +118,8 @@ export class GrownNetwork {
    * What the network says of rows that it has not seen. Opens an engine, and closes it again: give many rows at once.
    *
    * @param rows row after row, or nested; bytes are scaled by 1/255, an Int32Array holds tokens
-   * @throws KasminaError `invalid_argument` for rows of another shape, or a value that is not finite
+   * @throws KasminaError `invalid_argument` for rows of another shape, or a value that is not finite; `loss_not_finite` where an
+   * output is not
    * @example
    * const { labels } = await run.network.predict([[0.5, -0.5], [0.5, 0.5]]);
    */
@@ -148,10 +155,11 @@ export class GrownNetwork {
    * The forward pass as an ONNX model, for any batch size: `input` [batch, ...] → `logits` [batch, ..., classes].
    *
    * @param file where to write it too; Node alone
-   * @throws KasminaError `io` where the file cannot be written
+   * @throws KasminaError `io` where the file cannot be written, `loss_not_finite` for parameters that are not finite
    */
   async toOnnx(file?: string): Promise<Uint8Array> {
     const { topology, parameters, blendWeights, metadata } = this;
+    requireFinite(parameters);
     const bytes = exportOnnx({
       name: `forward pass of ${topology.host.id}`,
       definition: (batch) => forwardProgram(topology, batch),
@@ -166,10 +174,11 @@ export class GrownNetwork {
    * Parameters and blend weights, without optimizer state.
    *
    * @param file where to write them too; Node alone
-   * @throws KasminaError `io` where the file cannot be written
+   * @throws KasminaError `io` where the file cannot be written, `loss_not_finite` for parameters that are not finite
    */
   async toSafetensors(file?: string): Promise<Uint8Array> {
     const { parameters, blendWeights, metadata } = this;
+    requireFinite(parameters);
     const bytes = encodeSafetensors({ ...parameters, ...blendWeights }, metadata);
     if (file !== undefined) await this.#services.writeFile(file, bytes);
     return bytes;
@@ -209,12 +218,24 @@ function softmax(logits: Float32Array, classes: number): Pick<Predictions, "labe
   const labels = new Int32Array(logits.length / classes);
   for (const place of labels.keys()) {
     const values = logits.subarray(place * classes, (place + 1) * classes);
-    const largest = Math.max(...values);
+    const largest = maxOf(values);
+    if (!values.every(Number.isFinite))
+      throw new KasminaError("loss_not_finite", "the network is wrecked: its outputs are not finite");
     labels[place] = values.indexOf(largest);
     const total = values.reduce((sum, value) => sum + Math.exp(value - largest), 0);
     for (const [i, value] of values.entries()) values[i] = Math.exp(value - largest) / total;
   }
   return { labels, probabilities: logits };
+}
+
+/** Nobody can use a network of NaN, and nobody would be told later. */
+function requireFinite(parameters: Tensors): void {
+  const [first] = nonFinitePaths(parameters);
+  if (first !== undefined)
+    throw new KasminaError(
+      "loss_not_finite",
+      `the network is wrecked: ${first} holds values that are not finite`,
+    );
 }
 
 function pick(tensors: Tensors, paths: readonly string[]): Tensors {

@@ -1,5 +1,6 @@
 /** What a run folder holds about the course of its run, put in order for the report. */
 import { z } from "zod";
+import { maxOf } from "../../base/index.js";
 import { STAGES, type Stage } from "../../contracts/index.js";
 import type { Summary } from "../folder/growth-lines.js";
 import { readEventLines, readRunFolder } from "../folder/run-folder.js";
@@ -153,7 +154,7 @@ function historyOf(lines: readonly Line[]) {
     lines.filter((line) => line.type === "alpha"),
     ({ seed_id }) => seed_id,
   );
-  const lastStep = Math.max(1, ...observations.map(({ step }) => step), ...events.map(({ step }) => step));
+  const lastStep = maxOf([{ step: 1 }, ...observations, ...events].map(({ step }) => step));
   const seeds = seedTracks(observations, events, alphas, lastStep);
   const alone = observed.filter(({ phase }) => phase === "host_alone");
   return { observations, alone, epochEnds: epochEnds(lines), seeds, events, decisions, lastStep };

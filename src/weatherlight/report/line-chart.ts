@@ -1,6 +1,7 @@
 /** Lines over steps, with bands of uncertainty, as SVG. */
 import { type ScaleContinuousNumeric, scaleLinear, scaleLog } from "d3-scale";
 import { area, curveStepAfter, line } from "d3-shape";
+import { maxOf, minOf } from "../../base/index.js";
 import type { Sample } from "./history.js";
 import { element, escapeText } from "./svg.js";
 
@@ -109,15 +110,15 @@ function valuesOf({ series, include = [] }: LineChart): number[] {
 
 function isLog(chart: LineChart): boolean {
   const values = valuesOf(chart);
-  const least = values.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
-  const largest = values.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  const least = minOf(values);
+  const largest = maxOf(values);
   return chart.mayBeLog === true && least > 0 && largest / least > LOG_FROM_RATIO;
 }
 
 function valueScale(chart: LineChart, range: readonly [number, number]): Scale {
   const values = valuesOf(chart);
-  const least = values.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
-  const largest = values.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  const least = minOf(values);
+  const largest = maxOf(values);
   if (values.length === 0) return scaleLinear([0, 1], range);
   // Rounded to whole decades, half of the chart could be empty.
   if (isLog(chart)) return scaleLog([least / LOG_ROOM, largest * LOG_ROOM], range);

@@ -56,7 +56,11 @@ function header({ runId, summary, config, lastStep, ...history }: RunHistory): s
     `seed ${config.seed ?? 0}`,
     `${quantity(lastStep)} steps`,
     ...(summary
-      ? [`engine ${summary.engine}`, `${summary.wall_s.toFixed(1)} s`]
+      ? [
+          ...(summary.ended ? [summary.ended] : []),
+          `engine ${summary.engine}`,
+          `${summary.wall_s.toFixed(1)} s`,
+        ]
       : ["no report of its end yet"]),
   ];
   return title + element("div", { class: "quiet" }, escapeText(facts.join(" · ")));
@@ -64,12 +68,13 @@ function header({ runId, summary, config, lastStep, ...history }: RunHistory): s
 
 function tiles(history: RunHistory): string {
   const { summary, observations, seeds } = history;
+  const accuracy = summary?.accuracy;
   const last = observations.at(-1);
   const fates = seeds.map(({ stages }) => fateOf(stages.map(({ stage }) => stage)));
   const count = (stage: string): number => fates.filter((fate) => fate === stage).length;
   const shown = [
-    ...(summary ? [accuracyTile(summary)] : []),
-    ...(!summary && typeof last?.val_accuracy === "number"
+    ...(typeof accuracy === "number" ? [accuracyTile(accuracy, summary?.accuracy_host_alone ?? null)] : []),
+    ...(typeof accuracy !== "number" && typeof last?.val_accuracy === "number"
       ? [tile(percent(last.val_accuracy), "accuracy, held out, so far")]
       : []),
     ...(last ? [parametersTile(history, last.params_total)] : []),
@@ -87,15 +92,12 @@ function tile(value: string, about: string): string {
   return element("div", { class: "tile" }, `<b>${value}</b><span>${escapeText(about)}</span>`);
 }
 
-function accuracyTile({ accuracy, accuracy_host_alone: alone }: Summary): string {
+function accuracyTile(accuracy: number, alone: number | null): string {
   if (alone === null) return tile(percent(accuracy), "test accuracy");
-  const points = 100 * (accuracy - alone);
-  const sign = points >= 0 ? "+" : "−";
-  const gain = element(
-    "small",
-    { class: points >= 0 ? "good" : "bad" },
-    `${sign}${Math.abs(points).toFixed(1)}`,
-  );
+  const points = (100 * (accuracy - alone)).toFixed(1);
+  const [sign, quality] =
+    Number(points) === 0 ? ["±", "quiet"] : Number(points) > 0 ? ["+", "good"] : ["−", "bad"];
+  const gain = element("small", { class: quality }, `${sign}${points.replace("-", "")}`);
   return tile(`${percent(accuracy)} ${gain}`, `test accuracy; host alone ${percent(alone)}`);
 }
 

@@ -2,6 +2,7 @@
 
 import { Worker } from "node:worker_threads";
 import { errorFromPosted, KasminaError } from "../../base/index.js";
+import { quietRuntime } from "../../base/quiet-runtime.node.js";
 import type { Summary, WorkerCallbacks } from "../folder/growth-lines.js";
 import type { StopMessage, TrainerMessage, TrainerStart } from "./growth-protocol.js";
 
@@ -24,6 +25,7 @@ export function growInWorker(
   callbacks: WorkerCallbacks,
   runner: string = RUNNER,
 ): Promise<Summary> {
+  quietRuntime();
   const start: TrainerStart = { options, runner };
   const worker = new Worker(new URL("./growth-worker.js", import.meta.url), {
     workerData: start,

@@ -107,8 +107,8 @@ export interface GrowCallbacks {
   /** Awaited before the next epoch begins. */
   readonly onEpoch?: (report: EpochReport) => void | Promise<void>;
   readonly onEvent?: (report: EventReport) => void;
-  /** One line for people: which engine and why, what is traced on the training thread. */
-  readonly onNotice?: (text: string) => void;
+  /** One line for people: which engine and why, what is traced on the training thread. `always`: told with `--quiet` too. */
+  readonly onNotice?: (text: string, always?: boolean) => void;
   /** Every decision of the policy, with what it saw. */
   readonly onDecision?: (decision: Decision, state: SystemState) => void;
   /** Every observation of the growing run, before the policy sees it. */

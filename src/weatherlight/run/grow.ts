@@ -35,12 +35,12 @@ export function grow(options: GrowOptions): Promise<GrowResult> {
 async function train(run: OpenRun): Promise<GrowResult> {
   const { config, kept } = run;
   const outcome = await trainRun({ ...setupOf(run), ...listenersFor(run, "grow"), ...tiesOf(run) });
-  const compares = config.compare && config.growth && outcome.end !== "aborted";
+  const compares = config.compare && config.growth && outcome.end === "finished";
   const alone = compares
     ? await trainRun({ ...setupOf(run), ...listenersFor(run, "hostAlone"), policy: null })
     : undefined;
   const result = resultOf(run, outcome, alone);
-  if (kept && result.ended !== "interrupted") {
+  if (kept) {
     const summary = summaryLine(result);
     kept.append(summary);
     await kept.writeSummary(summary);

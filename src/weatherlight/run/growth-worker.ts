@@ -34,9 +34,9 @@ try {
     post({ kind: "line", line });
   });
   const result = await grow({ ...(start.options as GrowOptions), ...tell, signal: stop.signal });
-  if (result.ended === "interrupted") throw interrupted(result);
   const summary = summaryLine(result);
   post({ kind: "line", line: summary });
+  if (result.ended === "interrupted") throw interrupted(result);
   post({ kind: "done", summary });
 } catch (error) {
   post({ kind: "failed", error: postableError(error) });

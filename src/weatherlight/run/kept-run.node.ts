@@ -26,7 +26,7 @@ export class FolderRun implements KeptRun {
     this.#folder = folder;
     this.#access = access;
     this.#request = request;
-    for (const text of folder.notGuaranteed) request.onNotice(text);
+    for (const text of folder.notGuaranteed) request.onNotice(text, true);
   }
 
   /** Takes a folder for a run that begins. @throws as {@link RunFolder.create} says */

@@ -149,15 +149,15 @@ export async function openEngine({ engine, threads }: GrowConfig, closers: Close
 
 async function openRun(asked: AskedRun, stopped: StoppedRun | undefined, closers: Closers): Promise<OpenRun> {
   const { config, runId } = asked;
-  const notice = (text: string): void => config.onNotice?.(text);
+  const notice = (text: string, always?: boolean): void => config.onNotice?.(text, always);
   const { backend, reason } = await openEngine(config, closers);
   const recorded = stopped?.file.config ?? recordedConfig({ ...config, runId, engine: backend }, platform);
   const kept = await keep({ ...asked, recorded }, stopped, notice);
   closers.add(() => kept?.close());
   notice(`engine ${reason}`);
-  if (stopped?.adopted !== undefined) notice(`adopted as a new run what was run ${stopped.adopted}`);
-  if (stopped) notice(`resumed ${runId} at step ${stopped.checkpoint?.step ?? 0}`);
-  if (stopped && !stopped.file.data) notice(UNKNOWN_DATA);
+  if (stopped?.adopted !== undefined) notice(`adopted as a new run what was run ${stopped.adopted}`, true);
+  if (stopped) notice(`resumed ${runId} at step ${stopped.checkpoint?.step ?? 0}`, true);
+  if (stopped && !stopped.file.data) notice(UNKNOWN_DATA, true);
   return {
     ...asked,
     backend,
@@ -173,7 +173,7 @@ async function openRun(asked: AskedRun, stopped: StoppedRun | undefined, closers
 async function keep(
   { config, runId, sources, teacher, recorded }: AskedRun & Pick<OpenRun, "recorded">,
   stopped: StoppedRun | undefined,
-  onNotice: (text: string) => void,
+  onNotice: (text: string, always?: boolean) => void,
 ): Promise<KeptRun | undefined> {
   const { runDir, share = false } = config;
   const teacherSha256 = teacher?.sha256;

@@ -55,7 +55,7 @@ export interface KeptRunRequest {
   readonly stopped: StoppedRun | undefined;
   /** Whether the group may read what is written. */
   readonly share: boolean;
-  readonly onNotice: (text: string) => void;
+  readonly onNotice: (text: string, always?: boolean) => void;
 }
 
 export interface Closable {

@@ -81,7 +81,7 @@ export function lineCallbacks(tell: (line: GrowthLine) => void): GrowCallbacks {
         val_accuracy: valAccuracy,
       }),
     onEvent: (report) => tell(eventLine(report)),
-    onNotice: (text) => tell({ type: "notice", text }),
+    onNotice: (text, always) => tell({ type: "notice", text, ...(always && { always }) }),
   };
 }
 
@@ -92,11 +92,17 @@ function eventLine({ name, level, seedId, step, attributes }: EventReport): Grow
   return { ...head, ...seed, step, ...attributes, ...head };
 }
 
+/** What was not evaluated is not a number. */
+function measured(accuracy: number | null): number | null {
+  return Number.isNaN(accuracy) ? null : accuracy;
+}
+
 /** The last line of a run. */
 export function summaryLine(result: GrowResult): Summary {
   const { isolation } = result;
   return {
     type: "summary",
+    ended: result.ended,
     run_id: result.runId,
     engine: result.engine,
     seed: result.seed,
@@ -104,8 +110,8 @@ export function summaryLine(result: GrowResult): Summary {
     data: result.data,
     ...(result.dataSha256 !== undefined && { data_sha256: result.dataSha256 }),
     epochs: result.epochs,
-    accuracy_host_alone: result.accuracyHostAlone,
-    accuracy: result.accuracy,
+    accuracy_host_alone: measured(result.accuracyHostAlone),
+    accuracy: measured(result.accuracy),
     params_host: result.paramsHost,
     params_total: result.paramsTotal,
     flops_total: result.flopsTotal,

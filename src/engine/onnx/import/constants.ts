@@ -70,7 +70,7 @@ export function sortConstants(model: Model, readExternal: ReadExternal): Constan
   for (const [name, tensor] of tensors) {
     const role = isFloat(tensor.type) ? roles.of(name, sizeOf(tensor.shape)) : undefined;
     if (!role || (role === "weight" && isMask(tensor, readExternal))) known.set(name, tensor);
-    else parameters.push(...untied(name, tensor, role, uses.get(name) ?? []));
+    else for (const one of untied(name, tensor, role, uses.get(name) ?? [])) parameters.push(one);
   }
   return { parameters, known };
 }

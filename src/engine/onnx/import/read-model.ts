@@ -209,7 +209,7 @@ function inOrder(
       place(node);
       if (order.length === before) continue;
       for (const name of node.outputs) {
-        queue.push(...(waiting.get(name) ?? []));
+        for (const next of waiting.get(name) ?? []) queue.push(next);
         waiting.delete(name);
       }
     }

@@ -1,5 +1,7 @@
 /** Reductions: axes are an attribute in older operator sets, an operand in newer ones. */
+
 import { numpy as np } from "@jax-js/jax";
+import { maxOf, minOf } from "../../../../base/statistics.js";
 import type { JaxArray } from "../../../trace.js";
 import type { NodeContext } from "../node-context.js";
 import { type StaticTensor, staticTensor, stridesOf } from "../static.js";
@@ -102,14 +104,8 @@ export const reductionOperators = {
     (values) => total(values) / values.length,
     (x, axis) => x.mean(axis),
   ),
-  ReduceMax: reduction(
-    (values) => Math.max(...values),
-    (x, axis) => x.max(axis),
-  ),
-  ReduceMin: reduction(
-    (values) => Math.min(...values),
-    (x, axis) => x.min(axis),
-  ),
+  ReduceMax: reduction(maxOf, (x, axis) => x.max(axis)),
+  ReduceMin: reduction(minOf, (x, axis) => x.min(axis)),
   ReduceProd: reduction((values) => values.reduce((product, one) => product * one, 1), productOver),
   ReduceSumSquare: reduction(
     (values) => total(values.map((one) => one * one)),
