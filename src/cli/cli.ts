@@ -62,6 +62,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "clear the seed registry or the teacher of a running trainer",
     load: async () => (await import("./commands/reset.js")).addReset,
   },
+  serve: {
+    summary: "serve kernels, policy or supervision to the runs of many machines",
+    load: async () => (await import("./commands/serve.js")).addServe,
+  },
   keys: {
     summary: "make and list the keys that sign commands",
     load: async () => (await import("./commands/keys.js")).addKeys,

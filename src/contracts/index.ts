@@ -109,6 +109,7 @@ export {
   partOf,
   type SeedPart,
 } from "./stages.js";
+export { decodeState, encodeState } from "./state-message.js";
 export {
   blockModule,
   countPath,
@@ -155,6 +156,13 @@ export {
   type TelemetryMetric,
   type TelemetryPacket,
 } from "./telemetry.js";
+export {
+  decodeOutcome,
+  decodeTelemetry,
+  encodeOutcome,
+  encodeTelemetry,
+  type RunOutcome,
+} from "./telemetry-message.js";
 export {
   type DType,
   float32,

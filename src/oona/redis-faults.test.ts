@@ -61,6 +61,17 @@ describe.skipIf(!redisServer)("the bus on Redis", () => {
     expect(await b.stats("t", "g")).toMatchObject({ acknowledged: 3, unacknowledged: 0, redelivered: 3 });
   });
 
+  test("subscriptions of one group that end at the same time all end", async () => {
+    const redis = await serve();
+    const { bus } = await open(redis.url);
+    const all = await Promise.all(["t", "u", "v"].map((topic) => bus.subscribe(topic, "g", () => {})));
+    await bus.publish("t", utf8("m"));
+    await Promise.all(all.map((subscription) => subscription.close()));
+    const seen = await collect(bus, "u");
+    await bus.publish("u", utf8("again"));
+    await expect.poll(() => seen).toEqual(["again"]);
+  });
+
   test("what a process that died was given goes to another", async () => {
     const redis = await serve();
     const { bus } = await open(redis.url);

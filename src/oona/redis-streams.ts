@@ -19,6 +19,7 @@ import { loadClientLibrary, type RedisAddress, shownAddress } from "./redis/clie
 import { RedisConnection } from "./redis/connection.js";
 import { asList, bytesOf, isUnavailable, RedisGroup } from "./redis/group.js";
 import { DEFAULT_PREFIX, Keys } from "./redis/keys.js";
+import { LEASE_SCRIPTS, TopicLease } from "./redis/lease.js";
 import { Reader } from "./redis/reader.js";
 import { ALL_SCRIPTS, REMOVE, STATS } from "./redis/scripts.js";
 import { type LostMessages, Sender } from "./redis/sender.js";
@@ -99,7 +100,7 @@ export class RedisStreamsBus implements Bus {
     this.#connection = new RedisConnection({
       ...this.#connect,
       name: this.#consumer.replace(/[^!-~]/g, "_"),
-      scripts: ALL_SCRIPTS,
+      scripts: [...ALL_SCRIPTS, ...LEASE_SCRIPTS],
       onUp: () => this.#up(),
       onDown: (reason) => this.#tell({ kind: "down", reason }),
     });
@@ -172,8 +173,53 @@ export class RedisStreamsBus implements Bus {
       this.#groups.delete(key);
       for (const reader of this.#readers.values()) await reader.remove(group);
     }
-    const keys = [...this.#streams(topic), this.#keys.passing(topic)];
+    const beside = (["passing", "lease", "fence", "memory"] as const).map((what) => this.#keys[what](topic));
+    const keys = [...this.#streams(topic), ...beside];
     await this.#connection.run(REMOVE, keys, [this.#keys.counts(topic, ""), this.#keys.dead(topic, "")]);
+  }
+
+  /**
+   * Takes the lease of a topic: who holds it alone publishes there by way of it.
+   *
+   * @param ttlMs it ends so long after it was last renewed
+   * @returns undefined where another process has it. Rejects with KasminaError `unavailable`
+   */
+  acquireLease(topic: string, ttlMs: number): Promise<TopicLease | undefined> {
+    this.#refuseClosed();
+    return TopicLease.acquire({
+      topic,
+      ttlMs,
+      connection: () => this.#connection,
+      keys: this.#keys,
+      publish: async (payload, token, options = {}) => {
+        this.#refuseClosed();
+        checkPayload(topic, payload, this.#limits);
+        return this.#sender.publish(topic, options.lane ?? "normal", payload, token);
+      },
+    });
+  }
+
+  /** Whether some process holds the lease of a topic. Rejects with KasminaError `unavailable` */
+  async hasLeaseHolder(topic: string): Promise<boolean> {
+    return (await this.#connection.send(["EXISTS", this.#keys.lease(topic)])) === 1;
+  }
+
+  /** Topics below `base`, `base/<what>`, that somebody has subscribed or published to. Rejects with KasminaError `unavailable` */
+  async topicsBelow(base: string): Promise<readonly string[]> {
+    const found = new Set<string>();
+    const [head, tail] = [
+      this.#keys.stream(`${base}/`, "emergency").replace(/}:emergency$/, ""),
+      "}:emergency",
+    ];
+    let cursor = "0";
+    do {
+      const [next, names] = asList(
+        await this.#connection.send(["SCAN", cursor, "MATCH", `${head}*${tail}`, "COUNT", 1_000]),
+      );
+      cursor = String(next);
+      for (const name of asList(names)) found.add(`${base}/${String(name).slice(head.length, -tail.length)}`);
+    } while (cursor !== "0");
+    return [...found].sort();
   }
 
   /** Takes and delivers nothing more. What this process has in hand goes back to Redis, for others of its groups to take at once. */

@@ -1,6 +1,7 @@
 /** Runs: growing, keeping, resuming, replaying, commanding them. Node; `kasmina` itself runs in a browser too. */
 export { ProcessTracer, type ProcessTracerOptions } from "../tolaria/tracing/process-tracer.node.js";
 export { BusCommands, type BusCommandsOptions } from "./control/bus-commands.js";
+export { type ArrivedCommand, BusLink, type BusLinkOptions } from "./control/bus-link.js";
 export type {
   EpochLine,
   EventLine,

@@ -39,6 +39,21 @@ export class Keys {
     return this.#of(topic, `sent:${lane}:${publisher}`);
   }
 
+  /** String: who holds the topic's lease. */
+  lease(topic: string): string {
+    return this.#of(topic, "lease");
+  }
+
+  /** Number: how often the lease was taken. */
+  fence(topic: string): string {
+    return this.#of(topic, "fence");
+  }
+
+  /** Bytes: what one holder of the lease leaves to the next. */
+  memory(topic: string): string {
+    return this.#of(topic, "memory");
+  }
+
   #of(topic: string, what: string): string {
     return `${this.#prefix}:{${topic}}:${what}`;
   }

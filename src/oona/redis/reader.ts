@@ -72,8 +72,9 @@ export class Reader {
   /** Resolves when no read under way asks for it any more. */
   async remove(group: RedisGroup): Promise<void> {
     this.#groups.delete(group);
+    // It only waits: several that leave at once must not wake each other for ever.
     while (!this.#closed && this.#asked.includes(` ${group.topic} `)) {
-      this.wake();
+      this.#interrupt();
       await this.#changed.promise;
     }
   }
@@ -81,6 +82,10 @@ export class Reader {
   /** Asks anew where what may be asked for has changed. */
   wake(): void {
     this.#signal();
+    this.#interrupt();
+  }
+
+  #interrupt(): void {
     if (this.#asked === "" || this.#closed || this.#waking) return;
     if (describe(this.#wanted()) !== this.#asked) void this.#endRead();
   }
@@ -103,7 +108,7 @@ export class Reader {
     const asked = this.#asked;
     this.#waking = setTimeout(() => {
       this.#waking = undefined;
-      if (this.#asked === asked) this.wake();
+      if (this.#asked === asked) this.#interrupt();
     }, WAKE_AGAIN_MS);
     await this.#options
       .shared()

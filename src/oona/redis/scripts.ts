@@ -79,8 +79,8 @@ end
 const script = (text: string): Script => new Script(COMMON + text);
 
 /**
- * KEYS stream, record of the publisher, passing groups; ARGV number of the send, bound, payload.
- * @returns ["sent" | "again", id, the publisher's highest number before] | ["full", group, the same]
+ * KEYS stream, record of the publisher, passing groups, lease; ARGV number of the send, bound, payload, token of the lease or "".
+ * @returns ["sent" | "again", id, the publisher's highest number before] | ["full", group, the same] | ["fenced", "", the same]
  */
 export const PUBLISH = script(`
 local slot = 'i' .. (tonumber(ARGV[1]) % ${RECOGNIZED})
@@ -90,6 +90,7 @@ if known[2] then
   local number, id = string.match(known[2], '^(%d+):(.*)$')
   if number == ARGV[1] then return {'again', id, last} end
 end
+if ARGV[4] ~= '' and redis.call('GET', KEYS[4]) ~= ARGV[4] then return {'fenced', '', last} end
 local most = tonumber(ARGV[2])
 local length = redis.call('XLEN', KEYS[1])
 if length >= most then
@@ -267,12 +268,12 @@ local counts = redis.call('HMGET', KEYS[3], 'acknowledged', 'redelivered', 'dead
 return {sum, tonumber(counts[1] or 0), tonumber(counts[2] or 0), tonumber(counts[3] or 0)}
 `);
 
-/** KEYS streams of both lanes, passing groups; ARGV prefix of the counts' keys, prefix of the dead letters' keys. */
+/** KEYS streams of both lanes and all else of the topic; ARGV prefix of the counts' keys, prefix of the dead letters' keys. */
 export const REMOVE = script(`
 for i = 1, 2 do
   for _, g in ipairs(groups(KEYS[i])) do redis.call('DEL', ARGV[1] .. g.name, ARGV[2] .. g.name) end
 end
-return redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+return redis.call('DEL', unpack(KEYS))
 `);
 
 export const ALL_SCRIPTS: readonly Script[] = [

@@ -25,6 +25,8 @@ interface Send {
   readonly stream: SentStream;
   readonly number: number;
   readonly payload: Uint8Array;
+  /** Of the topic's lease, where it must be held; else "". */
+  readonly token: string;
   readonly answer: Deferred<string>;
   underway: boolean;
 }
@@ -63,7 +65,7 @@ export class Sender {
     this.#options = options;
   }
 
-  publish(topic: string, lane: MessageLane, payload: Uint8Array): Promise<string> {
+  publish(topic: string, lane: MessageLane, payload: Uint8Array, token = ""): Promise<string> {
     if (this.#waiting.size >= MAX_WAITING)
       throw new KasminaError("overloaded", `${MAX_WAITING} messages wait for Redis`, { details: { topic } });
     const stream = this.#stream(topic, lane);
@@ -71,6 +73,7 @@ export class Sender {
       stream,
       number: ++stream.numbers,
       payload: payload.slice(),
+      token,
       answer: deferred(),
       underway: false,
     };
@@ -116,8 +119,18 @@ export class Sender {
     send.underway = true;
     this.#underway++;
     try {
-      const names = [keys.stream(topic, lane), keys.sent(topic, lane, publisher), keys.passing(topic)];
-      const reply = await connection().run(PUBLISH, names, [send.number, limits.maxQueued, send.payload]);
+      const names = [
+        keys.stream(topic, lane),
+        keys.sent(topic, lane, publisher),
+        keys.passing(topic),
+        keys.lease(topic),
+      ];
+      const reply = await connection().run(PUBLISH, names, [
+        send.number,
+        limits.maxQueued,
+        send.payload,
+        send.token,
+      ]);
       this.#answered(send, texts(reply));
     } catch (error) {
       // Sent again when Redis is back; what Redis said no to is answered.
@@ -136,6 +149,12 @@ export class Sender {
     const waited = this.#waiting.delete(send);
     if (verdict === "full") {
       send.answer.reject(groupFull(stream.topic, what === "" ? "(all)" : what, this.#options.limits));
+      return;
+    }
+    if (verdict === "fenced") {
+      send.answer.reject(
+        new KasminaError("illegal_state", `the lease of ${stream.topic} is another's by now`),
+      );
       return;
     }
     stream.confirmed = Math.max(stream.confirmed, number);
