@@ -30,7 +30,12 @@ export function addGrow(
 ): void {
   command
     .option("--data <name>", `${DATA_FORMS} (default: spirals)`)
-    .option("--host <name>", "resmlp, resconv, charlm, module:<file>#<export> (default: what suits the data)")
+    .option(
+      "--host <name>",
+      "resmlp, resconv, charlm, onnx:<file>, module:<file>#<export> (default: what suits the data)",
+    )
+    .option("--head <what>", "of an ONNX file: auto, keep, new (default: auto, kept where it fits the data)")
+    .option("--train <what>", "of an ONNX file: seeds, head, all (default: seeds; a new head learns always)")
     .option("--engine <name>", "auto, native, wasm (default: auto)")
     .option("--threads <n>", "threads of the native engine", toNumber)
     .option("--epochs <n>", "passes over the training data", toNumber)

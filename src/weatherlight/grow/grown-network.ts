@@ -10,7 +10,7 @@ import {
 import { flatNumbers, type NestedNumbers } from "../../data/rows.js";
 import { type Backend, trace } from "../../engine/index.js";
 import { exportOnnx } from "../../engine/onnx/export-onnx.js";
-import { forwardProgram, isBlended, parameterSpecs, type Topology } from "../../network/index.js";
+import { forwardProgram, grownOnnx, isBlended, parameterSpecs, type Topology } from "../../network/index.js";
 import { type BlueprintRegistry, type Host, labelShape } from "../../nn/index.js";
 import { blendControls, topologyOf } from "../../tolaria/index.js";
 import type { RunCheckpoint } from "./run-outcome.js";
@@ -160,12 +160,15 @@ export class GrownNetwork {
   async toOnnx(file?: string): Promise<Uint8Array> {
     const { topology, parameters, blendWeights, metadata } = this;
     requireFinite(parameters);
-    const bytes = exportOnnx({
-      name: `forward pass of ${topology.host.id}`,
-      definition: (batch) => forwardProgram(topology, batch),
-      parameters: { ...parameters, ...blendWeights },
-      metadata,
-    });
+    const tensors = { ...parameters, ...blendWeights };
+    const bytes = topology.host.origin
+      ? grownOnnx(topology, tensors, metadata)
+      : exportOnnx({
+          name: `forward pass of ${topology.host.id}`,
+          definition: (batch) => forwardProgram(topology, batch),
+          parameters: tensors,
+          metadata,
+        });
     if (file !== undefined) await this.#services.writeFile(file, bytes);
     return bytes;
   }

@@ -8,10 +8,11 @@ import type { Dataset } from "../../contracts/index.js";
 import type { DatasetArrays } from "../../data/arrays.js";
 import { type Backend, ENGINE_CHOICES, type EngineChoice } from "../../engine/index.js";
 import type { KasminaConfigInput } from "../../kasmina/index.js";
-import { type Blueprint, HOST_IDS, type Host } from "../../nn/index.js";
+import { type Blueprint, HEAD_CHOICES, HOST_IDS, type Host, TRAIN_CHOICES } from "../../nn/index.js";
 import type { Amount, Policy } from "../../tamiyo/index.js";
 import type { GrowCallbacks, GrowOptions, GrowParts } from "./grow-options.js";
 import { isModuleReference } from "./module-reference.js";
+import { isOnnxReference, onnxReference, parseOnnxReference } from "./onnx-reference.js";
 
 interface DataDefaults {
   readonly host: Host | string;
@@ -68,9 +69,9 @@ const data = checked<Dataset | DatasetArrays | string>(
 const host = checked<Host | string>(
   (value) =>
     typeof value === "string"
-      ? (HOST_IDS as readonly string[]).includes(value) || isModuleReference(value)
+      ? (HOST_IDS as readonly string[]).includes(value) || isModuleReference(value) || isOnnxReference(value)
       : isRecord(value) && Array.isArray(value.blocks),
-  `must be one of ${HOST_IDS.join(", ")}, module:<file>#<export>, or a Host`,
+  `must be one of ${HOST_IDS.join(", ")}, onnx:<file>, module:<file>#<export>, or a Host`,
 );
 const blueprint = checked<Blueprint | string>(
   (value) =>
@@ -155,7 +156,10 @@ const CALLBACKS = {
   onControl: callback.optional(),
 } satisfies Record<keyof GrowCallbacks, z.ZodType>;
 
-const newRun = z.strictObject({ ...RECORDED, ...PARTS, ...CALLBACKS });
+/** What becomes of a host from an ONNX file: part of its reference from then on. */
+const OF_ONNX_HOST = { head: oneOf(HEAD_CHOICES).optional(), train: oneOf(TRAIN_CHOICES).optional() };
+
+const newRun = z.strictObject({ ...RECORDED, ...OF_ONNX_HOST, ...PARTS, ...CALLBACKS });
 /** Beside what the run has in its folder. */
 const RESUMED = {
   resume: text,
@@ -190,7 +194,7 @@ export const DEFAULT_BATCH = OTHER_DATA.batch;
  * @throws KasminaError `invalid_argument` naming the key, what it must be and what it was; `details.key` holds the key
  */
 export function parseGrowOptions(options: unknown): GrowConfig {
-  const asked = parsed(newRun, options);
+  const asked = withOnnxOptions(parsed(newRun, options));
   const { host, epochs, batch } = defaultsFor(asked.data);
   return {
     ...asked,
@@ -198,6 +202,23 @@ export function parseGrowOptions(options: unknown): GrowConfig {
     epochs: asked.epochs ?? epochs,
     batch: asked.batch ?? batch,
   } as GrowConfig;
+}
+
+/**
+ * What is made of an ONNX file stands in its reference: so that all who read it, later and elsewhere, make the same.
+ * @throws KasminaError `invalid_argument` where such an option is given for another host
+ */
+function withOnnxOptions({ head, train, ...asked }: z.output<typeof newRun>) {
+  if (typeof asked.host === "string" && isOnnxReference(asked.host)) {
+    const { file, options } = parseOnnxReference(asked.host);
+    const { slots, ...rest } = asked;
+    const all = { ...options, ...(head && { head }), ...(train && { train }), ...(slots && { slots }) };
+    return { ...rest, host: onnxReference({ file, options: all }) };
+  }
+  const key = head ? "head" : train ? "train" : undefined;
+  if (key === undefined) return asked;
+  const problem = "is for a host from an ONNX file (onnx:<file>)";
+  throw new KasminaError("invalid_argument", `${key} ${problem}`, { details: { key, problem } });
 }
 
 type ResumeConfig = Partial<GrowConfig> & { readonly resume: string; readonly adopt?: boolean };
@@ -244,7 +265,7 @@ export function recordedConfig(
 }
 
 function absoluteName(name: string, absolute: (reference: string) => string): string {
-  return isModuleReference(name) ? absolute(name) : name;
+  return isModuleReference(name) || isOnnxReference(name) ? absolute(name) : name;
 }
 
 export function nameOf(given: Dataset | DatasetArrays | string): string {

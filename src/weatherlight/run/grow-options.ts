@@ -152,10 +152,17 @@ export interface GrowOptions extends GrowCallbacks, GrowParts {
   /** A `Dataset`, own arrays, or a name: `mnist`, `idx:<dir>`, `csv:<file>?label=<column>`, `text:<file>`, `spirals`. */
   readonly data?: Dataset | DatasetArrays | string;
   /**
-   * A host of one's own (`defineHost`), `resmlp`, `resconv`, `charlm`, or `module:<file>#<export>`: a host, or a function
+   * A host of one's own (`defineHost`), `resmlp`, `resconv`, `charlm`, `onnx:<file>`, or `module:<file>#<export>`: a host, or a function
    * that makes one from `{ inputShape, inputDType, classes }`. Default: what suits the data.
    */
   readonly host?: Host | string;
+  /**
+   * Of a host from an ONNX file: `keep` its head, put a `new` one for the data's classes, or `auto`, which keeps it where its
+   * outputs are as many. Default `auto`.
+   */
+  readonly head?: "auto" | "keep" | "new";
+  /** What of an ONNX file learns, beside seeds and a new head: nothing (`seeds`), a kept `head`, or `all`. Default `seeds`. */
+  readonly train?: "seeds" | "head" | "all";
   /** What may be grafted: blueprints, ids of built-in ones, `module:<file>#<export>`. Default: the built-in ones. */
   readonly blueprints?: readonly (Blueprint | string)[];
   /** The one blueprint that seeds are made of, by id or `module:<file>#<export>`. Default `auto`: those that suit the slots. */

@@ -4,19 +4,27 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { readRegular } from "../../base/disk/index.node.js";
 import { KasminaError, messageOf, sha256Hex } from "../../base/index.js";
+import type { OnnxTask } from "../../nn/index.js";
+import { onnxFileDigest, openOnnxHost } from "../../nn/index.node.js";
 import { moduleReference, parseModuleReference } from "./module-reference.js";
+import { isOnnxReference, onnxReference, parseOnnxReference } from "./onnx-reference.js";
 import type { LoadedModule } from "./sources.js";
 
 /** Of a file of code. */
 const MAX_MODULE_BYTES = 16 * 1024 * 1024;
 
 export function absoluteModule(reference: string): string {
+  if (isOnnxReference(reference)) {
+    const { file, options } = parseOnnxReference(reference);
+    return onnxReference({ file: resolve(file), options });
+  }
   const { file, name } = parseModuleReference(reference);
   return moduleReference({ file: resolve(file), name });
 }
 
 /** @throws KasminaError `invalid_argument` where the file cannot be loaded, or exports nothing of that name */
 export async function loadModule(reference: string): Promise<LoadedModule> {
+  if (isOnnxReference(reference)) return loadOnnx(reference);
   const { file: given, name } = parseModuleReference(reference);
   const file = resolve(given);
   const url = pathToFileURL(file).href;
@@ -30,4 +38,15 @@ export async function loadModule(reference: string): Promise<LoadedModule> {
       cause: error,
     });
   }
+}
+
+/** A host of an ONNX file: another process makes the same one from its path, its options and its digest. */
+function loadOnnx(reference: string): LoadedModule {
+  const { file: given, options } = parseOnnxReference(reference);
+  const file = resolve(given);
+  const sha256 = onnxFileDigest(file);
+  const args = [file, options, sha256] as const;
+  const url = new URL("../../nn/index.node.js", import.meta.url).href;
+  const value = (task: OnnxTask) => openOnnxHost(...args, task);
+  return { value, file, name: "openOnnxHost", sha256, url, args };
 }

@@ -23,6 +23,7 @@ import type { DataRecord } from "../folder/data-record.js";
 import type { BlueprintRecord, HostRecord, RunFile, SourceRecords } from "../folder/run-file.js";
 import { type GrowConfig, nameOf } from "./grow-config.js";
 import { isModuleReference } from "./module-reference.js";
+import { isOnnxReference } from "./onnx-reference.js";
 
 /** An export of a file of one's own. */
 export interface LoadedModule {
@@ -33,6 +34,8 @@ export interface LoadedModule {
   readonly sha256: string;
   /** By which another process or thread loads it. */
   readonly url: string;
+  /** What its function is given before the task. */
+  readonly args?: readonly unknown[];
 }
 
 export type ModuleLoader = (reference: string) => Promise<LoadedModule>;
@@ -125,7 +128,7 @@ function datasetOf(given: Dataset | DatasetArrays): Dataset {
 /** @param task what the host is for: the shapes of the data, or those that a checkpoint tells */
 export async function openHost(given: Host | string, task: Task, load: ModuleLoader): Promise<Piece<Host>> {
   if (typeof given !== "string") return { value: tried(defineHost(given)), module: "code" };
-  if (!isModuleReference(given)) return { value: createHost(given, task) };
+  if (!isModuleReference(given) && !isOnnxReference(given)) return { value: createHost(given, task) };
   const module = await load(given);
   const { value } = module;
   const host = (typeof value === "function" ? await value(taskOf(task as Dataset)) : value) as Host;
@@ -201,7 +204,9 @@ function checkFits(host: Host, dataset: Dataset): void {
 }
 
 function sourceOf(module: LoadedModule | "code", args: readonly unknown[]): ModuleSource | undefined {
-  return module === "code" ? undefined : { module: module.url, name: module.name, args };
+  return module === "code"
+    ? undefined
+    : { module: module.url, name: module.name, args: [...(module.args ?? []), ...args] };
 }
 
 /** Of those that are no built-in ones; undefined where one is code. */
