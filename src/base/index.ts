@@ -6,7 +6,7 @@ export {
   type JobOptions,
   type JobOutcome,
 } from "./async-worker.js";
-export { Breaker, type BreakerLimits, type BreakerSnapshot, type BreakerState } from "./breaker.js";
+export type { BreakerLimits, BreakerSnapshot, BreakerState } from "./breaker.js";
 export { concatBytes, sha256Hex, toHex, u32be, utf8 } from "./bytes.js";
 export { type Clock, ManualClock, systemClock, type Timer } from "./clock.js";
 export {

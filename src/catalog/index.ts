@@ -1,10 +1,8 @@
 export {
   type Artifact,
   type ArtifactContent,
-  artifactRef,
   type Manifest,
   type Origin,
-  openArtifact,
   type Prewarm,
   packArtifact,
 } from "./artifact.js";

@@ -3,9 +3,7 @@ export {
   hasKeyFile,
   KEYS_VARIABLE,
   type KeyInfo,
-  keysFromEnvironment,
   listKeys,
   loadKeys,
-  readKeyFile,
 } from "./key-file.node.js";
 export { nodeMac } from "./mac.node.js";

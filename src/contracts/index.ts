@@ -1,8 +1,6 @@
 export {
   type BlendConfig,
   type BlendSchedule,
-  blendFromProto,
-  blendToProto,
   DEFAULT_BLEND,
 } from "./blend.js";
 export {
@@ -14,13 +12,12 @@ export {
   resolveParameters,
 } from "./blueprint.js";
 export { CommandSigner, type CommandSignerOptions } from "./command-signer.js";
-export { buildCommand, type CommandDecision, type CommandDraft, type Order } from "./commands.js";
+export type { CommandDecision, CommandDraft, Order } from "./commands.js";
 export type { Batch, BatchSource, Dataset, EvaluationBatch, EvaluationSource, Rows } from "./dataset.js";
 export {
   COMMAND_CONTEXT,
   decodeEnvelope,
   signatureProblem,
-  signEnvelope,
   signingInput,
 } from "./envelope.js";
 export {
@@ -40,8 +37,8 @@ export {
   type KernelError,
   type KernelReady,
 } from "./kernel-messages.js";
-export { type Key, KeyRing, MIN_SECRET_BYTES } from "./key-ring.js";
-export { equalMacs, type Mac, type MacFactory, portableMac } from "./mac.js";
+export { type Key, KeyRing } from "./key-ring.js";
+export type { Mac, MacFactory } from "./mac.js";
 export type {
   Message,
   MessageHandler,
@@ -173,7 +170,6 @@ export {
   sameSpec,
   scalar,
   sizeOf,
-  specOf,
   type Tensor,
   type TensorData,
   type TensorSpec,

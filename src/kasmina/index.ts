@@ -8,12 +8,12 @@ export type {
 } from "./changes/measurements.js";
 export type { ResidueProbe } from "./changes/reset-watch.js";
 export type { Boundary } from "./commands/context.js";
-export { type CommandReason, REFUSAL_REASONS, type RefusalReason } from "./commands/outcome.js";
+export type { CommandReason, RefusalReason } from "./commands/outcome.js";
 export { type KasminaConfig, type KasminaConfigInput, parseConfig } from "./config.js";
-export { GATE_REASONS, type GateReason, type GateResult } from "./gates/index.js";
+export type { GateReason, GateResult } from "./gates/index.js";
 export { Kasmina, type KasminaOptions } from "./kasmina.js";
-export { type CacheStats, copyKernel, KernelCache } from "./kernels/cache.js";
-export { FETCH_REASONS, type FetchReason } from "./kernels/checks.js";
+export { type CacheStats, KernelCache } from "./kernels/cache.js";
+export type { FetchReason } from "./kernels/checks.js";
 export { BlueprintLocks, type LockContention, type LockStats } from "./kernels/lock.js";
 export { type ArtifactReader, KernelPrefetch, type PrefetchOptions } from "./kernels/prefetch.js";
 export {

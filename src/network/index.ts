@@ -8,7 +8,7 @@ export {
 export { type EvaluationResult, EvaluationSums, evaluationProgram } from "./evaluation.js";
 export { blendControlSpecs, blendTensors } from "./forward.js";
 export { forwardProgram } from "./forward-program.js";
-export { globalNorm, lookupIn, type StepGradients, stepGradients } from "./gradients.js";
+export { globalNorm, type StepGradients, stepGradients } from "./gradients.js";
 export { grownOnnx } from "./grown-onnx.js";
 export {
   type CoordinateSample,

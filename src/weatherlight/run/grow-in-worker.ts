@@ -1,10 +1,27 @@
-/** Runs a growth run in a worker thread, so that this thread stays responsive. */
+/** Runs a growth run in a worker thread, so that this thread stays responsive; and what the two threads say to each other. */
 
 import { Worker } from "node:worker_threads";
-import { errorFromPosted, KasminaError } from "../../base/index.js";
+import { errorFromPosted, KasminaError, type PostedError } from "../../base/index.js";
 import { quietRuntime } from "../../base/quiet-runtime.node.js";
-import type { Summary, WorkerCallbacks } from "../folder/growth-lines.js";
-import type { StopMessage, TrainerMessage, TrainerStart } from "./growth-protocol.js";
+import type { GrowthLine, Summary, WorkerCallbacks } from "../folder/growth-lines.js";
+
+/** To the trainer. */
+export interface StopMessage {
+  readonly kind: "stop";
+}
+
+/** From the trainer; nothing follows `done` or `failed`. */
+export type TrainerMessage =
+  | { readonly kind: "line"; readonly line: GrowthLine }
+  | { readonly kind: "done"; readonly summary: Summary }
+  | { readonly kind: "failed"; readonly error: PostedError };
+
+/** What the trainer's thread is started with. */
+export interface TrainerStart {
+  readonly options: unknown;
+  /** URL of the module that exports `grow`. */
+  readonly runner: string;
+}
 
 /** URL of the module whose `grow` runs in the worker. */
 const RUNNER = new URL("./grow.js", import.meta.url).href;
@@ -16,7 +33,8 @@ const RUNNER = new URL("./grow.js", import.meta.url).href;
 const YOUNG_GENERATION_MB = 12;
 
 /**
- * Like `grow`, in a thread of its own, with options that can be posted there. What the trainer prints goes to stderr: stdout is for data.
+ * Like `grow`, in a thread of its own, with options that can be posted there. What the trainer prints goes to stderr:
+ * stdout is for data.
  *
  * @param runner URL of another module that exports a `grow`, such as one with a host of your own
  */

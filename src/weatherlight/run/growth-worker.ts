@@ -6,9 +6,9 @@
 import { join } from "node:path";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { KasminaError, postableError } from "../../base/index.js";
+import type { StopMessage, TrainerMessage, TrainerStart } from "./grow-in-worker.js";
 import type { GrowOptions } from "./grow-options.js";
 import type { GrowResult } from "./grow-result.js";
-import type { StopMessage, TrainerMessage, TrainerStart } from "./growth-protocol.js";
 import { lineCallbacks, summaryLine } from "./reporting.js";
 
 const port = parentPort;
