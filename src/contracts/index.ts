@@ -18,6 +18,7 @@ export {
   COMMAND_CONTEXT,
   decodeEnvelope,
   signatureProblem,
+  signEnvelope,
   signingInput,
 } from "./envelope.js";
 export {
