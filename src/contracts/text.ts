@@ -1,6 +1,7 @@
 /** UTF-8 for the short names of which commands are made. */
 
-const strict = new TextDecoder("utf-8", { fatal: true });
+// A byte order mark is a character of a name, and makes it another one.
+const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** Beyond this, TextDecoder is faster than a loop. */
 const SHORT_BYTES = 48;
 const ASCII_END = 0x80;

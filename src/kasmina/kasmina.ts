@@ -256,10 +256,14 @@ export class Kasmina {
     return describeRun(this.#state, step);
   }
 
-  /** @throws KasminaError `invalid_argument` for a path outside `teacher/`, `overloaded` over the memory budget */
+  /**
+   * Replaces the teacher there was, if any; where it throws that one stays.
+   * @throws KasminaError `invalid_argument` for a path outside `teacher/`, `overloaded` over the memory budget
+   */
   registerTeacher(id: string, specs: TensorSpecs): Teacher {
-    deregisterTeacher(this.#state);
+    const before = this.#state.teacher.teacher;
     const teacher = this.#state.teacher.register(id, specs);
+    if (before) this.telemetry.event(undefined, "teacher_deregistered", "INFO", { teacher_id: before.id });
     this.telemetry.event(undefined, "teacher_registered", "INFO", { teacher_id: id, bytes: teacher.bytes });
     return teacher;
   }
@@ -282,6 +286,7 @@ export class Kasmina {
   flushTelemetry({ step, epoch }: Boundary): void {
     const living = this.#state.registry.livingSeeds();
     this.telemetry.at(step, epoch);
+    this.#ingress.reportRejections();
     for (const seed of living) gaugeSeed(this.#state, seed, step);
     this.telemetry.gauge(undefined, "kasmina.seeds.active", living.length);
     this.telemetry.gauge(
@@ -329,6 +334,7 @@ export class Kasmina {
 
   /** Gives up kernels on their way, stops timers and closes the journal. */
   close(): void {
+    this.#ingress.reportRejections(true);
     this.#state.kernels.cancelAll();
     this.#ledger.close();
     this.#journal.close();

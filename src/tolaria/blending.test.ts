@@ -72,7 +72,7 @@ function reference(blend: BlendConfig, form: Blueprint["form"], alpha: number, c
     CONVEX: alpha,
     RESIDUAL: alpha,
     CHANNEL: alpha * (blend.alphaVec[Math.floor((c * blend.alphaVec.length) / channels)] ?? Number.NaN),
-    CONFIDENCE: Math.max(blend.alphaLo, Math.min(blend.alphaHi, gated)),
+    CONFIDENCE: Math.min(alpha, Math.max(blend.alphaLo, Math.min(blend.alphaHi, gated))),
   };
   const a = effective[blend.mode];
   return (h: number, k: number): number => {

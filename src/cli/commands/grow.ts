@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { KasminaError, systemClock } from "../../base/index.js";
+import { KasminaError, printable, systemClock } from "../../base/index.js";
 import { DATA_FORMS } from "../../data/open.js";
 import type { Summary, WorkerCallbacks } from "../../weatherlight/folder/growth-lines.js";
 import { growInWorker } from "../../weatherlight/run/grow-in-worker.js";
@@ -107,7 +107,7 @@ async function runGrow(
     view.end();
     const exitCode = stop.exitCode();
     if (exitCode === undefined || !(error instanceof KasminaError) || error.code !== "canceled") throw error;
-    io.stderr.write(`kasmina: ${error.message}\n`);
+    io.stderr.write(`kasmina: ${printable(error.message)}\n`);
     return exitCode;
   } finally {
     stop.dispose();

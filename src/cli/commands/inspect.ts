@@ -1,6 +1,6 @@
 /** `kasmina inspect`: what a run folder holds, and whether its checkpoint is whole; or what an ONNX file is as a host. */
 import type { Command } from "commander";
-import { KasminaError } from "../../base/index.js";
+import { KasminaError, printable } from "../../base/index.js";
 import {
   type InspectedBlock,
   type InspectedCheckpoint,
@@ -40,7 +40,7 @@ export function addInspect(command: Command, io: Io, done: (exitCode: number) =>
           : formatInspection(inspection, painter(wantsColor(io, io.stdout))),
       );
       const problem = problemOf(inspection.checkpoint);
-      if (problem !== undefined) io.stderr.write(`kasmina: ${problem}\n`);
+      if (problem !== undefined) io.stderr.write(`kasmina: ${printable(problem)}\n`);
       done(problem === undefined ? EXIT.done : EXIT.failed);
     });
 }
@@ -67,12 +67,12 @@ function facts(inspection: Inspection, paint: Paint): string[] {
     ? `${paint("green", "digest ok")}  sha256 ${checkpoint.sha256}  ${count(checkpoint.bytes)} bytes`
     : paint("red", "damaged or missing");
   const rows = [
-    ["run", inspection.run_id ?? "unknown"],
+    ["run", printable(inspection.run_id ?? "unknown")],
     ["folder", inspection.path],
-    ["ended", inspection.ended ?? "no report yet"],
+    ["ended", printable(inspection.ended ?? "no report yet")],
     ["checkpoint", state],
   ];
-  if (data) rows.push(["data", `${data.origin}  sha256 ${data.sha256}`]);
+  if (data) rows.push(["data", `${printable(data.origin)}  sha256 ${data.sha256}`]);
   if (checkpoint.valid) {
     rows.push(["at", `step ${inspection.step}, epoch ${inspection.epoch}`]);
     rows.push(["host", inspection.host ?? ""]);
@@ -86,9 +86,9 @@ function facts(inspection: Inspection, paint: Paint): string[] {
 
 function blockTable(blocks: readonly InspectedBlock[]): string[] {
   const rows = blocks.map((block) => [
-    block.name,
+    printable(block.name),
     `[${block.output_shape.join(", ")}]`,
-    block.slot ? block.name : "–",
+    block.slot ? printable(block.name) : "–",
     count(block.parameters),
   ]);
   return formatTable([["block", "output", "slot", "parameters"], ...rows], ["left", "left", "left", "right"]);
@@ -97,9 +97,9 @@ function blockTable(blocks: readonly InspectedBlock[]): string[] {
 function seedTable(seeds: readonly InspectedSeed[], paint: Paint): string[] {
   const header = ["seed", "blueprint", "slot", "stage", "alpha", "parameters"];
   const rows = seeds.map((seed) => [
-    seed.id,
-    seed.blueprint,
-    seed.slot,
+    printable(seed.id),
+    printable(seed.blueprint),
+    printable(seed.slot),
     paint(stageStyle(seed.stage), seed.stage),
     seed.alpha.toFixed(2),
     count(seed.parameters),

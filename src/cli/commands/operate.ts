@@ -1,5 +1,6 @@
 /** What the operator's commands share: the run they are for, sending, and showing the outcome. */
 import type { Command } from "commander";
+import { printable } from "../../base/index.js";
 import type { CommandOutcome } from "../../contracts/index.js";
 import { newestRun, type OperatorOrder, sendCommand } from "../../weatherlight/control/control-client.js";
 import { EXIT } from "../terminal/exit.js";
@@ -24,7 +25,7 @@ export function runFolderOf({ runDir }: OperatorFlags): string {
 /** Sends a command, prints its outcome and returns the exit code: 0 where it is applied, 1 where it is not. */
 export async function operate(order: OperatorOrder, flags: OperatorFlags, io: Io): Promise<number> {
   const outcome = await sendCommand(runFolderOf(flags), order);
-  io.stdout.write(`${flags.json ? JSON.stringify(jsonOf(outcome)) : describeOutcome(outcome)}\n`);
+  io.stdout.write(`${flags.json ? JSON.stringify(jsonOf(outcome)) : printable(describeOutcome(outcome))}\n`);
   return outcome.status === "applied" || outcome.status === "duplicate" ? EXIT.done : EXIT.failed;
 }
 

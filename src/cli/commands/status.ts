@@ -1,6 +1,7 @@
 /** `kasmina status`: what a running trainer is doing. */
 
 import type { Command } from "commander";
+import { printable } from "../../base/index.js";
 import { readStatus } from "../../weatherlight/control/control-client.js";
 import type { RunStatus } from "../../weatherlight/index.js";
 import { EXIT } from "../terminal/exit.js";
@@ -20,7 +21,7 @@ export function addStatus(command: Command, io: Io, done: (exitCode: number) => 
 function formatStatus(status: RunStatus): string {
   const closed = status.slots.filter((slot) => slot.closedUntilStep !== undefined);
   const facts = [
-    ["run", status.trainingRunId],
+    ["run", printable(status.trainingRunId)],
     ["at", `step ${status.step}, epoch ${status.epoch + 1} of ${status.epochs}`],
     ["emergency", status.emergency ?? "none"],
     [
@@ -29,9 +30,9 @@ function formatStatus(status: RunStatus): string {
     ],
   ];
   const seeds = status.seeds.map((seed) => [
-    seed.id,
-    seed.blueprintId,
-    seed.slotId,
+    printable(seed.id),
+    printable(seed.blueprintId),
+    printable(seed.slotId),
     seed.pausedFrom === undefined ? seed.stage : `${seed.stage} (paused)`,
     seed.alpha.toFixed(2),
     seed.pending ? `${seed.pending.change} at step ${seed.pending.effectiveStep}` : "",

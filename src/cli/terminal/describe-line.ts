@@ -1,4 +1,5 @@
 /** The lines of a run in words; what is only for programs has none. */
+import { printable } from "../../base/index.js";
 import type { EpochLine, EventLine, GrowthLine, Phase } from "../../weatherlight/folder/growth-lines.js";
 import { percent } from "./growth-report.js";
 import { LEVEL_STYLE, type Paint } from "./text.js";
@@ -13,7 +14,7 @@ export function describeLine(line: GrowthLine, paint: Paint): string | undefined
     case "event":
       return describeEvent(line, paint);
     case "notice":
-      return paint("dim", line.text);
+      return paint("dim", printable(line.text));
     case "step":
     case "summary":
       return undefined;
@@ -30,9 +31,10 @@ function describeEpoch(line: EpochLine): string {
 
 /** Every stage a seed reaches, and whatever is more severe than INFO. */
 function describeEvent(line: EventLine, paint: Paint): string | undefined {
-  if (line.name === "seed_stage") return paint("cyan", `  ${line.seed_id}: ${line.from} → ${line.to}`);
+  if (line.name === "seed_stage")
+    return paint("cyan", `  ${printable(`${line.seed_id}: ${line.from} → ${line.to}`)}`);
   if (line.level === "INFO") return undefined;
-  return paint(LEVEL_STYLE[line.level], `  ${describeSevere(line)}`);
+  return paint(LEVEL_STYLE[line.level], `  ${printable(describeSevere(line))}`);
 }
 
 function describeSevere(line: EventLine): string {

@@ -1,6 +1,6 @@
 /** How errors become one line on stderr and an exit code (docs/command-line.md, "Exit codes"). */
 import { CommanderError } from "commander";
-import { type ErrorCode, KasminaError, messageOf } from "../../base/index.js";
+import { type ErrorCode, KasminaError, messageOf, printable } from "../../base/index.js";
 import type { Io, StopSignal } from "./io.js";
 
 export const EXIT = { done: 0, failed: 1, usage: 2, halted: 3 } as const;
@@ -28,17 +28,17 @@ export function reportError(error: unknown, command: string, io: Io): number {
 
 function lineOf(error: unknown, command: string): string {
   if (!(error instanceof KasminaError)) {
-    return `unexpected: ${oneLine(messageOf(error))} (KASMINA_DEBUG=1 shows where)`;
+    return `unexpected: ${printable(messageOf(error))} (KASMINA_DEBUG=1 shows where)`;
   }
   const { key, problem } = error.details;
-  if (typeof key !== "string" || typeof problem !== "string") return oneLine(error.message);
-  return oneLine(`${optionName(key)} ${problem}; see ${command} --help`);
+  if (typeof key !== "string" || typeof problem !== "string") return printable(error.message);
+  return printable(`${optionName(key)} ${problem}; see ${command} --help`);
 }
 
 /** Commander has printed help and version already; its errors come with a prefix and hints on lines of their own. */
 function reportCommander(error: CommanderError, command: string, io: Io): number {
   if (error.exitCode === 0) return EXIT.done;
-  const message = oneLine(error.message).replace(/^error: /, "");
+  const message = printable(error.message).replace(/^error: /, "");
   if (error.code !== "commander.help") io.stderr.write(`kasmina: ${message}; see ${command} --help\n`);
   return EXIT.usage;
 }
@@ -46,8 +46,4 @@ function reportCommander(error: CommanderError, command: string, io: Io): number
 /** `runDir` → `--run-dir`. */
 function optionName(key: string): string {
   return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-}
-
-function oneLine(text: string): string {
-  return text.replace(/\s*\n\s*/g, " ").trim();
 }

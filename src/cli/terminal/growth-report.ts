@@ -1,4 +1,5 @@
 /** The report of a growth run, for people. */
+import { printable } from "../../base/index.js";
 import type { SeedReport, Summary } from "../../weatherlight/folder/growth-lines.js";
 import { formatTable, type Paint, painter, stageStyle } from "./text.js";
 
@@ -17,7 +18,7 @@ export function formatReport(summary: Summary, runDir: string | undefined, color
 function headline({ ended, host, data, epochs, seed, engine, wall_s }: Summary, paint: Paint): string {
   const how = ended === undefined || ended === "finished" ? "" : `${ended}, `;
   const times = `${how}${epochs} ${epochs === 1 ? "epoch" : "epochs"}, seed ${seed}, ${engine}, ${formatDuration(wall_s)}`;
-  return `${paint("bold", `${host} on ${data}`)}  ${paint("dim", times)}`;
+  return `${paint("bold", printable(`${host} on ${data}`))}  ${paint("dim", times)}`;
 }
 
 function accuracyTable(summary: Summary, paint: Paint): string[] {
@@ -42,9 +43,9 @@ function accuracyTable(summary: Summary, paint: Paint): string[] {
 function seedTable(seeds: readonly SeedReport[], paint: Paint): string[] {
   const header = ["seed", "blueprint", "slot", "stage", "alpha", "shadow gain", "contribution"];
   const rows = seeds.map((seed) => [
-    seed.id,
-    seed.blueprint,
-    seed.slot,
+    printable(seed.id),
+    printable(seed.blueprint),
+    printable(seed.slot),
     paint(stageStyle(seed.stage), seed.stage),
     seed.alpha.toFixed(2),
     measured(seed.shadow_gain),
@@ -64,7 +65,7 @@ function costLines(summary: Summary, runDir: string | undefined): string[] {
       `${violations}, largest leak ratio ${isolation.max_leak_ratio}, cosine ${isolation.max_cosine}`,
     ],
   ];
-  return formatTable(runDir === undefined ? rows : [...rows, ["run folder", runDir]]);
+  return formatTable(runDir === undefined ? rows : [...rows, ["run folder", printable(runDir)]]);
 }
 
 export function percent(fraction: number): string {

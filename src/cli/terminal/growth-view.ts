@@ -1,4 +1,5 @@
 /** How a growth run is shown while it goes on: JSON lines, plain lines, lines above a bar, or not at all. */
+import { printable } from "../../base/index.js";
 import type { GrowthLine } from "../../weatherlight/folder/growth-lines.js";
 import { describeLine } from "./describe-line.js";
 import { type Io, wantsColor } from "./io.js";
@@ -26,7 +27,7 @@ export async function createGrowthView(
 function quietView(io: Io): GrowthView {
   return {
     show(line) {
-      if (line.type === "notice" && line.always) io.stderr.write(`${line.text}\n`);
+      if (line.type === "notice" && line.always) io.stderr.write(`${printable(line.text)}\n`);
     },
     say: () => undefined,
     end: () => undefined,
@@ -35,7 +36,7 @@ function quietView(io: Io): GrowthView {
 
 function jsonView(io: Io, quiet: boolean): GrowthView {
   const say = (text: string): void => {
-    if (!quiet) io.stderr.write(`kasmina: ${text}\n`);
+    if (!quiet) io.stderr.write(`kasmina: ${printable(text)}\n`);
   };
   return {
     show(line) {
@@ -54,7 +55,7 @@ function plainView(io: Io): GrowthView {
       const text = describeLine(line, paint);
       if (text !== undefined) io.stderr.write(`${text}\n`);
     },
-    say: (text) => void io.stderr.write(`kasmina: ${text}\n`),
+    say: (text) => void io.stderr.write(`kasmina: ${printable(text)}\n`),
     end: () => undefined,
   };
 }

@@ -21,6 +21,17 @@ interface Due {
   readonly fetched?: FetchOutcome | undefined;
 }
 
+function tellBlend(state: RunState, { id, blend }: MutableSeed, step: number): void {
+  const { mode, alphaTarget, alphaVec, confidenceLogits } = blend;
+  state.telemetry.event(id, "blend_config", "INFO", {
+    mode,
+    alpha_target: alphaTarget,
+    alpha_vec: alphaVec.length,
+    confidence_logits: confidenceLogits.length,
+    step,
+  });
+}
+
 type Effect<K extends Intent["kind"]> = (
   state: RunState,
   intent: Extract<Intent, { kind: K }>,
@@ -31,7 +42,10 @@ const EFFECTS: { readonly [K in Intent["kind"]]: Effect<K> } = {
   attach,
   stage: (state, intent, { change, step }) => {
     const seed = seedOf(state, change);
-    if (intent.to === "BLENDING") startRamp(seed, intent.blend ?? seed.blend, step);
+    if (intent.to === "BLENDING") {
+      startRamp(seed, intent.blend ?? seed.blend, step);
+      tellBlend(state, seed, step);
+    }
     return { kind: "stage", seed, from: moveSeed(state, seed, intent.to, step), to: intent.to };
   },
   remove,
@@ -52,14 +66,7 @@ const EFFECTS: { readonly [K in Intent["kind"]]: Effect<K> } = {
   blend: (state, intent, { change, step }) => {
     const seed = seedOf(state, change);
     seed.blend = intent.blend;
-    const { mode, alphaTarget, alphaVec, confidenceLogits } = intent.blend;
-    state.telemetry.event(seed.id, "blend_config", "INFO", {
-      mode,
-      alpha_target: alphaTarget,
-      alpha_vec: alphaVec.length,
-      confidence_logits: confidenceLogits.length,
-      step,
-    });
+    tellBlend(state, seed, step);
     return { kind: "blend", seed };
   },
   optimizer: (state, { target, settings }) => {

@@ -4,7 +4,7 @@ import { type BlendConfig, blendFromProto, DEFAULT_BLEND } from "../../contracts
 import type { AdvancingOperation } from "../../contracts/names.js";
 import { ADVANCES, type Advance } from "../../contracts/stages.js";
 import { planCull } from "../changes/culling.js";
-import { askGate } from "../gates/gate-runner.js";
+import { askGate, reportGate } from "../gates/gate-runner.js";
 import type { GateResult } from "../gates/index.js";
 import { blendProblem } from "../state/blending.js";
 import type { MutableSeed } from "../state/seed.js";
@@ -12,14 +12,31 @@ import { type CommandContext, expectedStageOf, leadStep, stageMismatch, targetSe
 import { applied, type HandlerResult, type RefusalReason, refused } from "./outcome.js";
 
 export function advance(context: CommandContext, operation: AdvancingOperation): HandlerResult {
-  const target = targetSeed(context);
-  if ("refusal" in target) return target.refusal;
-  const { seed } = target;
   const step = ADVANCES[operation];
-  if (seed.stage !== step.from) return stageMismatch(seed, step.from);
+  const target = targetSeed(context);
+  if ("refusal" in target) return refuseAt(step, context, target.refusal);
+  const { seed } = target;
+  if (seed.stage !== step.from) return refuseAt(step, context, stageMismatch(seed, step.from));
   const blocked = advanceProblem(context, seed);
   if (blocked) return refused(blocked, seed.id);
   return passGate(context, seed, step);
+}
+
+/** A gate that was asked of a seed in another stage says so; the seed stays as it is. */
+function refuseAt(
+  { gate, from }: Advance,
+  { state, command }: CommandContext,
+  refusal: HandlerResult,
+): HandlerResult {
+  const seed = state.registry.find(command.targetSeedId);
+  if (seed && refusal.status === "refused" && refusal.reason === "stage_mismatch") {
+    const expectedStage = expectedStageOf(command) ?? from;
+    reportGate(
+      { gate, passed: false, reason: "stage_mismatch", attributes: {} },
+      { state, seed, expectedStage },
+    );
+  }
+  return refusal;
 }
 
 function advanceProblem({ state }: CommandContext, seed: MutableSeed): RefusalReason | undefined {

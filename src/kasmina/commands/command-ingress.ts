@@ -28,8 +28,11 @@ import {
   type RejectionReason,
 } from "../security/verifier.js";
 import type { RunState } from "../state/run-state.js";
+import { Rejections } from "../telemetry/rejections.js";
 import type { Boundary } from "./context.js";
 import { dispatch } from "./dispatcher.js";
+import { identifierProblem } from "./identifiers.js";
+import type { RefusalReason } from "./outcome.js";
 import { liftHalt } from "./run-commands.js";
 
 export interface CommandIngressOptions {
@@ -41,12 +44,14 @@ export interface CommandIngressOptions {
 
 export class CommandIngress {
   readonly #options: CommandIngressOptions;
+  readonly #rejections: Rejections;
   #lastSequence: number;
   /** Journaled commands that a resumed run has still to do again, in order. */
   #replays: JournalRecord[] = [];
 
   constructor(options: CommandIngressOptions) {
     this.#options = options;
+    this.#rejections = new Rejections(options.state.telemetry, options.clock);
     this.#lastSequence = options.journal.lastSequence;
     restoreLedger(options);
   }
@@ -93,6 +98,11 @@ export class CommandIngress {
     }
   }
 
+  /** Tells of rejections that were not told at once; `all`: also of those of the last second. */
+  reportRejections(all = false): void {
+    this.#rejections.flush(all);
+  }
+
   #handle(delivery: CommandDelivery, now: Boundary): CommandOutcome {
     const { verifier, journal } = this.#options;
     const authentication = verifier.authenticate(delivery.envelope);
@@ -125,7 +135,11 @@ export class CommandIngress {
     const { state, verifier, journal, clock } = this.#options;
     const { command } = authentic;
     state.telemetry.count("kasmina.command_verifier.accepted_total");
-    const outcome = this.#execute(command, now, () => verifier.ledger.reset());
+    const problem = identifierProblem(command, state);
+    const outcome =
+      problem === undefined
+        ? this.#execute(command, now, () => verifier.ledger.reset())
+        : refuseNames(command, state, problem);
     const { floorMs } = verifier.ledger;
     journal.append({
       sequence: ++this.#lastSequence,
@@ -163,14 +177,8 @@ export class CommandIngress {
   }
 
   #reject(delivery: CommandDelivery, reason: RejectionReason, command?: AdaptationCommand): CommandOutcome {
-    const { telemetry } = this.#options.state;
     const commandId = command?.commandId ?? "";
-    telemetry.count("kasmina.command_verifier.rejections_total", { reason });
-    telemetry.event(undefined, "command_rejected", "CRITICAL", {
-      reason,
-      command_id: commandId.slice(0, 128),
-      bus_entry: delivery.busEntry,
-    });
+    this.#rejections.add(reason, commandId, delivery.busEntry);
     return { status: "refused", reason, ...(commandId !== "" && { commandId }) };
   }
 
@@ -182,6 +190,19 @@ export class CommandIngress {
     });
     return duplicateOf(earlier);
   }
+}
+
+/** The names themselves are not told: they are what is wrong. */
+function refuseNames({ payload }: AdaptationCommand, state: RunState, message: string): JournaledOutcome {
+  const reason = "invalid_id" satisfies RefusalReason;
+  const operation = payload.case ?? "none";
+  state.telemetry.event(undefined, "seed_operation", "WARNING", {
+    operation,
+    status: "refused",
+    reason,
+    message,
+  });
+  return { status: "refused", reason, message };
 }
 
 /** A ledger begins with what the journal remembers, so that a restart forgets no nonce and lowers no floor. */

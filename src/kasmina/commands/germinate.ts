@@ -5,6 +5,7 @@ import type { KernelRequest, KernelSlot } from "../../contracts/ports.js";
 import { reportGate } from "../gates/gate-runner.js";
 import { type G0Inputs, type GateResult, g0Sanity } from "../gates/index.js";
 import { type MutableSeed, newSeed } from "../state/seed.js";
+import { requestedBlend } from "./advance.js";
 import { type CommandContext, expectedStageOf, leadStep, quoted } from "./context.js";
 import { applied, type HandlerResult, type RefusalReason, refused } from "./outcome.js";
 
@@ -23,6 +24,10 @@ export function germinate(context: CommandContext, order: SeedCommand): HandlerR
     germinationOrder: context.state.registry.germinations,
     germinatedAtStep: context.now.step,
   });
+  if (context.command.decision?.blend) {
+    const requested = requestedBlend(context, candidate);
+    if ("problem" in requested) return refused("blend_invalid", undefined, requested.problem);
+  }
   const gate = askG0(context, order, candidate);
   if (!gate.passed) return refused(gate.reason, undefined, describe(gate));
   return planSeed(context, order, candidate);

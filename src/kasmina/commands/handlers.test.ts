@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { fromJsonText, toJsonText } from "../../base/index.js";
 import type { Kernel, KernelRequest } from "../../contracts/index.js";
-import { float32 } from "../../contracts/index.js";
+import { DEFAULT_BLEND, float32 } from "../../contracts/index.js";
 import { ControlRun, kernelFor, RUN_ID } from "../control-run.fixture.js";
 import type { KasminaSnapshot } from "../state/snapshot.js";
 
@@ -205,6 +205,63 @@ describe("pause and resume", () => {
     expect(grown.order({ kind: "PAUSE", resume: false }, { seedId: "s1" })).toMatchObject({
       reason: "stage_mismatch",
     });
+  });
+});
+
+describe("an order that a stage does not allow", () => {
+  test("is told as the failure of its gate, at once, and the seed stays as it is", async () => {
+    const run = new ControlRun();
+    await run.grow("TRAINING");
+    const before = run.events.length;
+    const outcomes = [
+      run.operate("START_SHADOWING"),
+      run.order({ kind: "SEED", operation: "START_BLENDING" }, { seedId: "s1", expectedStage: "GERMINATED" }),
+    ];
+    for (const outcome of outcomes)
+      expect(outcome).toMatchObject({ status: "refused", reason: "stage_mismatch" });
+    const told = run.events.slice(before).filter(({ name }) => name === "gate_failure");
+    expect(told.map(({ level }) => level)).toEqual(["CRITICAL", "CRITICAL"]);
+    expect(told.map(({ attributes }) => attributes)).toMatchObject([
+      {
+        gate: "G3_INTERFACE",
+        reason: "stage_mismatch",
+        stage: "TRAINING",
+        expected_stage: "BLENDING",
+        culled: false,
+      },
+      {
+        gate: "G2_STABILITY",
+        reason: "stage_mismatch",
+        stage: "TRAINING",
+        expected_stage: "GERMINATED",
+        culled: false,
+      },
+    ]);
+    expect(run.kasmina.seed("s1")?.stage).toBe("TRAINING");
+  });
+
+  test("a blend that holds for no seed is refused with the germination that asks for it", () => {
+    const run = new ControlRun();
+    const decision = (blend: object) => ({
+      policyVersion: "p",
+      riskReason: "",
+      featureCoverage: 1,
+      blend: { ...DEFAULT_BLEND, ...blend },
+    });
+    const order = { kind: "SEED", operation: "GERMINATE", blueprintId: "mlp-residual" } as const;
+    const germinate = (blend: object) =>
+      run.order(order, { seedId: "s1", slotId: "block1", decision: decision(blend) });
+    expect(germinate({ alphaTarget: 2 })).toMatchObject({ status: "refused", reason: "blend_invalid" });
+    expect(germinate({ mode: "CONFIDENCE" })).toMatchObject({ status: "refused", reason: "blend_invalid" });
+    expect(run.kasmina.seeds()).toEqual([]);
+    expect(germinate({ alphaTarget: 0.5 })).toMatchObject({ status: "applied" });
+  });
+
+  test("the blend is told when blending starts", async () => {
+    const run = new ControlRun();
+    await run.grow("BLENDING");
+    const told = run.events.filter(({ name }) => name === "blend_config").map(({ attributes }) => attributes);
+    expect(told).toMatchObject([{ mode: DEFAULT_BLEND.mode, alpha_target: DEFAULT_BLEND.alphaTarget }]);
   });
 });
 
@@ -432,6 +489,8 @@ describe("the teacher", () => {
       /68 bytes.*64/,
     );
     expect(() => run.kasmina.registerTeacher("t4", { "host/w": float32([1], 0) })).toThrow(/host\/w/);
+    // What failed has changed nothing.
+    expect(run.kasmina.teacher?.id).toBe("t2");
   });
 });
 

@@ -8,6 +8,8 @@ export const REFUSAL_REASONS = [
   /** The command names no order, or one that does not fit its type. */
   "unknown_command",
   "unknown_operation",
+  /** A name that is none: see `identifiers.ts`. */
+  "invalid_id",
   "unknown_seed",
   /** A GERMINATE for a seed that lives. */
   "seed_exists",

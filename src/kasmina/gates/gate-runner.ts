@@ -118,6 +118,8 @@ export function reportGate(
     state.telemetry.event(seed.id, "gate_event", "INFO", { ...attributes, passed: true });
     return;
   }
-  state.telemetry.count("kasmina.gate.failures_total", { gate: result.gate, reason: result.reason });
-  state.telemetry.event(seed.id, "gate_failure", "CRITICAL", { ...attributes, reason: result.reason });
+  const { reason } = result;
+  state.telemetry.count("kasmina.gate.failures_total", { gate: result.gate, reason });
+  const stays = reason === "stage_mismatch" ? { culled: false } : {};
+  state.telemetry.event(seed.id, "gate_failure", "CRITICAL", { ...attributes, reason, ...stays });
 }

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { DEFAULT_BLEND } from "../../contracts/index.js";
 import { alphaAt, blendTelemetry, blendWeights, logitMargin } from "./blending.js";
-import { blends, fraction } from "./blends.fixture.js";
+import { BLEND_MODES, blends, fraction } from "./blends.fixture.js";
 
 describe("weights", () => {
   test("alpha starts at exactly 0, ends at exactly its target, and never falls", () => {
@@ -61,6 +61,23 @@ describe("telemetry", () => {
     expect(reported).toMatchObject({ mode: "CHANNEL", source: "alpha_vec", alphaSparsity: 0.5, alphaP95: 1 });
     expect(reported.alphaMean).toBeCloseTo(0.275, 6);
     expect(reported).toMatchObject({ gateMean: 1, gateMin: 1, gateMax: 1, clampedFraction: 0 });
+  });
+
+  test.each(
+    BLEND_MODES,
+  )("at alpha 0 nothing of the seed is in the output, whatever the bounds say: %s", (mode) => {
+    const blend = {
+      ...DEFAULT_BLEND,
+      mode,
+      alphaVec: [1],
+      confidenceLogits: [0, 9],
+      alphaLo: 0.4,
+      alphaHi: 0.9,
+    };
+    const { seedWeight, hostWeight } = blendWeights(blend, 0, 4);
+    expect([...seedWeight]).toEqual([0, 0, 0, 0]);
+    expect([...hostWeight]).toEqual([1, 1, 1, 1]);
+    expect(Math.max(...blendWeights(blend, 0.3, 4).seedWeight)).toBeLessThanOrEqual(Math.fround(0.3));
   });
 
   test("reports the gate and a clamp", () => {

@@ -131,15 +131,16 @@ export function blendWeights(config: BlendConfig, alpha: number, channels: numbe
       ? logistic(config.gateK * (logitMargin(config.confidenceLogits) - config.gateTau))
       : 1;
   const gated = alpha * gate;
-  const effective =
-    config.mode === "CONFIDENCE" ? Math.min(Math.max(gated, config.alphaLo), config.alphaHi) : alpha;
+  const clamped = Math.min(Math.max(gated, config.alphaLo), config.alphaHi);
+  // Never above α: at α = 0 the output is the host's, whatever the bounds say.
+  const effective = config.mode === "CONFIDENCE" ? Math.min(alpha, clamped) : alpha;
   const seedWeight = new Float32Array(channels).fill(effective);
   if (config.mode === "CHANNEL") {
     const group = channels / config.alphaVec.length;
     for (let c = 0; c < channels; c++) seedWeight[c] = alpha * (config.alphaVec[Math.floor(c / group)] ?? 0);
   }
   const hostWeight = seedWeight.map((weight) => (config.mode === "RESIDUAL" ? 1 : 1 - weight));
-  return { seedWeight, hostWeight, gate, clamped: effective !== gated && config.mode === "CONFIDENCE" };
+  return { seedWeight, hostWeight, gate, clamped: clamped !== gated && config.mode === "CONFIDENCE" };
 }
 
 /** Where a mode takes its weights from, apart from the alpha ramp. */

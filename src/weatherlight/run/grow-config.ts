@@ -3,7 +3,7 @@
  * resumed. What can be written down is told apart from what is code, and every default is filled in.
  */
 import { z } from "zod";
-import { KasminaError } from "../../base/index.js";
+import { IDENTIFIER_RULE, isIdentifier, KasminaError } from "../../base/index.js";
 import type { Dataset } from "../../contracts/index.js";
 import type { DatasetArrays } from "../../data/arrays.js";
 import { type Backend, ENGINE_CHOICES, type EngineChoice } from "../../engine/index.js";
@@ -96,7 +96,10 @@ const engine = checked<EngineChoice | Backend>(
 
 /** What `run.json` holds, code replaced by its name. The order of keys is that of the file. */
 const RECORDED = {
-  runId: text.optional(),
+  runId: z
+    .string()
+    .refine(isIdentifier, { error: `must be ${IDENTIFIER_RULE}` })
+    .optional(),
   data,
   host: host.optional(),
   engine: engine.default("auto"),
