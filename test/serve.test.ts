@@ -33,13 +33,14 @@ function world(env: Readonly<Record<string, string>>) {
 
 test.each([
   [["serve", "tamiyo"], {}, /--oona .* or KASMINA_REDIS/],
-  [["serve", "tamiyo", "--oona", "redis://127.0.0.1:1"], {}, /a service needs the keys of its runs/],
+  [["serve", "tamiyo", "--oona", "redis://127.0.0.1:1"], {}, /whoever meets on a bus needs the same keys/],
   [["serve", "elsewhere", "--oona", "redis://127.0.0.1:1"], {}, /there is no service elsewhere/],
   [
     ["serve", "tamiyo", "--oona", "redis://127.0.0.1:1", "--health", "here"],
     {},
     /expected host:port, got here/,
   ],
+  [["grow", "--policy", "remote"], {}, /--policy remote: name the bus/],
 ])("kasmina %j is refused in one line", async (args, env, message) => {
   const { io, written } = world(env);
   expect(await runCli(args, io)).toBe(2);

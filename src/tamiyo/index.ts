@@ -17,4 +17,5 @@ export type {
   GrowthCosts,
   Policy,
 } from "./policy.js";
+export { RemotePolicy } from "./remote-policy.js";
 export { Tamiyo, type TamiyoOptions } from "./tamiyo.js";

@@ -12,7 +12,11 @@ export interface InputHealth {
  * Features wanted: the losses and the accuracy, a step that has moved since `lastStep`, closed breakers, and for each
  * growing seed the effect that its stage is judged by.
  */
-export function inspectInputs(state: SystemState, lastStep = -1): InputHealth {
+export function inspectInputs(
+  state: SystemState,
+  lastStep = -1,
+  absent: readonly string[] = [],
+): InputHealth {
   const features: readonly (readonly [name: string, present: boolean])[] = [
     ["fresh_state", state.step > lastStep],
     ["train_loss", Number.isFinite(state.trainLoss)],
@@ -20,6 +24,7 @@ export function inspectInputs(state: SystemState, lastStep = -1): InputHealth {
     ["held_out_accuracy", Number.isFinite(state.heldOutAccuracy)],
     ["closed_breakers", (state.openBreakers ?? []).length === 0],
     ...state.seeds.flatMap(seedFeatures),
+    ...absent.map((name) => [name, false] as const),
   ];
   const missing = features.filter(([, present]) => !present).map(([name]) => name);
   return { coverage: 1 - missing.length / features.length, missing };

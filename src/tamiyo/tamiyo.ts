@@ -13,6 +13,8 @@ export interface TamiyoOptions {
   readonly onDecision?: (decision: Decision, state: SystemState) => void;
   /** What growth costs in this run. Left out: a policy with a budget germinates nothing. */
   readonly costs?: GrowthCosts;
+  /** Further inputs that are missing now, by name, beside those that the state itself lacks. Default: none. */
+  readonly absentInputs?: () => readonly string[];
   /** Hears when inputs become degraded, when what is missing changes, and when all is there again. */
   readonly onInputs?: (health: InputHealth) => void;
 }
@@ -42,8 +44,8 @@ export class Tamiyo {
   }
 
   observe(state: SystemState): void {
-    const { policy, signer, costs, onDecision, send } = this.#options;
-    const health = inspectInputs(state, this.#lastStep);
+    const { policy, signer, costs, onDecision, send, absentInputs } = this.#options;
+    const health = inspectInputs(state, this.#lastStep, absentInputs?.());
     this.#lastStep = Math.max(this.#lastStep, state.step);
     this.#reportInputs(health);
     for (const decision of policy.decide(state, { health, ...(costs && { costs }) })) {

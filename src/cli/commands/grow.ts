@@ -18,6 +18,7 @@ export type Grow = (
 ) => Promise<Summary>;
 
 interface GrowFlags {
+  readonly oona?: string;
   readonly json?: boolean;
   readonly quiet?: boolean;
 }
@@ -48,7 +49,10 @@ export function addGrow(
       "of the seeds; auto, a built-in one, module:<file>#<export> (default: auto)",
     )
     .option("--slots <names>", "slots that may grow, separated by commas (default: all)", toList)
-    .option("--policy <name>", "when to germinate: plateau, epoch:<n>, schedule, random (default: plateau)")
+    .option(
+      "--policy <name>",
+      "when to germinate: plateau, epoch:<n>, schedule, random, remote (default: plateau)",
+    )
     .option("--budget-params <n>", "parameters that seeds may add: a number, or 50% of the host's", toNumber)
     .option("--budget-flops <n>", "FLOPs that growth may add to the host's: a number, or 50%", toNumber)
     .option("--latency-budget <ms>", "a kernel slower than this is refused (default: 10)", toNumber)
@@ -70,18 +74,26 @@ export function addGrow(
       "--adopt",
       "with --resume: take over, as a new run, one that came from elsewhere or is of an older format",
     )
+    .option("--oona <url>", "join a bus: redis://… or rediss://… (default: KASMINA_REDIS, else none)")
     .option("--json", "print one JSON object a line")
     .option("--quiet", "print the report only")
-    .action(async ({ json, quiet, ...options }: GrowFlags & Record<string, unknown>) => {
-      done(
-        await runGrow(
-          options.resume === undefined ? withRunFolder(options) : withoutDefaults(options),
-          { json: json ?? false, quiet: quiet ?? false },
-          io,
-          grow,
-        ),
-      );
-    });
+    .action(
+      async ({
+        json,
+        quiet,
+        oona = io.env.KASMINA_REDIS,
+        ...options
+      }: GrowFlags & Record<string, unknown>) => {
+        done(
+          await runGrow(
+            options.resume === undefined ? withRunFolder(options) : withoutDefaults(options),
+            { json: json ?? false, quiet: quiet ?? false, oona: oona ?? "" },
+            io,
+            grow,
+          ),
+        );
+      },
+    );
 }
 
 async function runGrow(
@@ -90,12 +102,19 @@ async function runGrow(
   io: Io,
   grow: Grow,
 ): Promise<number> {
+  const { oona } = flags;
+  if (options.policy === "remote" && oona === "")
+    throw new KasminaError(
+      "invalid_argument",
+      "--policy remote: name the bus with --oona redis://… or KASMINA_REDIS",
+    );
   const view = await createGrowthView(io, flags, async () =>
     (await import("../terminal/growth-bar.js")).barView(io),
   );
   const stop = stopOnSignals(io, () => view.say("stopping after this step; once more ends at once"));
   try {
-    const summary = await grow(options, { signal: stop.signal, onLine: (line) => view.show(line) });
+    const bus = oona === "" ? {} : { bus: { url: oona } };
+    const summary = await grow(options, { signal: stop.signal, onLine: (line) => view.show(line), ...bus });
     view.end();
     if (!flags.json) {
       io.stdout.write(

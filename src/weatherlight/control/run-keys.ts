@@ -4,7 +4,7 @@
  * command it and nobody else.
  */
 import { join } from "node:path";
-import { systemClock } from "../../base/index.js";
+import { KasminaError, systemClock } from "../../base/index.js";
 import type { KeyRing } from "../../contracts/index.js";
 import { addKey, hasKeyFile, KEYS_VARIABLE, loadKeys } from "../../contracts/index.node.js";
 
@@ -15,6 +15,20 @@ export const RUN_KEY_FILE = "control.keys";
 /** The key file that holds for a run folder. */
 export function keyFileOf(runFolder: string, environment: NodeJS.ProcessEnv = process.env): string {
   return environment[KEY_FILE_VARIABLE] || join(runFolder, RUN_KEY_FILE);
+}
+
+/**
+ * Keys that several machines share: those of the environment, for there is no folder that all of them have.
+ * @throws KasminaError `invalid_argument` where the environment names none
+ */
+export function sharedKeys(environment: NodeJS.ProcessEnv = process.env): KeyRing {
+  const file = environment[KEY_FILE_VARIABLE];
+  if (!environment[KEYS_VARIABLE] && !file)
+    throw new KasminaError(
+      "invalid_argument",
+      `whoever meets on a bus needs the same keys: ${KEY_FILE_VARIABLE} names their file (\`kasmina keys new\`), or ${KEYS_VARIABLE} holds them`,
+    );
+  return loadKeys(file ?? "", environment);
 }
 
 /**

@@ -110,4 +110,6 @@ export interface WorkerCallbacks {
   readonly signal?: AbortSignal;
   /** Hears every line, the summary last. */
   readonly onLine?: (line: GrowthLine) => void;
+  /** The bus that the run joins. Default: none. */
+  readonly bus?: { readonly url: string; readonly prefix?: string };
 }

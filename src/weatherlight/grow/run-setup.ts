@@ -60,6 +60,8 @@ export interface RunSetup {
   readonly commands?: CommandSource;
   /** Where kernels come from. Default: built in this thread, without a catalog. */
   readonly kernels?: RunKernels;
+  /** Inputs of the policy that are missing now, beside what the state lacks, such as a policy that decides elsewhere. */
+  readonly absentInputs?: () => readonly string[];
   readonly clock?: Clock;
   readonly signal?: AbortSignal;
   /** Ends the run there as the signal would. */

@@ -40,6 +40,7 @@ export function tamiyoFor(policy: Policy | null, run: TamiyoRun): Tamiyo | undef
     send: (envelope) => {
       if (!kasmina.isReplaying) commands.send(envelope);
     },
+    ...(options.absentInputs && { absentInputs: options.absentInputs }),
     ...(options.onDecision && { onDecision: options.onDecision }),
   });
 }

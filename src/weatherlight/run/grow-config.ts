@@ -81,9 +81,9 @@ const blueprint = checked<Blueprint | string>(
 const policy = checked<Policy | string>(
   (value) =>
     typeof value === "string"
-      ? /^(plateau|schedule|random|epoch:[1-9]\d{0,5})$/.test(value)
+      ? /^(plateau|schedule|random|remote|epoch:[1-9]\d{0,5})$/.test(value)
       : hasMethods(value, ["decide", "snapshot", "restore"]),
-  "must be plateau, schedule, random, epoch:<n>, or a Policy",
+  "must be plateau, schedule, random, remote, epoch:<n>, or a Policy",
 );
 
 const engine = checked<EngineChoice | Backend>(
@@ -143,6 +143,10 @@ const PARTS = {
   batches: callback.optional(),
   commands: object<NonNullable<GrowParts["commands"]>>("a CommandSource", "drain").optional(),
   keys: object<NonNullable<GrowParts["keys"]>>("a KeyRing").optional(),
+  absentInputs: checked<NonNullable<GrowParts["absentInputs"]>>(
+    (value) => typeof value === "function",
+    "must be a function",
+  ).optional(),
   clock: object<NonNullable<GrowParts["clock"]>>("a Clock", "nowMs", "monotonicMs").optional(),
   signal: object<AbortSignal>("an AbortSignal", "addEventListener").optional(),
   reportEverySteps: wholeNumber(1, Number.MAX_SAFE_INTEGER).optional(),

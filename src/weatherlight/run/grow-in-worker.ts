@@ -1,6 +1,6 @@
 /** Runs a growth run in a worker thread, so that this thread stays responsive; and what the two threads say to each other. */
 
-import { Worker } from "node:worker_threads";
+import { type MessagePort, Worker } from "node:worker_threads";
 import { errorFromPosted, KasminaError, type PostedError } from "../../base/index.js";
 import { quietRuntime } from "../../base/quiet-runtime.node.js";
 import type { GrowthLine, Summary, WorkerCallbacks } from "../folder/growth-lines.js";
@@ -21,6 +21,8 @@ export interface TrainerStart {
   readonly options: unknown;
   /** URL of the module that exports `grow`. */
   readonly runner: string;
+  /** Where the run is on a bus: the way to it. */
+  readonly bus?: MessagePort;
 }
 
 /** URL of the module whose `grow` runs in the worker. */
@@ -38,15 +40,30 @@ const YOUNG_GENERATION_MB = 12;
  *
  * @param runner URL of another module that exports a `grow`, such as one with a host of your own
  */
-export function growInWorker(
+export async function growInWorker(
   options: unknown,
   callbacks: WorkerCallbacks,
   runner: string = RUNNER,
 ): Promise<Summary> {
   quietRuntime();
-  const start: TrainerStart = { options, runner };
+  if (!callbacks.bus) return runWorker({ options, runner }, callbacks);
+  const { JoinedBus } = await import("./run-bus.node.js");
+  const onNotice = (text: string): void => callbacks.onLine?.({ type: "notice", text });
+  const joined = await JoinedBus.join({ ...callbacks.bus, onNotice }, options);
+  let ended = false;
+  try {
+    const summary = await runWorker({ options, runner, bus: joined.port }, callbacks);
+    ended = true;
+    return summary;
+  } finally {
+    await joined.leave(ended);
+  }
+}
+
+function runWorker(start: TrainerStart, callbacks: WorkerCallbacks): Promise<Summary> {
   const worker = new Worker(new URL("./growth-worker.js", import.meta.url), {
     workerData: start,
+    transferList: start.bus ? [start.bus] : [],
     stdout: true,
     resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
   });

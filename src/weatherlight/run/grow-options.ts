@@ -131,6 +131,8 @@ export interface GrowParts {
   readonly commands?: CommandSource;
   /** Commands are signed and verified with these. Default: the keys of the run folder, else keys of the run's own. */
   readonly keys?: KeyRing;
+  /** Inputs of the policy that are missing now, beside what the state lacks; told of by `degraded_inputs`. Default: none. */
+  readonly absentInputs?: () => readonly string[];
   readonly clock?: Clock;
   /** Ends the run at the next step, with its checkpoint written; the result says `ended: "interrupted"`. */
   readonly signal?: AbortSignal;

@@ -9,6 +9,7 @@ import { KasminaError, postableError } from "../../base/index.js";
 import type { StopMessage, TrainerMessage, TrainerStart } from "./grow-in-worker.js";
 import type { GrowOptions } from "./grow-options.js";
 import type { GrowResult } from "./grow-result.js";
+import { PortCommands } from "./port-commands.js";
 import { lineCallbacks, summaryLine } from "./reporting.js";
 
 const port = parentPort;
@@ -33,7 +34,8 @@ try {
     lookForMessages();
     post({ kind: "line", line });
   });
-  const result = await grow({ ...(start.options as GrowOptions), ...tell, signal: stop.signal });
+  const bus = start.bus && onBus(new PortCommands(start.bus));
+  const result = await grow({ ...(start.options as GrowOptions), ...tell, ...bus, signal: stop.signal });
   const summary = summaryLine(result);
   post({ kind: "line", line: summary });
   if (result.ended === "interrupted") throw interrupted(result);
@@ -42,6 +44,16 @@ try {
   post({ kind: "failed", error: postableError(error) });
 } finally {
   port.off("message", hear);
+}
+
+/** What ties a run to the bus. */
+function onBus(commands: PortCommands): Partial<GrowOptions> {
+  return {
+    commands,
+    absentInputs: () => commands.missing,
+    onObservation: (state) => commands.sendState(state),
+    onPacket: (packet) => commands.sendPacket(packet),
+  };
 }
 
 function interrupted({ steps, runDir }: GrowResult): KasminaError {

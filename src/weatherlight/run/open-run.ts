@@ -219,8 +219,19 @@ export function setupOf(
 ): RunSetup {
   const { runId, sources, backend, policy, limits, tracer, kernels, teacher, config } = run;
   const { host, blueprints, dataset } = sources;
-  const { epochs, batch, optimizer, seed, lr, hostGradient, batches, clock, signal, reportEverySteps } =
-    config;
+  const {
+    epochs,
+    batch,
+    optimizer,
+    seed,
+    lr,
+    hostGradient,
+    batches,
+    absentInputs,
+    clock,
+    signal,
+    reportEverySteps,
+  } = config;
   return {
     ...{ runId, host, blueprints, dataset, backend, policy, epochs, batch, optimizer, seed },
     config: limits,
@@ -230,6 +241,7 @@ export function setupOf(
     ...(tracer && { tracer }),
     ...(kernels && { kernels }),
     ...(batches && { batches }),
+    ...(absentInputs && { absentInputs }),
     ...(clock && { clock }),
     ...(signal && { signal }),
     ...(reportEverySteps !== undefined && { reportEverySteps }),

@@ -8,6 +8,7 @@ import {
   PlateauPolicy,
   type Policy,
   RandomPolicy,
+  RemotePolicy,
   SchedulePolicy,
 } from "../../tamiyo/index.js";
 import { fittingCandidates } from "../grow/default-policy.js";
@@ -31,6 +32,7 @@ export function policyFor(config: GrowConfig, sources: Sources): Policy {
     budget: budgetOf(config),
     ...(config.slots && { slots: config.slots }),
   };
+  if (config.policy === "remote") return new RemotePolicy(options);
   if (config.policy === "schedule") return new SchedulePolicy(options);
   if (config.policy === "random") return new RandomPolicy({ ...options, seed: config.seed });
   const epoch = /^epoch:(\d+)$/.exec(config.policy)?.[1];

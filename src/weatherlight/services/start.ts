@@ -6,7 +6,6 @@ import {
   resolveParameters,
   type SystemState,
 } from "../../contracts/index.js";
-import { KEYS_VARIABLE, loadKeys } from "../../contracts/index.node.js";
 import { type EngineChoice, openBackend } from "../../engine/index.js";
 import { builtinBlueprints } from "../../nn/index.js";
 import { type BusNotice, RedisStreamsBus } from "../../oona/index.node.js";
@@ -19,7 +18,7 @@ import {
   RandomPolicy,
   SchedulePolicy,
 } from "../../tamiyo/index.js";
-import { KEY_FILE_VARIABLE } from "../control/run-keys.js";
+import { sharedKeys } from "../control/run-keys.js";
 import { CatalogService } from "./catalog-service.js";
 import { closeInTime, type Service, serveHealth } from "./service.js";
 import { TamiyoService } from "./tamiyo-service.js";
@@ -59,7 +58,7 @@ export interface RunningService {
  */
 export async function startService(name: ServiceName, options: StartOptions): Promise<RunningService> {
   const { url, prefix, health, say } = options;
-  const keys = keysOf(options.environment);
+  const keys = sharedKeys(options.environment);
   const bus = await RedisStreamsBus.open({
     url,
     name,
@@ -111,17 +110,6 @@ const OPEN: { readonly [N in ServiceName]: Open } = {
   weatherlight: (bus, keys, { rules, say }) =>
     WeatherlightService.open({ bus, keys, rules, onAlert: ({ kind, ...about }) => say(kind, about) }),
 };
-
-/** A service has no run folder to make keys in: they must be given. */
-function keysOf(environment: StartOptions["environment"]): KeyRing {
-  const file = environment[KEY_FILE_VARIABLE];
-  if (!environment[KEYS_VARIABLE] && !file)
-    throw new KasminaError(
-      "invalid_argument",
-      `a service needs the keys of its runs: ${KEY_FILE_VARIABLE} names their file (\`kasmina keys new\`), or ${KEYS_VARIABLE} holds them`,
-    );
-  return loadKeys(file ?? "", environment);
-}
 
 function policyOf(name: string, trainingRunId: string): Policy {
   const blueprints = builtinBlueprints.ids.map((id) => ({ id, parameters: {} }));

@@ -1,0 +1,123 @@
+/** A run in a thread of its own on a bus: the link to the bus, on the thread that has time for it, and the port to the trainer. */
+import { resolve } from "node:path";
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from "node:worker_threads";
+import { KasminaError } from "../../base/index.js";
+import { type BusNotice, RedisStreamsBus } from "../../oona/index.node.js";
+import { BusLink } from "../control/bus-link.js";
+import { sharedKeys } from "../control/run-keys.js";
+import { runFileOf } from "../folder/run-file.js";
+import { readRunFolder } from "../folder/run-folder.js";
+import type { BusMessage, TrainerBusMessage } from "./port-commands.js";
+
+/** The bus that a run joins. */
+export interface RunBus {
+  /** `redis://…` or `rediss://…`. */
+  readonly url: string;
+  /** Before every key in Redis. Default `oona`. */
+  readonly prefix?: string;
+  /** Hears one line about the bus. Must not throw. */
+  readonly onNotice?: (text: string) => void;
+}
+
+/** Beside the run's folder, which the run itself makes. */
+const OUTBOX = ".outbox";
+
+export class JoinedBus {
+  /** For the trainer's thread. */
+  readonly port: MessagePort;
+  readonly #own: MessagePort;
+  readonly #bus: RedisStreamsBus;
+  readonly #link: BusLink;
+
+  /**
+   * @param options those of the run
+   * Rejects with KasminaError `invalid_argument` where the run has no folder or the keys are not given, `unavailable` where
+   * the bus cannot be reached.
+   */
+  static async join({ url, prefix, onNotice }: RunBus, options: unknown): Promise<JoinedBus> {
+    const { runId, folder, remotePolicy } = await runOf(options);
+    const keys = sharedKeys(process.env);
+    const bus = await RedisStreamsBus.open({
+      ...{ url, name: "trainer" },
+      ...(prefix !== undefined && { prefix }),
+      onNotice: (notice) => onNotice?.(describe(notice)),
+    });
+    const { port1, port2 } = new MessageChannel();
+    const post = (message: BusMessage): void => port1.postMessage(message);
+    try {
+      const link = await BusLink.open({
+        ...{ bus, keys, trainingRunId: runId, remotePolicy, outboxFolder: `${resolve(folder)}${OUTBOX}` },
+        onCommand: ({ entryId, envelope }) => post({ kind: "command", entryId, envelope }),
+        onMissing: (missing) => post({ kind: "missing", missing }),
+        ...(onNotice && { onProblem: onNotice }),
+      });
+      return new JoinedBus(bus, link, port1, port2);
+    } catch (error) {
+      await bus.close();
+      throw error;
+    }
+  }
+
+  private constructor(bus: RedisStreamsBus, link: BusLink, own: MessagePort, port: MessagePort) {
+    this.#bus = bus;
+    this.#link = link;
+    this.#own = own;
+    this.port = port;
+    own.on("message", (message: TrainerBusMessage) => this.#hear(message));
+  }
+
+  /** @param ended whether the run is over for good */
+  async leave(ended: boolean): Promise<void> {
+    for (let got = receiveMessageOnPort(this.#own); got; got = receiveMessageOnPort(this.#own))
+      this.#hear(got.message as TrainerBusMessage);
+    this.#own.close();
+    await this.#link.close({ ended });
+    await this.#bus.close();
+  }
+
+  #hear(message: TrainerBusMessage): void {
+    switch (message.kind) {
+      case "state":
+        this.#link.sendState(message.state);
+        break;
+      case "packet":
+        this.#link.sendPacket(message.packet);
+        break;
+      case "outcome":
+        this.#link.answer(message.entryId, message.outcome);
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+}
+
+async function runOf(options: unknown) {
+  const { runId, runDir, resume, policy } = options as Readonly<Record<string, unknown>>;
+  if (typeof resume === "string") {
+    const { path, about } = await readRunFolder(resume);
+    const { run_id, config } = runFileOf(about, path);
+    return { runId: run_id, folder: path, remotePolicy: config.policy === REMOTE };
+  }
+  if (typeof runId === "string" && typeof runDir === "string")
+    return { runId, folder: runDir, remotePolicy: policy === REMOTE };
+  throw new KasminaError("invalid_argument", "a run on a bus needs a run id and a run folder");
+}
+
+/** What `policy` says where it is decided elsewhere. */
+const REMOTE = "remote";
+
+function describe(notice: BusNotice): string {
+  switch (notice.kind) {
+    case "down":
+      return `the bus is away: ${notice.reason}`;
+    case "up":
+      return "the bus is there";
+    case "healed":
+      return `the bus had been emptied of ${notice.topic}`;
+    case "lost":
+      return `CRITICAL: the bus lost ${notice.entryIds.join(", ")} of ${notice.topic}`;
+    case "problem":
+      return `the bus: ${notice.reason}`;
+  }
+}

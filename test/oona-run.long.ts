@@ -1,0 +1,105 @@
+/** A run of the command line over Redis, its policy in another process's hands; Redis is away in the middle. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, expect, test } from "vitest";
+import { systemClock } from "../src/base/index.js";
+import { type CommandOutcome, STREAMS } from "../src/contracts/index.js";
+import { addKey, loadKeys } from "../src/contracts/index.node.js";
+import { RedisStreamsBus } from "../src/oona/index.node.js";
+import { RedisServer, redisServer } from "../src/oona/redis-server.fixture.js";
+import { SchedulePolicy } from "../src/tamiyo/index.js";
+import { TamiyoService, WeatherlightService } from "../src/weatherlight/services/index.js";
+
+const main = new URL("../dist/cli/main.js", import.meta.url).pathname;
+const ends: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+});
+
+interface Line {
+  readonly type: string;
+  readonly name?: string;
+  readonly missing?: string;
+  readonly epoch?: number;
+}
+
+function kasmina(args: readonly string[], env: Readonly<Record<string, string>>) {
+  const child: ChildProcess = spawn(process.execPath, [main, ...args], { env: { ...process.env, ...env } });
+  ends.push(() => child.kill("SIGKILL"));
+  let text = "";
+  child.stdout?.on("data", (data) => {
+    text += data;
+  });
+  let problems = "";
+  child.stderr?.on("data", (data) => {
+    problems += data;
+  });
+  const lines = (): Line[] =>
+    text
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => JSON.parse(line));
+  const exit = once(child, "exit").then(([code]) => code as number);
+  return { lines, exit, problems: () => problems };
+}
+
+test.skipIf(!redisServer)(
+  "a run that is decided elsewhere has the bits of its replay, with Redis away in the middle",
+  async () => {
+    const redis = await RedisServer.start(["--appendonly", "yes", "--appendfsync", "always"]);
+    ends.push(() => redis.stop());
+    const folder = mkdtempSync(join(tmpdir(), "kasmina-oona-"));
+    ends.push(() => rmSync(folder, { recursive: true, force: true }));
+    const keyFile = join(folder, "keys");
+    addKey(keyFile, systemClock.nowMs());
+    const keys = loadKeys(keyFile);
+    const env = { KASMINA_KEY_FILE: keyFile };
+    const openBus = async () => {
+      const bus = await RedisStreamsBus.open({ url: redis.url });
+      ends.push(() => bus.close());
+      return bus;
+    };
+    const outcomes: CommandOutcome[] = [];
+    const weatherlight = await WeatherlightService.open({
+      bus: await openBus(),
+      keys,
+      onOutcome: (outcome) => void outcomes.push(outcome),
+    });
+    ends.push(() => weatherlight.close());
+    const tamiyo = await TamiyoService.open({
+      bus: await openBus(),
+      keys,
+      policyFor: () =>
+        new SchedulePolicy({ blueprints: [{ id: "mlp-residual", parameters: {} }], at: [0, 0.3] }),
+    });
+    ends.push(() => tamiyo.close());
+
+    const runDir = join(folder, "run");
+    const options = "--engine native --epochs 120 --policy remote --json".split(" ");
+    const run = kasmina(["grow", "--oona", redis.url, "--run-dir", runDir, ...options], env);
+    const epochs = (): number => run.lines().filter(({ type }) => type === "epoch").length;
+    await expect.poll(() => outcomes.filter(({ status }) => status === "applied").length).toBeGreaterThan(0);
+    const before = epochs();
+    await redis.kill();
+    await expect.poll(epochs).toBeGreaterThan(before + 2);
+    const degraded = () =>
+      run.lines().filter(({ name, missing }) => name === "degraded_inputs" && /oona/.test(missing ?? ""));
+    await expect.poll(() => degraded().length).toBeGreaterThan(0);
+    await redis.up();
+    expect(await run.exit, run.problems()).toBe(0);
+    expect(run.lines().at(-1)).toMatchObject({
+      type: "summary",
+      seeds: expect.arrayContaining([expect.anything()]),
+    });
+
+    const bus = await openBus();
+    await expect.poll(() => bus.topicsBelow(STREAMS.commands.topic)).toEqual([]);
+    expect(weatherlight.runIds).toHaveLength(1);
+    const replay = kasmina(["replay", runDir, "--json"], env);
+    expect(await replay.exit, replay.problems()).toBe(0);
+    expect(replay.lines().at(-1)).toMatchObject({ same: true, firstDifference: null, sameTensors: true });
+  },
+);
