@@ -3,6 +3,7 @@ import { z } from "zod";
 import { maxOf } from "../../base/index.js";
 import { STAGES, type Stage } from "../../contracts/index.js";
 import type { Summary } from "../folder/growth-lines.js";
+import { summaryOf } from "../folder/summary-file.js";
 import { readEventLines, readRunFolder } from "../folder/run-folder.js";
 
 const measured = z.number().nullish();
@@ -119,7 +120,7 @@ export async function readRunHistory(path: string): Promise<RunHistory> {
   return {
     runId: about.data?.run_id ?? "unknown",
     config: about.data?.config ?? {},
-    ...(record.summary !== undefined && { summary: record.summary as Summary }),
+    ...(record.summary !== undefined && { summary: summaryOf(record.summary, record.path) }),
     ...historyOf(linesOf(lines)),
   };
 }

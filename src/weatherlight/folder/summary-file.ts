@@ -1,0 +1,54 @@
+/** `summary.json`: the report that a run left. It may come from a stranger, so nothing of it is taken for what it ought to be. */
+import { z } from "zod";
+import { KasminaError } from "../../base/index.js";
+import { STAGES } from "../../contracts/index.js";
+import type { Summary } from "./growth-lines.js";
+
+/** JSON has no NaN: what was not finite is null there. */
+const measured = z
+  .number()
+  .nullable()
+  .transform((value) => value ?? Number.NaN);
+const count = z.number().min(0);
+
+const summarySchema = z.looseObject({
+  type: z.literal("summary"),
+  run_id: z.string(),
+  engine: z.string(),
+  seed: z.number(),
+  host: z.string(),
+  data: z.string(),
+  data_sha256: z.string().optional(),
+  epochs: z.number(),
+  accuracy_host_alone: z.number().nullable(),
+  accuracy: measured,
+  params_host: count,
+  params_total: count,
+  flops_total: count,
+  steps_per_s: measured,
+  wall_s: measured,
+  seeds: z.array(
+    z.looseObject({
+      id: z.string(),
+      blueprint: z.string(),
+      slot: z.string(),
+      stage: z.enum(STAGES),
+      alpha: z.number(),
+      shadow_gain: z.number().nullable(),
+      contribution: z.number().nullable(),
+    }),
+  ),
+  commands: z.looseObject({ accepted: count, rejected: count }),
+  isolation: z.looseObject({ violations: count, max_leak_ratio: measured, max_cosine: measured }),
+});
+
+/** @throws KasminaError `corrupt` naming what does not fit */
+export function summaryOf(value: unknown, folder: string): Summary {
+  const result = summarySchema.safeParse(value);
+  if (result.success) return result.data as Summary;
+  const issue = result.error.issues[0];
+  throw new KasminaError(
+    "corrupt",
+    `${folder}: summary.json is not a report: ${issue?.path.join(".")} (${issue?.message})`,
+  );
+}
