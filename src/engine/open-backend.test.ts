@@ -1,4 +1,6 @@
+import { readFile } from "node:fs/promises";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { loadOrt } from "./native/ort.js";
 import { openBackend } from "./open-backend.js";
 
 afterEach(() => {
@@ -33,7 +35,23 @@ describe("the choice of an engine", () => {
     const { openBackend: open } = await withoutPackage();
     const { backend, reason } = await open("auto");
     expect(backend.name).toBe("wasm");
-    expect(reason).toMatch(/^wasm: .*needs the optional package onnxruntime-node, which does not load here/);
+    expect(reason).toMatch(/^wasm: .*needs the optional package onnxruntime-node/);
+  });
+
+  test("a package that npm left out is told with the one command that gets the version depended on", async () => {
+    const text = await readFile(new URL("../../package.json", import.meta.url), "utf8");
+    const { optionalDependencies } = JSON.parse(text) as { optionalDependencies: Record<string, string> };
+    const missing = new Error("Cannot find package 'onnxruntime-node' imported from /x/ort.js");
+    await expect(loadOrt(() => Promise.reject(missing))).rejects.toThrow(
+      `which npm has left out: run \`npm install --no-save --ignore-scripts onnxruntime-node@${optionalDependencies["onnxruntime-node"]}\`, or use`,
+    );
+  });
+
+  test("one that is there and does not load is told with the reason, without a command that cannot help", async () => {
+    const broken = new Error("libonnxruntime.so.1: cannot open shared object file\nstack");
+    await expect(loadOrt(() => Promise.reject(broken))).rejects.toThrow(
+      "does not load here (libonnxruntime.so.1: cannot open shared object file): use the wasm engine",
+    );
   });
 
   test("native by name is one error where it does not load", async () => {

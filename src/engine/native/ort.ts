@@ -5,18 +5,30 @@ import { quietRuntime } from "../../base/quiet-runtime.node.js";
 
 export type Ort = typeof OnnxRuntime;
 
-/** @throws KasminaError `engine` where the package is missing or does not load on this machine */
-export async function loadOrt(): Promise<Ort> {
+/**
+ * Gets the package where npm left it out: its install script fetches GPU libraries that we do not use, from a host that not every
+ * network lets through, and npm drops an optional package whose script fails without a word.
+ */
+const INSTALL_COMMAND = "npm install --no-save --ignore-scripts onnxruntime-node@1.30.0";
+
+/** @throws KasminaError `engine` where the package is missing or does not load on this machine, with what helps */
+export async function loadOrt(load: () => Promise<Ort> = () => import("onnxruntime-node")): Promise<Ort> {
   quietRuntime();
   try {
-    return await import("onnxruntime-node");
+    return await load();
   } catch (error) {
     throw new KasminaError(
       "engine",
-      `the native engine needs the optional package onnxruntime-node, which does not load here (${firstLine(error)}); install it, or use the wasm engine`,
+      isMissing(error)
+        ? `the native engine needs the optional package onnxruntime-node, which npm has left out: run \`${INSTALL_COMMAND}\`, or use the wasm engine, which is slower`
+        : `the native engine needs the optional package onnxruntime-node, which does not load here (${firstLine(error)}): use the wasm engine`,
       { cause: error },
     );
   }
+}
+
+function isMissing(error: unknown): boolean {
+  return /Cannot find (package|module) 'onnxruntime-node'/.test(messageOf(error));
 }
 
 export function firstLine(error: unknown): string {
