@@ -13,6 +13,7 @@ const count = z.number().min(0);
 
 const summarySchema = z.looseObject({
   type: z.literal("summary"),
+  ended: z.enum(["finished", "halted", "interrupted"]).optional(),
   run_id: z.string(),
   engine: z.string(),
   seed: z.number(),
@@ -21,7 +22,7 @@ const summarySchema = z.looseObject({
   data_sha256: z.string().optional(),
   epochs: z.number(),
   accuracy_host_alone: z.number().nullable(),
-  accuracy: measured,
+  accuracy: z.number().nullable(),
   params_host: count,
   params_total: count,
   flops_total: count,

@@ -3,8 +3,8 @@ import { z } from "zod";
 import { maxOf } from "../../base/index.js";
 import { STAGES, type Stage } from "../../contracts/index.js";
 import type { Summary } from "../folder/growth-lines.js";
-import { summaryOf } from "../folder/summary-file.js";
 import { readEventLines, readRunFolder } from "../folder/run-folder.js";
+import { summaryOf } from "../folder/summary-file.js";
 
 const measured = z.number().nullish();
 const phase = z.enum(["grow", "host_alone"]);
