@@ -12,24 +12,34 @@ const ISSUER_MAX = 256;
 
 /** What is wrong with a command's names, in one line; undefined where nothing is. An empty name is a name left out. */
 export function identifierProblem(command: AdaptationCommand, state: RunState): string | undefined {
-  const { registry, blueprints } = state;
-  const order = command.payload.case === "seed" ? command.payload.value : undefined;
-  const names: readonly (readonly [field: string, name: string, isKnown: boolean])[] = [
-    ["target_seed_id", command.targetSeedId, registry.find(command.targetSeedId) !== undefined],
-    ["slot_id", command.slotId, registry.slot(command.slotId) !== undefined],
-    [
-      "blueprint_id",
-      order?.blueprintId.trim() ?? "",
-      blueprints.find(order?.blueprintId ?? "") !== undefined,
-    ],
-    ["artifact_sha256", order?.artifactSha256 ?? "", false],
-    ...(order?.parameters ?? []).map(({ name }) => ["a parameter's name", name, false] as const),
-  ];
-  const bad = names.find(([, name, isKnown]) => name !== "" && !isKnown && !isIdentifier(name));
-  return bad ? `${bad[0]} must be ${IDENTIFIER_RULE}` : textProblem(command);
+  const bad = namesIn(command, state).find(
+    ({ name, isKnown }) => name !== "" && !isKnown && !isIdentifier(name),
+  );
+  return bad ? `${bad.field} must be ${IDENTIFIER_RULE}` : textProblem(command);
 }
 
-/** Names that stay texts: they are told, and looked up, and nothing else. */
+interface CommandName {
+  readonly field: string;
+  readonly name: string;
+  /** Whether something of the run is called so. */
+  readonly isKnown: boolean;
+}
+
+function namesIn({ targetSeedId, slotId, payload }: AdaptationCommand, { registry, blueprints }: RunState) {
+  const names: CommandName[] = [
+    { field: "target_seed_id", name: targetSeedId, isKnown: registry.find(targetSeedId) !== undefined },
+    { field: "slot_id", name: slotId, isKnown: registry.slot(slotId) !== undefined },
+  ];
+  if (payload.case !== "seed") return names;
+  const { blueprintId, artifactSha256, parameters } = payload.value;
+  return names.concat(
+    { field: "blueprint_id", name: blueprintId.trim(), isKnown: blueprints.find(blueprintId) !== undefined },
+    { field: "artifact_sha256", name: artifactSha256, isKnown: false },
+    parameters.map(({ name }) => ({ field: "a parameter's name", name, isKnown: false })),
+  );
+}
+
+/** Names that stay texts: they are reported and looked up, and nothing else. */
 function textProblem({ commandId, issuedBy }: AdaptationCommand): string | undefined {
   if (printable(commandId) !== commandId.trim()) return "command_id must be one line of printable text";
   const isShort = issuedBy.length <= ISSUER_MAX;
