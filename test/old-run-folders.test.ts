@@ -1,7 +1,7 @@
 /**
- * Run folders of the version before: they are inspected, resumed, reported and exported as if they were new. Replayed, they
- * take the same commands at the same steps; the bits are others, since the optimizers compute in another order than that
- * version's.
+ * Run folders of the version before: they are inspected, reported and exported as if they were new. Their journals keep no
+ * signed envelopes, so a run that stopped goes on as a new run, with `--adopt`. Replayed, they take the same commands at the
+ * same steps; the bits are others, since the optimizers compute in another order than that version's.
  */
 import { chmod, cp, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -23,13 +23,21 @@ afterAll(() => rm(root, { recursive: true, force: true }));
 
 test("one that ended is whole, and takes its commands once more", async () => {
   const { stdout } = await kasmina(["inspect", "ended", "--json"], root);
-  expect(JSON.parse(stdout)).toMatchObject({ ended: true, host: "resmlp", checkpoint: { valid: true } });
+  expect(JSON.parse(stdout)).toMatchObject({
+    ended: "finished",
+    host: "resmlp",
+    checkpoint: { valid: true },
+  });
   const replayed = await kasmina(["replay", "ended", "--json"], root);
   expect(JSON.parse(replayed.stdout)).toMatchObject({ steps: 288, commands: 4 });
 });
 
-test("one that stopped goes on to its end", async () => {
-  const resumed = await kasmina(["grow", "--quiet", "--resume", "stopped"], root);
+test("one that stopped goes on to its end as a new run, once that is asked for", async () => {
+  expect(await kasmina(["grow", "--quiet", "--resume", "stopped"], root)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining("--adopt"),
+  });
+  const resumed = await kasmina(["grow", "--quiet", "--resume", "stopped", "--adopt"], root);
   expect(resumed.code, resumed.stderr).toBe(0);
   const summary = JSON.parse(await readFile(join(root, "stopped", "summary.json"), "utf8"));
   expect(summary).toMatchObject({ epochs: 8, host: "resmlp", data: "spirals" });

@@ -128,7 +128,7 @@ describe("a host, a blueprint and data in code", () => {
   test("are inspected and reported without the code, and named where it is needed", async () => {
     expect(await inspectRun(wholeDir())).toMatchObject({
       host: "two-layers",
-      ended: true,
+      ended: "finished",
       checkpoint: { valid: true },
     });
     expect(await reportOf(wholeDir())).toContain("two-linear");
