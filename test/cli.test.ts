@@ -107,7 +107,8 @@ describe("kasmina grow --data spirals", () => {
     const { code: exit, stderr } = await running.finished;
     expect(exit).toBe(code);
     expect(stderr).toMatch(/kasmina: stopped after \d+ steps; the checkpoint is in .*\n$/);
-    expect(await readdir(join(cwd, "run"))).not.toContain("summary.json");
+    const summary = JSON.parse(await readFile(join(cwd, "run", "summary.json"), "utf8"));
+    expect(summary.ended).toBe("interrupted");
     const inspected = await kasmina(["inspect", "run"], cwd);
     expect(inspected.code).toBe(0);
     expect(inspected.stdout).toMatch(/checkpoint\s+digest ok/);
