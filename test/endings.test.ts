@@ -1,16 +1,13 @@
-/** How a run ends is said, the same everywhere; and nobody's training ends because nobody listens any more. */
-import { type ChildProcess, spawn } from "node:child_process";
+/** How a run ends is said, the same everywhere; and it touches nothing but its folder. */
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, statSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { begin, inspected, MAIN, summaryOf } from "./endings.fixture.js";
 import { kasmina } from "./kasmina.js";
-
-const MAIN = new URL("../dist/cli/main.js", import.meta.url).pathname;
-const WASM = ["--data", "spirals", "--engine", "wasm", "--no-growth"];
 
 let root: string;
 beforeAll(async () => {
@@ -18,127 +15,22 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true }));
 
-interface Run {
-  readonly child: ChildProcess;
-  readonly ended: Promise<number | null>;
-}
-
-/** A run in `folder`, once it has done a step and listens; its output is of no interest, unless it is given a place. */
-async function begin(
-  folder: string,
-  more: readonly string[],
-  output: "ignore" | "pipe" = "ignore",
-  env = {},
-): Promise<Run> {
-  const child = spawn(process.execPath, [MAIN, "grow", ...WASM, "--run-dir", folder, ...more], {
-    cwd: root,
-    stdio: ["ignore", output, output],
-    env: { ...process.env, ...env },
-  });
-  const ended = once(child, "exit").then(([code]) => code as number | null);
-  const losses = join(root, folder, "losses.f32");
-  const isReady = (): boolean =>
-    existsSync(losses) && statSync(losses).size > 0 && existsSync(join(root, folder, "control.json"));
-  while (!isReady() && child.exitCode === null) await sleep(20);
-  return { child, ended };
-}
-
-async function summaryOf(folder: string): Promise<Record<string, unknown>> {
-  return JSON.parse(await readFile(join(root, folder, "summary.json"), "utf8")) as Record<string, unknown>;
-}
-
-async function inspected(folder: string): Promise<Record<string, unknown>> {
-  return JSON.parse((await kasmina(["inspect", folder, "--json"], root)).stdout) as Record<string, unknown>;
-}
-
 test("a run that was halted says so, with exit code 3, and can be resumed to its end", async () => {
-  const run = await begin("halted", ["--epochs", "20"]);
+  const run = await begin(root, "halted", ["--epochs", "20"]);
   await kasmina(["emergency", "halt", "--run-dir", "halted"], root);
   expect(await run.ended).toBe(3);
-  expect(await summaryOf("halted")).toMatchObject({ ended: "halted", accuracy: expect.any(Number) });
-  expect(await inspected("halted")).toMatchObject({ ended: "halted" });
+  expect(await summaryOf(root, "halted")).toMatchObject({ ended: "halted", accuracy: expect.any(Number) });
+  expect(await inspected(root, "halted")).toMatchObject({ ended: "halted" });
   expect((await kasmina(["report", "halted"], root)).code).toBe(0);
   expect(await readFile(join(root, "halted", "report.html"), "utf8")).toContain("· halted ·");
   const resumed = await kasmina(["grow", "--resume", "halted", "--quiet"], root);
   expect(resumed.code).toBe(0);
   expect(resumed.stderr).toMatch(/^resumed /);
-  expect(await summaryOf("halted")).toMatchObject({ ended: "finished" });
+  expect(await summaryOf(root, "halted")).toMatchObject({ ended: "finished" });
   expect((await kasmina(["replay", "halted"], root)).stdout).toContain("the same to the last bit");
 });
 
-test("a run that a hangup interrupts says so, with its own exit code, and can be resumed", async () => {
-  const folder = "hangup";
-  const run = await begin(folder, ["--epochs", "20"]);
-  // A terminal that is closed hangs up more than once.
-  for (let time = 0; time < 2; time++) run.child.kill("SIGHUP");
-  expect(await run.ended).toBe(129);
-  expect(await summaryOf(folder)).toMatchObject({ ended: "interrupted", accuracy: null });
-  expect(await inspected(folder)).toMatchObject({ ended: "interrupted" });
-  expect((await kasmina(["grow", "--resume", folder, "--quiet"], root)).code).toBe(0);
-  expect(await summaryOf(folder)).toMatchObject({ ended: "finished" });
-});
-
-test("a run under nohup outlives its terminal, and no signal opens a debugger", async () => {
-  const run = await begin("nohup", ["--epochs", "8"], "ignore", { _: "/usr/bin/nohup" });
-  run.child.kill("SIGHUP");
-  run.child.kill("SIGUSR1");
-  expect(await run.ended).toBe(0);
-  expect(await summaryOf("nohup")).toMatchObject({ ended: "finished" });
-});
-
-describe("whoever listens may go", () => {
-  test.each([[[]], [["--json"]]])("both readers close their ends: grow %j", async (more) => {
-    const folder = `gone${more.join("")}`;
-    const { child, ended } = await begin(folder, ["--epochs", "4", ...more], "pipe");
-    child.stdout?.destroy();
-    child.stderr?.destroy();
-    expect(await ended).toBe(0);
-    expect(await summaryOf(folder)).toMatchObject({ ended: "finished" });
-  });
-
-  test.runIf(existsSync("/dev/full"))("the disk that messages go to is full", async () => {
-    const script = `"$0" "$1" grow ${WASM.join(" ")} --epochs 1 --json --run-dir full >/dev/full 2>/dev/full`;
-    const child = spawn("sh", ["-c", script, process.execPath, MAIN], { cwd: root, stdio: "ignore" });
-    const [code] = (await once(child, "exit")) as [number];
-    // It trained to its end; but what it had to say is lost, and that is no success.
-    expect(code).toBe(1);
-    expect(await summaryOf("full")).toMatchObject({ ended: "finished" });
-  });
-});
-
 describe("ONNX Runtime's telemetry", () => {
-  test.each([
-    "grow",
-    "worker",
-  ])("is off where CI is not set: nothing in the home folder (%s)", async (how) => {
-    const home = join(root, `home-${how}`);
-    const temporary = join(root, `tmp-${how}`);
-    await mkdir(home);
-    await mkdir(temporary);
-    const { CI: _, ...rest } = process.env;
-    const native = [
-      "grow",
-      "--data",
-      "spirals",
-      "--engine",
-      "native",
-      "--threads",
-      "1",
-      "--epochs",
-      "1",
-      "--policy",
-      "epoch:1",
-    ];
-    const runner = `await (await import(${JSON.stringify(new URL("../dist/weatherlight/index.js", import.meta.url).href)})).grow({ data: "spirals", engine: "native", threads: 1, epochs: 1, growth: false })`;
-    const args =
-      how === "grow" ? [MAIN, ...native, "--run-dir", "quiet"] : ["--input-type=module", "-e", runner];
-    const env = { ...rest, HOME: home, XDG_CACHE_HOME: join(home, ".cache"), TMPDIR: temporary };
-    const child = spawn(process.execPath, args, { cwd: root, stdio: "ignore", env });
-    expect((await once(child, "exit"))[0]).toBe(0);
-    expect(await readdir(home)).toEqual([]);
-    expect(await readdir(temporary)).toEqual([]);
-  });
-
   test.runIf(existsSync("/usr/bin/strace"))(
     "no socket leaves the machine, nothing is opened for writing elsewhere",
     async () => {

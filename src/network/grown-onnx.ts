@@ -54,7 +54,7 @@ function changedWeights(origin: HostOrigin, tensors: Tensors) {
     if (!isTied) weights.set(tensor, data);
     else {
       const name = `${PREFIX}/${path}`;
-      untied.push(...uses.map(({ node, operand }) => ({ node, operand, name, shape: now.shape, data })));
+      for (const { node, operand } of uses) untied.push({ node, operand, name, shape: now.shape, data });
     }
   }
   return { weights, untied };

@@ -134,7 +134,9 @@ export class DurableJournal extends IndexedJournal {
   /** Every record ever, compacted ones included, in order: what a replay does again. */
   history(): readonly JournalRecord[] {
     const past: JournalRecord[] = [];
-    this.#readHistory((frame) => past.push(...frame.records));
+    this.#readHistory((frame) => {
+      for (const record of frame.records) past.push(record);
+    });
     const all = [...past, ...this.records];
     return [...new Map(all.map((record) => [record.sequence, record])).values()].sort(
       (a, b) => a.sequence - b.sequence,
