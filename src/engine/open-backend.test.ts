@@ -58,7 +58,7 @@ describe("the choice of an engine", () => {
     const { openBackend: open } = await withoutPackage();
     await expect(open("native")).rejects.toMatchObject({
       code: "engine",
-      message: expect.stringMatching(/needs the optional package onnxruntime-node.*or use the wasm engine/),
+      message: expect.stringMatching(/needs the optional package onnxruntime-node.*use the wasm engine/),
     });
   });
 });

@@ -1,5 +1,5 @@
 /**
- * Names in a command (docs/commands.md, "What is refused"). A seed's name comes to stand in paths, files, labels and pages, so it keeps
+ * Names in a command (docs/commands.md, "What is checked, in this order"). A seed's name comes to stand in paths, files, labels and pages, so it keeps
  * to one rule; a name that only looks something up keeps to it too, unless it is the name of something that is there: a host's slots and
  * a caller's blueprints are called as they are.
  */

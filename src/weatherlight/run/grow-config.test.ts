@@ -56,7 +56,7 @@ describe("each problem is one line naming the key", () => {
     [{ seed: -1 }, "seed must be a whole number in 0..4294967295, got -1"],
     [
       { policy: "epoch:0" },
-      'policy must be plateau, schedule, random, epoch:<n>, or a Policy, got "epoch:0"',
+      'policy must be plateau, schedule, random, remote, epoch:<n>, or a Policy, got "epoch:0"',
     ],
     [{ slots: [] }, "slots must name a slot, got an empty list"],
     [{ data: "" }, 'data must be a Dataset, arrays with a "train" part, or a name such as'],
