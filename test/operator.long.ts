@@ -71,7 +71,7 @@ test("culls a live seed while the run goes on, and sees the outcome", async () =
   await statusWhen(({ line }) => Number(line.step) > Number(cull.line.effective_step));
   expect(await kasmina("emergency", "halt")).toMatchObject({ code: 0, line: { status: "applied" } });
 
-  expect(await ended).toBe(0);
+  expect(await ended).toBe(3); // halted
   expect(JSON.parse(output.trim().split("\n").at(-1) ?? "{}")).toMatchObject({ type: "summary" });
   const events = readFileSync(join(folder, "events.ndjson"), "utf8");
   expect(events).toMatch(/"name":"seed_stage".*"seed_id":"op1".*"to":"CULLED"/);

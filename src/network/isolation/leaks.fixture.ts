@@ -8,9 +8,9 @@ import {
   defineBlueprint,
   type Host,
   linear,
-  normal,
   type ResMlpOptions,
   resmlp,
+  zeros,
 } from "../../nn/index.js";
 
 export interface Hole {
@@ -45,7 +45,7 @@ export function openHole(options: ResMlpOptions = { inputShape: [6], classes: 3,
       form: "delta",
       bounds: {},
       supports: () => true,
-      parameters: (shape) => ({ gain: { shape: [shape.at(-1) ?? 0], init: normal(0.5) } }),
+      parameters: (shape) => ({ gain: { shape: [shape.at(-1) ?? 0], init: zeros } }),
       apply: ({ gain }, h) => k(h).mul(gain),
     });
   return {
