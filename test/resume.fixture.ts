@@ -69,9 +69,10 @@ export function hasRun(runDir: string): boolean {
   return existsSync(join(runDir, "run.json"));
 }
 
-/** Whether the run came to its end, whatever became of its process. */
+/** Whether the run came to its end: one that a signal interrupted goes on. */
 export function hasEnded(runDir: string): boolean {
-  return existsSync(join(runDir, "summary.json"));
+  const file = join(runDir, "summary.json");
+  return existsSync(file) && JSON.parse(readFileSync(file, "utf8")).ended === "finished";
 }
 
 export function hasCheckpoint(runDir: string): boolean {

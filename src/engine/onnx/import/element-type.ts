@@ -1,6 +1,7 @@
 /** Element types of the tensors of a model that is read. */
-import { KasminaError } from "../../../base/errors.js";
+
 import { TensorProto_DataType as DataType } from "../gen/onnx_pb.js";
+import { invalidModel } from "./wire.js";
 
 /** What values of a running graph can hold. `float64` stands in constants alone, and becomes `float32` where it meets an array. */
 export type ElementType = "float32" | "float64" | "int64" | "int32" | "bool";
@@ -23,7 +24,7 @@ export function elementTypeOf(dataType: number, what: string): ElementType {
   const advice = HALVES.has(dataType)
     ? "convert the model to float32 before (PyTorch: model.float() before torch.onnx.export)"
     : `known are ${[...TYPES.values()].join(", ")}`;
-  throw new KasminaError("invalid_data", `${what} holds ${name}, which is not supported; ${advice}`);
+  throw invalidModel(`${what} holds ${name}, which is not supported; ${advice}`);
 }
 
 export function isFloat(type: ElementType): boolean {

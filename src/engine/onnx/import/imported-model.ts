@@ -2,6 +2,7 @@
  * A model read from an ONNX file, ready to be traced: its weights are inputs of the traced program, its shapes are known for every batch
  * size, and any part of it can be carried out by itself.
  */
+
 import { makeJaxpr, numpy as np, tree } from "@jax-js/jax";
 import { KasminaError } from "../../../base/errors.js";
 import { watchTraces } from "../../release-trace.js";
@@ -13,6 +14,7 @@ import { type GraphInputs, neededNodes, ruleOf, runGraph } from "./run-graph.js"
 import { type StaticTensor, staticTensor } from "./static.js";
 import { type ReadExternal, readFloat32, readNumbers } from "./tensor-proto.js";
 import { arrayOf, shapeOfValue, traced, type Value } from "./value.js";
+import { invalidModel } from "./wire.js";
 
 export interface ImportOptions {
   /**
@@ -43,10 +45,7 @@ export interface BatchSize {
 const BATCHES = [2, 3] as const;
 
 const NO_EXTERNAL: ReadExternal = (location) => {
-  throw new KasminaError(
-    "invalid_data",
-    `the model keeps weights in ${JSON.stringify(location)}, which is not given`,
-  );
+  throw invalidModel(`the model keeps weights in ${JSON.stringify(location)}, which is not given`);
 };
 
 export class ImportedModel {
@@ -195,8 +194,7 @@ export class ImportedModel {
     for (const { name } of this.model.outputs) {
       if (shapes.get(name)?.some(({ factor }) => factor > 0)) return { shapes, statics };
     }
-    throw new KasminaError(
-      "invalid_data",
+    throw invalidModel(
       "the model's outputs do not depend on the batch size: a batch is fixed in it; export it with dynamic_axes",
     );
   }
@@ -262,8 +260,7 @@ function settledInput(info: TensorInfo, given: readonly number[] | undefined): I
   const { name, type, shape } = info;
   const wanted = shape.slice(1);
   const text = `[${shape.join(", ")}]`;
-  if (shape.length === 0)
-    throw new KasminaError("invalid_data", `input ${name} is a scalar, so it has no batch axis`);
+  if (shape.length === 0) throw invalidModel(`input ${name} is a scalar, so it has no batch axis`);
   const sizes = given ?? wanted;
   const fits =
     sizes.length === wanted.length &&

@@ -4,8 +4,9 @@
  *
  * https://github.com/onnx/onnx/blob/main/docs/IR.md
  */
+
 import { fromBinary } from "@bufbuild/protobuf";
-import { KasminaError, messageOf } from "../../../base/errors.js";
+import { type KasminaError, messageOf } from "../../../base/errors.js";
 import {
   type AttributeProto,
   type GraphProto,
@@ -16,6 +17,7 @@ import {
 } from "../gen/onnx_pb.js";
 import { type ElementType, elementTypeOf } from "./element-type.js";
 import { type StoredTensor, storedTensor } from "./tensor-proto.js";
+import { invalidModel } from "./wire.js";
 
 /** The oldest operator set that is read, and the newest. */
 export const OLDEST_OPSET = 9;
@@ -100,14 +102,14 @@ function parse(bytes: Uint8Array): ModelProto {
   try {
     return fromBinary(ModelProtoSchema, bytes);
   } catch (error) {
-    throw new KasminaError("invalid_data", `the file is no ONNX model (${messageOf(error)})`, {
+    throw invalidModel(`the file is no ONNX model (${messageOf(error)})`, {
       cause: error,
     });
   }
 }
 
 function invalid(what: string): KasminaError {
-  return new KasminaError("invalid_data", `the ONNX model cannot be read: ${what}`);
+  return invalidModel(`the ONNX model cannot be read: ${what}`);
 }
 
 function opsetOf({ opsetImport }: ModelProto): number {

@@ -1,11 +1,13 @@
 /** Carries out nodes of a model, inside a traced function. */
-import { KasminaError, messageOf } from "../../../base/errors.js";
+
+import { type KasminaError, messageOf } from "../../../base/errors.js";
 import type { JaxArray } from "../../trace.js";
 import { NodeContext } from "./node-context.js";
 import { findOperator, ruleIn } from "./operators/index.js";
 import type { ModelNode } from "./read-model.js";
 import { type StaticTensor, staticTensor } from "./static.js";
 import { disposeValue, shapeOfValue, shared, traced, type Value } from "./value.js";
+import { invalidModel } from "./wire.js";
 
 /** Their result depends on a shape and nothing else: what has the shape need not be computed. */
 const SHAPE_READERS: ReadonlySet<string> = new Set(["Shape", "Size"]);
@@ -68,7 +70,7 @@ export function runGraph(
     }
     return targets.map((name) => {
       const value = find(name);
-      if (!value) throw new KasminaError("invalid_data", `nothing computes ${name}`);
+      if (!value) throw invalidModel(`nothing computes ${name}`);
       return shared(value);
     });
   } finally {
@@ -166,8 +168,7 @@ function adviceFor({ op, domain }: ModelNode): string {
 
 function refusal(node: ModelNode, opset: number, why: string, cause?: unknown): KasminaError {
   const name = JSON.stringify(node.name);
-  return new KasminaError(
-    "invalid_data",
+  return invalidModel(
     `node ${name} (${node.domain === "" ? "" : `${node.domain}.`}${node.op}, operator set ${opset}): ${why}`,
     {
       ...(cause === undefined ? {} : { cause }),

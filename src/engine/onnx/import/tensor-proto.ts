@@ -4,10 +4,11 @@
  *
  * https://github.com/onnx/onnx/blob/main/docs/ExternalData.md
  */
-import { KasminaError } from "../../../base/errors.js";
+
 import { sizeOf } from "../../../contracts/tensor.js";
 import { TensorProto_DataLocation as DataLocation, type TensorProto } from "../gen/onnx_pb.js";
 import { type ElementType, elementTypeOf } from "./element-type.js";
+import { invalidModel } from "./wire.js";
 
 /**
  * Gives `length` bytes from `offset` on (all from there on, where `length` is left out) of a file beside the model.
@@ -49,10 +50,9 @@ export function storedTensor(proto: TensorProto, name: string): StoredTensor {
   const shape = proto.dims.map(Number);
   const size = sizeOf(shape);
   if (shape.length > MAX_RANK || shape.some((one) => one < 0) || !(size <= MAX_ELEMENTS)) {
-    throw new KasminaError("invalid_data", `${what} has the shape [${shape}], which is not possible here`);
+    throw invalidModel(`${what} has the shape [${shape}], which is not possible here`);
   }
-  if (proto.segment)
-    throw new KasminaError("invalid_data", `${what} is stored in segments, which is not supported`);
+  if (proto.segment) throw invalidModel(`${what} is stored in segments, which is not supported`);
   const tensor = { name, type, shape, proto };
   if (proto.dataLocation === DataLocation.EXTERNAL) externalData(tensor);
   else checkStored(tensor, size);
@@ -63,8 +63,7 @@ function checkStored({ name, type, proto }: StoredTensor, size: number): void {
   const { rawData } = proto;
   const stored = rawData.length > 0 ? rawData.length / BYTES[type] : typedField(proto, type).length;
   if (stored !== size) {
-    throw new KasminaError(
-      "invalid_data",
+    throw invalidModel(
       `tensor ${name} of shape [${proto.dims}] needs ${size} elements of ${type}, the model holds ${stored}`,
     );
   }
@@ -78,17 +77,14 @@ export function externalData({ name, proto }: StoredTensor): ExternalData | unde
   const parts = location.split(/[\\/]/);
   const isInside = location !== "" && !/^([\\/]|[A-Za-z]:)/.test(location) && !parts.includes("..");
   if (!isInside || location.includes("\0")) {
-    throw new KasminaError(
-      "invalid_data",
-      `tensor ${name} lies in ${JSON.stringify(location)}, outside of the model's folder`,
-    );
+    throw invalidModel(`tensor ${name} lies in ${JSON.stringify(location)}, outside of the model's folder`);
   }
   const number = (key: string): number | undefined => {
     const text = entry(key);
     if (text === undefined) return undefined;
     const value = Number(text);
     if (/^\d{1,15}$/.test(text)) return value;
-    throw new KasminaError("invalid_data", `tensor ${name} has the external ${key} ${JSON.stringify(text)}`);
+    throw invalidModel(`tensor ${name} has the external ${key} ${JSON.stringify(text)}`);
   };
   return { location, offset: number("offset") ?? 0, length: number("length") };
 }
@@ -129,17 +125,13 @@ function bytesOf(tensor: StoredTensor, readExternal: ReadExternal): Uint8Array |
   if (!external) return tensor.proto.rawData.length > 0 ? tensor.proto.rawData : undefined;
   const size = sizeOf(tensor.shape) * BYTES[tensor.type];
   if (external.length !== undefined && external.length !== size) {
-    throw new KasminaError(
-      "invalid_data",
+    throw invalidModel(
       `tensor ${tensor.name} needs ${size} bytes, ${external.location} is said to hold ${external.length}`,
     );
   }
   const bytes = readExternal(external.location, external.offset, size);
   if (bytes.length === size) return bytes;
-  throw new KasminaError(
-    "invalid_data",
-    `tensor ${tensor.name} needs ${size} bytes, ${external.location} holds ${bytes.length}`,
-  );
+  throw invalidModel(`tensor ${tensor.name} needs ${size} bytes, ${external.location} holds ${bytes.length}`);
 }
 
 function typedField(proto: TensorProto, type: ElementType): readonly (number | bigint)[] {

@@ -4,7 +4,8 @@
  *
  * https://protobuf.dev/programming-guides/encoding/
  */
-import { KasminaError } from "../../../base/errors.js";
+import { type ErrorOptions, KasminaError } from "../../../base/errors.js";
+import { printable } from "../../../base/text.js";
 
 export interface WireField {
   readonly number: number;
@@ -55,7 +56,7 @@ function fieldEnd(
       return within(bytes, length.end + length.value, length.end);
     }
     default:
-      throw new KasminaError("invalid_data", "the file is no ONNX model");
+      throw invalidModel("the file is no ONNX model");
   }
 }
 
@@ -65,7 +66,7 @@ function within(
   from: number,
 ): { readonly end: number; readonly from: number } {
   if (end <= bytes.length) return { end, from };
-  throw new KasminaError("invalid_data", "the ONNX model is cut off");
+  throw invalidModel("the ONNX model is cut off");
 }
 
 /** Numbers up to 2^53, more than any length. */
@@ -78,7 +79,7 @@ function readVarint(bytes: Uint8Array, start: number): { readonly value: number;
     if (byte < 0x80) return { value, end: at + 1 };
     scale *= 0x80;
   }
-  throw new KasminaError("invalid_data", "the ONNX model is cut off");
+  throw invalidModel("the ONNX model is cut off");
 }
 
 /** A length-delimited field. */
@@ -106,4 +107,9 @@ export function joinFields(fields: readonly WireField[]): Uint8Array {
     at += bytes.length;
   }
   return out;
+}
+
+/** What is wrong with a model, as one line: the names in it come from the file, and may hold anything. */
+export function invalidModel(message: string, options: ErrorOptions = {}): KasminaError {
+  return new KasminaError("invalid_data", printable(message), options);
 }
