@@ -18,7 +18,7 @@ const HEAP_KIB_A_SEED = 10;
 
 describe.each([
   { engine: "native", seeds: 1_000, lookEvery: 100 },
-  { engine: "wasm", seeds: 60, lookEvery: 20 },
+  { engine: "wasm", seeds: 240, lookEvery: 20 },
 ] as const)("$seeds seeds on $engine", ({ engine, seeds, lookEvery }) => {
   let run: Churn;
 
