@@ -1,7 +1,8 @@
 import { Command } from "commander";
 import { describe, expect, test } from "vitest";
 import { KasminaError } from "../base/index.js";
-import type { GrowthLine, Summary, WorkerCallbacks } from "../weatherlight/folder/growth-lines.js";
+import type { GrowthLine, Summary } from "../weatherlight/folder/growth-lines.js";
+import type { WorkerCallbacks } from "../weatherlight/run/grow-in-worker.js";
 import { runCli } from "./cli.js";
 import { addGrow, type Grow } from "./commands/grow.js";
 import { reportError } from "./terminal/exit.js";

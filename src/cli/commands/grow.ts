@@ -4,8 +4,9 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { KasminaError, printable, systemClock } from "../../base/index.js";
 import { DATA_FORMS } from "../../data/open.js";
-import type { Summary, WorkerCallbacks } from "../../weatherlight/folder/growth-lines.js";
-import { growInWorker } from "../../weatherlight/run/grow-in-worker.js";
+import type { GrowthLine, Summary } from "../../weatherlight/folder/growth-lines.js";
+import { growInWorker, type WorkerCallbacks } from "../../weatherlight/run/grow-in-worker.js";
+import type { WatchedRun } from "../../weatherlight/telemetry/watched-run.node.js";
 import { EXIT, EXIT_OF_SIGNAL } from "../terminal/exit.js";
 import { formatReport } from "../terminal/growth-report.js";
 import { createGrowthView } from "../terminal/growth-view.js";
@@ -19,6 +20,7 @@ export type Grow = (
 
 interface GrowFlags {
   readonly oona?: string;
+  readonly metrics?: string;
   readonly json?: boolean;
   readonly quiet?: boolean;
 }
@@ -75,19 +77,21 @@ export function addGrow(
       "with --resume: take over, as a new run, one that came from elsewhere or is of an older format",
     )
     .option("--oona <url>", "join a bus: redis://… or rediss://… (default: KASMINA_REDIS, else none)")
+    .option("--metrics <host:port>", "serve /metrics to Prometheus while the run goes on")
     .option("--json", "print one JSON object a line")
     .option("--quiet", "print the report only")
     .action(
       async ({
         json,
         quiet,
+        metrics,
         oona = io.env.KASMINA_REDIS,
         ...options
       }: GrowFlags & Record<string, unknown>) => {
         done(
           await runGrow(
             options.resume === undefined ? withRunFolder(options) : withoutDefaults(options),
-            { json: json ?? false, quiet: quiet ?? false, oona: oona ?? "" },
+            { json: json ?? false, quiet: quiet ?? false, oona: oona ?? "", metrics: metrics ?? "" },
             io,
             grow,
           ),
@@ -102,7 +106,7 @@ async function runGrow(
   io: Io,
   grow: Grow,
 ): Promise<number> {
-  const { oona } = flags;
+  const { oona, metrics } = flags;
   if (options.policy === "remote" && oona === "")
     throw new KasminaError(
       "invalid_argument",
@@ -111,10 +115,17 @@ async function runGrow(
   const view = await createGrowthView(io, flags, async () =>
     (await import("../terminal/growth-bar.js")).barView(io),
   );
+  const watched = metrics === "" ? undefined : await watch(metrics, (problem) => view.say(problem));
+  if (watched) view.say(`metrics: http://${watched.address}/metrics`);
   const stop = stopOnSignals(io, () => view.say("stopping after this step; once more ends at once"));
   try {
     const bus = oona === "" ? {} : { bus: { url: oona } };
-    const summary = await grow(options, { signal: stop.signal, onLine: (line) => view.show(line), ...bus });
+    const onLine = (line: GrowthLine): void => {
+      view.show(line);
+      watched?.onLine(line);
+    };
+    const series = watched ? { onSeries: watched.onSeries } : {};
+    const summary = await grow(options, { signal: stop.signal, onLine, ...bus, ...series });
     view.end();
     if (!flags.json) {
       io.stdout.write(
@@ -130,7 +141,14 @@ async function runGrow(
     return exitCode;
   } finally {
     stop.dispose();
+    await watched?.close();
   }
+}
+
+/** Loaded when it is asked for. */
+async function watch(address: string, onProblem: (problem: string) => void): Promise<WatchedRun> {
+  const { watchRun } = await import("../../weatherlight/telemetry/watched-run.node.js");
+  return watchRun(address, onProblem);
 }
 
 /**

@@ -3,6 +3,7 @@ import { type Command, Option } from "commander";
 import { KasminaError } from "../../base/index.js";
 import { ENGINE_CHOICES, type EngineChoice } from "../../engine/index.js";
 import { SERVICE_NAMES, type ServiceName, startService } from "../../weatherlight/services/index.js";
+import { parseAddress } from "../../weatherlight/telemetry/metrics-server.node.js";
 import { EXIT } from "../terminal/exit.js";
 import type { Io } from "../terminal/io.js";
 
@@ -29,7 +30,7 @@ export function addServe(command: Command, io: Io, done: (exitCode: number) => v
     .option("--prefix <name>", "before every key in Redis (default: oona)")
     .option(
       "--health <host:port>",
-      "where /healthz, /readyz and /status are; port 0: any free one",
+      "where /healthz, /readyz, /status and /metrics are; port 0: any free one",
       "127.0.0.1:0",
     )
     .option("--catalog <dir>", "catalog: its folder, which the trainers read too")
@@ -84,7 +85,7 @@ async function serve(name: string, flags: ServeFlags, io: Io): Promise<number> {
   const running = await startService(serviceName(name), {
     url,
     ...(rest.prefix !== undefined && { prefix: rest.prefix }),
-    health: hostAndPort(health),
+    health: parseAddress(health),
     environment: io.env,
     ...(rest.catalog !== undefined && { catalogDir: rest.catalog }),
     engine: rest.engine,
@@ -121,14 +122,6 @@ function levelOf(level: string) {
   if (level === "pause-growth") return "PAUSE_GROWTH";
   if (level === "freeze-seeds") return "FREEZE_SEEDS";
   return level === "halt" ? "HALT" : null;
-}
-
-function hostAndPort(value: string): { host: string; port: number } {
-  const [, host = "", digits = ""] = /^(?:\[?([^\]]+)\]?:)?(\d{1,5})$/.exec(value) ?? [];
-  const port = Number(digits);
-  if (digits === "" || port > 65_535)
-    throw new KasminaError("invalid_argument", `--health: expected host:port, got ${value}`);
-  return { host: host === "" ? "127.0.0.1" : host, port };
 }
 
 function wholeNumber(value: string): number {

@@ -103,13 +103,3 @@ export interface NoticeLine {
 }
 
 export type GrowthLine = StepLine | EpochLine | EventLine | Summary | NoticeLine;
-
-/** How a run in a thread of its own is listened to and stopped. */
-export interface WorkerCallbacks {
-  /** Ends the run at the next step, with its checkpoint written. */
-  readonly signal?: AbortSignal;
-  /** Hears every line, the summary last. */
-  readonly onLine?: (line: GrowthLine) => void;
-  /** The bus that the run joins. Default: none. */
-  readonly bus?: { readonly url: string; readonly prefix?: string };
-}

@@ -3,7 +3,20 @@
 import { type MessagePort, Worker } from "node:worker_threads";
 import { errorFromPosted, KasminaError, type PostedError } from "../../base/index.js";
 import { quietRuntime } from "../../base/quiet-runtime.node.js";
-import type { GrowthLine, Summary, WorkerCallbacks } from "../folder/growth-lines.js";
+import type { GrowthLine, Summary } from "../folder/growth-lines.js";
+import type { SeriesUpdate } from "../telemetry/metric-series.js";
+
+/** How a run in a thread of its own is listened to and stopped. */
+export interface WorkerCallbacks {
+  /** Ends the run at the next step, with its checkpoint written. */
+  readonly signal?: AbortSignal;
+  /** Gets every line, the summary last. */
+  readonly onLine?: (line: GrowthLine) => void;
+  /** Gets what has changed of the run's series, once a second. */
+  readonly onSeries?: (update: SeriesUpdate) => void;
+  /** The bus that the run joins. Default: none. */
+  readonly bus?: { readonly url: string; readonly prefix?: string };
+}
 
 /** To the trainer. */
 export interface StopMessage {
@@ -13,6 +26,7 @@ export interface StopMessage {
 /** From the trainer; nothing follows `done` or `failed`. */
 export type TrainerMessage =
   | { readonly kind: "line"; readonly line: GrowthLine }
+  | { readonly kind: "series"; readonly update: SeriesUpdate }
   | { readonly kind: "done"; readonly summary: Summary }
   | { readonly kind: "failed"; readonly error: PostedError };
 
@@ -23,6 +37,8 @@ export interface TrainerStart {
   readonly runner: string;
   /** Where the run is on a bus: the way to it. */
   readonly bus?: MessagePort;
+  /** Whether it reports its series. */
+  readonly series: boolean;
 }
 
 /** URL of the module whose `grow` runs in the worker. */
@@ -46,13 +62,14 @@ export async function growInWorker(
   runner: string = RUNNER,
 ): Promise<Summary> {
   quietRuntime();
-  if (!callbacks.bus) return runWorker({ options, runner }, callbacks);
+  const start = { options, runner, series: callbacks.onSeries !== undefined };
+  if (!callbacks.bus) return runWorker(start, callbacks);
   const { JoinedBus } = await import("./run-bus.node.js");
   const onNotice = (text: string): void => callbacks.onLine?.({ type: "notice", text });
   const joined = await JoinedBus.join({ ...callbacks.bus, onNotice }, options);
   let ended = false;
   try {
-    const summary = await runWorker({ options, runner, bus: joined.port }, callbacks);
+    const summary = await runWorker({ ...start, bus: joined.port }, callbacks);
     ended = true;
     return summary;
   } finally {
@@ -76,6 +93,9 @@ function runWorker(start: TrainerStart, callbacks: WorkerCallbacks): Promise<Sum
       switch (message.kind) {
         case "line":
           callbacks.onLine?.(message.line);
+          break;
+        case "series":
+          callbacks.onSeries?.(message.update);
           break;
         case "done":
           resolve(message.summary);

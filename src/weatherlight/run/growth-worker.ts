@@ -6,6 +6,8 @@
 import { join } from "node:path";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { KasminaError, postableError } from "../../base/index.js";
+import type { TelemetryPacket } from "../../contracts/index.js";
+import { SeriesReports } from "../telemetry/metric-series.js";
 import type { StopMessage, TrainerMessage, TrainerStart } from "./grow-in-worker.js";
 import type { GrowOptions } from "./grow-options.js";
 import type { GrowResult } from "./grow-result.js";
@@ -35,7 +37,14 @@ try {
     post({ kind: "line", line });
   });
   const bus = start.bus && onBus(new PortCommands(start.bus));
-  const result = await grow({ ...(start.options as GrowOptions), ...tell, ...bus, signal: stop.signal });
+  const watch = start.series ? new SeriesReports((update) => post({ kind: "series", update })) : undefined;
+  const onPacket = (packet: TelemetryPacket): void => {
+    bus?.onPacket?.(packet);
+    watch?.record(packet);
+  };
+  const listeners = { ...tell, ...bus, ...((bus || watch) && { onPacket }) };
+  const result = await grow({ ...(start.options as GrowOptions), ...listeners, signal: stop.signal });
+  watch?.report();
   const summary = summaryLine(result);
   post({ kind: "line", line: summary });
   if (result.ended === "interrupted") throw interrupted(result);

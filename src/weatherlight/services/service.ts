@@ -1,6 +1,6 @@
 /**
  * What every service is: a process that says how it is (`/healthz`: it runs; `/readyz`: it can work; `/status`: in
- * figures), and that ends in order.
+ * figures; `/metrics`: to Prometheus), and that ends in order.
  */
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -13,14 +13,18 @@ export interface Service {
   problem(): string | undefined;
   /** Figures, for people and for `/status`. */
   status(): Readonly<Record<string, unknown>>;
+  /** For Prometheus; left out where there is nothing of its own to show. */
+  metrics?(): Promise<string>;
   /** Takes nothing more, ends what is in hand or gives it back. */
   close(): Promise<void>;
 }
 
+/** Of Prometheus' text format. */
+const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 /** Longest wait for a service to end. */
 const CLOSE_MS = 10_000;
 
-/** Serves the three paths. @returns what ends it, and where it listens */
+/** Serves what there is under each path. @returns what ends it, and where it listens */
 export async function serveHealth(
   service: Service,
   { host, port }: { readonly host: string; readonly port: number },
@@ -28,7 +32,7 @@ export async function serveHealth(
   const server = createServer((request, response) => {
     if (request.method !== "GET" && request.method !== "HEAD")
       return answer(response, 405, { error: "GET only" });
-    answerPath(service, request.url ?? "/", response);
+    void answerPath(service, request.url ?? "/", response);
   });
   server.requestTimeout = 5_000;
   await listen(server, host, port);
@@ -43,7 +47,12 @@ export async function serveHealth(
   };
 }
 
-function answerPath(service: Service, path: string, response: ServerResponse): void {
+async function answerPath(service: Service, path: string, response: ServerResponse): Promise<void> {
+  if (path === "/metrics" && service.metrics) {
+    response.writeHead(200, { "content-type": METRICS_TYPE, "cache-control": "no-store" });
+    response.end(await service.metrics());
+    return;
+  }
   const { name } = service;
   const problem = service.problem();
   const answers: Readonly<Record<string, () => readonly [status: number, body: unknown]>> = {

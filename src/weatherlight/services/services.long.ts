@@ -291,6 +291,21 @@ describe.skipIf(!redisServer)("services", () => {
     expect(await bus.stats(runTopic("commands", "a"), RUN_GROUP)).toBeUndefined();
   });
 
+  test("shows the series of all runs to Prometheus, until they are silent", async () => {
+    const { service, alerts } = await openWeatherlight({ rules: { silentMs: 300 } });
+    const samples = async () => (await service.metrics()).split("\n").filter((line) => !line.startsWith("#"));
+    for (const id of ["a", "b"]) (await openRun(id)).link.sendPacket(packetOf(id, 5, []));
+    await expect
+      .poll(samples)
+      .toEqual(expect.arrayContaining(['kasmina_run_steps{run="a"} 5', 'kasmina_run_steps{run="b"} 5']));
+    await expect.poll(() => alerts.filter(({ kind }) => kind === "silent").length).toBe(2);
+    const left = (await samples()).filter((line) => line.includes('run="'));
+    expect(left.map((line) => line.split("{")[0])).toEqual([
+      "kasmina_run_last_packet_timestamp_seconds",
+      "kasmina_run_last_packet_timestamp_seconds",
+    ]);
+  });
+
   test("health says whether a service runs, and whether it can work", async () => {
     const { service, bus } = await openWeatherlight();
     const health = await serveHealth(service, { host: "127.0.0.1", port: 0 });

@@ -19,6 +19,8 @@ import {
   type TelemetryPacket,
 } from "../../contracts/index.js";
 import type { RedisStreamsBus, TopicLease } from "../../oona/index.node.js";
+import { MetricSeries } from "../telemetry/metric-series.js";
+import { PrometheusExporter } from "../telemetry/prometheus.node.js";
 import type { Service } from "./service.js";
 
 export interface WeatherlightRules {
@@ -86,6 +88,7 @@ interface WatchedRun {
   skewed: boolean;
   packets: number;
   critical: number;
+  readonly series: MetricSeries;
 }
 
 /** A run that was silent for so long is forgotten. */
@@ -105,6 +108,7 @@ export class WeatherlightService implements Service {
   readonly #messages: SignedMessages;
   readonly #signer: CommandSigner;
   readonly #runs = new Map<string, WatchedRun>();
+  readonly #exporter = new PrometheusExporter();
   /** When each run's isolation breaker last opened. */
   readonly #breakers = new Map<string, number>();
   /** Of the commands that rules sent. */
@@ -149,6 +153,13 @@ export class WeatherlightService implements Service {
       ...{ run_id: id, step, epoch, silent, packets, critical },
     }));
     return { active: this.#lease !== undefined, ...this.#counts, runs };
+  }
+
+  /** Of all runs; those of a silent one have ended, but for when it reported last. */
+  metrics(): Promise<string> {
+    for (const { silent, packets, series } of this.#runs.values())
+      if (!silent && packets > 0) this.#exporter.apply(series.take());
+    return this.#exporter.render();
   }
 
   /** Runs that are known, the silent ones included. */
@@ -209,6 +220,7 @@ export class WeatherlightService implements Service {
       epoch: Math.max(run.epoch, epoch),
       packets: run.packets + 1,
     });
+    run.series.record(packet);
     this.#checkClock(trainingRunId, run, packet.atMs);
     this.#options.onPacket?.(packet);
     for (const event of events) {
@@ -230,6 +242,7 @@ export class WeatherlightService implements Service {
     const nowMs = this.#clock.monotonicMs();
     const run = this.#runs.get(id) ?? {
       ...{ lastSeenMs: nowMs, step: 0, epoch: 0, silent: false, skewed: false, packets: 0, critical: 0 },
+      series: new MetricSeries(),
     };
     this.#runs.set(id, run);
     if (run.silent) this.#alert({ kind: "heard_again", trainingRunId: id });
@@ -251,14 +264,20 @@ export class WeatherlightService implements Service {
     const { silentMs, onSilent } = this.#rules;
     for (const [id, run] of this.#runs) {
       const silentForMs = nowMs - run.lastSeenMs;
-      if (silentForMs > FORGOTTEN_MS) this.#runs.delete(id);
+      if (silentForMs > FORGOTTEN_MS) this.#forget(id);
       else if (silentForMs > silentMs && !run.silent) {
         run.silent = true;
+        void this.#exporter.silence(id);
         this.#alert({ kind: "silent", trainingRunId: id, silentMs: silentForMs });
         if (onSilent)
           void this.#command(id, onSilent, `nothing was heard of the run for ${Math.round(silentForMs)} ms`);
       }
     }
+  }
+
+  #forget(id: string): void {
+    this.#runs.delete(id);
+    void this.#exporter.end(id);
   }
 
   #breakerOpened(id: string): void {
