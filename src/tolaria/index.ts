@@ -21,6 +21,7 @@ export type { ModuleSource } from "./tracing/tracing-protocol.js";
 export { optimizerSpecs, trainStepProgram } from "./train-step.js";
 export { Trainer } from "./trainer.js";
 export type {
+  CheckpointInterval,
   EpochReport,
   StepReport,
   StopPlace,

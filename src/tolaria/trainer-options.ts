@@ -57,13 +57,18 @@ export interface TrainerOptions {
   readonly reportEverySteps?: number;
   readonly onStep?: ((report: StepReport) => void) | undefined;
   readonly onEpoch?: ((report: EpochReport) => void | Promise<void>) | undefined;
-  /** Called at the first step boundary of each epoch, and at the boundary where training ends. */
+  /** Called at the first step boundary of each epoch, where `checkpointEvery` says, and at the boundary where training ends. */
   readonly onCheckpoint?: (checkpoint: TrainerCheckpoint) => Promise<void>;
+  /** Default: at the starts of epochs alone. */
+  readonly checkpointEvery?: CheckpointInterval | undefined;
   /** What a rollback to the checkpoint returns to. Default: there is none. */
   readonly readCheckpoint?: CheckpointReader | undefined;
   /** Goes on from here instead of starting anew. */
   readonly resume?: TrainerCheckpoint | undefined;
 }
+
+/** How often a checkpoint is taken within an epoch. It decides when one is written, and nothing that is computed. */
+export type CheckpointInterval = { readonly steps: number } | { readonly ms: number };
 
 /** Where a run was stopped, or is to be. */
 export interface StopPlace {

@@ -42,10 +42,12 @@ export class Trainer {
   /** Whether the state before the next step was found good and is to be kept. The initial state is. */
   #keepDue = true;
   #lastYieldMs = 0;
+  #lastCheckpointMs: number;
 
   constructor(options: TrainerOptions) {
     const { host, train, epochs, teacher, kasmina, clock, readCheckpoint, optimizer } = options;
     this.#options = options;
+    this.#lastCheckpointMs = clock.monotonicMs();
     this.#stepsTotal = epochs * train.stepsPerEpoch;
     this.#hyper = new HyperControls(options.hyper, options.schedule, this.#stepsTotal, optimizer.seedRate);
     this.#progress = new Progress(train.stepsPerEpoch);
@@ -79,20 +81,20 @@ export class Trainer {
 
   /** Trains until the last epoch, an abort, or an emergency halt. */
   async run(): Promise<TrainingResult> {
-    const { onCheckpoint, signal } = this.#options;
+    const { signal } = this.#options;
     await unlessStopped(abortable(this.#network.prefetchTraces(this.#progress.step), signal), signal);
     await this.#observe();
     while (this.#progress.step < this.#stepsTotal && !this.#progress.observationDue) {
       await this.#boundary();
       await this.#yieldToEvents();
       const end = this.#end;
-      if (end || this.#progress.atEpochStart) await onCheckpoint?.(await this.checkpoint());
+      if (end || this.#checkpointDue) await this.#tellCheckpoint();
       if (end) return this.#result(end);
       await this.#trainStep();
       await this.#observe();
       await this.#yieldToEvents();
     }
-    await onCheckpoint?.(await this.checkpoint());
+    await this.#tellCheckpoint();
     return this.#result(this.#progress.observationDue ? "aborted" : "finished");
   }
 
@@ -137,6 +139,21 @@ export class Trainer {
     if (!checkpoint.taught) releaseTeacher(kasmina, this.model);
     this.#rollback.resume(checkpoint);
     this.#keepDue = checkpoint.keepDue;
+  }
+
+  get #checkpointDue(): boolean {
+    const { checkpointEvery: every, clock } = this.#options;
+    if (this.#progress.atEpochStart) return true;
+    if (!every) return false;
+    return "steps" in every
+      ? this.#progress.step % every.steps === 0
+      : clock.monotonicMs() - this.#lastCheckpointMs >= every.ms;
+  }
+
+  async #tellCheckpoint(): Promise<void> {
+    const { onCheckpoint, clock } = this.#options;
+    await onCheckpoint?.(await this.checkpoint());
+    this.#lastCheckpointMs = clock.monotonicMs();
   }
 
   get #end(): TrainingEnd | undefined {

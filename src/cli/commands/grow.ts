@@ -70,6 +70,10 @@ export function addGrow(
     .option("--compare", "also train the host alone, and show both")
     .option("--catalog <path>", "folder of the kernel catalog (default: catalog in the run's folder)")
     .option("--run-dir <path>", "folder for the run's files (default: runs/<run id>)")
+    .option(
+      "--checkpoint-every <interval>",
+      "a time (60s, 5m) or steps (500steps) within an epoch; also with --resume (default: 60s)",
+    )
     .option("--share", "let the group read the run's files, keys and journal aside (default: owner only)")
     .option("--resume <run-dir>", "go on with a run that stopped, from its last checkpoint")
     .option(

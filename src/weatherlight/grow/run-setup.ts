@@ -17,6 +17,7 @@ import type { Topology } from "../../network/index.js";
 import type { BlueprintRegistry, Host } from "../../nn/index.js";
 import type { Decision, PlateauPolicy, Policy } from "../../tamiyo/index.js";
 import type {
+  CheckpointInterval,
   CheckpointReader,
   EpochReport,
   HyperParameters,
@@ -82,8 +83,10 @@ export interface RunSetup {
   readonly onEpoch?: (report: EpochReport) => void | Promise<void>;
   /** Every event, with the packet it came in: that names the seed and the step. */
   readonly onEvent?: (event: TelemetryEvent, packet: TelemetryPacket) => void;
-  /** At the end of each epoch, and where the run ends early. */
+  /** At the start of each epoch, where `checkpointEvery` says, and where the run ends. */
   readonly onCheckpoint?: (checkpoint: RunCheckpoint) => Promise<void>;
+  /** How often a checkpoint is taken within an epoch. Default: not at all. */
+  readonly checkpointEvery?: CheckpointInterval;
   /** What a rollback to the checkpoint returns to. Default: nothing. */
   readonly readCheckpoint?: CheckpointReader;
   /** Goes on from a checkpoint of the same run, which then ends as if it had never stopped. */

@@ -1,6 +1,8 @@
 /** What every growth run holds to, as a suite: in the quick tests on one engine, in the long ones on the other. */
 import { beforeAll, describe, expect, test } from "vitest";
+import { systemClock } from "../../base/index.js";
 import { type Backend, openBackend } from "../../engine/index.js";
+import type { RunCheckpoint } from "./run-outcome.js";
 import { expectResumed, optionsFor, run, type Trail } from "./train-run.fixture.js";
 
 /** A seed goes its whole way, the same way every time, also where the run is cut. */
@@ -33,6 +35,26 @@ export function describeRun(engine: "wasm" | "native"): void {
       expect(again.losses).toEqual(whole.losses);
       expect(again.result.checkpoint.tensors).toEqual(whole.result.checkpoint.tensors);
       expect(again.result.flopsTotal).toBe(whole.result.flopsTotal);
+    });
+
+    test.each([
+      ["17 steps", { steps: 17 }],
+      ["seconds", { ms: 1_000 }],
+    ])("checkpoints within epochs, by %s, change nothing, and it ends the same from each", async (_, checkpointEvery) => {
+      const taken: RunCheckpoint[] = [];
+      // One second in 41 looks at the clock, whatever the speed of the machine.
+      let nowMs = 0;
+      const clock = { ...systemClock, monotonicMs: () => (nowMs += 1_000 / 41) };
+      const options = { ...optionsFor(backend), checkpointEvery, clock };
+      const often = await run({ ...options, onCheckpoint: async (one) => void taken.push(one) });
+      expect(often.losses).toEqual(whole.losses);
+      expect(often.result.checkpoint.tensors).toEqual(whole.result.checkpoint.tensors);
+      const within = taken.filter(({ atEpochStart }) => !atEpochStart);
+      expect(within.length).toBeGreaterThan(3);
+      for (const resume of [within[0], within[Math.floor(within.length / 2)], within.at(-1)]) {
+        const rest = await run({ ...optionsFor(backend), ...(resume && { resume }) });
+        expect(rest.result.checkpoint.tensors).toEqual(whole.result.checkpoint.tensors);
+      }
     });
 
     test("cut in the middle of a ramp and resumed, it ends as if it had never stopped", async () => {

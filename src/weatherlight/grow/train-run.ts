@@ -198,6 +198,7 @@ async function assemble(
         journal.compact(taken.kasmina.journalSequence + 1, clock.nowMs() - config.nonceLedger.ttlMs);
       await onCheckpoint(taken);
     },
+    checkpointEvery: options.checkpointEvery,
     readCheckpoint: options.readCheckpoint,
     resume: options.resume,
     teacher: options.teacher,

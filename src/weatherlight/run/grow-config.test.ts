@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parseGrowOptions, parseResumeOptions } from "./grow-config.js";
+import { checkpointInterval, parseGrowOptions, parseResumeOptions } from "./grow-config.js";
 
 test("all but the data may be left out", () => {
   expect(parseGrowOptions({ data: "spirals", lr: undefined })).toEqual({
@@ -16,6 +16,7 @@ test("all but the data may be left out", () => {
     distillTemperature: 4,
     growth: true,
     compare: false,
+    checkpointEvery: "60s",
   });
 });
 
@@ -79,6 +80,19 @@ describe("each problem is one line naming the key", () => {
   ])("%j alone", (options, message) => {
     expect(() => parseGrowOptions(options)).toThrow(message);
     expect(() => parseGrowOptions(options)).toThrow(expect.objectContaining({ code: "invalid_argument" }));
+  });
+
+  test("a checkpoint is due every so many steps, or after a time", () => {
+    const intervalOf = (checkpointEvery?: string) =>
+      checkpointInterval(parseGrowOptions({ data: "spirals", checkpointEvery }));
+    expect(intervalOf()).toEqual({ ms: 60_000 });
+    expect(intervalOf("5m")).toEqual({ ms: 300_000 });
+    expect(intervalOf("500steps")).toEqual({ steps: 500 });
+    expect(intervalOf("1step")).toEqual({ steps: 1 });
+    for (const wrong of ["0s", "60", "1.5s", "-1steps", "s", "60 s", 60, ""])
+      expect(() => parseGrowOptions({ data: "spirals", checkpointEvery: wrong })).toThrow(
+        'checkpointEvery must be a time or a number of steps, such as "60s", "5m", "500steps"',
+      );
   });
 
   test("a resumed run keeps its options", () => {

@@ -10,6 +10,7 @@ import { type Backend, ENGINE_CHOICES, type EngineChoice } from "../../engine/in
 import type { KasminaConfigInput } from "../../kasmina/index.js";
 import { type Blueprint, HEAD_CHOICES, HOST_IDS, type Host, TRAIN_CHOICES } from "../../nn/index.js";
 import type { Amount, Policy } from "../../tamiyo/index.js";
+import type { CheckpointInterval } from "../../tolaria/index.js";
 import type { GrowCallbacks, GrowOptions, GrowParts } from "./grow-options.js";
 import { isModuleReference } from "./module-reference.js";
 import { isOnnxReference, onnxReference, parseOnnxReference } from "./onnx-reference.js";
@@ -32,6 +33,9 @@ const OWN_TOKENS: DataDefaults = { ...OTHER_DATA, host: "charlm" };
 const EPOCHS_MAX = 100_000;
 const BATCH_MAX = 1_000_000;
 const THREADS_MAX = 256;
+
+const INTERVAL = /^([1-9]\d{0,8})(s|m|h|steps?)$/;
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000 };
 
 /** What satisfies `is`, or one line that says what it must be. */
 const checked = <T>(is: (value: unknown) => boolean, error: string) => z.custom<T>(is, { error });
@@ -57,6 +61,10 @@ const amount = checked<Amount>(
       ? Number.isFinite(value) && value >= 0
       : /^\d+(\.\d+)?%$/.test(typeof value === "string" ? value : ""),
   "must be a number or a percentage, 0 or more",
+);
+const interval = checked<string>(
+  (value) => typeof value === "string" && INTERVAL.test(value),
+  'must be a time or a number of steps, such as "60s", "5m", "500steps"',
 );
 const positive = checked<number>(
   (n) => Number.isFinite(n) && Number(n) > 0,
@@ -133,6 +141,7 @@ const RECORDED = {
   growth: flag.default(true),
   compare: flag.default(false),
   catalog: text.optional(),
+  checkpointEvery: interval.default("60s"),
   runDir: text.optional(),
   share: flag.optional(),
 };
@@ -176,6 +185,7 @@ const RESUMED = {
   policy: policy.optional(),
   engine: engine.optional(),
   threads: RECORDED.threads,
+  checkpointEvery: interval.optional(),
   adopt: flag.optional(),
 };
 const resumedRun = z.strictObject({ ...RESUMED, ...PARTS, ...CALLBACKS });
@@ -226,6 +236,15 @@ function withOnnxOptions({ head, train, ...asked }: z.output<typeof newRun>) {
   if (key === undefined) return asked;
   const problem = "is for a host from an ONNX file (onnx:<file>)";
   throw new KasminaError("invalid_argument", `${key} ${problem}`, { details: { key, problem } });
+}
+
+/** What `checkpointEvery` says, as the trainer takes it. */
+export function checkpointInterval({
+  checkpointEvery,
+}: Pick<GrowConfig, "checkpointEvery">): CheckpointInterval {
+  const [, count, unit = ""] = INTERVAL.exec(checkpointEvery) ?? [];
+  const ms = UNIT_MS[unit];
+  return ms === undefined ? { steps: Number(count) } : { ms: Number(count) * ms };
 }
 
 type ResumeConfig = Partial<GrowConfig> & { readonly resume: string; readonly adopt?: boolean };

@@ -221,6 +221,11 @@ export interface GrowOptions extends GrowCallbacks, GrowParts {
   readonly compare?: boolean;
   /** Folder of the kernel catalog. Default: `catalog` in the run's folder. */
   readonly catalog?: string;
+  /**
+   * How often a checkpoint is written within an epoch: a time (`"60s"`, `"5m"`, `"1h"`) or steps (`"500steps"`); one is written at
+   * the start of each epoch anyway. Nothing that is computed depends on it. A resumed run may be given another. Default `"60s"`.
+   */
+  readonly checkpointEvery?: string;
   /** Steps between reports to `onStep`. Default: 20 reports an epoch. */
   readonly reportEverySteps?: number;
 }

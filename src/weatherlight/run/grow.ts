@@ -6,6 +6,7 @@ import { GrownNetwork } from "../grow/grown-network.js";
 import type { RunOutcome } from "../grow/run-outcome.js";
 import type { RunSetup } from "../grow/run-setup.js";
 import { trainRun } from "../grow/train-run.js";
+import { checkpointInterval } from "./grow-config.js";
 import type { GrowOptions, GrowPhase } from "./grow-options.js";
 import { type GrowEnd, type GrowResult, grownSeed } from "./grow-result.js";
 import { type OpenRun, setupOf, withOpenRun } from "./open-run.js";
@@ -60,6 +61,7 @@ function tiesOf({ kept, stopped, config, recorded, sources, limits }: OpenRun): 
   const ties = kept?.ties(recorded, sources, limits) ?? {};
   return {
     ...ties,
+    ...(kept && { checkpointEvery: checkpointInterval(config) }),
     ...(stopped?.checkpoint && { resume: stopped.checkpoint }),
     ...(config.commands && { commands: config.commands }),
     ...(config.keys && { keys: config.keys }),

@@ -77,7 +77,7 @@ async function configOf(
   closers: Closers,
 ): Promise<{ stopped?: StoppedRun; config: GrowConfig }> {
   if (options?.resume === undefined) return { config: parseGrowOptions(options) };
-  const { resume, adopt = false, engine, threads, ...given } = parseResumeOptions(options);
+  const { resume, adopt = false, engine, threads, checkpointEvery, ...given } = parseResumeOptions(options);
   const stopped = await platform.openStoppedRun(resume, adopt);
   closers.add(() => stopped.close());
   const { host, data, blueprints, policy, ...parts } = given;
@@ -87,6 +87,7 @@ async function configOf(
       ...withGivenCode(stopped.file, { host, data, blueprints, policy }),
       ...(engine && { engine: sameEngine(engine, stopped) }),
       ...(threads !== undefined && { threads }),
+      ...(checkpointEvery !== undefined && { checkpointEvery }),
       ...parts,
       runDir: stopped.path,
     }),

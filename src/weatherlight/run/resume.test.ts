@@ -3,6 +3,8 @@ import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readCheckpoint } from "../folder/checkpoint.js";
+import { isOfEpochStart } from "../folder/saved-checkpoint.js";
 import type { RunKernels } from "../grow/ports.js";
 import { grow } from "./grow.js";
 
@@ -73,5 +75,38 @@ describe("a run that goes on", () => {
     await expect(run({ resume: folder })).rejects.toThrow(`cannot read ${data}`);
     const finished = await run({ resume: folder, data: `csv:${moved}?label=kind` });
     expect(finished.dataSha256).toBe((JSON.parse(about) as { data: { sha256: string } }).data.sha256);
+  });
+});
+
+describe("checkpoints within an epoch", () => {
+  const tensorsOf = async (path: string) => (await readCheckpoint(join(path, "checkpoint"))).tensors;
+  const begin = (name: string, more: object) =>
+    run({ data: "spirals", engine: "wasm", epochs: 2, growth: false, runDir: join(root, name), ...more });
+
+  test("leave the one of the epoch's start for a rollback, and change no result", async () => {
+    await begin("rare", { checkpointEvery: "1h" });
+    let atStop: boolean[] = [];
+    const looked = async (): Promise<void> => {
+      const found = await Promise.all(
+        (["current", "previous"] as const).map((which) =>
+          readCheckpoint(join(root, "often", "checkpoint"), which),
+        ),
+      );
+      atStop = found.map(isOfEpochStart);
+    };
+    await begin("often", { checkpointEvery: "3steps", onEpoch: looked });
+    expect(atStop).toEqual([false, true]);
+    expect(await tensorsOf(join(root, "often"))).toEqual(await tensorsOf(join(root, "rare")));
+  });
+
+  test("a resumed run may be given another interval, and no other than it can read", async () => {
+    const stop = new AbortController();
+    await begin("cut", { signal: stop.signal, onEpoch: () => stop.abort() });
+    await expect(run({ resume: join(root, "cut"), checkpointEvery: "often" })).rejects.toThrow(
+      'checkpointEvery must be a time or a number of steps, such as "60s", "5m", "500steps", got "often"',
+    );
+    const { ended } = await run({ resume: join(root, "cut"), checkpointEvery: "2steps" });
+    expect(ended).toBe("finished");
+    expect(await tensorsOf(join(root, "cut"))).toEqual(await tensorsOf(join(root, "rare")));
   });
 });
