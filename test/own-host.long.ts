@@ -1,6 +1,7 @@
 /** Hosts, blueprints and data of one's own through the whole life of a run, with the built package. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -171,21 +172,65 @@ describe("a host and a blueprint in a module", () => {
         blueprints: [{ id: "two-linear", from: "module", file: module }],
       },
     });
-    expect(await kasmina(["replay", join(root, "run")], tmpdir())).toMatchObject({ code: 0 });
-    expect(await kasmina(["export", "run", "--onnx", "net.onnx"], root)).toMatchObject({ code: 0 });
+    const named = ["--host", `module:${module}#host`, "--blueprint", `module:${module}#twoLinear`];
+    for (const command of [
+      ["replay", "run"],
+      ["export", "run", "--onnx", "net.onnx"],
+    ]) {
+      expect(await kasmina(command, root)).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining(`name it with --host module:${module}#host`),
+      });
+      expect(await kasmina([...command, ...named.slice(0, 2)], root)).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining(`name it with --blueprint module:${module}#twoLinear`),
+      });
+    }
+    expect(await kasmina(["replay", join(root, "run"), ...named], tmpdir())).toMatchObject({ code: 0 });
+    expect(await kasmina(["export", "run", "--onnx", "net.onnx", ...named], root)).toMatchObject({ code: 0 });
     await copyFile(module, join(root, "kept.mjs"));
     await writeFile(module, `${await readFile(module, "utf8")}// changed\n`);
-    expect(await kasmina(["export", "run", "--onnx", "net.onnx"], root)).toMatchObject({
+    expect(await kasmina(["export", "run", "--onnx", "net.onnx", ...named], root)).toMatchObject({
       code: 2,
       stderr: expect.stringContaining(
         "host two-layers is not what the run began with: the file that it is in has changed",
       ),
     });
     await rm(module);
-    expect(await kasmina(["replay", "run"], root)).toMatchObject({
+    expect(await kasmina(["replay", "run", ...named], root)).toMatchObject({
       code: 2,
       stderr: expect.stringContaining(`cannot load module:${module}#host`),
     });
+  });
+
+  test("is not run because a folder names it", async () => {
+    const module = join(root, "foreign.mjs");
+    const ran = join(root, "ran");
+    await writeFile(
+      module,
+      `import { appendFileSync } from "node:fs";
+       export { host } from ${JSON.stringify(parts.href)};
+       appendFileSync(${JSON.stringify(ran)}, "ran\\n");\n`,
+    );
+    const host = ["--host", `module:${module}#host`];
+    const grown = ["grow", "--quiet", "--data", "spirals", "--epochs", "2", ...host, "--run-dir", "foreign"];
+    expect(await kasmina(grown, root)).toMatchObject({ code: 0 });
+    await rm(join(root, "foreign", "summary.json"));
+    await rm(ran);
+    for (const command of [
+      ["replay", "foreign"],
+      ["export", "foreign", "--onnx", "foreign.onnx"],
+      ["grow", "--quiet", "--resume", "foreign", "--adopt"],
+      ["grow", "--quiet", "--data", "spirals", "--epochs", "1", "--teacher", "foreign"],
+      ["inspect", "foreign"],
+      ["report", "foreign"],
+    ])
+      await kasmina(command, root);
+    expect(existsSync(ran)).toBe(false);
+    expect(await kasmina(["export", "foreign", "--onnx", "foreign.onnx", ...host], root)).toMatchObject({
+      code: 0,
+    });
+    expect(existsSync(ran)).toBe(true);
   });
 
   test.each([

@@ -11,16 +11,36 @@ interface Flags {
   readonly safetensors?: string;
 }
 
+/** Names the modules of a run again: no code is loaded because a folder names it. */
+export function addModuleOptions(command: Command): Command {
+  return command
+    .option("--host <module>", "where the run's host is module:<file>#<export>: name it again")
+    .option(
+      "--blueprint <module>",
+      "likewise of a blueprint; may be given several times",
+      (name: string, others: readonly string[] = []) => [...others, name],
+    );
+}
+
+export interface ModuleFlags {
+  readonly host?: string;
+  readonly blueprint?: readonly string[];
+}
+
+export function givenModules({ host, blueprint }: ModuleFlags) {
+  return { ...(host !== undefined && { host }), ...(blueprint && { blueprints: blueprint }) };
+}
+
 export function addExport(command: Command, io: Io, done: (exitCode: number) => void): void {
-  command
+  addModuleOptions(command)
     .argument("<run-dir>", "folder of a run")
     .option("--onnx <file>", "the forward pass, for any batch size")
     .option("--safetensors <file>", "the weights")
-    .action(async (path: string, { onnx, safetensors }: Flags) => {
+    .action(async (path: string, { onnx, safetensors, ...modules }: Flags & ModuleFlags) => {
       if (onnx === undefined && safetensors === undefined) {
         throw new KasminaError("invalid_argument", "name a file with --onnx or --safetensors");
       }
-      const network = await readGrownNetwork(path);
+      const network = await readGrownNetwork(path, givenModules(modules));
       if (onnx !== undefined) tell(onnx, await network.toOnnx(onnx), io);
       if (safetensors !== undefined) tell(safetensors, await network.toSafetensors(safetensors), io);
       done(EXIT.done);

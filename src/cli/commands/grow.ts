@@ -183,9 +183,17 @@ function withRunFolder(options: Readonly<Record<string, unknown>>): Record<strin
   return { data: "spirals", runId, runDir: join("runs", runId), ...options };
 }
 
-/** What was typed: `--no-growth` has a default of its own, which a resumed run does not need. */
-function withoutDefaults({ growth, ...options }: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return growth === false ? { growth, ...options } : options;
+/** What was typed: `--no-growth` has a default of its own, which a resumed run does not need; its blueprints are named again as a list. */
+function withoutDefaults({
+  growth,
+  blueprint,
+  ...options
+}: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return {
+    ...(growth === false && { growth }),
+    ...(blueprint !== undefined && { blueprints: [blueprint] }),
+    ...options,
+  };
 }
 
 /** What is no number stays a text, so that the one validator can say what was typed. */

@@ -4,6 +4,7 @@ import { replayRun } from "../../weatherlight/run/replay.node.js";
 import { EXIT } from "../terminal/exit.js";
 import { count } from "../terminal/growth-report.js";
 import type { Io } from "../terminal/io.js";
+import { addModuleOptions, givenModules, type ModuleFlags } from "./export.js";
 
 interface Flags {
   readonly data?: string;
@@ -11,15 +12,19 @@ interface Flags {
 }
 
 export function addReplay(command: Command, io: Io, done: (exitCode: number) => void): void {
-  command
+  addModuleOptions(command)
     .argument("<run-dir>", "folder of a run")
     .option("--data <name>", "where the run's data lie now (default: where they lay when it began)")
     .option("--json", "print one JSON object")
-    .action(async (path: string, { json, data }: Flags) => {
+    .action(async (path: string, { json, data, ...modules }: Flags & ModuleFlags) => {
       const onEpoch = (epoch: number, trainLoss: number): void => {
         if (!json) io.stderr.write(`epoch ${epoch} again, train loss ${trainLoss.toFixed(4)}\n`);
       };
-      const replay = await replayRun(path, { onEpoch, ...(data !== undefined && { data }) });
+      const replay = await replayRun(path, {
+        onEpoch,
+        ...(data !== undefined && { data }),
+        ...givenModules(modules),
+      });
       if (replay.notVerified !== undefined) io.stderr.write(`kasmina: not verified: ${replay.notVerified}\n`);
       const same = replay.firstDifference === null && replay.sameTensors;
       const what = `${count(replay.steps)} steps and ${count(replay.commands)} commands again`;

@@ -12,14 +12,15 @@ import { checkpointMetaOf, fromSaved, refuseWrecked } from "../folder/saved-chec
 import { GrownNetwork } from "../grow/grown-network.js";
 import type { GrowConfig } from "./grow-config.js";
 import { loadModule } from "./load-module.node.js";
+import { isModuleReference } from "./module-reference.js";
 import type { RunTeacher } from "./platform.js";
 import { checkCode, openBlueprints, openHost, recordCode, withGivenCode } from "./sources.js";
 
 /** Code of the run that its folder cannot hold. */
 export interface GivenCode {
-  /** The run's host, where it was given in code. */
-  readonly host?: Host;
-  /** Those of the run's blueprints that were given in code. */
+  /** The run's host, where it was given in code or lies in a module: no code is loaded because a folder names it. */
+  readonly host?: Host | string;
+  /** Those of the run's blueprints that were given in code or lie in a module. */
   readonly blueprints?: readonly (Blueprint | string)[];
 }
 
@@ -75,11 +76,11 @@ export async function readGrownNetwork(path: string, given: GivenCode = {}): Pro
  */
 export async function readTeacher(
   path: string,
-  { distillTemperature, distillWeight }: GrowConfig,
+  { distillTemperature, distillWeight, ...own }: GrowConfig,
   host: Host,
   recordedSha256?: string,
 ): Promise<RunTeacher> {
-  const { topology, parameters, blendWeights, metadata } = await readGrownNetwork(path);
+  const { topology, parameters, blendWeights, metadata } = await readGrownNetwork(path, modulesNamedBy(own));
   const sha256 = metadata.checkpoint_sha256;
   if (recordedSha256 !== undefined && recordedSha256 !== sha256)
     throw new KasminaError("invalid_data", `the teacher in ${path} has changed since the run began`);
@@ -87,6 +88,18 @@ export async function readTeacher(
   checkTeacher(teacher, host);
   const tensors = { ...parameters, ...blendWeights };
   return { ...teacher, tensors, temperature: distillTemperature, weight: distillWeight, sha256 };
+}
+
+/** A teacher may be made of the modules that the run itself is made of: whoever began it has named them. */
+function modulesNamedBy({
+  host,
+  blueprint,
+  blueprints = [],
+}: Pick<GrowConfig, "host" | "blueprint" | "blueprints">) {
+  return {
+    ...(typeof host === "string" && isModuleReference(host) && { host }),
+    blueprints: [...blueprints, blueprint],
+  };
 }
 
 /** @throws KasminaError `io` where the file cannot be written */

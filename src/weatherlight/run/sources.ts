@@ -22,7 +22,7 @@ import type { ModuleSource } from "../../tolaria/index.js";
 import type { DataRecord } from "../folder/data-record.js";
 import type { BlueprintRecord, HostRecord, RunFile, SourceRecords } from "../folder/run-file.js";
 import { type GrowConfig, nameOf } from "./grow-config.js";
-import { isModuleReference } from "./module-reference.js";
+import { isModuleReference, parseModuleReference } from "./module-reference.js";
 import { isOnnxReference } from "./onnx-reference.js";
 
 /** An export of a file of one's own. */
@@ -339,7 +339,8 @@ function differs(what: string, how: string): KasminaError {
 type GivenAgain = { readonly [K in "host" | "data" | "blueprints" | "policy"]?: GrowConfig[K] | undefined };
 
 /**
- * The configuration of a run that began earlier, with the code that its folder cannot hold.
+ * The configuration of a run that began earlier, with the code that its folder cannot hold. Nor is code loaded because a folder
+ * names it: a folder may come from anywhere, so whoever opens it names the module too.
  *
  * @param given what the caller gives again
  * @throws KasminaError `invalid_argument` naming the code that is missing
@@ -351,19 +352,44 @@ export function withGivenCode(
   const again = (what: string, key: string): KasminaError =>
     new KasminaError("invalid_argument", `${what} of this run was given in code: give it again as "${key}"`);
   if (sources.host?.from === "code" && !given.host) throw again(`host ${sources.host.id}`, "host");
+  if (isNamedModule(config.host) && !given.host) throw unnamed("host", config.host);
   if (sources.data && !given.data) throw again(`data ${sources.data.name}`, "data");
   if (sources.policy && !given.policy) throw again(`policy ${sources.policy.version}`, "policy");
   const inCode = new Set(sources.blueprints?.flatMap(({ id, from }) => (from === "code" ? [id] : [])));
+  const namedAgain = (name: unknown): unknown =>
+    isNamedModule(name) ? sameModule(name, given.blueprints ?? []) : name;
   const blueprints = (config.blueprints as readonly string[] | undefined)?.map((name) => {
     const found = given.blueprints?.find((one) => typeof one !== "string" && one.id === name);
     if (!found && inCode.has(name)) throw again(`blueprint ${name}`, "blueprints");
-    return inCode.has(name) ? found : name;
+    return inCode.has(name) ? found : namedAgain(name);
   });
   return {
     ...config,
     data: given.data ?? data?.origin ?? config.data,
     ...(given.host && { host: given.host }),
     ...(given.policy && { policy: given.policy }),
+    ...(config.blueprint !== undefined && { blueprint: namedAgain(config.blueprint) }),
     ...(blueprints && { blueprints }),
   };
+}
+
+function isNamedModule(name: unknown): name is string {
+  return typeof name === "string" && isModuleReference(name);
+}
+
+/** The module that the caller names where the folder names `reference`: the same one, or where the same export lies by now. */
+function sameModule(reference: string, given: readonly (Blueprint | string)[]): string {
+  const modules = given.filter(isNamedModule);
+  const exportOf = (one: string): string => parseModuleReference(one).name;
+  const found =
+    modules.find((one) => one === reference) ?? modules.find((one) => exportOf(one) === exportOf(reference));
+  if (found === undefined) throw unnamed("blueprint", reference);
+  return found;
+}
+
+function unnamed(what: "host" | "blueprint", reference: string): KasminaError {
+  return new KasminaError(
+    "invalid_argument",
+    `the ${what} of this run is code in a file, which a folder alone does not get loaded: where you trust it, name it with --${what} ${reference}`,
+  );
 }
