@@ -45,6 +45,11 @@ export class GrowingFile {
     return file;
   }
 
+  /** Whether it still has a name: what is written to a file that was removed is lost. */
+  isNamed(): boolean {
+    return guarded(this.#path, () => fstatSync(this.#file)).nlink > 0;
+  }
+
   append(bytes: Uint8Array): void {
     guarded(this.#path, () => writeAllSync(this.#file, bytes));
   }

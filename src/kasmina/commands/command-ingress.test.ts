@@ -192,6 +192,18 @@ describe("redelivery", () => {
     expect(run.kasmina.planned).toHaveLength(2);
   });
 
+  test.each([
+    ["applied", { order: { kind: "OPTIMIZER", learningRate: 0.1 } }],
+    ["refused", { order: { kind: "SEED", operation: "CULL" }, seedId: "nobody" }],
+  ] as const)("a repeat of an order that was %s is a duplicate when it is delivered again too, and a replay of it is not", (first, draft) => {
+    const run = new ControlRun();
+    expect(run.handle(run.deliver(signed(run, { draft }), "a")).status).toBe(first);
+    const anew = signed(run, { draft, nonce: new Uint8Array(16).fill(2) });
+    for (let delivery = 1; delivery <= 3; delivery++)
+      expect(run.handle(run.deliver(anew, "b"))).toMatchObject({ status: "duplicate", commandId: "c1" });
+    expect(run.handle(run.deliver(anew, "c"))).toMatchObject({ status: "refused", reason: "nonce_replayed" });
+  });
+
   test("another command under a bus entry that was used before is a command of its own", () => {
     const run = new ControlRun();
     run.handle(run.deliver(signed(run), "a"));

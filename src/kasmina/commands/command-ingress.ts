@@ -42,10 +42,21 @@ export interface CommandIngressOptions {
   readonly clock: Clock;
 }
 
+/** Deliveries of repeated orders that are known again when they are redelivered; older ones are refused then. */
+const REPEATS_MAX = 1_024;
+
+/** A delivery of an order that was done before, and which one it was. */
+interface Repeat {
+  readonly nonce: string;
+  readonly earlier: JournalRecord;
+}
+
 export class CommandIngress {
   readonly #options: CommandIngressOptions;
   readonly #rejections: Rejections;
   #lastSequence: number;
+  /** By bus entry. They are not journaled: their nonces end with the process too. */
+  readonly #repeats = new Map<string, Repeat>();
   /** Journaled commands that a resumed run has still to do again, in order. */
   #replays: JournalRecord[] = [];
 
@@ -104,14 +115,20 @@ export class CommandIngress {
   }
 
   #handle(delivery: CommandDelivery, now: Boundary): CommandOutcome {
-    const { verifier, journal } = this.#options;
-    const authentication = verifier.authenticate(delivery.envelope);
+    const authentication = this.#options.verifier.authenticate(delivery.envelope);
     if ("reason" in authentication) return this.#reject(delivery, authentication.reason);
     const { authentic } = authentication;
-    const earlier = journal.find(delivery.busEntry);
-    if (earlier && earlier.nonce === toHex(authentic.command.nonce))
-      return this.#duplicate(delivery, earlier);
-    return this.#admit(delivery, authentic, now);
+    const earlier = this.#deliveredBefore(delivery, authentic.command);
+    return earlier ? this.#duplicate(delivery, earlier) : this.#admit(delivery, authentic, now);
+  }
+
+  /** What a message that the bus delivers again was answered from the first time. */
+  #deliveredBefore({ busEntry }: CommandDelivery, command: AdaptationCommand): JournalRecord | undefined {
+    const nonce = toHex(command.nonce);
+    const journaled = this.#options.journal.find(busEntry);
+    if (journaled?.nonce === nonce) return journaled;
+    const repeat = this.#repeats.get(busEntry);
+    return repeat?.nonce === nonce ? repeat.earlier : undefined;
   }
 
   #admit(delivery: CommandDelivery, authentic: AuthenticCommand, now: Boundary): CommandOutcome {
@@ -119,7 +136,16 @@ export class CommandIngress {
     const reason = this.#options.verifier.admit(command);
     if (reason) return this.#reject(delivery, reason, command);
     const done = this.#sameOrder(command);
-    return done ? this.#duplicate(delivery, done) : this.#accept(delivery, authentic, now);
+    if (!done) return this.#accept(delivery, authentic, now);
+    this.#rememberRepeat(delivery.busEntry, { nonce: toHex(command.nonce), earlier: done });
+    return this.#duplicate(delivery, done);
+  }
+
+  /** Its nonce is known from now on: delivered again, it would pass for a replayed one. */
+  #rememberRepeat(busEntry: string, repeat: Repeat): void {
+    this.#repeats.set(busEntry, repeat);
+    const [oldest] = this.#repeats.keys();
+    if (this.#repeats.size > REPEATS_MAX && oldest !== undefined) this.#repeats.delete(oldest);
   }
 
   /**

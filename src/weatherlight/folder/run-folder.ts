@@ -70,12 +70,17 @@ export class RunFolder {
   readonly #share: boolean;
   readonly #events: GrowingFile;
   readonly #losses: GrowingFile;
+  /** Which folder it is: another one may get its name. */
+  readonly #inode: number | undefined;
+  #about: object;
   #open = true;
 
-  private constructor(path: string, lease: Lease, share: boolean) {
+  private constructor(path: string, lease: Lease, { about, share }: { about: object; share: boolean }) {
     this.path = path;
     this.lease = lease;
+    this.#about = about;
     this.#share = share;
+    this.#inode = lstatIfThere(path)?.ino;
     this.#events = GrowingFile.forAppending(join(path, EVENTS), this.#fileMode);
     this.#losses = GrowingFile.forPlacing(join(path, LOSSES), this.#fileMode);
     this.#events.cutTornLine();
@@ -105,7 +110,7 @@ export class RunFolder {
       // Whoever had the folder in between has left a run in it.
       await refuseRun(folder);
       await writeFileAtomically(join(folder, RUN), utf8(text), { mode: share ? SHARED_FILE : PRIVATE_FILE });
-      return new RunFolder(folder, lease, share);
+      return new RunFolder(folder, lease, { about, share });
     } catch (error) {
       lease?.release();
       if (made) await undo(folder, made, lease !== undefined);
@@ -129,7 +134,7 @@ export class RunFolder {
       const { about, summary } = await readRunFolder(folder);
       if (isOver(summary)) throw new KasminaError("invalid_argument", `the run in ${folder} has ended`);
       if (summary !== undefined) await removeFile(join(folder, SUMMARY));
-      return new RunFolder(folder, lease, isShared(about));
+      return new RunFolder(folder, lease, { about: about as object, share: isShared(about) });
     } catch (error) {
       lease?.release();
       throw usageError(folder, error);
@@ -143,6 +148,23 @@ export class RunFolder {
   /** What the file system of the folder cannot promise, one line each. */
   get notGuaranteed(): readonly string[] {
     return missingGuarantees(this.path);
+  }
+
+  /** What run.json holds. */
+  get about(): object {
+    return this.#about;
+  }
+
+  /** @throws KasminaError `io` where the folder, or a file that the run writes, is not there any more */
+  requireThere(): void {
+    const inode = lstatIfThere(this.path)?.ino;
+    if (inode === undefined)
+      throw new KasminaError("io", `run folder ${this.path} is gone: deleted or moved`);
+    if (inode !== this.#inode)
+      throw new KasminaError("io", `run folder ${this.path} is gone: there is another folder of that name`);
+    const isWhole =
+      this.#events.isNamed() && this.#losses.isNamed() && lstatIfThere(join(this.path, RUN)) !== undefined;
+    if (!isWhole) throw new KasminaError("io", `files of run folder ${this.path} are gone: deleted or moved`);
   }
 
   /** Appends one line to events.ndjson. */
@@ -167,6 +189,7 @@ export class RunFolder {
   /** Writes run.json anew. */
   async rewriteAbout(about: object): Promise<void> {
     this.#requireHeld();
+    this.#about = about;
     const text = utf8(`${JSON.stringify(about, null, 2)}\n`);
     await writeFileAtomically(join(this.path, RUN), text, { mode: this.#fileMode });
   }
@@ -299,6 +322,8 @@ async function undo(folder: string, topmost: string, hadLease: boolean): Promise
     removeFile(join(folder, RUN));
     await removeFolder(join(folder, LEASE));
   }
+  // What a taking that failed left of it, as on a full disk.
+  await removeEmptyFolders(join(folder, LEASE), join(folder, LEASE));
   await removeEmptyFolders(folder, topmost);
 }
 

@@ -40,10 +40,12 @@ async function train(run: OpenRun): Promise<GrowResult> {
   const alone = compares
     ? await trainRun({ ...setupOf(run), ...listenersFor(run, "hostAlone"), policy: null })
     : undefined;
+  kept?.requireThere();
   const result = resultOf(run, outcome, alone);
   if (kept) {
     const summary = summaryLine(result);
     kept.append(summary);
+    kept.requireThere();
     await kept.writeSummary(summary);
   }
   return result;
@@ -53,7 +55,13 @@ async function train(run: OpenRun): Promise<GrowResult> {
 function listenersFor({ kept, config }: OpenRun, phase: GrowPhase) {
   const record = kept && ((line: Parameters<typeof kept.append>[0]): void => kept.append(line));
   const files = record && lineCallbacks((line) => (line.type === "step" ? undefined : record(line)));
-  return listenersOf(files ? [files, config] : [config], phase, record);
+  return { ...listenersOf(files ? [files, config] : [config], phase, record), ...signalOf(config, kept) };
+}
+
+/** The caller's, and that of a folder which is lost. */
+function signalOf({ signal }: OpenRun["config"], kept: OpenRun["kept"]): Pick<RunSetup, "signal"> {
+  const signals = [...(signal ? [signal] : []), ...(kept ? [kept.lost] : [])];
+  return signals.length > 0 ? { signal: AbortSignal.any(signals) } : {};
 }
 
 /** What ties the growing run to its folder and to those who command it. */

@@ -3,11 +3,18 @@
  * returns to checkpoints of the first boundary of an epoch alone: they are the same ones whether the run was stopped and
  * resumed in between or not, so that it ends the same.
  */
+import { removeFolder } from "../../base/disk/index.node.js";
 import { KasminaError, messageOf } from "../../base/index.js";
 import type { KasminaConfig } from "../../kasmina/index.js";
 import type { GoodState } from "../../tolaria/index.js";
 import { RunAccess } from "../control/run-access.js";
-import { isSealed, readCheckpoint } from "../folder/checkpoint.js";
+import {
+  type Checkpoint,
+  isSealed,
+  readCheckpoint,
+  type WriteOptions,
+  type WrittenCheckpoint,
+} from "../folder/checkpoint.js";
 import type { GrowthLine, Summary } from "../folder/growth-lines.js";
 import { RunFolder, readRunFolder } from "../folder/run-folder.js";
 import type { RunRecordLine } from "../folder/run-records.js";
@@ -16,10 +23,17 @@ import type { RunSetup } from "../grow/run-setup.js";
 import type { KeptRun, KeptRunRequest } from "./platform.js";
 import type { Sources } from "./sources.js";
 
+/** A folder of that name beside the run's own takes the checkpoint of a run that lost its folder. */
+const RESCUED = ".rescued";
+const RESCUES_MAX = 100;
+
 export class FolderRun implements KeptRun {
   readonly #folder: RunFolder;
   readonly #access: RunAccess;
   readonly #request: KeptRunRequest;
+  readonly #lost = new AbortController();
+  /** Where the checkpoint of a run that lost its folder lies, or why nowhere. */
+  #rescue: RunFolder | string | undefined;
 
   /** Closes folder and access at its end. */
   constructor(folder: RunFolder, access: RunAccess, request: KeptRunRequest) {
@@ -58,6 +72,10 @@ export class FolderRun implements KeptRun {
     return this.#folder.path;
   }
 
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
   get keys() {
     return this.#access.keys;
   }
@@ -75,14 +93,17 @@ export class FolderRun implements KeptRun {
       // Where it begins again: commands that came before its first checkpoint are in the journal alone.
       replay: stopped !== undefined && !stopped.checkpoint,
       onControl: (control) => this.#access.listen(control, this.#request.onNotice),
-      onLoss: (step, loss) => this.#folder.recordLoss(step, loss),
+      onLoss: (step, loss) => this.#write(() => this.#folder.recordLoss(step, loss)),
       onCheckpoint: async (checkpoint) => {
-        // The one that was there becomes the previous one, where a rollback may return to it.
         const saved = toSaved(savedRun({ runId, config, host, journal: journal.mark }), checkpoint);
-        const { previousKept } = await this.#folder.writeCheckpoint(saved, {
+        const options: WriteOptions = {
           sealer,
+          // The one that was there becomes the previous one, where a rollback may return to it.
           isKept: (previous) => isOfEpochStart(previous) && stepOf(previous) !== checkpoint.step,
-        });
+        };
+        const written = await this.#writeCheckpoint(saved, options);
+        if (!written) return this.#saveElsewhere(saved);
+        const { previousKept } = written;
         const { journalSequence } = checkpoint.kasmina;
         this.#access.checkpointed(journalSequence, { nonceTtlMs: nonceLedger.ttlMs, previousKept });
       },
@@ -91,7 +112,13 @@ export class FolderRun implements KeptRun {
   }
 
   append(line: GrowthLine | RunRecordLine): void {
-    this.#folder.append(line);
+    this.#write(() => this.#folder.append(line));
+  }
+
+  requireThere(): void {
+    if (!this.lost.aborted) return;
+    const why = messageOf(this.lost.reason);
+    throw new KasminaError("io", `${why}; ${this.#whereItLies}`, { cause: this.lost.reason });
   }
 
   writeSummary(summary: Summary): Promise<void> {
@@ -99,8 +126,74 @@ export class FolderRun implements KeptRun {
   }
 
   async close(): Promise<void> {
-    await this.#access.close();
-    this.#folder.close();
+    if (this.#rescue instanceof RunFolder) this.#rescue.close();
+    try {
+      await this.#access.close();
+      this.#folder.close();
+    } catch (error) {
+      // Of a folder that is lost it has been told why.
+      if (!this.lost.aborted) throw error;
+    }
+  }
+
+  get #whereItLies(): string {
+    const rescue = this.#rescue;
+    if (rescue === undefined) return `the last checkpoint is in ${this.#folder.checkpointPath}`;
+    if (typeof rescue === "string") return `no checkpoint could be written beside it either: ${rescue}`;
+    return `the checkpoint of where training ended is beside it; to go on: kasmina grow --resume ${rescue.path} --adopt`;
+  }
+
+  /** Does nothing once the folder is lost: the run is about to end. */
+  #write(write: () => void): void {
+    if (this.lost.aborted) return;
+    try {
+      this.#folder.requireThere();
+      write();
+    } catch (error) {
+      this.#lost.abort(error);
+    }
+  }
+
+  /** Undefined where the folder is lost. */
+  async #writeCheckpoint(saved: Checkpoint, options: WriteOptions): Promise<WrittenCheckpoint | undefined> {
+    if (this.lost.aborted) return undefined;
+    try {
+      this.#folder.requireThere();
+      return await this.#folder.writeCheckpoint(saved, options);
+    } catch (error) {
+      if (!(error instanceof KasminaError && error.code === "io")) throw error;
+      this.#lost.abort(error);
+      return undefined;
+    }
+  }
+
+  /** Beside the folder that is lost. */
+  async #saveElsewhere(saved: Checkpoint): Promise<void> {
+    const options = { sealer: this.#access.sealer };
+    let made: RunFolder | undefined;
+    try {
+      if (this.#rescue instanceof RunFolder) return void (await this.#rescue.writeCheckpoint(saved, options));
+      made = await this.#rescueFolder();
+      await made.writeCheckpoint(saved, options);
+      this.#rescue = made;
+    } catch (error) {
+      // What was written there before is still whole.
+      this.#rescue ??= messageOf(error);
+      made?.close();
+      if (made) await removeFolder(made.path);
+    }
+  }
+
+  async #rescueFolder(): Promise<RunFolder> {
+    const { share } = this.#request;
+    for (let number = 1; ; number++) {
+      const path = `${this.path}${RESCUED}${number === 1 ? "" : `-${number}`}`;
+      try {
+        return await RunFolder.create(path, jsonOf(this.#folder.about), { share });
+      } catch (error) {
+        if (number === RESCUES_MAX || !(await hasRun(path))) throw error;
+      }
+    }
   }
 
   /** The newest checkpoint from before `step` that verifies; damage is told. */
@@ -124,4 +217,11 @@ export class FolderRun implements KeptRun {
       return undefined;
     }
   }
+}
+
+async function hasRun(path: string): Promise<boolean> {
+  return readRunFolder(path).then(
+    () => true,
+    () => false,
+  );
 }

@@ -38,6 +38,10 @@ export interface RunTeacher extends TeacherOptions {
 export interface KeptRun {
   readonly path: string;
   readonly keys: KeyRing;
+  /** Aborts where the folder is gone, or cannot be written any more. */
+  readonly lost: AbortSignal;
+  /** @throws KasminaError `io` where the folder was lost: why, and where the last checkpoint is */
+  requireThere(): void;
   /** What ties the run to them: journal, losses, checkpoints, control socket. */
   ties(config: Readonly<Record<string, unknown>>, sources: Sources, limits: KasminaConfig): Partial<RunSetup>;
   append(line: GrowthLine | RunRecordLine): void;
