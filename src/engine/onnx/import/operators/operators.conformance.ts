@@ -184,6 +184,8 @@ const CASES: readonly Case[] = [
   { op: "MaxPool", data: [IMAGE], attributes: { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] } },
   { op: "MaxPool", data: [IMAGE], attributes: { kernel_shape: [2, 2], strides: [2, 2], ceil_mode: 1 } },
   { op: "MaxPool", data: [floats([2, 3, 7])], attributes: { kernel_shape: [3] } },
+  { op: "MaxPool", data: [floats([2, 3, 1, 4])], attributes: { kernel_shape: [2, 2], strides: [2, 2] } },
+  { op: "AveragePool", data: [floats([2, 3, 4, 1])], attributes: { kernel_shape: [2, 2], strides: [2, 2] } },
   {
     op: "AveragePool",
     data: [IMAGE],

@@ -25,7 +25,9 @@ function poolLayout(
     const [before, after] = layout.padding[d] ?? [0, 0];
     const stride = layout.strides[d] ?? 1;
     const steps = (size + before + after - (kernel[d] ?? 1)) / stride;
-    const count = (isCeil ? Math.ceil(steps) : Math.floor(steps)) + 1;
+    // As ONNX Runtime has it: a window that is greater than the image, by less than a stride, sees what there is.
+    const count = (isCeil ? Math.ceil(steps) : Math.trunc(steps)) + 1;
+    if (count < 1) throw new RangeError(`its window of ${kernel} is greater than the image of ${sizes}`);
     return isCeil && (count - 1) * stride >= size + before ? count - 1 : count;
   });
   const whole = sizes.map((size, d): Pair => {
