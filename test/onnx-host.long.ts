@@ -46,7 +46,16 @@ const GROWN = [
 ];
 
 function begin(runDir: string, train: string): Running {
-  const what = ["--host", "onnx:model.onnx", "--head", "new", "--train", train, "--data", "csv:rows.csv?label=class"];
+  const what = [
+    "--host",
+    "onnx:model.onnx",
+    "--head",
+    "new",
+    "--train",
+    train,
+    "--data",
+    "csv:rows.csv?label=class",
+  ];
   return start(["grow", "--quiet", ...what, ...GROWN, "--threads", "1", "--run-dir", runDir], root);
 }
 
@@ -124,7 +133,16 @@ test("it teaches another run, and gives its seed to the catalog", async () => {
   expect(kept).toBeDefined();
   expect(await kasmina(["catalog", "harvest", "whole-seeds", kept.id], root)).toMatchObject({ code: 0 });
   expect(await kasmina(["catalog", "verify"], root)).toMatchObject({ code: 0 });
-  const pupil = ["grow", "--quiet", "--data", "csv:rows.csv?label=class", "--teacher", "whole-seeds", "--epochs", "2"];
+  const pupil = [
+    "grow",
+    "--quiet",
+    "--data",
+    "csv:rows.csv?label=class",
+    "--teacher",
+    "whole-seeds",
+    "--epochs",
+    "2",
+  ];
   expect(await kasmina([...pupil, "--run-dir", "pupil"], root)).toMatchObject({ code: 0 });
 });
 
