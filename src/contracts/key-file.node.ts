@@ -83,7 +83,10 @@ export function keysFromEnvironment(value: string): KeyRing {
 }
 
 /** The environment's keys where it has any, else the file's. */
-export function loadKeys(path: string, environment: NodeJS.ProcessEnv = process.env): KeyRing {
+export function loadKeys(
+  path: string,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): KeyRing {
   const value = environment[KEYS_VARIABLE];
   return value ? keysFromEnvironment(value) : readKeyFile(path);
 }

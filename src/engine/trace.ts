@@ -14,6 +14,16 @@ import { type Ir, printIr } from "./ir.js";
 import { watchTraces } from "./release-trace.js";
 import { flopsOfElement, type UpdatePlan } from "./update/rule.js";
 
+// The types of jax-js name these. Where nothing declares them, as in a project for Node without the DOM, or for ES2023, its users'
+// compilers would complain; where something does, these add nothing.
+declare global {
+  interface GPUDevice {}
+  interface GPUBuffer {}
+  interface Float16Array<TArrayBuffer extends ArrayBufferLike = ArrayBufferLike>
+    extends ArrayLike<number>,
+      Iterable<number> {}
+}
+
 export type { JaxArray };
 
 /** Arrays by name, inside a traced function. */

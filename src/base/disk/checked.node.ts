@@ -10,7 +10,6 @@ import {
   lstatSync,
   openSync,
   renameSync,
-  type Stats,
   unlinkSync,
 } from "node:fs";
 import { KasminaError, messageOf } from "../errors.js";
@@ -26,6 +25,22 @@ export const PRIVATE_FILE = 0o600;
 export const SHARED_FILE = 0o640;
 export const PRIVATE_FOLDER = 0o700;
 export const SHARED_FOLDER = 0o750;
+
+/** What is looked at of a file; declared here so that users of the package need no types of Node. */
+export interface FileStats {
+  readonly dev: number;
+  readonly ino: number;
+  readonly mode: number;
+  readonly nlink: number;
+  readonly uid: number;
+  readonly size: number;
+  readonly mtimeMs: number;
+  isFile(): boolean;
+  isDirectory(): boolean;
+  isSymbolicLink(): boolean;
+  isFIFO(): boolean;
+  isSocket(): boolean;
+}
 
 const GROUP_AND_OTHERS = 0o077;
 
@@ -46,14 +61,14 @@ export function ioError(path: string, error: unknown): KasminaError {
 }
 
 /** What is wrong with a thing that ought to be a regular file; undefined where it is one. */
-export function notRegular(stats: Stats): string | undefined {
+export function notRegular(stats: FileStats): string | undefined {
   if (stats.isFile()) return undefined;
   if (stats.isSymbolicLink()) return "is a link";
   return stats.isDirectory() ? "is a folder" : "is not a regular file";
 }
 
 /** @throws KasminaError `corrupt` where it is not a regular file */
-export function requireRegular(path: string, stats: Stats): void {
+export function requireRegular(path: string, stats: FileStats): void {
   const problem = notRegular(stats);
   if (problem !== undefined) throw new KasminaError("corrupt", `${path} ${problem}`);
 }
@@ -62,12 +77,12 @@ export function requireRegular(path: string, stats: Stats): void {
  * @param stats of the opened descriptor
  * @throws KasminaError `io` where the file belongs to somebody else, on a file system that knows owners
  */
-export function requireOwn(path: string, stats: Stats): void {
+export function requireOwn(path: string, stats: FileStats): void {
   if (isOwn(path, stats)) return;
   throw new KasminaError("io", `${path} belongs to user ${stats.uid}, not to you`);
 }
 
-export function isOwn(path: string, stats: Stats): boolean {
+export function isOwn(path: string, stats: FileStats): boolean {
   const uid = process.geteuid?.();
   return uid === undefined || stats.uid === uid || !guaranteesOf(path).owners;
 }
@@ -76,7 +91,7 @@ export function isOwn(path: string, stats: Stats): boolean {
  * Of a file with a secret.
  * @throws KasminaError `io` where others than its owner may read it, on a file system that knows modes
  */
-export function requirePrivate(path: string, stats: Stats): void {
+export function requirePrivate(path: string, stats: FileStats): void {
   requireOwn(path, stats);
   if ((stats.mode & GROUP_AND_OTHERS) === 0 || !guaranteesOf(path).modes) return;
   throw new KasminaError("io", `${path} can be read by others: chmod 600 it`);
@@ -119,7 +134,7 @@ function separateName(path: string): void {
 }
 
 /** What is at a path, links not followed; undefined where nothing is. */
-export function lstatIfThere(path: string): Stats | undefined {
+export function lstatIfThere(path: string): FileStats | undefined {
   return guarded(path, () => lstatSync(path, { throwIfNoEntry: false }));
 }
 

@@ -1,10 +1,18 @@
 /** Reads files that nobody vouches for: regular ones alone, of bounded size, within a deadline, parsed by a schema. */
-import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, type Stats } from "node:fs";
+import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from "node:fs";
 import { type FileHandle, lstat, open } from "node:fs/promises";
 import type { ZodType } from "zod";
 import { KasminaError, messageOf } from "../errors.js";
 import { parseStrictJson } from "../json.js";
-import { codeOf, isMissing, NO_FOLLOW, NO_WAIT, requirePrivate, requireRegular } from "./checked.node.js";
+import {
+  codeOf,
+  type FileStats,
+  isMissing,
+  NO_FOLLOW,
+  NO_WAIT,
+  requirePrivate,
+  requireRegular,
+} from "./checked.node.js";
 
 /** A disk that does not answer for so long is gone: a network mount without its server, a FUSE process that hangs. */
 const DEADLINE_MS = 30_000;
@@ -128,7 +136,7 @@ function readError(path: string, error: unknown): KasminaError {
   return new KasminaError("io", `cannot read ${path}: ${messageOf(error)}`, { cause: error });
 }
 
-function check(path: string, stats: Stats, { maxBytes, secret = false }: ReadOptions): void {
+function check(path: string, stats: FileStats, { maxBytes, secret = false }: ReadOptions): void {
   requireRegular(path, stats);
   if (secret) requirePrivate(path, stats);
   if (stats.size > maxBytes)

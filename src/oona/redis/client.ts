@@ -13,7 +13,7 @@ export interface RedisAddress {
 /** What is used of a client. */
 export interface RawClient {
   connect(): Promise<unknown>;
-  sendCommand(args: readonly (string | Buffer)[]): Promise<unknown>;
+  sendCommand(args: readonly (string | Uint8Array)[]): Promise<unknown>;
   on(event: "error", listener: (error: Error) => void): unknown;
   destroy(): void;
 }

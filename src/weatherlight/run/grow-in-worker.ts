@@ -1,10 +1,11 @@
-/** Runs a growth run in a worker thread, so that this thread stays responsive; and what the two threads say to each other. */
+/** Runs a growth run in a worker thread, so that this thread stays responsive. */
 
-import { type MessagePort, Worker } from "node:worker_threads";
-import { errorFromPosted, KasminaError, type PostedError } from "../../base/index.js";
+import { Worker } from "node:worker_threads";
+import { errorFromPosted, KasminaError } from "../../base/index.js";
 import { quietRuntime } from "../../base/quiet-runtime.node.js";
 import type { GrowthLine, Summary } from "../folder/growth-lines.js";
 import type { SeriesUpdate } from "../telemetry/metric-series.js";
+import type { StopMessage, TrainerMessage, TrainerStart } from "./worker-messages.js";
 
 /** How a run in a thread of its own is listened to and stopped. */
 export interface WorkerCallbacks {
@@ -16,29 +17,6 @@ export interface WorkerCallbacks {
   readonly onSeries?: (update: SeriesUpdate) => void;
   /** The bus that the run joins. Default: none. */
   readonly bus?: { readonly url: string; readonly prefix?: string };
-}
-
-/** To the trainer. */
-export interface StopMessage {
-  readonly kind: "stop";
-}
-
-/** From the trainer; nothing follows `done` or `failed`. */
-export type TrainerMessage =
-  | { readonly kind: "line"; readonly line: GrowthLine }
-  | { readonly kind: "series"; readonly update: SeriesUpdate }
-  | { readonly kind: "done"; readonly summary: Summary }
-  | { readonly kind: "failed"; readonly error: PostedError };
-
-/** What the trainer's thread is started with. */
-export interface TrainerStart {
-  readonly options: unknown;
-  /** URL of the module that exports `grow`. */
-  readonly runner: string;
-  /** Where the run is on a bus: the way to it. */
-  readonly bus?: MessagePort;
-  /** Whether it reports its series. */
-  readonly series: boolean;
 }
 
 /** URL of the module whose `grow` runs in the worker. */

@@ -8,11 +8,11 @@ import { parentPort, receiveMessageOnPort, workerData } from "node:worker_thread
 import { KasminaError, postableError } from "../../base/index.js";
 import type { TelemetryPacket } from "../../contracts/index.js";
 import { SeriesReports } from "../telemetry/metric-series.js";
-import type { StopMessage, TrainerMessage, TrainerStart } from "./grow-in-worker.js";
 import type { GrowOptions } from "./grow-options.js";
 import type { GrowResult } from "./grow-result.js";
 import { PortCommands } from "./port-commands.js";
 import { lineCallbacks, summaryLine } from "./reporting.js";
+import type { StopMessage, TrainerMessage, TrainerStart } from "./worker-messages.js";
 
 const port = parentPort;
 if (!port) throw new KasminaError("illegal_state", "growth-worker must be started as a worker thread");
