@@ -18,13 +18,13 @@ export function addOperatorOptions(command: Command): Command {
     .option("--json", "print one JSON object");
 }
 
-export function runFolderOf({ runDir }: OperatorFlags): string {
-  return runDir ?? newestRun();
+export async function runFolderOf({ runDir }: OperatorFlags): Promise<string> {
+  return runDir ?? (await newestRun());
 }
 
 /** Sends a command, prints its outcome and returns the exit code: 0 where it is applied, 1 where it is not. */
 export async function operate(order: OperatorOrder, flags: OperatorFlags, io: Io): Promise<number> {
-  const outcome = await sendCommand(runFolderOf(flags), order);
+  const outcome = await sendCommand(await runFolderOf(flags), order);
   io.stdout.write(`${flags.json ? JSON.stringify(jsonOf(outcome)) : printable(describeOutcome(outcome))}\n`);
   return outcome.status === "applied" || outcome.status === "duplicate" ? EXIT.done : EXIT.failed;
 }

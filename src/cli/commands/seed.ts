@@ -85,7 +85,7 @@ function addParameter(text: string, known: Readonly<Record<string, number>>): Re
 }
 
 async function stageOf(seedId: string, flags: OperatorFlags): Promise<Stage> {
-  const { seeds } = await readStatus(runFolderOf(flags));
+  const { seeds } = await readStatus(await runFolderOf(flags));
   const seed = seeds.find(({ id }) => id === seedId);
   if (!seed) {
     const known = seeds.map(({ id }) => id).join(", ") || "none";

@@ -11,7 +11,7 @@ import { addOperatorOptions, type OperatorFlags, runFolderOf } from "./operate.j
 
 export function addStatus(command: Command, io: Io, done: (exitCode: number) => void): void {
   addOperatorOptions(command).action(async (flags: OperatorFlags) => {
-    const status = await readStatus(runFolderOf(flags));
+    const status = await readStatus(await runFolderOf(flags));
     io.stdout.write(flags.json ? `${JSON.stringify(jsonOf(status))}\n` : formatStatus(status));
     done(EXIT.done);
   });

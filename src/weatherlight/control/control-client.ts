@@ -5,33 +5,58 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { connect } from "node:net";
 import { userInfo } from "node:os";
 import { join, resolve } from "node:path";
+import { codeOf } from "../../base/disk/index.node.js";
 import { KasminaError, messageOf, systemClock } from "../../base/index.js";
 import { type CommandDraft, type CommandOutcome, CommandSigner } from "../../contracts/index.js";
 import { loadKeys } from "../../contracts/index.node.js";
 import type { RunStatus } from "../grow/ports.js";
-import { type ControlAddress, type ControlRequest, type ControlResponse, Lines } from "./control-protocol.js";
+import {
+  type ControlAddress,
+  type ControlRequest,
+  type ControlResponse,
+  controlAddressSchema,
+  Lines,
+} from "./control-protocol.js";
 import { ADDRESS_FILE } from "./control-server.js";
 import { keyFileOf } from "./run-keys.js";
 
 /** Longest wait for an answer: a step boundary comes at least that often, a first compile included. */
 const ANSWER_WITHIN_MS = 60_000;
 
+/** What connecting to the socket of a run that has ended fails with. */
+const NOBODY_LISTENS: ReadonlySet<string> = new Set(["ECONNREFUSED", "ENOENT"]);
+
 /** What an operator orders; who, when and with which nonce is added here. */
 export type OperatorOrder = Pick<CommandDraft, "order" | "seedId" | "slotId" | "expectedStage" | "decision">;
 
 /**
- * The newest run under `runs/` that listens.
+ * The newest run under `runs/` that listens: one that was killed leaves its address behind, and a copy of a folder has that of the
+ * original.
  * @throws KasminaError `invalid_argument` where there is none
  */
-export function newestRun(runsFolder = "runs"): string {
-  const runs = foldersOf(runsFolder).filter((folder) => readAddress(folder) !== undefined);
-  const [newest] = runs.sort((a, b) => modifiedMs(b) - modifiedMs(a));
-  if (newest === undefined)
-    throw new KasminaError(
-      "invalid_argument",
-      `no run is going on under ${runsFolder}/: name one with --run-dir`,
-    );
-  return newest;
+export async function newestRun(runsFolder = "runs"): Promise<string> {
+  const runs = foldersOf(runsFolder).flatMap((folder) => {
+    const address = readAddress(folder);
+    return address ? [{ folder, address, atMs: modifiedMs(folder) }] : [];
+  });
+  for (const { folder, address } of runs.sort((a, b) => b.atMs - a.atMs))
+    if (await listens(address)) return folder;
+  throw new KasminaError(
+    "invalid_argument",
+    `no run is going on under ${runsFolder}/: name one with --run-dir`,
+  );
+}
+
+function listens({ socket: path }: ControlAddress): Promise<boolean> {
+  return new Promise((done) => {
+    const socket = connect(path);
+    const end = (is: boolean): void => {
+      socket.destroy();
+      done(is);
+    };
+    socket.on("connect", () => end(true));
+    socket.on("error", () => end(false));
+  });
 }
 
 /** Sends one signed command to the run of a folder and resolves with its outcome. */
@@ -89,6 +114,7 @@ function ask(address: ControlAddress, request: ControlRequest): Promise<ControlR
       socket.write(`${JSON.stringify(request)}\n`);
     });
     socket.on("error", (error) => {
+      if (!sent && NOBODY_LISTENS.has(codeOf(error))) return end(noRunIn(address.folder.path));
       // What nobody has got is wrong use of the command line; what somebody may have got is a failure.
       end(new KasminaError(sent ? "io" : "invalid_argument", `cannot reach the run: ${messageOf(error)}`));
     });
@@ -105,27 +131,28 @@ function ask(address: ControlAddress, request: ControlRequest): Promise<ControlR
 /** @throws KasminaError `invalid_argument` where no run listens there */
 function addressOf(runFolder: string): ControlAddress {
   const address = readAddress(resolve(runFolder));
-  if (!address) throw new KasminaError("invalid_argument", `no run is going on in ${resolve(runFolder)}`);
+  if (!address) throw noRunIn(resolve(runFolder));
   return address;
 }
 
-/** The address that a live process left in a run folder; undefined where there is none. */
+function noRunIn(folder: string): KasminaError {
+  return new KasminaError("invalid_argument", `no run is going on in ${folder}`);
+}
+
+/** The address that a process left in a run folder; undefined where there is none, or it is that of the folder's original. */
 function readAddress(folder: string): ControlAddress | undefined {
   try {
-    const address = JSON.parse(readFileSync(join(folder, ADDRESS_FILE), "utf8")) as ControlAddress;
-    return isAlive(address.pid) ? address : undefined;
+    const address = controlAddressSchema.parse(JSON.parse(readFileSync(join(folder, ADDRESS_FILE), "utf8")));
+    return isOf(folder, address) ? address : undefined;
   } catch {
     return undefined;
   }
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    // A process that is there but is not ours answers EPERM.
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
+/** A folder that was moved is still the same. */
+function isOf(path: string, { folder }: ControlAddress): boolean {
+  const here = statSync(path);
+  return folder.path === path || (here.ino === folder.inode && here.dev === folder.device);
 }
 
 function foldersOf(folder: string): string[] {

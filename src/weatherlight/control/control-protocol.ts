@@ -12,11 +12,15 @@ import type { RunStatus } from "../grow/ports.js";
 export const MAX_LINE_BYTES = 96 * 1024;
 
 /** Where a run's socket is: a file of the run folder, because a socket's path may be about 100 bytes long at most. */
-export interface ControlAddress {
-  readonly socket: string;
-  readonly run_id: string;
-  readonly pid: number;
-}
+export type ControlAddress = z.infer<typeof controlAddressSchema>;
+
+export const controlAddressSchema = z.object({
+  socket: z.string(),
+  run_id: z.string(),
+  pid: z.int().positive(),
+  /** Where the run's folder was, so that a copy of it is known for one. */
+  folder: z.object({ path: z.string(), device: z.number(), inode: z.number() }),
+});
 
 const requestSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("command"), envelope: z.base64() }),

@@ -7,6 +7,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import {
+  lstatIfThere,
   makeTemporaryFolder,
   placeSocket,
   removeFile,
@@ -37,7 +38,13 @@ export class ControlServer {
   private constructor(folder: string, runId: string, socket: string, control: RunControl) {
     this.#folder = folder;
     this.#control = control;
-    this.#address = { socket, run_id: runId, pid: process.pid };
+    const stats = lstatIfThere(folder);
+    this.#address = {
+      socket,
+      run_id: runId,
+      pid: process.pid,
+      folder: { path: folder, device: stats?.dev ?? 0, inode: stats?.ino ?? 0 },
+    };
     this.#server = createServer((socket) => this.#serve(socket));
     this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.unref();

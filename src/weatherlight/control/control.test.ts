@@ -1,4 +1,13 @@
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -76,16 +85,54 @@ describe("the run's local socket", () => {
 
   test("is found as the newest run, and no more once it is closed", async () => {
     await listen();
-    expect(newestRun(join(folder, ".."))).toBe(folder);
+    expect(await newestRun(join(folder, ".."))).toBe(folder);
     server?.close();
-    expect(() => newestRun(folder)).toThrow(/no run is going on/);
+    await expect(newestRun(folder)).rejects.toThrow(/no run is going on/);
     await expect(readStatus(folder)).rejects.toThrow(/no run is going on/);
     expect(() => statSync(join(folder, "control.sock"))).toThrow();
   });
 
+  test.each([
+    [
+      "one that was killed",
+      async (runs: string) => cpSync(join(runs, "live"), join(runs, "other"), { recursive: true }),
+    ],
+    [
+      "one whose process id somebody else has now",
+      async (runs: string) => {
+        mkdirSync(join(runs, "other"));
+        const address = JSON.parse(readFileSync(join(runs, "live", "control.json"), "utf8"));
+        const socket = join(runs, "other", "control.sock");
+        const { ino: inode, dev: device } = statSync(join(runs, "other"));
+        const own = { ...address, socket, folder: { path: join(runs, "other"), inode, device } };
+        writeFileSync(join(runs, "other", "control.json"), JSON.stringify(own));
+      },
+    ],
+  ])("is never taken for that of %s, nor for that of a copy", async (_, make) => {
+    mkdirSync(join(folder, "live"));
+    openRunKeys(join(folder, "live"), {});
+    server = await ControlServer.listen(join(folder, "live"), "run-1", control);
+    await make(folder);
+    expect(await newestRun(folder)).toBe(join(folder, "live"));
+    const order = { order: { kind: "SEED", operation: "CULL" }, seedId: "s1" } as const;
+    await expect(sendCommand(join(folder, "other"), order)).rejects.toThrow(
+      `no run is going on in ${join(folder, "other")}`,
+    );
+    await expect(readStatus(join(folder, "other"))).rejects.toThrow(/no run is going on/);
+    expect(received).toHaveLength(0);
+  });
+
+  test("is still reached where its folder was moved to, as far as its socket was not in it", async () => {
+    const deep = join(folder, "x".repeat(60), "y".repeat(60));
+    mkdirSync(deep, { recursive: true });
+    await listen(deep);
+    renameSync(deep, join(folder, "moved"));
+    expect(await readStatus(join(folder, "moved"))).toEqual(STATUS);
+    rmSync(join(folder, "moved"), { recursive: true });
+  });
+
   test("stands elsewhere where the folder's path is too long for a socket", async () => {
     const deep = join(folder, "x".repeat(60), "y".repeat(60));
-    const { mkdirSync } = await import("node:fs");
     mkdirSync(deep, { recursive: true });
     const { socketPath } = await listen(deep);
     expect(socketPath.length).toBeLessThan(100);
