@@ -1,5 +1,5 @@
 import {
-  cpSync,
+  copyFileSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -93,27 +93,19 @@ describe("the run's local socket", () => {
   });
 
   test.each([
-    [
-      "one that was killed",
-      async (runs: string) => cpSync(join(runs, "live"), join(runs, "other"), { recursive: true }),
-    ],
-    [
-      "one whose process id somebody else has now",
-      async (runs: string) => {
-        mkdirSync(join(runs, "other"));
-        const address = JSON.parse(readFileSync(join(runs, "live", "control.json"), "utf8"));
-        const socket = join(runs, "other", "control.sock");
-        const { ino: inode, dev: device } = statSync(join(runs, "other"));
-        const own = { ...address, socket, folder: { path: join(runs, "other"), inode, device } };
-        writeFileSync(join(runs, "other", "control.json"), JSON.stringify(own));
-      },
-    ],
-  ])("is never taken for that of %s, nor for that of a copy", async (_, make) => {
-    mkdirSync(join(folder, "live"));
-    openRunKeys(join(folder, "live"), {});
-    server = await ControlServer.listen(join(folder, "live"), "run-1", control);
-    await make(folder);
-    expect(await newestRun(folder)).toBe(join(folder, "live"));
+    ["a copy of its folder", {}],
+    ["one that was killed", { socket: "other/control.sock", folder: "other" }],
+  ])("is told from that of %s", async (_, own: { readonly socket?: string; readonly folder?: string }) => {
+    const [live, other] = [join(folder, "live"), join(folder, "other")];
+    for (const path of [live, other]) mkdirSync(path);
+    openRunKeys(live, {});
+    server = await ControlServer.listen(live, "run-1", control);
+    copyFileSync(join(live, "control.keys"), join(other, "control.keys"));
+    const address = JSON.parse(readFileSync(join(live, "control.json"), "utf8"));
+    if (own.socket) address.socket = join(folder, own.socket);
+    if (own.folder) address.folder.path = join(folder, own.folder);
+    writeFileSync(join(other, "control.json"), JSON.stringify(address));
+    expect(await newestRun(folder)).toBe(live);
     const order = { order: { kind: "SEED", operation: "CULL" }, seedId: "s1" } as const;
     await expect(sendCommand(join(folder, "other"), order)).rejects.toThrow(
       `no run is going on in ${join(folder, "other")}`,
