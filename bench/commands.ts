@@ -19,7 +19,7 @@ import {
   KeyRing,
   signingInput,
 } from "kasmina/contracts";
-import { nodeMac } from "kasmina/contracts/node";
+import { nodeCrypto } from "kasmina/contracts/node";
 import { type CommandJournal, Kasmina, MemoryJournal } from "kasmina/kasmina";
 import { openJournal } from "kasmina/kasmina/node";
 import { builtinBlueprints } from "kasmina/nn";
@@ -70,7 +70,7 @@ function report(rounds: readonly Round[]): Figures {
 }
 
 function keyRing(): KeyRing {
-  return new KeyRing([{ id: "bench", secret: SECRET }], nodeMac);
+  return new KeyRing([{ id: "bench", secret: SECRET }], nodeCrypto);
 }
 
 interface SignedCommands {

@@ -1,6 +1,6 @@
 /**
- * The signed envelope (docs/architecture.md, "Command security"): bytes, and an HMAC-SHA-256 over exactly those bytes,
- * never over a re-encoding. What is signed:
+ * The signed envelope (docs/architecture.md, "Command security"): bytes, and a signature (HMAC-SHA-256 or Ed25519) over exactly
+ * those bytes, never over a re-encoding. What is signed:
  *
  *     context 0x00 | u32be(len(key_id)) key_id | u32be(len(payload)) payload
  *
@@ -11,8 +11,7 @@ import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { concatBytes, u32be, utf8 } from "../base/bytes.js";
 import { KasminaError } from "../base/errors.js";
 import { SignedEnvelopeSchema } from "./gen/kasmina/v1/envelope_pb.js";
-import type { KeyRing } from "./key-ring.js";
-import { equalMacs, MAC_BYTES, type Mac } from "./mac.js";
+import type { KeyRing, Signing } from "./key-ring.js";
 import { type EnvelopeContext, STREAMS } from "./streams.js";
 import { decodeText } from "./text.js";
 
@@ -35,7 +34,7 @@ function signingHead(context: EnvelopeContext, keyId: string): Uint8Array {
   return concatBytes(CONTEXT_BYTES.get(context) ?? utf8(`${context}\0`), u32be(id.length), id);
 }
 
-/** The one copy that signing makes; a MAC is done with it before the next one is made. */
+/** The one copy that signing makes; a signature is done with it before the next one is made. */
 let scratch = new Uint8Array(4_096);
 
 function withPayload(head: Uint8Array, payload: Uint8Array): Uint8Array {
@@ -53,26 +52,26 @@ function withPayload(head: Uint8Array, payload: Uint8Array): Uint8Array {
 }
 
 /** Heads of the keys that a ring holds, made once: half of what making the input costs. */
-const HEADS = new WeakMap<Mac, Map<EnvelopeContext, Uint8Array>>();
+const HEADS = new WeakMap<Signing, Map<EnvelopeContext, Uint8Array>>();
 
-function headOf(mac: Mac, context: EnvelopeContext, keyId: string): Uint8Array {
-  const heads = HEADS.get(mac) ?? new Map<EnvelopeContext, Uint8Array>();
-  const head = heads.get(context) ?? signingHead(context, keyId);
+function headOf(key: Signing, context: EnvelopeContext): Uint8Array {
+  const heads = HEADS.get(key) ?? new Map<EnvelopeContext, Uint8Array>();
+  const head = heads.get(context) ?? signingHead(context, key.id);
   heads.set(context, head);
-  HEADS.set(mac, heads);
+  HEADS.set(key, heads);
   return head;
 }
 
 /** The payload signed with the ring's active key, serialized. */
 export function signEnvelope(keys: KeyRing, context: EnvelopeContext, payload: Uint8Array): Uint8Array {
-  const mac = keys.mac(keys.activeId);
-  if (!mac) throw new KasminaError("illegal_state", `the active key ${keys.activeId} is not in its ring`);
-  const signature = mac(withPayload(headOf(mac, context, keys.activeId), payload));
+  const { active } = keys;
+  const signature = active.sign?.(withPayload(headOf(active, context), payload));
+  if (!signature) throw new KasminaError("illegal_state", `the active key ${active.id} cannot sign`);
   return toBinary(
     SignedEnvelopeSchema,
     create(SignedEnvelopeSchema, {
       version: ENVELOPE_VERSION,
-      keyId: keys.activeId,
+      keyId: active.id,
       payload: Uint8Array.from(payload),
       signature: Uint8Array.from(signature),
     }),
@@ -123,8 +122,8 @@ export function signatureProblem(
   envelope: EnvelopeParts,
 ): "missing_signature" | "invalid_signature" | undefined {
   if (envelope.signature.length === 0) return "missing_signature";
-  const mac = keys.mac(envelope.keyId);
-  if (!mac || envelope.signature.length !== MAC_BYTES) return "invalid_signature";
-  const expected = mac(withPayload(headOf(mac, context, envelope.keyId), envelope.payload));
-  return equalMacs(expected, envelope.signature) ? undefined : "invalid_signature";
+  const key = keys.find(envelope.keyId);
+  if (!key || envelope.signature.length !== key.signatureBytes) return "invalid_signature";
+  const input = withPayload(headOf(key, context), envelope.payload);
+  return key.verify(input, envelope.signature) ? undefined : "invalid_signature";
 }

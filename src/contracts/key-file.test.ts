@@ -2,7 +2,17 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { addKey, keysFromEnvironment, listKeys, loadKeys, MAX_KEYS, readKeyFile } from "./key-file.node.js";
+import { decodeEnvelope, signatureProblem, signEnvelope } from "./envelope.js";
+import {
+  addKey,
+  keysFromEnvironment,
+  listKeys,
+  loadKeys,
+  MAX_KEYS,
+  readKeyFile,
+  revokeKey,
+  sharePublicKeys,
+} from "./key-file.node.js";
 
 let folder = "";
 let path = "";
@@ -20,7 +30,7 @@ test("a new key signs, the older ones verify, the oldest leave", () => {
   expect(new Set(ring.ids)).toEqual(new Set(made.slice(2)));
   expect(
     listKeys(path)
-      .filter(({ active }) => active)
+      .filter(({ use }) => use === "signs")
       .map(({ id }) => id),
   ).toEqual([made.at(-1)]);
 });
@@ -74,4 +84,54 @@ test("a bad value in the environment is refused without quoting it", () => {
       expect(String(error)).not.toContain(value.split(":")[1] ?? value);
     }
   }
+});
+
+test("a file of before there were kinds and roles holds a key for everything", () => {
+  writeFileSync(path, key("aa".repeat(32)), { mode: 0o600 });
+  expect(readKeyFile(path).active).toMatchObject({ id: "k", role: undefined, issuer: undefined });
+  expect(listKeys(path)).toMatchObject([{ kind: "hmac", role: undefined, use: "signs" }]);
+});
+
+test("kind, role and issuer of a key are kept", () => {
+  addKey(path, 0, { kind: "ed25519", role: "policy", issuer: "tamiyo" });
+  expect(listKeys(path)).toMatchObject([{ kind: "ed25519", role: "policy", issuer: "tamiyo" }]);
+  expect(readKeyFile(path).active).toMatchObject({ role: "policy", issuer: "tamiyo", signatureBytes: 64 });
+});
+
+test("a revoked key verifies nothing, and its seals still hold", () => {
+  const { id } = addKey(path, 0);
+  expect(() => revokeKey(path, id, 1)).toThrow(/make another first/);
+  addKey(path, 1);
+  expect(revokeKey(path, id, 2)).toMatchObject({ id, use: "revoked" });
+  const ring = readKeyFile(path);
+  expect(ring.find(id)).toBeUndefined();
+  expect(ring.sealingMac(id)).toBeDefined();
+  expect(() => revokeKey(path, "k-none", 1)).toThrow(/has no key k-none/);
+});
+
+test("who gets the public halves can verify and not sign", () => {
+  const trainer = join(folder, "trainer");
+  const { id } = addKey(path, 0, { kind: "ed25519", role: "policy" });
+  expect(() => sharePublicKeys(path, trainer)).toThrow(/seals with a key of their own/);
+  const own = addKey(trainer, 0, { role: "trainer" });
+  expect(sharePublicKeys(path, trainer)).toMatchObject([{ id, use: "verifies" }]);
+  sharePublicKeys(path, trainer);
+  const secrets = (JSON.parse(readFileSync(path, "utf8")) as { keys: { secret: string }[] }).keys;
+  expect(readFileSync(trainer, "utf8")).not.toContain(secrets[0]?.secret);
+  const ring = readKeyFile(trainer);
+  expect(ring.activeId).toBe(own.id);
+  expect(ring.find(id)?.sign).toBeUndefined();
+  const context = "kasmina.command.v1";
+  const envelope = decodeEnvelope(signEnvelope(readKeyFile(path), context, Uint8Array.of(1)));
+  expect(envelope && signatureProblem(ring, context, envelope)).toBeUndefined();
+});
+
+test("whoever seals needs a secret of their own", () => {
+  addKey(path, 0, { kind: "ed25519" });
+  expect(() => readKeyFile(path).sealingId).toThrow(/kasmina keys new --role trainer/);
+  addKey(path, 1);
+  const pair = addKey(path, 2, { kind: "ed25519" });
+  const ring = readKeyFile(path);
+  expect(ring.activeId).toBe(pair.id);
+  expect(ring.sealingMac(ring.sealingId)).toBeDefined();
 });

@@ -3,6 +3,7 @@ import { utf8 } from "../base/bytes.js";
 import { signEnvelope } from "./envelope.js";
 import { KeyRing } from "./key-ring.js";
 import type { MessageHandler, MessagePort } from "./messages.js";
+import type { KeyRole } from "./roles.js";
 import { type RefusedMessage, SignedMessages } from "./signed-messages.js";
 import { runTopic, STREAMS, type Stream, sharedTopic, streamOf } from "./streams.js";
 
@@ -72,6 +73,20 @@ test("a message signed for any other stream, by another key, or not at all is re
   expect(reasons.slice(0, -2)).toEqual([...others, "another key"].map(() => "invalid_signature"));
   expect(reasons.slice(-2)).toEqual(["malformed", "missing_signature"]);
   expect(signed.refused).toBe(refused.length);
+});
+
+test("a message is trusted no further than the role of its key", async () => {
+  const topic = sharedTopic("telemetry");
+  const keysOf = (role: KeyRole) => new KeyRing([{ id: "k", secret: new Uint8Array(32).fill(1), role }]);
+  for (const [role, reasons] of [
+    ["trainer", []],
+    ["policy", ["not_granted"]],
+    ["operator", ["not_granted"]],
+  ] as const) {
+    const { port, refused } = await setup(topic, keysOf(role));
+    await port.deliver(topic, signEnvelope(keysOf(role), STREAMS.telemetry.context, utf8("m")));
+    expect(refused.map(({ reason }) => reason)).toEqual(reasons);
+  }
 });
 
 test("commands go through as they are: their receiver verifies them", async () => {

@@ -3,7 +3,7 @@
  * on what was signed alone. Commands go through as they are: who receives them verifies them itself, and their order of checks.
  */
 import { KasminaError } from "../base/errors.js";
-import { decodeEnvelope, signatureProblem, signEnvelope } from "./envelope.js";
+import { decodeEnvelope, type EnvelopeParts, signatureProblem, signEnvelope } from "./envelope.js";
 import type { KeyRing } from "./key-ring.js";
 import type {
   Message,
@@ -13,13 +13,14 @@ import type {
   SubscribeOptions,
   Subscription,
 } from "./messages.js";
-import { STREAMS, type Stream, streamOf } from "./streams.js";
+import { mayPublish } from "./roles.js";
+import { type EnvelopeContext, STREAMS, type Stream, streamOf } from "./streams.js";
 
 export interface RefusedMessage {
   readonly topic: string;
   readonly entryId: string;
-  /** `malformed` is no envelope at all. */
-  readonly reason: "missing_signature" | "invalid_signature" | "malformed";
+  /** `malformed` is no envelope at all, `not_granted` signed by a key whose role may not publish here. */
+  readonly reason: "missing_signature" | "invalid_signature" | "not_granted" | "malformed";
 }
 
 export interface SignedMessagesOptions {
@@ -64,9 +65,7 @@ export class SignedMessages implements MessagePort {
 
   #verified(stream: Stream, message: Message, handler: MessageHandler): Promise<void> | void {
     const envelope = decodeEnvelope(message.payload);
-    const reason = envelope
-      ? signatureProblem(this.#options.keys, STREAMS[stream].context, envelope)
-      : ("malformed" as const);
+    const reason = envelope ? this.#problem(STREAMS[stream].context, envelope) : ("malformed" as const);
     if (envelope && reason === undefined) return handler({ ...message, payload: envelope.payload.slice() });
     this.#refused++;
     this.#options.onRefused?.({
@@ -74,6 +73,12 @@ export class SignedMessages implements MessagePort {
       entryId: message.entryId,
       reason: reason ?? "malformed",
     });
+  }
+
+  #problem(context: EnvelopeContext, envelope: EnvelopeParts): RefusedMessage["reason"] | undefined {
+    const { keys } = this.#options;
+    const granted = mayPublish(keys.find(envelope.keyId)?.role, context);
+    return signatureProblem(keys, context, envelope) ?? (granted ? undefined : "not_granted");
   }
 }
 

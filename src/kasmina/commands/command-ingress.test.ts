@@ -1,7 +1,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, test, vi } from "vitest";
 import { concatBytes, u32be, utf8 } from "../../base/index.js";
-import { buildCommand, type CommandDraft } from "../../contracts/commands.js";
+import { buildCommand, type CommandDraft, type Order } from "../../contracts/commands.js";
 import { COMMAND_CONTEXT, decodeEnvelope, signEnvelope } from "../../contracts/envelope.js";
 import { AdaptationCommandSchema } from "../../contracts/gen/kasmina/v1/command_pb.js";
 import { SignedEnvelopeSchema } from "../../contracts/gen/kasmina/v1/envelope_pb.js";
@@ -18,6 +18,7 @@ const DRAFT: CommandDraft = {
   order: { kind: "OPTIMIZER", learningRate: 0.1 },
 };
 const NONCE = new Uint8Array(16).fill(1);
+const SECRET = new Uint8Array(32).fill(5);
 
 interface Changes {
   readonly draft?: Partial<CommandDraft>;
@@ -140,10 +141,53 @@ describe("every rejection", () => {
     });
   });
 
-  test("the table covers every reason but nonce_replayed", () => {
-    expect(new Set([...CASES.map(([reason]) => reason), "nonce_replayed"])).toEqual(
-      new Set(REJECTION_REASONS),
-    );
+  /** Commands of each kind. */
+  const ORDERS: readonly Order[] = [
+    { kind: "SEED", operation: "CULL" },
+    { kind: "ROLLBACK", source: "memory", reason: "test" },
+    { kind: "OPTIMIZER", learningRate: 0.1 },
+    { kind: "CIRCUIT_BREAKER", breaker: "fetch", action: "open" },
+    { kind: "PAUSE", resume: false },
+    { kind: "EMERGENCY", level: "HALT", reason: "test" },
+    { kind: "RESET", scope: "registry" },
+  ];
+
+  test.each([
+    ["operator", ["SEED", "ROLLBACK", "OPTIMIZER", "CIRCUIT_BREAKER", "PAUSE", "EMERGENCY", "RESET"]],
+    ["policy", ["SEED"]],
+    ["safety", ["EMERGENCY"]],
+    ["kernel", []],
+    ["trainer", []],
+  ] as const)("not_granted: what a key of role %s is not for", (role, granted) => {
+    const run = new ControlRun({ keys: new KeyRing([{ id: "k1", secret: SECRET, role }]) });
+    for (const [i, order] of ORDERS.entries()) {
+      const draft = { order, commandId: `c${i}`, seedId: "seed-1", slotId: "block1" };
+      const outcome = run.handle(run.deliver(signed(run, { draft, nonce: new Uint8Array(16).fill(i + 1) })));
+      const isGranted = (granted as readonly string[]).includes(order.kind);
+      expect([order.kind, outcome.reason === "not_granted"]).toEqual([order.kind, !isGranted]);
+    }
+    expect(run.kasmina.telemetry.total("kasmina.command_verifier.accepted_total")).toBe(granted.length);
+  });
+
+  test("not_granted: a halt that says it is a seed command is no halt", () => {
+    const run = new ControlRun({ keys: new KeyRing([{ id: "k1", secret: SECRET, role: "policy" }]) });
+    const draft: Partial<CommandDraft> = { order: { kind: "EMERGENCY", level: "HALT", reason: "test" } };
+    const outcome = run.handle(run.deliver(signed(run, { draft, message: { commandType: 1 } })));
+    expect(outcome.status).toBe("refused");
+    expect(run.kasmina.emergency).toBeUndefined();
+  });
+
+  test("wrong_issuer: a key speaks for its issuer alone", () => {
+    const run = new ControlRun({ keys: new KeyRing([{ id: "k1", secret: SECRET, issuer: "tamiyo" }]) });
+    expect(run.handle(run.deliver(signed(run)))).toMatchObject({ reason: "wrong_issuer" });
+    expect(run.handle(run.deliver(signed(run, { draft: { issuedBy: "tamiyo" } })))).toMatchObject({
+      status: "applied",
+    });
+  });
+
+  test("the table covers every reason but those of nonces and keys", () => {
+    const others = ["nonce_replayed", "not_granted", "wrong_issuer"] as const;
+    expect(new Set([...CASES.map(([reason]) => reason), ...others])).toEqual(new Set(REJECTION_REASONS));
   });
 
   test("the limits themselves are let in", () => {

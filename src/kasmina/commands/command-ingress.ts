@@ -133,7 +133,7 @@ export class CommandIngress {
 
   #admit(delivery: CommandDelivery, authentic: AuthenticCommand, now: Boundary): CommandOutcome {
     const { command } = authentic;
-    const reason = this.#options.verifier.admit(command);
+    const reason = this.#options.verifier.admit(authentic);
     if (reason) return this.#reject(delivery, reason, command);
     const done = this.#sameOrder(command);
     if (!done) return this.#accept(delivery, authentic, now);

@@ -4,8 +4,8 @@ import { ManualClock, Random } from "../../base/index.js";
 import { buildCommand } from "../../contracts/commands.js";
 import { COMMAND_CONTEXT, signEnvelope } from "../../contracts/envelope.js";
 import { AdaptationCommandSchema } from "../../contracts/gen/kasmina/v1/command_pb.js";
+import { nodeCrypto } from "../../contracts/key-crypto.node.js";
 import { KeyRing } from "../../contracts/key-ring.js";
-import { nodeMac } from "../../contracts/mac.node.js";
 import { NonceLedger } from "./nonce-ledger.js";
 import { CommandVerifier } from "./verifier.js";
 
@@ -15,7 +15,7 @@ const CAPACITY = 100;
 /** A verifier with a full ledger, so that one accepted forgery would evict. */
 export function besieged() {
   const clock = new ManualClock();
-  const keys = new KeyRing([{ id: "k1", secret: new Uint8Array(32).fill(42) }], nodeMac);
+  const keys = new KeyRing([{ id: "k1", secret: new Uint8Array(32).fill(42) }], nodeCrypto);
   const ledger = new NonceLedger({ ttlMs: 300_000, capacity: CAPACITY, cleanupMs: 30_000, clock });
   const limits = { freshnessWindowMs: 60_000, futureSkewMs: 5_000, maxBytes: 65_536, maxIdBytes: 128 };
   const verifier = new CommandVerifier({ trainingRunId: RUN_ID, keys, ledger, clock, limits });
@@ -111,7 +111,7 @@ export function besiege(seed: number, forgeries: number, every?: (sent: number) 
   const { verifier, ledger, envelopes } = besieged();
   for (const envelope of envelopes) {
     const result = verifier.authenticate(envelope);
-    if (!("authentic" in result) || verifier.admit(result.authentic.command) !== undefined)
+    if (!("authentic" in result) || verifier.admit(result.authentic) !== undefined)
       throw new Error("a sound command was rejected");
   }
   const random = new Random(seed);
@@ -119,7 +119,7 @@ export function besiege(seed: number, forgeries: number, every?: (sent: number) 
   let accepted = 0;
   for (let sent = 0; sent < forgeries; sent++) {
     const result = verifier.authenticate(forge(random, envelopes));
-    const reason = "reason" in result ? result.reason : verifier.admit(result.authentic.command);
+    const reason = "reason" in result ? result.reason : verifier.admit(result.authentic);
     if (reason === undefined) accepted++;
     else rejected[reason] = (rejected[reason] ?? 0) + 1;
     every?.(sent);

@@ -194,7 +194,7 @@ export class FrameChain {
     const envelope = base64Decode(text);
     const parts = decodeEnvelope(envelope);
     if (!parts) throw corrupt(`holds no command at byte ${at}`);
-    if (this.#keys.mac(parts.keyId) && signatureProblem(this.#keys, COMMAND_CONTEXT, parts))
+    if (this.#keys.find(parts.keyId) && signatureProblem(this.#keys, COMMAND_CONTEXT, parts))
       throw corrupt(`holds a command at byte ${at} that nobody signed`);
     const command = readCommand(parts.payload);
     if (command.trainingRunId !== this.#runId) throw corrupt(`holds a command for another run at byte ${at}`);

@@ -10,8 +10,8 @@ import { ManualClock } from "../../base/index.js";
 import { buildCommand } from "../../contracts/commands.js";
 import { COMMAND_CONTEXT, signEnvelope } from "../../contracts/envelope.js";
 import { AdaptationCommandSchema } from "../../contracts/gen/kasmina/v1/command_pb.js";
+import { nodeCrypto } from "../../contracts/key-crypto.node.js";
 import { KeyRing } from "../../contracts/key-ring.js";
-import { nodeMac } from "../../contracts/mac.node.js";
 import { countingNonces } from "../control-run.fixture.js";
 import { NonceLedger } from "./nonce-ledger.js";
 import { CommandVerifier } from "./verifier.js";
@@ -113,7 +113,7 @@ class Subject {
 
   #ring(): KeyRing {
     const keys = this.#keys.map((key) => ({ id: `k${key}`, secret: new Uint8Array(32).fill(key + 1) }));
-    return new KeyRing(keys, nodeMac);
+    return new KeyRing(keys, nodeCrypto);
   }
 
   #fresh(): CommandVerifier {
@@ -147,9 +147,7 @@ class Subject {
     const expected = this.model.verdict(sent, this.clock.nowMs(), this.#keys);
     const authentication = this.#verifier.authenticate(sent.envelope);
     const reason =
-      "reason" in authentication
-        ? authentication.reason
-        : this.#verifier.admit(authentication.authentic.command);
+      "reason" in authentication ? authentication.reason : this.#verifier.admit(authentication.authentic);
     expect(reason ?? "accepted").toBe(expected);
     if (reason === undefined) {
       const times = (this.applied.get(keyOf(sent.nonce)) ?? 0) + 1;

@@ -12,7 +12,9 @@ import { COMMAND_VERSION, NONCE_BYTES } from "../../contracts/commands.js";
 import { COMMAND_CONTEXT, decodeEnvelope, signatureProblem } from "../../contracts/envelope.js";
 import type { AdaptationCommand } from "../../contracts/gen/kasmina/v1/command_pb.js";
 import type { KeyRing } from "../../contracts/key-ring.js";
+import { commandWords } from "../../contracts/names.js";
 import { readCommand } from "../../contracts/read-command.js";
+import { mayOrder } from "../../contracts/roles.js";
 import type { NonceLedger } from "./nonce-ledger.js";
 
 /** Every reason of a rejection, in the order they are checked. */
@@ -25,6 +27,8 @@ export const REJECTION_REASONS = [
   "issued_in_future",
   "wrong_run",
   "missing_command_id",
+  "not_granted",
+  "wrong_issuer",
   "nonce_replayed",
 ] as const;
 export type RejectionReason = (typeof REJECTION_REASONS)[number];
@@ -93,11 +97,14 @@ export class CommandVerifier {
   }
 
   /** Why an authentic command is not for here, for now, or new; undefined where it is, and its nonce recorded. */
-  admit(command: AdaptationCommand): RejectionReason | undefined {
+  admit({ command, keyId }: AuthenticCommand): RejectionReason | undefined {
     const { ledger } = this.#options;
     const issuedAtMs = issuedAtOf(command);
     if (issuedAtMs === undefined) return "missing_timestamp";
-    const reason = this.#timeProblem(command, issuedAtMs) ?? this.#addressProblem(command);
+    const reason =
+      this.#timeProblem(command, issuedAtMs) ??
+      this.#addressProblem(command) ??
+      this.#grantProblem(command, keyId);
     if (reason) return reason;
     return ledger.claim(command.nonce, issuedAtMs) ? undefined : "nonce_replayed";
   }
@@ -116,6 +123,14 @@ export class CommandVerifier {
     if (command.trainingRunId !== trainingRunId) return "wrong_run";
     const id = command.commandId;
     return id.trim() !== "" && fitsBytes(id, limits.maxIdBytes) ? undefined : "missing_command_id";
+  }
+
+  /** A command is worth no more than the role of its key. One of no known kind is nobody's to refuse here: no handler takes it. */
+  #grantProblem(command: AdaptationCommand, keyId: string): RejectionReason | undefined {
+    const key = this.#options.keys.find(keyId);
+    const kind = commandWords.word(command.commandType);
+    if (kind !== undefined && !mayOrder(key?.role, kind)) return "not_granted";
+    return key?.issuer === undefined || key.issuer === command.issuedBy ? undefined : "wrong_issuer";
   }
 }
 

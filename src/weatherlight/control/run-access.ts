@@ -7,11 +7,12 @@ import { join } from "node:path";
 import { lstatIfThere } from "../../base/disk/index.node.js";
 import { messageOf, systemClock } from "../../base/index.js";
 import { type KeyRing, Sealer } from "../../contracts/index.js";
+import { KEYS_VARIABLE } from "../../contracts/index.node.js";
 import type { DurableJournal } from "../../kasmina/index.node.js";
 import { openJournal } from "../../kasmina/index.node.js";
 import type { RunControl } from "../grow/ports.js";
 import { ControlServer } from "./control-server.js";
-import { openRunKeys } from "./run-keys.js";
+import { followKeyFile, keyFileOf, openRunKeys } from "./run-keys.js";
 
 /** In the run folder. */
 export const JOURNAL_FILE = "commands.journal";
@@ -38,6 +39,7 @@ export class RunAccess {
   readonly #runId: string;
   /** Of the checkpoint before the last, from which a run may still have to resume. */
   #previousSequence = 0;
+  #unfollow: () => void = () => undefined;
   #server: Promise<ControlServer | undefined> = Promise.resolve(undefined);
 
   /** @throws KasminaError where keys or journal cannot be had, or the journal is not this run's own work */
@@ -57,10 +59,12 @@ export class RunAccess {
   }
 
   /**
-   * Opens the socket.
+   * Opens the socket, and follows the key file.
    * @param onProblem hears why nobody can reach the run, which goes on all the same
    */
   listen(control: RunControl, onProblem: (problem: string) => void): void {
+    if (!process.env[KEYS_VARIABLE])
+      this.#unfollow = followKeyFile(this.keys, keyFileOf(this.#folder), onProblem);
     this.#server = ControlServer.listen(this.#folder, this.#runId, control).catch((error: unknown) => {
       onProblem(`operators cannot reach this run: ${messageOf(error)}`);
       return undefined;
@@ -85,6 +89,7 @@ export class RunAccess {
 
   /** Closes the socket; whoever still waits for an outcome hears that the run has ended. */
   async close(): Promise<void> {
+    this.#unfollow();
     (await this.#server)?.close();
     this.journal.close();
   }

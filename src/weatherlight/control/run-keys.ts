@@ -4,9 +4,10 @@
  * command it and nobody else.
  */
 import { join } from "node:path";
-import { KasminaError, systemClock } from "../../base/index.js";
+import { lstatIfThere } from "../../base/disk/index.node.js";
+import { type Clock, KasminaError, messageOf, systemClock, type Timer } from "../../base/index.js";
 import type { KeyRing } from "../../contracts/index.js";
-import { addKey, hasKeyFile, KEYS_VARIABLE, loadKeys } from "../../contracts/index.node.js";
+import { addKey, hasKeyFile, KEYS_VARIABLE, keysIn, loadKeys } from "../../contracts/index.node.js";
 
 export const KEY_FILE_VARIABLE = "KASMINA_KEY_FILE";
 /** In the run folder. */
@@ -29,6 +30,44 @@ export function sharedKeys(environment: NodeJS.ProcessEnv = process.env): KeyRin
       `whoever meets on a bus needs the same keys: ${KEY_FILE_VARIABLE} names their file (\`kasmina keys new\`), or ${KEYS_VARIABLE} holds them`,
     );
   return loadKeys(file ?? "", environment);
+}
+
+/** How often a key file is looked at. */
+const RELOAD_MS = 1_000;
+
+/**
+ * Lets a ring follow its key file: keys that were added, revoked or taken away since hold within a second. A file that cannot be read
+ * changes nothing, and is reported once.
+ * @returns what ends it
+ */
+export function followKeyFile(
+  keys: KeyRing,
+  file: string,
+  onProblem: (problem: string) => void,
+  clock: Clock = systemClock,
+): () => void {
+  let seen = versionOf(file);
+  let timer: Timer;
+  const look = (): void => {
+    const version = versionOf(file);
+    if (version !== seen) {
+      seen = version;
+      try {
+        keys.replace(keysIn(file));
+      } catch (error) {
+        onProblem(`the keys stay as they are: ${messageOf(error)}`);
+      }
+    }
+    timer = clock.setTimer(look, RELOAD_MS);
+  };
+  timer = clock.setTimer(look, RELOAD_MS);
+  return () => timer.cancel();
+}
+
+/** Differs once the file has been written anew. */
+function versionOf(file: string): string {
+  const stats = lstatIfThere(file);
+  return stats ? `${stats.ino} ${stats.mtimeMs} ${stats.size}` : "";
 }
 
 /**
