@@ -186,7 +186,7 @@ describe("every rejection", () => {
   });
 
   test("the table covers every reason but those of nonces and keys", () => {
-    const others = ["nonce_replayed", "not_granted", "wrong_issuer"] as const;
+    const others = ["nonce_replayed", "quota_exceeded", "not_granted", "wrong_issuer"] as const;
     expect(new Set([...CASES.map(([reason]) => reason), ...others])).toEqual(new Set(REJECTION_REASONS));
   });
 

@@ -235,7 +235,7 @@ function refuseNames({ payload }: AdaptationCommand, state: RunState, message: s
 function restoreLedger({ verifier, journal }: CommandIngressOptions): void {
   const { ledger } = verifier;
   ledger.raiseFloor(journal.floorMs);
-  for (const { nonce, issuedAtMs } of journal.records) ledger.claim(fromHex(nonce), issuedAtMs);
+  for (const { nonce, issuedAtMs } of journal.records) ledger.restore(fromHex(nonce), issuedAtMs);
   ledger.cleanup();
 }
 

@@ -68,7 +68,8 @@ function closureOf({ state }: CommandContext, { slotId, blueprintId }: MutableSe
 }
 
 function repeated(names: readonly string[]): readonly string[] {
-  return names.filter((name, at) => names.indexOf(name) !== at);
+  const seen = new Set<string>();
+  return names.filter((name) => seen.size === seen.add(name).size);
 }
 
 function describe(gate: GateResult): string {

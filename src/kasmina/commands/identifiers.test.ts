@@ -50,3 +50,14 @@ test("slots, blueprints, parameters, artifacts, command and issuer are checked b
 });
 
 test("whatever names are, a run goes on", () => tryNames(5_000));
+
+test("a command with more parameters than any blueprint has is refused before they are looked at", () => {
+  const run = new ControlRun();
+  const parameters = Object.fromEntries(Array.from({ length: 2_000 }, (_, i) => [`p${i}`, i]));
+  const order = { kind: "SEED", operation: "GERMINATE", blueprintId: "mlp-residual", parameters } as const;
+  expect(run.order(order, { seedId: "s1", slotId: "block1" })).toMatchObject({
+    status: "refused",
+    reason: "invalid_id",
+    message: "parameters must be 64 at most, got 2000",
+  });
+});

@@ -9,9 +9,14 @@ import type { RunState } from "../state/run-state.js";
 
 /** Of an issuer's name. */
 const ISSUER_MAX = 256;
+/** Parameters of a blueprint that a command may name: ten times what any has. */
+const PARAMETERS_MAX = 64;
 
 /** What is wrong with a command's names, in one line; undefined where nothing is. An empty name is a name left out. */
 export function identifierProblem(command: AdaptationCommand, state: RunState): string | undefined {
+  const { payload } = command;
+  if (payload.case === "seed" && payload.value.parameters.length > PARAMETERS_MAX)
+    return `parameters must be ${PARAMETERS_MAX} at most, got ${payload.value.parameters.length}`;
   const bad = namesIn(command, state).find(
     ({ name, isKnown }) => name !== "" && !isKnown && !isIdentifier(name),
   );

@@ -12,6 +12,8 @@
 import type { Clock, Timer } from "../../base/clock.js";
 
 const BUCKET_MS = 1_000;
+/** Places beyond the capacity that only emergencies may take: whoever fills the ledger does not crowd them out. */
+const RESERVED = 100;
 
 interface Entry {
   readonly key: string;
@@ -77,16 +79,34 @@ export class NonceLedger {
     return this.#bucketOf.has(keyOf(nonce));
   }
 
-  /** Remembers a nonce and says true; false where the ledger has it already. Makes room first where it is full. */
-  claim(nonce: Uint8Array, issuedAtMs: number): boolean {
+  /**
+   * Remembers a nonce; `known` where the ledger has it already. Makes room first where it is full; `full` where it could only do so
+   * by forgetting a command dated ahead of now: then the floor would lie ahead too, and make every honest command stale.
+   *
+   * @param reserve whether the nonce may also take one of the places that are kept for emergencies
+   */
+  claim(nonce: Uint8Array, issuedAtMs: number, reserve = false): "claimed" | "known" | "full" {
     const key = keyOf(nonce);
     this.#touched++;
-    if (this.#bucketOf.has(key)) return false;
-    if (this.size >= this.#options.capacity) this.#makeRoom();
+    if (this.#bucketOf.has(key)) return "known";
+    if (!this.#makeRoom(this.#options.capacity + (reserve ? RESERVED : 0), this.#options.clock.nowMs()))
+      return "full";
+    this.#add(key, issuedAtMs);
+    return "claimed";
+  }
+
+  /** Remembers the nonce of a command that was accepted earlier, whatever has to be forgotten for it. */
+  restore(nonce: Uint8Array, issuedAtMs: number): void {
+    const key = keyOf(nonce);
+    if (this.#bucketOf.has(key)) return;
+    this.#makeRoom(this.#options.capacity, Number.POSITIVE_INFINITY);
+    this.#add(key, issuedAtMs);
+  }
+
+  #add(key: string, issuedAtMs: number): void {
     const bucket = this.#bucketAt(Math.floor(issuedAtMs / BUCKET_MS));
     bucket.entries.push({ key, issuedAtMs });
     this.#bucketOf.set(key, bucket);
-    return true;
   }
 
   /** Drops what has expired. */
@@ -126,16 +146,19 @@ export class NonceLedger {
     this.#timer = undefined;
   }
 
-  #makeRoom(): void {
+  /** Whether there are fewer nonces than `capacity`, once the oldest of those issued until `untilMs` have been dropped. */
+  #makeRoom(capacity: number, untilMs: number): boolean {
+    if (this.size < capacity) return true;
     this.cleanup();
-    while (this.size >= this.#options.capacity) {
+    while (this.size >= capacity) {
       const [oldest] = this.#buckets;
-      if (!oldest) return;
+      if (!oldest || (oldest.entries[oldest.head]?.issuedAtMs ?? 0) > untilMs) return false;
       this.#dropFirst(oldest);
       this.#evictions++;
       if (oldest.head === oldest.entries.length) this.#buckets.shift();
       this.#options.onTruncated?.({ cause: "capacity", dropped: 1, floorMs: this.#floorMs });
     }
+    return true;
   }
 
   #dropFirst(bucket: Bucket): void {

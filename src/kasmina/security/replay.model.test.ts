@@ -48,17 +48,26 @@ class Model {
     if (ageMs > LIMITS.freshnessWindowMs || sent.issuedAtMs <= this.floorMs) return "stale_command";
     if (-ageMs > LIMITS.futureSkewMs) return "issued_in_future";
     if (this.live.some(({ key }) => key === keyOf(sent.nonce))) return "nonce_replayed";
+    if (!this.makeRoom(nowMs, nowMs)) return "quota_exceeded";
     this.remember(keyOf(sent.nonce), sent.issuedAtMs, nowMs);
     this.records.push({ key: keyOf(sent.nonce), issuedAtMs: sent.issuedAtMs, floorMs: this.floorMs });
     return "accepted";
   }
 
-  remember(key: string, issuedAtMs: number, nowMs: number): void {
+  /** Drops the oldest of those issued until `untilMs`; whether there is room then. */
+  makeRoom(nowMs: number, untilMs = Number.POSITIVE_INFINITY): boolean {
     if (this.live.length >= this.capacity) this.cleanup(nowMs);
     while (this.live.length >= this.capacity) {
-      const oldest = Math.min(...this.live.map(({ second }) => second));
-      this.drop(this.live.find(({ second }) => second === oldest));
+      const second = Math.min(...this.live.map((entry) => entry.second));
+      const oldest = this.live.find((entry) => entry.second === second);
+      if (!oldest || oldest.issuedAtMs > untilMs) return false;
+      this.drop(oldest);
     }
+    return true;
+  }
+
+  remember(key: string, issuedAtMs: number, nowMs: number): void {
+    this.makeRoom(nowMs);
     this.live.push({ key, issuedAtMs, second: Math.floor(issuedAtMs / 1_000) });
   }
 
@@ -181,7 +190,7 @@ class Subject {
     const { ledger } = this.#verifier;
     const { records, compactedFloorMs } = this.model;
     ledger.raiseFloor(Math.max(...records.map(({ floorMs }) => floorMs), compactedFloorMs));
-    for (const { key, issuedAtMs } of records) ledger.claim(Uint8Array.from(bytesOf(key)), issuedAtMs);
+    for (const { key, issuedAtMs } of records) ledger.restore(Uint8Array.from(bytesOf(key)), issuedAtMs);
     ledger.cleanup();
     this.check();
   }
@@ -291,7 +300,7 @@ describe("verifier and ledger", () => {
       clock.advance(1);
       const before = ledger.touched;
       const nonce = nonces();
-      expect(ledger.claim(nonce, clock.nowMs() + ((i * 37) % 4_000))).toBe(true);
+      expect(ledger.claim(nonce, clock.nowMs() - ((i * 37) % 4_000))).toBe("claimed");
       expect(ledger.has(nonce)).toBe(true);
       most = Math.max(most, ledger.touched - before);
       expect(ledger.size).toBeLessThanOrEqual(10_000);
@@ -299,6 +308,19 @@ describe("verifier and ledger", () => {
     expect(most).toBe(3);
     expect(ledger.evictions).toBe(20_000);
     expect(dropped).toHaveLength(20_000);
+  });
+
+  test("who fills it with commands dated ahead is refused, and makes no honest one stale", () => {
+    const clock = new ManualClock();
+    const ledger = new NonceLedger({ ttlMs: 300_000, capacity: 100, cleanupMs: 30_000, clock });
+    const nonces = countingNonces();
+    const claims = (atMs: number, reserve = false) => ledger.claim(nonces(), atMs, reserve);
+    for (let i = 0; i < 100; i++) expect(claims(clock.nowMs() + 5_000)).toBe("claimed");
+    expect(claims(clock.nowMs() + 5_000)).toBe("full");
+    expect(ledger.floorMs).toBeLessThan(clock.nowMs());
+    expect(claims(clock.nowMs(), true)).toBe("claimed"); // an emergency
+    clock.advance(5_001);
+    expect(claims(clock.nowMs())).toBe("claimed");
   });
 
   test("the cleanup timer drops what has expired and keeps nothing alive after close", () => {

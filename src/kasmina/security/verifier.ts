@@ -30,6 +30,7 @@ export const REJECTION_REASONS = [
   "not_granted",
   "wrong_issuer",
   "nonce_replayed",
+  "quota_exceeded",
 ] as const;
 export type RejectionReason = (typeof REJECTION_REASONS)[number];
 
@@ -106,7 +107,8 @@ export class CommandVerifier {
       this.#addressProblem(command) ??
       this.#grantProblem(command, keyId);
     if (reason) return reason;
-    return ledger.claim(command.nonce, issuedAtMs) ? undefined : "nonce_replayed";
+    const isEmergency = commandWords.word(command.commandType) === "EMERGENCY";
+    return CLAIM_PROBLEM[ledger.claim(command.nonce, issuedAtMs, isEmergency)];
   }
 
   #timeProblem(command: AdaptationCommand, issuedAtMs: number): RejectionReason | undefined {
@@ -145,6 +147,8 @@ function fitsBytes(text: string, maxBytes: number): boolean {
   if (text.length * 3 <= maxBytes) return true;
   return text.length <= maxBytes && utf8(text).length <= maxBytes;
 }
+
+const CLAIM_PROBLEM = { claimed: undefined, known: "nonce_replayed", full: "quota_exceeded" } as const;
 
 /** protobuf's own bounds of a Timestamp: the years 1 to 9999. */
 const MIN_SECONDS = -62_135_596_800n;
