@@ -84,7 +84,7 @@ export type {
   SystemState,
   TelemetrySink,
 } from "./ports.js";
-export { KEY_ROLES, type KeyRole, mayOrder } from "./roles.js";
+export { KEY_ROLES, type KeyRole } from "./roles.js";
 export {
   decodeSafetensors,
   encodeSafetensors,

@@ -132,11 +132,14 @@ export function revokeKey(path: string, id: string, nowMs: number): KeyInfo {
  * @throws KasminaError `invalid_argument` where `from` has none, or `to` is no key file yet: it needs a key of its own first
  */
 export function sharePublicKeys(from: string, to: string): readonly KeyInfo[] {
-  const pairs = load(from).keys.flatMap((key) => (key.kind === "ed25519" ? [withoutSecret(key)] : []));
+  // What came from elsewhere is not handed on: it may be the very key of whoever it would go to.
+  const pairs = load(from).keys.flatMap((key) =>
+    key.kind === "ed25519" && key.secret !== undefined ? [withoutSecret(key)] : [],
+  );
   if (pairs.length === 0)
     throw new KasminaError(
       "invalid_argument",
-      `${from} has no Ed25519 key: \`kasmina keys new --kind ed25519\``,
+      `${from} has no Ed25519 key of its own: \`kasmina keys new --kind ed25519\``,
     );
   if (!hasKeyFile(to))
     throw new KasminaError(
