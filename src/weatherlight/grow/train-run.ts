@@ -9,6 +9,7 @@ import {
   CommandSigner,
   type Dataset,
   KeyRing,
+  sizeOf,
   type TelemetryPacket,
 } from "../../contracts/index.js";
 import { OrderedBatches, ShuffledBatches } from "../../data/batches.js";
@@ -27,8 +28,10 @@ import type { RunSetup } from "./run-setup.js";
 import { tamiyoFor } from "./run-tamiyo.js";
 import { SeedGains } from "./seed-gains.js";
 
-/** Rows of an evaluation batch; the last one is padded. */
+/** Rows of an evaluation batch, at most; the last one is padded. */
 const EVALUATION_BATCH = 256;
+/** Outputs of an evaluation batch, at most: each float32 of them is held several times (3,000 classes of characters took 2 GiB). */
+const EVALUATION_OUTPUTS = 4 * 1_024 * 1_024;
 /** Observations a run, if its steps allow: each evaluates the held-out rows and asks the policy. */
 const OBSERVATIONS_PER_RUN = 60;
 /** Fewer steps between two observations would measure noise. */
@@ -72,9 +75,16 @@ export async function trainRun(options: RunSetup): Promise<RunOutcome> {
   }
 }
 
+/** Rows of an evaluation batch: fewer where a row has very many outputs. */
+export function evaluationBatchOf({ classes, heldOut }: Dataset): number {
+  const outputs = classes * sizeOf(heldOut.labelShape);
+  return Math.max(1, Math.min(EVALUATION_BATCH, Math.floor(EVALUATION_OUTPUTS / outputs)));
+}
+
 /** @throws KasminaError `loss_not_finite` where the network is wrecked: a figure of it would be none */
-async function evaluateTest(trainer: Trainer, { test, inputShape }: Dataset): Promise<EvaluationResult> {
-  const result = await trainer.evaluate(new OrderedBatches(test, inputShape, EVALUATION_BATCH));
+async function evaluateTest(trainer: Trainer, dataset: Dataset): Promise<EvaluationResult> {
+  const { test, inputShape } = dataset;
+  const result = await trainer.evaluate(new OrderedBatches(test, inputShape, evaluationBatchOf(dataset)));
   const { value } = result.loss;
   if (Number.isFinite(value)) return result;
   throw new KasminaError(
@@ -152,6 +162,7 @@ async function assemble(
   const optimizer = OPTIMIZERS[options.optimizer ?? "adam"];
   const { lr: learningRate, ...defaults } = optimizer.defaults;
   const everySteps = observeEverySteps(train.stepsPerEpoch, options.epochs);
+  const evaluationBatch = evaluationBatchOf(dataset);
   const tamiyo = tamiyoFor(policy, {
     options,
     blueprints,
@@ -163,7 +174,7 @@ async function assemble(
     clock,
     stepsPerEpoch: train.stepsPerEpoch,
     observeEverySteps: everySteps,
-    evaluationBatch: EVALUATION_BATCH,
+    evaluationBatch,
   });
   const gains = new SeedGains();
   if (options.resume) restore(options.resume, tamiyo, gains);
@@ -175,7 +186,7 @@ async function assemble(
     kasmina,
     commands: options.commands ? joined([commands, counted(options.commands, count)]) : commands,
     train,
-    heldOut: new OrderedBatches(dataset.heldOut, dataset.inputShape, EVALUATION_BATCH),
+    heldOut: new OrderedBatches(dataset.heldOut, dataset.inputShape, evaluationBatch),
     epochs: options.epochs,
     optimizer,
     hyper: { learningRate, ...defaults, ...options.hyper },

@@ -24,8 +24,8 @@ test("host, epochs and batch follow the data, and what is asked for stands", () 
   expect(parseGrowOptions({ data: "text:a.txt" })).toMatchObject({ host: "charlm", epochs: 1, batch: 16 });
   expect(parseGrowOptions({ data: "text:a.txt", host: "resmlp" })).toMatchObject({ host: "resmlp" });
   expect(parseGrowOptions({ data: "mnist" })).toMatchObject({ epochs: 6, batch: 128 });
-  expect(parseGrowOptions({ data: "csv:a.csv?label=x" })).toMatchObject({ epochs: 20, batch: 32 });
-  expect(parseGrowOptions({ data: "constructor" })).toMatchObject({ epochs: 20, batch: 32 });
+  expect(parseGrowOptions({ data: "csv:a.csv?label=x" })).toMatchObject({ epochs: 20, batch: undefined });
+  expect(parseGrowOptions({ data: "constructor" })).toMatchObject({ epochs: 20, batch: undefined });
   expect(parseGrowOptions({ data: "mnist", epochs: 1, batch: 3 })).toMatchObject({ epochs: 1, batch: 3 });
 });
 

@@ -301,8 +301,10 @@ export function nameOf(given: Dataset | DatasetArrays | string): string {
 function defaultsFor(
   given: Dataset | DatasetArrays | string,
 ): Partial<DataDefaults> & Omit<DataDefaults, "batch"> {
-  if (typeof given === "string") return DATA_DEFAULTS.get(given.split(/[:?]/)[0] ?? "") ?? OTHER_DATA;
-  const { host, epochs } = given.train.inputs instanceof Int32Array ? OWN_TOKENS : OTHER_DATA;
+  const known = typeof given === "string" ? DATA_DEFAULTS.get(given.split(/[:?]/)[0] ?? "") : undefined;
+  if (known) return known;
+  const areTokens = typeof given !== "string" && given.train.inputs instanceof Int32Array;
+  const { host, epochs } = areTokens ? OWN_TOKENS : OTHER_DATA;
   return { host, epochs };
 }
 

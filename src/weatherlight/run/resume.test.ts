@@ -110,3 +110,25 @@ describe("checkpoints within an epoch", () => {
     expect(await tensorsOf(join(root, "cut"))).toEqual(await tensorsOf(join(root, "rare")));
   });
 });
+
+describe("few rows", () => {
+  const csv = async (count: number): Promise<string> => {
+    const path = join(root, `${count}.csv`);
+    await writeFile(path, rows(count));
+    return `csv:${path}?label=kind`;
+  };
+  const few = { engine: "wasm", epochs: 1, growth: false };
+
+  test.each([30, 8])("%i of them are one batch where none is asked for", async (count) => {
+    const runDir = join(root, `few-${count}`);
+    expect((await run({ ...few, data: await csv(count), runDir })).steps).toBe(1);
+    const { config } = JSON.parse(await readFile(join(runDir, "run.json"), "utf8"));
+    expect(config.batch).toBeLessThan(count);
+  });
+
+  test("a batch that is asked for is never made smaller", async () => {
+    await expect(run({ ...few, data: await csv(30), batch: 32 })).rejects.toThrow(
+      /batch 32 is larger than the \d+ training rows of csv:/,
+    );
+  });
+});
