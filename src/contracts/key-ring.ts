@@ -100,6 +100,11 @@ export class KeyRing {
     );
   }
 
+  /** Whether there is a secret to seal with. */
+  get canSeal(): boolean {
+    return this.#macs.size > 0;
+  }
+
   /** The MAC of seals under a key, a revoked one included; undefined where the ring has no such secret. */
   sealingMac(id: string): Mac | undefined {
     return this.#macs.get(id);

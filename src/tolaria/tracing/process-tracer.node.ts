@@ -4,6 +4,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { deserialize } from "node:v8";
 import { deferred } from "../../base/index.js";
+import { environmentWithoutKeys } from "../../base/quiet-runtime.node.js";
 import type { Ir, ProgramDefinition, TracedProgram } from "../../engine/index.js";
 import type { IsolationProof, Topology } from "../../network/index.js";
 import {
@@ -66,6 +67,7 @@ export class ProcessTracer implements TopologyTracer {
     this.#onFallback = onFallback ?? (() => undefined);
     this.#process = fork(new URL("./tracing-process.node.js", import.meta.url), {
       serialization: "advanced",
+      env: environmentWithoutKeys(),
       stdio: ["ignore", STDERR, STDERR, "ipc"],
     });
     this.#process.on("message", (answer) => this.#settle(answer as TracingAnswer));

@@ -1,13 +1,14 @@
 /** The operator's end of a run's local socket: finds the run, signs, sends, waits for the outcome. */
 
 import { randomUUID } from "node:crypto";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { connect } from "node:net";
 import { userInfo } from "node:os";
 import { join, resolve } from "node:path";
-import { codeOf } from "../../base/disk/index.node.js";
+import { z } from "zod";
+import { codeOf, lstatIfThere, parseJsonFile, readRegularSync } from "../../base/disk/index.node.js";
 import { KasminaError, messageOf, systemClock } from "../../base/index.js";
-import { type CommandDraft, type CommandOutcome, CommandSigner } from "../../contracts/index.js";
+import { type CommandDraft, type CommandOutcome, CommandSigner, Sealer } from "../../contracts/index.js";
 import { loadKeys } from "../../contracts/index.node.js";
 import type { RunStatus } from "../grow/ports.js";
 import {
@@ -16,10 +17,17 @@ import {
   type ControlResponse,
   controlAddressSchema,
   Lines,
+  OUTCOME_CONTEXT,
+  parseResponse,
+  type SealedOutcome,
+  sealedBytes,
 } from "./control-protocol.js";
 import { ADDRESS_FILE } from "./control-server.js";
 import { keyFileOf } from "./run-keys.js";
 
+/** Of the files that say where a run is: run.json of a wide table is the largest. */
+const MAX_BYTES = 16 * 1024 * 1024;
+const RUN_FILE = "run.json";
 /** Longest wait for an answer: a step boundary comes at least that often, a first compile included. */
 const ANSWER_WITHIN_MS = 60_000;
 
@@ -62,19 +70,33 @@ function listens({ socket: path }: ControlAddress): Promise<boolean> {
 /** Sends one signed command to the run of a folder and resolves with its outcome. */
 export async function sendCommand(runFolder: string, what: OperatorOrder): Promise<CommandOutcome> {
   const address = addressOf(runFolder);
-  const signer = new CommandSigner({ keys: loadKeys(keyFileOf(runFolder)), clock: systemClock });
+  const keys = loadKeys(keyFileOf(runFolder));
+  const signer = new CommandSigner({ keys, clock: systemClock });
   const envelope = signer.sign({
     ...what,
     commandId: `operator-${randomUUID()}`,
     trainingRunId: address.run_id,
-    issuedBy: `operator ${userName()}`,
+    issuedBy: keys.active.issuer ?? `operator ${userName()}`,
   });
   const response = await ask(address, {
     type: "command",
     envelope: Buffer.from(envelope).toString("base64"),
   });
-  if (response.type === "outcome") return response.outcome;
-  throw unexpected(response);
+  if (response.type !== "outcome") throw unexpected(response);
+  checkSeal(new Sealer(keys, address.run_id), envelope, response);
+  return response.outcome;
+}
+
+/**
+ * Whoever has a secret of the run's takes its word alone. Whoever has none (an operator with an Ed25519 pair) has only that the socket
+ * is this account's.
+ */
+function checkSeal(sealer: Sealer, envelope: Uint8Array, { outcome, key_id, seal }: SealedOutcome): void {
+  if (!sealer.canSeal || sealer.holds(OUTCOME_CONTEXT, sealedBytes(envelope, outcome), key_id, seal)) return;
+  throw new KasminaError(
+    "corrupt",
+    "the answer does not bear the run's seal: what listens there is not the run, so nothing is known of the command",
+  );
 }
 
 /** A user may have no name: in a container that is started with a number alone. */
@@ -122,8 +144,12 @@ function ask(address: ControlAddress, request: ControlRequest): Promise<ControlR
     socket.on("data", (chunk) => {
       const [line] = lines.push(chunk);
       if (line === undefined) return;
-      done(JSON.parse(line) as ControlResponse);
       socket.destroy();
+      try {
+        done(parseResponse(line));
+      } catch (error) {
+        fail(error);
+      }
     });
   });
 }
@@ -139,14 +165,37 @@ function noRunIn(folder: string): KasminaError {
   return new KasminaError("invalid_argument", `no run is going on in ${folder}`);
 }
 
-/** The address that a process left in a run folder; undefined where there is none, or it is that of the folder's original. */
+/**
+ * The address that a process left in a run folder; undefined where there is none, or it is that of the folder's original. A folder that
+ * somebody else made, or whose address is of another run than its run.json, is believed in nothing.
+ */
 function readAddress(folder: string): ControlAddress | undefined {
   try {
-    const address = controlAddressSchema.parse(JSON.parse(readFileSync(join(folder, ADDRESS_FILE), "utf8")));
-    return isOf(folder, address) ? address : undefined;
+    const address = readOwn(join(folder, ADDRESS_FILE), controlAddressSchema);
+    const { run_id } = readOwn(join(folder, RUN_FILE), runSchema);
+    return address.run_id === run_id && isOwnSocket(address.socket) && isOf(folder, address)
+      ? address
+      : undefined;
   } catch {
     return undefined;
   }
+}
+
+const runSchema = z.looseObject({ run_id: z.string() });
+
+/** A small file that this account wrote. */
+function readOwn<T>(path: string, schema: z.ZodType<T>): T {
+  if (!isOwn(path)) throw new KasminaError("corrupt", `${path} is somebody else's`);
+  return parseJsonFile(path, readRegularSync(path, { maxBytes: MAX_BYTES }), schema);
+}
+
+function isOwn(path: string): boolean {
+  const uid = process.getuid?.();
+  return uid === undefined || lstatIfThere(path)?.uid === uid;
+}
+
+function isOwnSocket(path: string): boolean {
+  return isOwn(path) && (process.platform === "win32" || lstatIfThere(path)?.isSocket() === true);
 }
 
 /** A folder that was moved is still the same. */

@@ -4,7 +4,7 @@
  */
 
 import { z } from "zod";
-import { KasminaError } from "../../base/index.js";
+import { concatBytes, KasminaError, sha256Hex, utf8 } from "../../base/index.js";
 import type { CommandOutcome } from "../../contracts/index.js";
 import type { RunStatus } from "../grow/ports.js";
 
@@ -28,10 +28,55 @@ const requestSchema = z.discriminatedUnion("type", [
 ]);
 export type ControlRequest = z.infer<typeof requestSchema>;
 
+/** An outcome bears the run's seal over the command and itself, so that nobody else's answer is taken for the run's. */
+export interface SealedOutcome {
+  readonly type: "outcome";
+  readonly outcome: CommandOutcome;
+  readonly key_id: string;
+  readonly seal: string;
+}
+
 export type ControlResponse =
-  | { readonly type: "outcome"; readonly outcome: CommandOutcome }
+  | SealedOutcome
   | { readonly type: "status"; readonly status: RunStatus }
   | { readonly type: "error"; readonly message: string };
+
+const responseSchema = z.discriminatedUnion("type", [
+  z.object({
+    type: z.literal("outcome"),
+    outcome: z.object({
+      status: z.enum(["applied", "refused", "duplicate", "failed"]),
+      reason: z.string().optional(),
+      message: z.string().optional(),
+      commandId: z.string().optional(),
+      seedId: z.string().optional(),
+      effectiveStep: z.number().optional(),
+    }),
+    key_id: z.string(),
+    seal: z.string(),
+  }),
+  z.object({
+    type: z.literal("status"),
+    status: z.looseObject({ trainingRunId: z.string(), step: z.number() }),
+  }),
+  z.object({ type: z.literal("error"), message: z.string() }),
+]);
+
+/** @throws KasminaError `corrupt` for a line that is no answer of a run */
+export function parseResponse(line: string): ControlResponse {
+  try {
+    return responseSchema.parse(JSON.parse(line)) as ControlResponse;
+  } catch {
+    throw new KasminaError("corrupt", "what listens there does not answer as a run does");
+  }
+}
+
+export const OUTCOME_CONTEXT = "kasmina.outcome.v1";
+
+/** What the seal of an outcome is over. */
+export function sealedBytes(envelope: Uint8Array, outcome: CommandOutcome): Uint8Array {
+  return concatBytes(utf8(sha256Hex(envelope)), utf8(JSON.stringify(outcome, Object.keys(outcome).sort())));
+}
 
 /** The request, or what is wrong with the line. */
 export function parseRequest(line: string): ControlRequest | { readonly problem: string } {

@@ -14,9 +14,17 @@ import {
   removeFolderSync,
   writeFileAtomically,
 } from "../../base/disk/index.node.js";
-import { KasminaError, messageOf, utf8 } from "../../base/index.js";
+import { KasminaError, messageOf, toHex, utf8 } from "../../base/index.js";
+import type { Sealer } from "../../contracts/index.js";
 import type { RunControl } from "../grow/ports.js";
-import { type ControlAddress, type ControlResponse, Lines, parseRequest } from "./control-protocol.js";
+import {
+  type ControlAddress,
+  type ControlResponse,
+  Lines,
+  OUTCOME_CONTEXT,
+  parseRequest,
+  sealedBytes,
+} from "./control-protocol.js";
 
 /** Name of the file in the run folder that says where the socket is. */
 export const ADDRESS_FILE = "control.json";
@@ -27,17 +35,24 @@ const PRIVATE_PREFIX = ".kasmina-";
 const MAX_CONNECTIONS = 16;
 /** Commands of one connection that wait for their outcome. */
 const MAX_WAITING = 64;
+/** A connection on which nothing happens, and whose commands are all answered, is ended after this. */
+const IDLE_MS = 30_000;
+/** Answers that nobody reads: beyond it the connection is ended. */
+const MAX_UNREAD_BYTES = 256 * 1024;
 
 export class ControlServer {
   readonly #server: Server;
   readonly #address: ControlAddress;
   readonly #folder: string;
   readonly #control: RunControl;
-  readonly #connections = new Set<Socket>();
+  readonly #sealer: Sealer;
+  /** The one that was silent for longest first. */
+  readonly #connections = new Set<Connection>();
 
-  private constructor(folder: string, runId: string, socket: string, control: RunControl) {
+  private constructor({ folder, runId, control, sealer }: ControlServerOptions, socket: string) {
     this.#folder = folder;
     this.#control = control;
+    this.#sealer = sealer;
     const stats = lstatIfThere(folder);
     this.#address = {
       socket,
@@ -46,7 +61,6 @@ export class ControlServer {
       folder: { path: folder, device: stats?.dev ?? 0, inode: stats?.ino ?? 0 },
     };
     this.#server = createServer((socket) => this.#serve(socket));
-    this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.unref();
   }
 
@@ -54,11 +68,12 @@ export class ControlServer {
    * Listens in the run folder.
    * @throws KasminaError `io` where the socket cannot be made
    */
-  static async listen(runFolder: string, runId: string, control: RunControl): Promise<ControlServer> {
-    const folder = resolve(runFolder);
+  static async listen(options: ControlServerOptions): Promise<ControlServer> {
+    const folder = resolve(options.folder);
     const privately = await privateFolder(folder);
     const isNear = dirname(privately) === folder;
-    const server = new ControlServer(folder, runId, join(isNear ? folder : privately, SOCKET_FILE), control);
+    const at = join(isNear ? folder : privately, SOCKET_FILE);
+    const server = new ControlServer({ ...options, folder }, at);
     try {
       await server.#listen(join(privately, SOCKET_FILE));
       return server;
@@ -76,7 +91,7 @@ export class ControlServer {
 
   /** Stops listening, ends every connection and removes the socket. */
   close(): void {
-    for (const socket of this.#connections) socket.destroy();
+    for (const { socket } of this.#connections) socket.destroy();
     this.#server.close();
     for (const path of [join(this.#folder, ADDRESS_FILE), this.#address.socket]) removeFile(path);
     if (dirname(this.#address.socket) !== this.#folder) removeFolderSync(dirname(this.#address.socket));
@@ -99,19 +114,29 @@ export class ControlServer {
 
   #serve(socket: Socket): void {
     const lines = new Lines();
-    let waiting = 0;
-    this.#connections.add(socket);
+    const connection: Connection = { socket, waiting: 0 };
+    this.#makeRoom();
+    this.#connections.add(connection);
     socket.unref();
-    const answer = (response: ControlResponse): void => void socket.write(`${JSON.stringify(response)}\n`);
-    socket.on("close", () => this.#connections.delete(socket));
+    const answer = (response: ControlResponse): void => {
+      if (socket.writableLength > MAX_UNREAD_BYTES) socket.destroy();
+      else socket.write(`${JSON.stringify(response)}\n`);
+    };
+    socket.setTimeout(IDLE_MS, () => {
+      if (connection.waiting === 0) socket.destroy();
+    });
+    socket.on("close", () => this.#connections.delete(connection));
     socket.on("error", () => socket.destroy());
     socket.on("data", (chunk) => {
+      this.#connections.delete(connection);
+      this.#connections.add(connection);
       try {
         for (const line of lines.push(chunk)) {
-          if (waiting >= MAX_WAITING) throw new KasminaError("overloaded", "too many commands are waiting");
-          waiting++;
+          if (connection.waiting >= MAX_WAITING)
+            throw new KasminaError("overloaded", "too many commands are waiting");
+          connection.waiting++;
           this.#handle(line, (response) => {
-            waiting--;
+            connection.waiting--;
             answer(response);
           });
         }
@@ -121,15 +146,42 @@ export class ControlServer {
     });
   }
 
+  /** Whoever holds connections open and says nothing locks nobody out: the one that was silent for longest makes room. */
+  #makeRoom(): void {
+    if (this.#connections.size < MAX_CONNECTIONS) return;
+    const [silent] = [...this.#connections].sort((a, b) => Number(a.waiting > 0) - Number(b.waiting > 0));
+    if (!silent) return;
+    this.#connections.delete(silent);
+    silent.socket.destroy();
+  }
+
   #handle(line: string, answer: (response: ControlResponse) => void): void {
     const request = parseRequest(line);
     if ("problem" in request) answer({ type: "error", message: request.problem });
     else if (request.type === "status") answer({ type: "status", status: this.#control.status() });
     else {
       const envelope = Uint8Array.from(Buffer.from(request.envelope, "base64"));
-      this.#control.send(envelope, (outcome) => answer({ type: "outcome", outcome }));
+      this.#control.send(envelope, (outcome) => {
+        const seal = toHex(this.#sealer.seal(OUTCOME_CONTEXT, sealedBytes(envelope, outcome)));
+        answer({ type: "outcome", outcome, key_id: this.#sealer.keyId, seal });
+      });
     }
   }
+}
+
+interface Connection {
+  readonly socket: Socket;
+  /** Commands that wait for their outcome. */
+  waiting: number;
+}
+
+export interface ControlServerOptions {
+  /** Of the run. */
+  readonly folder: string;
+  readonly runId: string;
+  readonly control: RunControl;
+  /** Seals outcomes. */
+  readonly sealer: Sealer;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import {
   copyFileSync,
   mkdirSync,
@@ -8,11 +9,17 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { connect } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type CommandOutcome, decodeEnvelope, signatureProblem } from "../../contracts/index.js";
+import {
+  type CommandOutcome,
+  decodeEnvelope,
+  KeyRing,
+  Sealer,
+  signatureProblem,
+} from "../../contracts/index.js";
 import { loadKeys } from "../../contracts/index.node.js";
 import type { RunControl, RunStatus } from "../grow/ports.js";
 import { newestRun, readStatus, sendCommand } from "./control-client.js";
@@ -54,9 +61,14 @@ afterEach(() => {
 });
 
 async function listen(at = folder): Promise<ControlServer> {
-  openRunKeys(folder, {});
-  server = await ControlServer.listen(at, "run-1", control);
+  server = await open(at);
   return server;
+}
+
+function open(at: string): Promise<ControlServer> {
+  writeFileSync(join(at, "run.json"), '{"run_id":"run-1"}');
+  const sealer = new Sealer(openRunKeys(folder, {}), "run-1");
+  return ControlServer.listen({ folder: at, runId: "run-1", control, sealer });
 }
 
 describe("the run's local socket", () => {
@@ -99,7 +111,7 @@ describe("the run's local socket", () => {
     const [live, other] = [join(folder, "live"), join(folder, "other")];
     for (const path of [live, other]) mkdirSync(path);
     openRunKeys(live, {});
-    server = await ControlServer.listen(live, "run-1", control);
+    server = await open(live);
     copyFileSync(join(live, "control.keys"), join(other, "control.keys"));
     const address = JSON.parse(readFileSync(join(live, "control.json"), "utf8"));
     if (own.socket) address.socket = join(folder, own.socket);
@@ -135,7 +147,7 @@ describe("the run's local socket", () => {
     await listen();
     const address = readFileSync(join(folder, "control.json"), "utf8");
     expect(JSON.parse(address)).toMatchObject({ run_id: "run-1", pid: process.pid });
-    const second = await ControlServer.listen(folder, "run-1", control);
+    const second = await open(folder);
     expect(await readStatus(folder)).toEqual(STATUS);
     second.close();
   });
@@ -158,5 +170,61 @@ describe("the run's local socket", () => {
     expect(JSON.parse(answer)).toMatchObject({ type: "error", message: expect.stringMatching(message) });
     expect(received).toEqual([]);
     expect(await readStatus(folder)).toEqual(STATUS);
+  });
+
+  test("is not locked by connections that say nothing", async () => {
+    const { socketPath } = await listen();
+    const silent = Array.from({ length: 40 }, () => connect(socketPath).on("error", () => undefined));
+    await Promise.all(silent.map((socket) => new Promise((done) => socket.once("connect", done))));
+    expect(await readStatus(folder)).toEqual(STATUS);
+    for (const socket of silent) socket.destroy();
+  });
+
+  test("ends a connection that reads none of its answers", async () => {
+    const { socketPath } = await listen();
+    const socket = connect(socketPath);
+    const ended = new Promise((done) => socket.on("close", done));
+    socket.on("error", () => undefined).pause();
+    const ask = (): void => {
+      if (!socket.destroyed) socket.write('{"type":"status"}\n'.repeat(64), () => setImmediate(ask));
+    };
+    ask();
+    await ended;
+    expect(await readStatus(folder)).toEqual(STATUS);
+  });
+
+  test("an answer without the run's seal is not taken for the run's", async () => {
+    openRunKeys(folder, {});
+    writeFileSync(join(folder, "run.json"), '{"run_id":"run-1"}');
+    const sealer = new Sealer(new KeyRing([{ id: "k", secret: new Uint8Array(32) }]), "run-1");
+    server = await ControlServer.listen({ folder, runId: "run-1", control, sealer });
+    const order = { kind: "PAUSE", resume: false } as const;
+    await expect(sendCommand(folder, { order })).rejects.toThrow(/does not bear the run's seal/);
+  });
+
+  test("a folder that says it is another run's commands nobody", async () => {
+    await listen();
+    writeFileSync(join(folder, "run.json"), '{"run_id":"run-2"}');
+    const order = { kind: "PAUSE", resume: false } as const;
+    await expect(sendCommand(folder, { order })).rejects.toThrow(/no run is going on/);
+    expect(received).toEqual([]);
+  });
+
+  test.each([
+    "hello",
+    "{}",
+    '{"type":"outcome"}',
+    '{"type":"status","status":3}',
+  ])("an answer of %s is one clear error", async (answer) => {
+    const { socketPath } = await listen();
+    server?.close();
+    const impostor = createServer((socket) => void socket.end(`${answer}\n`)).listen(socketPath);
+    await once(impostor, "listening");
+    const stats = statSync(folder);
+    const here = { path: folder, device: stats.dev, inode: stats.ino };
+    const address = { socket: socketPath, run_id: "run-1", pid: 1, folder: here };
+    writeFileSync(join(folder, "control.json"), JSON.stringify(address));
+    await expect(readStatus(folder)).rejects.toThrow("what listens there does not answer as a run does");
+    impostor.close();
   });
 });

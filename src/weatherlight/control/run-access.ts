@@ -65,7 +65,12 @@ export class RunAccess {
   listen(control: RunControl, onProblem: (problem: string) => void): void {
     if (!process.env[KEYS_VARIABLE])
       this.#unfollow = followKeyFile(this.keys, keyFileOf(this.#folder), onProblem);
-    this.#server = ControlServer.listen(this.#folder, this.#runId, control).catch((error: unknown) => {
+    this.#server = ControlServer.listen({
+      folder: this.#folder,
+      runId: this.#runId,
+      control,
+      sealer: this.sealer,
+    }).catch((error: unknown) => {
       onProblem(`operators cannot reach this run: ${messageOf(error)}`);
       return undefined;
     });

@@ -9,6 +9,7 @@ import {
   type KasminaError,
   type PostedError,
 } from "../../base/index.js";
+import { environmentWithoutKeys } from "../../base/quiet-runtime.node.js";
 import type { Kernel, KernelRequest, TelemetryMetric } from "../../contracts/index.js";
 import type { EngineChoice } from "../../engine/index.js";
 import type { KasminaConfig, KernelEvent } from "../../kasmina/index.js";
@@ -83,6 +84,7 @@ export class ThreadKernels implements RunKernels {
   private constructor(start: KernelThreadStart) {
     this.#worker = new Worker(new URL("./kernel-thread.js", import.meta.url), {
       workerData: start,
+      env: environmentWithoutKeys(),
       stdout: true,
     });
     this.#worker.stdout.pipe(process.stderr, { end: false });
