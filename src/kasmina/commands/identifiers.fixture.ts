@@ -34,7 +34,7 @@ const order: fc.Arbitrary<Order> = fc.oneof(
   fc.record({ kind: fc.constant("PAUSE" as const), resume: fc.boolean() }),
 );
 
-const draft: fc.Arbitrary<Partial<CommandDraft> & { readonly order: Order }> = fc.record(
+export const commandDrafts: fc.Arbitrary<Partial<CommandDraft> & { readonly order: Order }> = fc.record(
   { order, commandId: name, issuedBy: name, seedId: name, slotId: fc.oneof(fc.constant("block1"), name) },
   { requiredKeys: ["order"] },
 );
@@ -44,7 +44,7 @@ export function tryNames(values: number): void {
   let run = new ControlRun();
   let commands = 0;
   fc.assert(
-    fc.property(draft, (fields) => {
+    fc.property(commandDrafts, (fields) => {
       // A run of its own for every hundred: seeds pile up.
       if (++commands % 100 === 0) run = new ControlRun();
       const { order: what, ...rest } = fields;
