@@ -1,5 +1,10 @@
 /** The thread of a run's kernels, through the built package: a worker needs JavaScript. */
-import { describe, expect, test } from "vitest";
+
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { describe, expect, test, vi } from "vitest";
 import type { KernelRequest, TelemetryMetric, TelemetryPacket } from "../src/contracts/index.js";
 import type * as DataModule from "../src/data/index.js";
 import type * as EngineModule from "../src/engine/index.js";
@@ -35,6 +40,20 @@ const request: KernelRequest = {
 const signal = new AbortController().signal;
 
 describe("kernels from a thread", () => {
+  test("come from one that does not have the secrets of the environment", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "kasmina-kernels-"));
+    const module = join(folder, "blueprints.mjs");
+    writeFileSync(module, "throw new Error('keys ' + process.env.KASMINA_KEYS);\n");
+    vi.stubEnv("KASMINA_KEYS", `e1:${"ab".repeat(32)}`);
+    try {
+      const blueprints = [{ module: pathToFileURL(module).href, name: "mine" }];
+      await expect(ThreadKernels.open({ ...start, blueprints })).rejects.toThrow(/keys undefined/);
+    } finally {
+      vi.unstubAllEnvs();
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   test("come over whole, with the events that tell of them", async () => {
     const kernels = await ThreadKernels.open(start);
     const names: string[] = [];

@@ -5,7 +5,8 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, describe, expect, test } from "vitest";
+import { pathToFileURL } from "node:url";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { lowerProgram } from "../src/engine/native/index.js";
 import type { Topology } from "../src/network/index.js";
 import { builtinBlueprints, resmlp } from "../src/nn/index.js";
@@ -73,6 +74,29 @@ describe("a topology traced in another process", () => {
     const traced = await tracer.trace(topology, options);
     expect(problems).toEqual([expect.stringMatching(/exports no noSuchHost/)]);
     expect(traced.train.digest).toBe((await localTracer.trace(topology, options)).train.digest);
+  });
+
+  test("is traced without the secrets of the environment", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "kasmina-tracing-"));
+    const module = join(folder, "host.mjs");
+    writeFileSync(
+      module,
+      "export function host() { throw new Error('keys ' + process.env.KASMINA_KEYS); }\n",
+    );
+    vi.stubEnv("KASMINA_KEYS", `e1:${"ab".repeat(32)}`);
+    try {
+      const problems: string[] = [];
+      const tracer = new ProcessTracer({
+        host: { module: pathToFileURL(module).href, name: "host", args: [] },
+        onFallback: (problem) => problems.push(problem),
+      });
+      open.push(tracer);
+      await tracer.trace(topology, options);
+      expect(problems).toEqual([expect.stringMatching(/keys undefined/)]);
+    } finally {
+      vi.unstubAllEnvs();
+      rmSync(folder, { recursive: true });
+    }
   });
 
   test("is traced before what is anticipated later", async () => {

@@ -86,6 +86,30 @@ test("a bad value in the environment is refused without quoting it", () => {
   }
 });
 
+test.each([
+  ["secret and id", `${"ab".repeat(32)}:01`],
+  ["a secret in base64 and the id", `${"q+/0".repeat(11)}:01`],
+  ["those of the second key", `e1:${"cd".repeat(32)},${"ab".repeat(32)}:02`],
+  ["a secret that is too long for an id", `${"ab".repeat(48)}:01`],
+])("where %s are swapped in the environment, the secret is not quoted", (_, value) => {
+  try {
+    keysFromEnvironment(value);
+    expect.unreachable();
+  } catch (error) {
+    expect(String(error)).toMatch(/key [12] of the ring/);
+    expect(String(error)).not.toMatch(/abab|q\+\/0/);
+  }
+});
+
+test("secret and id that are swapped in a file are not quoted either", () => {
+  const swapped = {
+    active: "ab".repeat(32),
+    keys: [{ id: "ab".repeat(32), created_at: "now", secret: "01" }],
+  };
+  writeFileSync(path, JSON.stringify(swapped), { mode: 0o600 });
+  expect(() => readKeyFile(path)).toThrow(/^key 1 of the ring: it has 1 bytes/);
+});
+
 test("a file of before there were kinds and roles holds a key for everything", () => {
   writeFileSync(path, key("aa".repeat(32)), { mode: 0o600 });
   expect(readKeyFile(path).active).toMatchObject({ id: "k", role: undefined, issuer: undefined });

@@ -124,7 +124,7 @@ export class KeyRing {
   replace(keys: readonly Key[]): void {
     const [active] = keys;
     if (!active) throw new KasminaError("invalid_argument", "a key ring needs at least one key");
-    for (const key of keys) checkKey(key);
+    for (const [index, key] of keys.entries()) checkKey(key, index);
     const macs = new Map(
       keys.flatMap((key) => ("secret" in key ? [[key.id, this.#crypto.createMac(key.secret)] as const] : [])),
     );
@@ -167,19 +167,18 @@ export class KeyRing {
   }
 }
 
-function checkKey(key: Key): void {
+/** Names a key by its place: what stands where the id belongs may be a secret. */
+function checkKey(key: Key, index: number): void {
   const refuse = (what: string): never => {
-    throw new KasminaError("invalid_argument", what);
+    throw new KasminaError("invalid_argument", `key ${index + 1} of the ring: ${what}`);
   };
-  if (!KEY_ID.test(key.id))
-    refuse(`key id ${JSON.stringify(key.id.slice(0, 80))} must be 1 to 64 letters, digits, - _ or .`);
+  if (!KEY_ID.test(key.id)) refuse("a key id must be 1 to 64 letters, digits, - _ or .");
   if ("secret" in key) {
     const { length } = key.secret;
-    if (length < MIN_SECRET_BYTES)
-      refuse(`key ${key.id} has ${length} bytes, needs at least ${MIN_SECRET_BYTES}`);
+    if (length < MIN_SECRET_BYTES) refuse(`it has ${length} bytes, needs at least ${MIN_SECRET_BYTES}`);
     return;
   }
   for (const half of [key.publicKey, key.seed])
     if (half && half.length !== ED25519_KEY_BYTES)
-      refuse(`key ${key.id} is Ed25519 and has ${half.length} bytes, needs ${ED25519_KEY_BYTES}`);
+      refuse(`it is Ed25519 and has ${half.length} bytes, needs ${ED25519_KEY_BYTES}`);
 }
