@@ -25,3 +25,12 @@ test("a run of 14 epochs under injected faults ends with every invariant held", 
   expect(figures.commands.sent).toBeGreaterThan(30);
   expect(Object.keys(figures.rollbacks).join()).toContain("memory data_not_finite");
 });
+
+test("a flood of forged commands on top changes none of it", async () => {
+  const main = `${root}build/soak/bench/soak/main.js`;
+  const options = ["--epochs", "14", "--seed", "3", "--flood", "3000", "--json"];
+  const { stdout } = await run(process.execPath, [main, ...options], { cwd: root, maxBuffer: 1 << 24 });
+  const figures = JSON.parse(stdout);
+  expect(figures).toMatchObject({ steps: 504, problems: [], commands: { unanswered: 0 } });
+  expect(figures.commands.sent).toBeGreaterThan(3_000);
+});

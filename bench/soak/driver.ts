@@ -13,9 +13,14 @@ export interface DriverOptions {
   readonly bus: FaultyBus;
   readonly runId: string;
   readonly runDir: string;
+  /** Forged commands that come one upon the other. */
+  readonly flood: number;
   readonly seeds: () => readonly SeedState[];
   readonly print: (line: SoakLine) => void;
 }
+
+/** More than a bus holds would not come at all; a run takes 64 a step. */
+const FLOOD_A_STEP = 50;
 
 /** Kinds whose envelope a replay attack uses again. */
 const HONEST: readonly CommandKind[] = ["optimizer", "cull", "pause", "rollback-memory"];
@@ -42,12 +47,20 @@ export class Driver {
 
   /** Sends what the plan has for a step; it is taken at the boundary after it. */
   at(step: number): void {
-    for (const kind of this.#options.plan.commandsAt(step)) void this.#send(kind, step);
+    const { plan, flood } = this.#options;
+    for (const kind of plan.commandsAt(step)) void this.#send(kind, step, `soak-${step}-${kind}`);
+    for (let at = 0; at < Math.min(FLOOD_A_STEP, flood - this.#flooded(step)); at++)
+      void this.#send("forged", step, `soak-${step}-flood-${at}`);
   }
 
-  async #send(kind: CommandKind, step: number): Promise<void> {
+  /** How much of the flood has come before a step; all of it before it begins. */
+  #flooded(step: number): number {
+    const { plan, flood } = this.#options;
+    return step < plan.floodStep ? flood : (step - plan.floodStep) * FLOOD_A_STEP;
+  }
+
+  async #send(kind: CommandKind, step: number, id: string): Promise<void> {
     const { plan, bus, runId, runDir, seeds, print } = this.#options;
-    const id = `soak-${step}-${kind}`;
     const keys = loadKeys(join(runDir, "control.keys"));
     const draw = plan.drawAt(step, "choice");
     const envelope = envelopeOf(kind, id, { runId, keys, seeds: seeds(), draw, earlier: this.#earlier });

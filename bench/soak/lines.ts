@@ -31,11 +31,16 @@ export type SoakLine =
 
 export type AnyLine = SoakLine | GrowthLine;
 
-/** What a soaking process is started with. */
-export interface SoakStart {
-  readonly runDir: string;
+export interface SoakOptions {
   readonly epochs: number;
   readonly seed: number;
   readonly engine: "native" | "wasm";
+  /** Forged commands that come one upon the other. */
+  readonly flood: number;
+}
+
+/** What a soaking process is started with. */
+export interface SoakStart extends SoakOptions {
+  readonly runDir: string;
   readonly resume: boolean;
 }

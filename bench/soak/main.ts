@@ -1,5 +1,5 @@
 /**
- * `npm run soak -- [--epochs 100] [--seed 1] [--engine native] [--run-dir <path>] [--json]`: a long run under injected
+ * `npm run soak -- [--epochs 100] [--seed 1] [--engine native] [--run-dir <path>] [--flood 5000] [--json]`: a long run under injected
  * faults, in a process that is killed and resumed, with a summary. Exits with 1 where an invariant does not hold.
  */
 import { spawn } from "node:child_process";
@@ -9,10 +9,10 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { Random } from "kasmina/base";
-import type { AnyLine, SoakStart } from "./lines.js";
+import type { AnyLine, SoakOptions, SoakStart } from "./lines.js";
 import { stepsPerEpoch } from "./measures.js";
 import { makePlan, type SoakPlan } from "./plan.js";
-import { figuresOf, type SoakOptions, textOf } from "./report.js";
+import { figuresOf, textOf } from "./report.js";
 import { Tally } from "./tally.js";
 
 const TRAINER = new URL("./trainer.js", import.meta.url).pathname;
@@ -123,6 +123,7 @@ const { values } = parseArgs({
     seed: { type: "string", default: "1" },
     engine: { type: "string", default: "native" },
     "run-dir": { type: "string" },
+    flood: { type: "string", default: "0" },
     json: { type: "boolean", default: false },
   },
 });
@@ -130,13 +131,14 @@ const options: SoakOptions = {
   epochs: Number(values.epochs),
   seed: Number(values.seed),
   engine: values.engine === "wasm" ? "wasm" : "native",
+  flood: Number(values.flood),
 };
 const root = await mkdtemp(join(tmpdir(), "kasmina-soak-"));
 const startMs = performance.now();
 const tally = await soak(options, values["run-dir"] ?? join(root, "run"));
 await rm(root, { recursive: true, force: true });
 const figures = figuresOf(tally, options, (performance.now() - startMs) / 1_000);
-const problems = tally.problems(options.epochs);
+const problems = tally.problems(options);
 if (values.json) console.log(JSON.stringify({ ...figures, problems }));
 else {
   process.stdout.write(textOf(figures));

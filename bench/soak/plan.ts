@@ -16,6 +16,8 @@ export interface SoakPlan {
   drawAt(step: number, what: string): number;
   /** The orders that are sent during a step. */
   commandsAt(step: number): readonly CommandKind[];
+  /** The step in which a flood begins, if one does: after the last kill. */
+  readonly floodStep: number;
   kernelFault(requestId: string): KernelFault;
 }
 
@@ -30,6 +32,7 @@ const KILLS = [0.07, 0.11, 0.15, 0.2, 0.25];
 const DAMAGES = [0.13, 0.4, 0.6, 0.8];
 /** The kill before which the last checkpoint is damaged, so that the run resumes from the one before. */
 const DAMAGED_KILL = 2;
+const FLOOD = 0.4;
 const EPOCHS_A_KILL = 10;
 /** Two checkpoints are there by then. */
 const MIN_EPOCHS_BEFORE = 3;
@@ -86,6 +89,7 @@ export function makePlan({ seed, epochs, stepsPerEpoch }: PlanOptions): SoakPlan
   const last = kills[Math.min(DAMAGED_KILL, kills.length - 1)] ?? 0;
   return {
     kills,
+    floodStep: Math.floor(FLOOD * steps),
     // A kill may come right after the start of an epoch: then it is that epoch's checkpoint that is damaged.
     damages: [...DAMAGES.map((fraction) => atFraction(fraction, "damage")), last]
       .filter((step) => step >= MIN_EPOCHS_BEFORE * stepsPerEpoch)

@@ -1,13 +1,8 @@
 /** The summary of a soak, as figures and as text. */
+import type { SoakOptions } from "./lines.js";
 import type { Tally } from "./tally.js";
 
 const MIB = 1024 * 1024;
-
-export interface SoakOptions {
-  readonly epochs: number;
-  readonly seed: number;
-  readonly engine: "native" | "wasm";
-}
 
 export function figuresOf(tally: Tally, options: SoakOptions, wallS: number) {
   const { epochs, seed, engine } = options;

@@ -1,6 +1,6 @@
 /** Adds up what a soak's processes report, and says which of its invariants do not hold. */
 import type { EventLine, Summary } from "kasmina/weatherlight";
-import type { AnyLine, SoakLine } from "./lines.js";
+import type { AnyLine, SoakLine, SoakOptions } from "./lines.js";
 import { stepsPerEpoch } from "./measures.js";
 import { type CommandKind, isRight } from "./orders.js";
 
@@ -106,7 +106,7 @@ export class Tally {
   }
 
   /** What does not hold; empty where everything does. */
-  problems(epochs: number): readonly string[] {
+  problems({ epochs, flood }: Pick<SoakOptions, "epochs" | "flood">): readonly string[] {
     const { summary } = this;
     if (!summary) return ["the run did not end"];
     const problems: string[] = [];
@@ -115,6 +115,8 @@ export class Tally {
     want(violations === 0 && leak === 0, `${violations} isolation violations, leak ratio ${leak}`);
     want(this.unanswered.length === 0, `unanswered: ${this.unanswered.join(", ")}`);
     want(this.wrongAnswers.length === 0, `wrong answers: ${this.wrongAnswers.join("; ")}`);
+    const told = this.events.command_rejected ?? 0;
+    want(flood === 0 || told < flood / 10, `a flood of ${flood} refusals was told in ${told} events`);
     want(Number.isFinite(summary.accuracy), `the accuracy is ${summary.accuracy}`);
     for (const [name, { maxMs }] of Object.entries(this.rollbacks)) {
       const limitMs = WITHIN_MS[name.split(" ")[0] ?? ""] ?? 0;

@@ -15,7 +15,7 @@ import { makePlan } from "./plan.js";
 import { SoakPolicy } from "./policy.js";
 
 const start = JSON.parse(process.argv[2] ?? "{}") as SoakStart;
-const { runDir, epochs, seed, engine, resume } = start;
+const { runDir, epochs, seed, engine, flood, resume } = start;
 const plan = makePlan({ seed, epochs, stepsPerEpoch });
 const blueprints = new BlueprintRegistry([
   ...builtinBlueprints.ids.map((id) => builtinBlueprints.get(id)),
@@ -25,7 +25,15 @@ const policy = new SoakPolicy();
 const print = (line: AnyLine): void => void process.stdout.write(`${JSON.stringify(line)}\n`);
 const commandBus = new FaultyBus(Random.forLabel(seed, "command bus"));
 const kernelBus = new FaultyBus(Random.forLabel(seed, "kernel bus"));
-const driver = new Driver({ plan, bus: commandBus, runId: RUN_ID, runDir, seeds: () => policy.seeds, print });
+const driver = new Driver({
+  plan,
+  bus: commandBus,
+  runId: RUN_ID,
+  runDir,
+  flood,
+  seeds: () => policy.seeds,
+  print,
+});
 
 /**
  * Embargoes and breakers end within a soak, gates let every seed pass, and isolation is looked at five times as often.
