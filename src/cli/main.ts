@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 /** The `kasmina` program. */
 import { setFlagsFromString } from "node:v8";
-import { quietRuntime } from "../base/quiet-runtime.node.js";
+import { hideKeys, quietRuntime } from "../base/quiet-runtime.node.js";
 
 quietRuntime();
+hideKeys();
 
 // Whoever reads our output or our messages may go away (`kasmina … | head`, a closed terminal), and the disk that they go to
 // may be full. Nobody's training ends by that; output that is lost otherwise than by a reader who left is told at the end.

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { toHex, utf8 } from "../base/bytes.js";
 import { readRegularSync, readRegularSyncIfThere, writeFileAtomicallySync } from "../base/disk/index.node.js";
 import { KasminaError, messageOf } from "../base/errors.js";
+import { environmentWithKeys } from "../base/quiet-runtime.node.js";
 import { ED25519_KEY_BYTES } from "./ed25519.js";
 import { nodeCrypto } from "./key-crypto.node.js";
 import { type Key, KeyRing, MIN_SECRET_BYTES } from "./key-ring.js";
@@ -197,7 +198,7 @@ export function keysFromEnvironment(value: string): KeyRing {
 /** The environment's keys where it has any, else the file's. */
 export function loadKeys(
   path: string,
-  environment: Readonly<Record<string, string | undefined>> = process.env,
+  environment: Readonly<Record<string, string | undefined>> = environmentWithKeys(),
 ): KeyRing {
   const value = environment[KEYS_VARIABLE];
   return value ? keysFromEnvironment(value) : readKeyFile(path);

@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import { lstatIfThere } from "../../base/disk/index.node.js";
 import { messageOf, systemClock } from "../../base/index.js";
+import { environmentWithKeys } from "../../base/quiet-runtime.node.js";
 import { type KeyRing, Sealer } from "../../contracts/index.js";
 import { KEYS_VARIABLE } from "../../contracts/index.node.js";
 import type { DurableJournal } from "../../kasmina/index.node.js";
@@ -63,7 +64,7 @@ export class RunAccess {
    * @param onProblem hears why nobody can reach the run, which goes on all the same
    */
   listen(control: RunControl, onProblem: (problem: string) => void): void {
-    if (!process.env[KEYS_VARIABLE])
+    if (!environmentWithKeys()[KEYS_VARIABLE])
       this.#unfollow = followKeyFile(this.keys, keyFileOf(this.#folder), onProblem);
     this.#server = ControlServer.listen({
       folder: this.#folder,

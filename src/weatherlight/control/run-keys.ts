@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import { lstatIfThere } from "../../base/disk/index.node.js";
 import { type Clock, KasminaError, messageOf, systemClock, type Timer } from "../../base/index.js";
+import { environmentWithKeys } from "../../base/quiet-runtime.node.js";
 import type { KeyRing } from "../../contracts/index.js";
 import { addKey, hasKeyFile, KEYS_VARIABLE, keysIn, loadKeys } from "../../contracts/index.node.js";
 
@@ -14,7 +15,7 @@ export const KEY_FILE_VARIABLE = "KASMINA_KEY_FILE";
 export const RUN_KEY_FILE = "control.keys";
 
 /** The key file that holds for a run folder. */
-export function keyFileOf(runFolder: string, environment: NodeJS.ProcessEnv = process.env): string {
+export function keyFileOf(runFolder: string, environment: NodeJS.ProcessEnv = environmentWithKeys()): string {
   return environment[KEY_FILE_VARIABLE] || join(runFolder, RUN_KEY_FILE);
 }
 
@@ -22,7 +23,7 @@ export function keyFileOf(runFolder: string, environment: NodeJS.ProcessEnv = pr
  * Keys that several machines share: those of the environment, for there is no folder that all of them have.
  * @throws KasminaError `invalid_argument` where the environment names none
  */
-export function sharedKeys(environment: NodeJS.ProcessEnv = process.env): KeyRing {
+export function sharedKeys(environment: NodeJS.ProcessEnv = environmentWithKeys()): KeyRing {
   const file = environment[KEY_FILE_VARIABLE];
   if (!environment[KEYS_VARIABLE] && !file)
     throw new KasminaError(
@@ -78,7 +79,7 @@ function versionOf(file: string): string {
 export function openRunKeys(
   runFolder: string,
   { create = true }: { readonly create?: boolean } = {},
-  environment: NodeJS.ProcessEnv = process.env,
+  environment: NodeJS.ProcessEnv = environmentWithKeys(),
 ): KeyRing {
   const file = keyFileOf(runFolder, environment);
   const given = environment[KEYS_VARIABLE] || environment[KEY_FILE_VARIABLE];

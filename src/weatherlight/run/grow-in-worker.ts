@@ -2,7 +2,7 @@
 
 import { Worker } from "node:worker_threads";
 import { errorFromPosted, KasminaError } from "../../base/index.js";
-import { quietRuntime } from "../../base/quiet-runtime.node.js";
+import { environmentWithKeys, quietRuntime } from "../../base/quiet-runtime.node.js";
 import type { GrowthLine, Summary } from "../folder/growth-lines.js";
 import type { SeriesUpdate } from "../telemetry/metric-series.js";
 import type { StopMessage, TrainerMessage, TrainerStart } from "./worker-messages.js";
@@ -57,6 +57,7 @@ export async function growInWorker(
 
 function runWorker(start: TrainerStart, callbacks: WorkerCallbacks): Promise<Summary> {
   const worker = new Worker(new URL("./growth-worker.js", import.meta.url), {
+    env: environmentWithKeys(),
     workerData: start,
     transferList: start.bus ? [start.bus] : [],
     stdout: true,

@@ -36,7 +36,7 @@ export class JoinedBus {
    */
   static async join({ url, prefix, onNotice }: RunBus, options: unknown): Promise<JoinedBus> {
     const { runId, folder, remotePolicy } = await runOf(options);
-    const keys = sharedKeys(process.env);
+    const keys = sharedKeys();
     const bus = await RedisStreamsBus.open({
       ...{ url, name: "trainer" },
       ...(prefix !== undefined && { prefix }),
