@@ -3,8 +3,9 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
-import { Catalog, enginePrewarmer, KernelBuilder, KernelWorker } from "../src/catalog/index.js";
-import { type KernelRequest, sharedTopic } from "../src/contracts/index.js";
+import { contentOf, freshCandidate } from "../src/catalog/builder.js";
+import { Catalog, enginePrewarmer, KernelBuilder, KernelWorker, packArtifact } from "../src/catalog/index.js";
+import { float32, type KernelRequest, sharedTopic } from "../src/contracts/index.js";
 import { createWasmBackend } from "../src/engine/index.js";
 import { BlueprintLocks, KernelCache, type KernelEvent, KernelPrefetch } from "../src/kasmina/index.js";
 import { builtinBlueprints, initKernel } from "../src/nn/index.js";
@@ -80,6 +81,24 @@ describe("a kernel asked for over the bus", () => {
     expect(await catalog.verify()).toEqual([{ ref: `mlp-residual/${kernel.sha256}` }]);
     expect(prefetch.stats).toMatchObject({ inflight: 0, outstanding: 0, requests: { ready: 2 } });
     expect(events.every(({ trainingRunId }) => trainingRunId === "run-1")).toBe(true);
+  });
+
+  test("what only says that it has fresh weights is passed over, and counts as harvested where it is asked for", async () => {
+    const { builder, catalog, fetch } = await setup();
+    const blueprint = builtinBlueprints.get("mlp-residual");
+    const fresh = freshCandidate(blueprint, [6], { hidden: 4 }, 0);
+    const dead = Object.fromEntries(
+      Object.entries(fresh.tensors).map(([name, { shape }]) => [name, float32(shape)]),
+    );
+    const prewarm = { p50Ms: 1, p95Ms: 1, batch: 2, engine: "wasm" };
+    const origin = { kind: "built", initSeed: 0 } as const;
+    const made = { prewarm, creator: "stranger", origin };
+    const planted = await catalog.publish(packArtifact(contentOf({ ...fresh, tensors: dead }, made)));
+    const kernel = await fetch(requestOf());
+    expect(kernel.tensors).toEqual(fresh.tensors);
+    expect([kernel.sha256 === planted.sha256, builder.built]).toEqual([false, 1]);
+    const asked = await fetch(requestOf({ artifactSha256: planted.sha256, seedId: "seed-2" }));
+    expect(asked.sha256).toBe(planted.sha256);
   });
 
   test("other initial weights are another artifact", async () => {

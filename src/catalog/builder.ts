@@ -1,7 +1,7 @@
 /** Builds kernels of blueprints: initial weights, prewarmed, published. What was built before is found, not built again. */
 
 import { JoinTable, KasminaError, sha256Hex } from "../base/index.js";
-import { type BlueprintParameters, resolveParameters } from "../contracts/index.js";
+import { type BlueprintParameters, resolveParameters, type Tensors } from "../contracts/index.js";
 import { type Blueprint, type BlueprintRegistry, initKernel } from "../nn/index.js";
 import { type ArtifactContent, type Origin, type Prewarm, packArtifact } from "./artifact.js";
 import type { KernelCandidate, Prewarmer } from "./prewarm.js";
@@ -133,7 +133,9 @@ export class KernelBuilder {
     const candidate = freshCandidate(blueprint, slotShape, wanted.parameters, initSeed);
     const { parameters } = candidate;
     const found = await this.#options.catalog.find({ blueprintId, slotShape, parameters, initSeed });
-    if (found) return this.#tried(found, slotShape);
+    // Whatever its manifest says: fresh weights are those that are drawn here, to the last bit.
+    if (found && sameTensors(await this.#weightsOf(found), candidate.tensors))
+      return this.#tried(found, slotShape);
     const entry = await this.publish(candidate, { kind: "built", initSeed });
     this.#built++;
     return entry;
@@ -141,12 +143,34 @@ export class KernelBuilder {
 
   /** Tried where it is asked for: the manifest's figures are those of the slot and the machine that it was built for. */
   async #tried(entry: CatalogEntry, slotShape: readonly number[]): Promise<ProvidedKernel> {
-    const { catalog, blueprints } = this.#options;
-    const { tensors } = await catalog.read(entry.ref, entry.sha256);
-    const { blueprint: id, parameters, origin } = entry.manifest;
-    const blueprint = blueprints.get(id);
-    const startsAtZero = origin.kind === "built" && blueprint.form === "delta";
+    const tensors = await this.#weightsOf(entry);
+    const { blueprint: id, parameters } = entry.manifest;
+    const blueprint = this.#options.blueprints.get(id);
+    const startsAtZero = blueprint.form === "delta" && this.#isFresh(entry, tensors);
     const candidate = { blueprint, parameters, slotShape, tensors, startsAtZero };
     return { ...entry, prewarm: await this.#options.prewarm(candidate), fallbackUsed: false };
   }
+
+  async #weightsOf({ ref, sha256 }: CatalogEntry): Promise<Tensors> {
+    return (await this.#options.catalog.read(ref, sha256)).tensors;
+  }
+
+  /** Whether an artifact that says it has initial weights has them; one that has others counts as harvested. */
+  #isFresh({ manifest }: CatalogEntry, tensors: Tensors): boolean {
+    const { blueprint: id, slotShape, parameters, origin } = manifest;
+    if (origin.kind !== "built") return false;
+    const blueprint = this.#options.blueprints.get(id);
+    return sameTensors(tensors, freshCandidate(blueprint, slotShape, parameters, origin.initSeed).tensors);
+  }
+}
+
+function sameTensors(a: Tensors, b: Tensors): boolean {
+  const names = Object.keys(a);
+  if (names.length !== Object.keys(b).length) return false;
+  return names.every((name) => {
+    const [one, other] = [a[name]?.data, b[name]?.data];
+    return (
+      one !== undefined && other?.length === one.length && one.every((value, i) => Object.is(value, other[i]))
+    );
+  });
 }

@@ -63,6 +63,13 @@ describe("prewarming", () => {
     expect([p50Ms, p95Ms]).toEqual([1.5, 1.5]);
   });
 
+  test("a slot that would take gigabytes is refused before anything is allocated", async () => {
+    const candidate = candidateOf(builtinBlueprints.get("mlp-residual"), [8]);
+    const before = process.memoryUsage().rss;
+    await expect(prewarm({ ...candidate, slotShape: [2_000_000, 16] })).rejects.toThrow(/is not tried/);
+    expect(process.memoryUsage().rss - before).toBeLessThan(50e6);
+  });
+
   test("weights that overflow are refused", async () => {
     const fresh = candidateOf(lowRank, [6]);
     const tensors = Object.fromEntries(

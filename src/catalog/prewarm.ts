@@ -44,6 +44,8 @@ type Latencies = Pick<Prewarm, "p50Ms" | "p95Ms">;
 
 const DEFAULT_TIMING: Timing = { runs: 20, budgetMs: 250, clock: systemClock, alone: (round) => round() };
 const MIN_RUNS = 5;
+/** Of the activations of a pass: 256 MiB. What an artifact asks for is looked at before it is allocated. */
+const MAX_ELEMENTS = 64 * 1024 * 1024;
 /** Rounds, of which the quietest counts: what other programs took from the processor is not the kernel's. */
 const MIN_ROUNDS = 2;
 const MAX_ROUNDS = 16;
@@ -51,6 +53,14 @@ const MAX_ROUNDS = 16;
 const REMEMBERED_KINDS = 1024;
 /** Traced programs that are kept, so that the second kernel of a kind is not traced again. */
 const REMEMBERED_PROGRAMS = 32;
+
+function checkSize(slotShape: readonly number[], batch: number): void {
+  if (batch * sizeOf(slotShape) <= MAX_ELEMENTS) return;
+  throw new KasminaError(
+    "invalid_data",
+    `a kernel for a slot of shape [${slotShape}] is not tried: ${batch} rows would have more than ${MAX_ELEMENTS} elements`,
+  );
+}
 
 /**
  * Prewarms on a back end. Every kernel is run and checked; latencies are measured once for each blueprint, slot shape and
@@ -61,6 +71,7 @@ export function enginePrewarmer(backend: Backend, options: PrewarmOptions = {}):
   const known = new Map<string, Latencies>();
   const programs = new Map<string, TracedProgram>();
   return async (candidate) => {
+    checkSize(candidate.slotShape, batch);
     const key = kindOf(candidate);
     const traced = programs.get(key) ?? trace(forwardPass(candidate, batch));
     if (programs.size < REMEMBERED_PROGRAMS) programs.set(key, traced);
