@@ -23,7 +23,8 @@ const EPOCHS = "12";
 
 describe("the run folder", () => {
   test.each([
-    ["deleted", "is gone: deleted or moved", (path: string) => rm(path, { recursive: true })],
+    // Its files go first: the run may notice in between.
+    ["deleted", "gone: deleted or moved", (path: string) => rm(path, { recursive: true })],
     ["moved", "is gone: deleted or moved", (path: string) => rename(path, `${path}.elsewhere`)],
     [
       "replaced",
