@@ -38,7 +38,7 @@ const isWithinEpoch = (runDir: string): boolean => hasCheckpoint(runDir) && !met
 
 describe.each([
   ["a text of one epoch", { epochs: 1, more: ["--data", "text:words.txt"] }],
-  ["a run that grows", { epochs: 8, more: ["--data", "spirals"] }],
+  ["a run that grows", { epochs: 24, more: ["--data", "spirals"] }],
 ])("%s", (name, { epochs, more }) => {
   test.each(["11steps", "1s"])("every %s, killed again and again", async (interval) => {
     const data = more.map((one) => one.replace("words.txt", join(root, "words.txt")));
