@@ -24,4 +24,4 @@ export { fromJsonText, parseStrictJson, toJsonText } from "./json.js";
 export { abortable, abortError, type Deferred, deferred, unlessStopped } from "./promises.js";
 export { Random } from "./random.js";
 export { maxOf, mean, minOf, percentile, sum } from "./statistics.js";
-export { IDENTIFIER_RULE, isIdentifier, printable } from "./text.js";
+export { formatFlops, IDENTIFIER_RULE, isIdentifier, printable } from "./text.js";

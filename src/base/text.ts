@@ -37,3 +37,15 @@ function escaped(character: string): string {
   if (code < 0x100) return `\\x${hex.padStart(2, "0")}`;
   return code < 0x10000 ? `\\u${hex.padStart(4, "0")}` : `\\u{${hex}}`;
 }
+
+/** 1.56 GFLOP: floating point operations, with three digits. */
+export function formatFlops(flops: number): string {
+  for (const [unit, size] of [
+    ["PFLOP", 1e15],
+    ["TFLOP", 1e12],
+    ["GFLOP", 1e9],
+  ] as const) {
+    if (flops >= size) return `${(flops / size).toPrecision(3)} ${unit}`;
+  }
+  return `${(flops / 1e6).toPrecision(3)} MFLOP`;
+}

@@ -333,6 +333,8 @@ describe("the report", () => {
       "  seed  blueprint     slot    stage       alpha  shadow gain  contribution",
       "  s1    mlp-residual  block1  FOSSILIZED   1.00       0.0123        0.0088",
       "  s2    low-rank      block2  DORMANT      0.00            –             –",
+      "  shadow gain: what the seed takes off the held-out loss, while it trains unseen",
+      "  contribution: what the loss rises by without it, once it is in the output",
       "",
       "  cost        1.23 TFLOP, 153 steps/s",
       "  commands    7 accepted, 0 rejected",

@@ -29,10 +29,16 @@ function describeEpoch(line: EpochLine): string {
   return `${name} ${String(line.epoch).padStart(3)}  ${losses}  accuracy ${percent(line.val_accuracy)}`;
 }
 
+/** What follows a cull is the embargo of its slot, and no news of the seed. */
+const AFTER_A_CULL: ReadonlySet<string> = new Set(["EMBARGOED", "RESETTING", "DORMANT"]);
+
 /** Every stage a seed reaches, and whatever is more severe than INFO. */
 function describeEvent(line: EventLine, paint: Paint): string | undefined {
-  if (line.name === "seed_stage")
-    return paint("cyan", `  ${printable(`${line.seed_id}: ${line.from} → ${line.to}`)}`);
+  if (line.name === "seed_stage") {
+    if (AFTER_A_CULL.has(String(line.to))) return undefined;
+    const why = line.cause === undefined || line.cause === "command" ? "" : ` (${line.cause})`;
+    return paint("cyan", `  ${printable(`${line.seed_id}: ${line.from} → ${line.to}${why}`)}`);
+  }
   if (line.level === "INFO") return undefined;
   return paint(LEVEL_STYLE[line.level], `  ${printable(describeSevere(line))}`);
 }

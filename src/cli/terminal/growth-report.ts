@@ -1,5 +1,6 @@
 /** The report of a growth run, for people. */
-import { printable } from "../../base/index.js";
+import { formatFlops, printable } from "../../base/index.js";
+import { isRemoved, type Stage } from "../../contracts/index.js";
 import type { SeedReport, Summary } from "../../weatherlight/folder/growth-lines.js";
 import { formatTable, type Paint, painter, stageStyle } from "./text.js";
 
@@ -22,11 +23,12 @@ function headline({ ended, host, data, epochs, seed, engine, wall_s }: Summary, 
 }
 
 function accuracyTable(summary: Summary, paint: Paint): string[] {
-  const grown = summary.seeds.some((seed) => seed.stage === "FOSSILIZED");
+  const grown = summary.seeds.some(({ stage }) => stage === "FOSSILIZED");
+  const blended = summary.seeds.some(({ stage, alpha }) => !isRemoved(stage) && alpha > 0);
   const rows = [["", "test accuracy", "parameters"]];
   const alone = summary.accuracy_host_alone;
   if (alone !== null) rows.push(["host alone", percent(alone), count(summary.params_host)]);
-  const name = grown || alone !== null ? "host grown" : "host";
+  const name = grown || alone !== null ? "host grown" : blended ? "host, blended" : "host";
   rows.push([
     name,
     paint("bold", summary.accuracy === null ? "–" : percent(summary.accuracy)),
@@ -46,12 +48,21 @@ function seedTable(seeds: readonly SeedReport[], paint: Paint): string[] {
     printable(seed.id),
     printable(seed.blueprint),
     printable(seed.slot),
-    paint(stageStyle(seed.stage), seed.stage),
+    paint(stageStyle(seed.stage), fateOf(seed.stage)),
     seed.alpha.toFixed(2),
     measured(seed.shadow_gain),
     measured(seed.contribution),
   ]);
-  return formatTable([header, ...rows], ["left", "left", "left", "left", "right", "right", "right"]);
+  return [
+    ...formatTable([header, ...rows], ["left", "left", "left", "left", "right", "right", "right"]),
+    paint("dim", "shadow gain: what the seed takes off the held-out loss, while it trains unseen"),
+    paint("dim", "contribution: what the loss rises by without it, once it is in the output"),
+  ];
+}
+
+/** What became of a seed, in the word that its life ended with: the embargo after a cull is its slot's. */
+function fateOf(stage: Stage): Stage {
+  return isRemoved(stage) && stage !== "TERMINATED" ? "CULLED" : stage;
 }
 
 function costLines(summary: Summary, runDir: string | undefined): string[] {
@@ -88,15 +99,4 @@ export function formatDuration(seconds: number): string {
   const two = (value: number): string => String(value).padStart(2, "0");
   if (minutes < 60) return `${minutes} min ${two(Math.round(seconds) % 60)} s`;
   return `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
-}
-
-function formatFlops(flops: number): string {
-  for (const [unit, size] of [
-    ["PFLOP", 1e15],
-    ["TFLOP", 1e12],
-    ["GFLOP", 1e9],
-  ] as const) {
-    if (flops >= size) return `${(flops / size).toPrecision(3)} ${unit}`;
-  }
-  return `${(flops / 1e6).toPrecision(3)} MFLOP`;
 }

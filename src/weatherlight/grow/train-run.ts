@@ -52,8 +52,9 @@ export async function trainRun(options: RunSetup): Promise<RunOutcome> {
   // Timers of the clock keep no process alive; a run that waits for a kernel must not end for want of anything else to do.
   const alive = setInterval(() => undefined, KEEP_ALIVE_MS);
   try {
+    const trainMs = clock.monotonicMs();
     const result = await run.trainer.run();
-    const wallSeconds = (clock.monotonicMs() - startMs) / 1_000;
+    const endMs = clock.monotonicMs();
     const test = result.end === "aborted" ? undefined : await evaluateTest(run.trainer, dataset);
     const after = await run.trainer.checkpoint();
     checkpoint ??= checkpointOf(run, after);
@@ -62,7 +63,8 @@ export async function trainRun(options: RunSetup): Promise<RunOutcome> {
       flopsTotal: after.flopsTotal,
       accuracy: test?.accuracy ?? Number.NaN,
       testLoss: test?.loss.value ?? Number.NaN,
-      wallSeconds,
+      wallSeconds: (endMs - startMs) / 1_000,
+      trainSeconds: (endMs - trainMs) / 1_000,
       seeds: checkpoint.seeds,
       commands: run.counts,
       isolation: { ...run.kasmina.isolation },

@@ -1,4 +1,6 @@
 /** The line charts of a report, from the history of a run. */
+
+import { formatFlops } from "../../base/index.js";
 import type { Observation, RunHistory, Sample, SeedTrack } from "./history.js";
 import type { LineChart, Mark, Series } from "./line-chart.js";
 import { stageColor } from "./stage-chart.js";
@@ -149,13 +151,22 @@ function costCharts({ observations, alone }: RunHistory): LineChart[] {
         },
         { name: "grown", color: "var(--accent)", samples: samplesOf(observations, "flops_total") },
       ]),
-      format: compact,
-      tickFormat: compact,
+      format: formatFlops,
+      tickFormat: flopTick,
       include: [0],
       width: HALF_WIDTH,
       height: 170,
     },
   ];
+}
+
+/** 1.2 GFLOP as 1.2 G: what it is of, the title says. */
+function flopTick(value: number): string {
+  return value === 0
+    ? "0"
+    : formatFlops(value)
+        .replace(/(\.\d*?)0+ /, "$1 ")
+        .replace(/\.? (.)FLOP/, " $1");
 }
 
 /** 147,666 as 148k, 1.8e12 as 1.8T. */

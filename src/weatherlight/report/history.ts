@@ -1,7 +1,7 @@
 /** What a run folder holds about the course of its run, put in order for the report. */
 import { z } from "zod";
 import { maxOf } from "../../base/index.js";
-import { STAGES, type Stage } from "../../contracts/index.js";
+import { isRemoved, STAGES, type Stage } from "../../contracts/index.js";
 import type { Summary } from "../folder/growth-lines.js";
 import { readEventLines, readRunFolder } from "../folder/run-folder.js";
 import { summaryOf } from "../folder/summary-file.js";
@@ -195,8 +195,10 @@ function seedTracks(
     );
     const [first] = seen;
     const gate = events.find((event) => event.seed_id === id && event.slot_id !== undefined);
+    // What was measured stays in later observations: it is drawn for as long as it is measured.
     const samples = (name: "shadow_gain" | "contribution"): Sample[] =>
       seen.flatMap((seed) => {
+        if (seed.stage === "FOSSILIZED" || isRemoved(seed.stage)) return [];
         const [value, stdErr] = [seed[name], seed[`${name}_std_err`]];
         return typeof value === "number" ? [{ step: seed.step, value, stdErr: stdErr ?? 0 }] : [];
       });

@@ -134,7 +134,12 @@ export function stepAxis(x: Scale, height: number): string {
     const at = { x: x(step), y: foot + 16, "text-anchor": "middle" };
     return element("text", { class: "tick", ...at }, step.toLocaleString("en-US"));
   });
-  return element("line", { class: "axis", x1, x2, y1: foot, y2: foot }) + ticks.join("");
+  const name = { class: "tick", x: (x1 ?? 0) - 14, y: foot + 16, "text-anchor": "end" };
+  return (
+    element("line", { class: "axis", x1, x2, y1: foot, y2: foot }) +
+    ticks.join("") +
+    element("text", name, "step")
+  );
 }
 
 /** 0.02, not 0.0200 and not 20m. */

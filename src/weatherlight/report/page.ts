@@ -1,5 +1,6 @@
 /** The report of a run as one HTML page that needs nothing but itself. */
 import { createHash } from "node:crypto";
+import { formatFlops } from "../../base/index.js";
 import { chartsOf, seedsDrawn } from "./charts.js";
 import { crosshair } from "./crosshair.js";
 import type { RunHistory } from "./history.js";
@@ -85,7 +86,7 @@ function tiles(history: RunHistory): string {
       ? [tile(percent(last.val_accuracy), "accuracy, held out, so far")]
       : []),
     ...(last ? [parametersTile(history, last.params_total)] : []),
-    ...(last ? [tile(quantity(summary?.flops_total ?? last.flops_total), "floating point operations")] : []),
+    ...(last ? [tile(formatFlops(summary?.flops_total ?? last.flops_total), "computed in all")] : []),
     tile(String(seeds.length), `seeds: ${count("FOSSILIZED")} kept, ${count("CULLED")} culled`),
     ...(summary ? [commandsTile(summary), isolationTile(summary)] : []),
   ];

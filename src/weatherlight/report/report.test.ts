@@ -180,7 +180,7 @@ describe("what is drawn is what was measured", () => {
     const other = await reportOf(await runFolder(far));
     expect(attribute(chartIn(other, "loss"), "data-y-scale")).toBe("log");
     const ticks = [...chartIn(other, "loss").matchAll(/text-anchor="end">([^<]*)/g)].map(([, text]) => text);
-    expect(ticks).toEqual(["0.1", "0.2", "0.5", "1", "2"]);
+    expect(ticks).toEqual(["step", "0.1", "0.2", "0.5", "1", "2"]);
     expectDrawn(
       drawnIn(other, "loss", "held out"),
       STEPS.map((step) => [step, 1000 / step ** 2]),

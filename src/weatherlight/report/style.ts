@@ -66,7 +66,7 @@ export const STYLE = `
 *{box-sizing:border-box}
 body{margin:0;background:var(--page);color:var(--text);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 main{max-width:1080px;margin:0 auto;padding:36px 20px 60px}
-h1{font-size:27px;line-height:1.2;margin:0 0 4px;letter-spacing:-.02em}
+h1{overflow-wrap:anywhere;font-size:27px;line-height:1.2;margin:0 0 4px;letter-spacing:-.02em}
 h2{font-size:19px;margin:40px 0 12px;letter-spacing:-.01em}
 h3{font-size:15px;margin:0}
 .quiet{color:var(--quiet);fill:var(--quiet);font-weight:400}
@@ -101,7 +101,7 @@ h3{font-size:15px;margin:0}
 .cross{pointer-events:none}
 .cross line{stroke:var(--text);stroke-opacity:.5}
 .chart .cross text{font-size:11.5px;fill:var(--quiet)}
-.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(380px,1fr));gap:0 14px}
+.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(380px,100%),1fr));gap:0 14px}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}
 th{font-weight:600;text-align:left;color:var(--quiet);font-size:13px}
@@ -113,5 +113,7 @@ tr:last-child td{border-bottom:0}
 details summary{cursor:pointer;color:var(--quiet);font-size:14px}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 18px;margin:10px 0 0;font-size:14px}
 dt{color:var(--quiet)}dd{margin:0;overflow-wrap:anywhere}
+@media (max-width:700px){main{padding:20px 12px 40px}.card{overflow-x:auto}.chart{min-width:620px}.pair .chart{min-width:0}
+.chart text,.chart text.tick,.chart .cross text{font-size:17px}.pair .chart text,.pair .chart text.tick{font-size:14px}.head,.legend{position:sticky;left:0}}
 @media print{body{background:none}.card,.tile{break-inside:avoid}}
 `;

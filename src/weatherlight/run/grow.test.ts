@@ -39,7 +39,10 @@ test("own data alone is enough: the rest has defaults, and callbacks hear of it"
     },
   ]);
   expect(steps.at(-1)).toMatchObject({ step: 8, stepsTotal: 8, epoch: 1 });
-  expect(notices).toEqual([expect.stringMatching(/^engine wasm/)]);
+  expect(notices).toEqual([
+    expect.stringMatching(/^engine wasm/),
+    expect.stringMatching(/rows to train on, \d+ held out; .* preparing the first step$/),
+  ]);
 });
 
 test("the same options give the same bits, with the host alone compared beside", async () => {

@@ -54,7 +54,9 @@ async function train(run: OpenRun): Promise<GrowResult> {
 /** Who hears of a training: the run's folder, and its caller. */
 function listenersFor({ kept, config }: OpenRun, phase: GrowPhase) {
   const record = kept && ((line: Parameters<typeof kept.append>[0]): void => kept.append(line));
-  const files = record && lineCallbacks((line) => (line.type === "step" ? undefined : record(line)));
+  const files =
+    record &&
+    lineCallbacks((line) => (line.type === "step" || line.type === "notice" ? undefined : record(line)));
   return { ...listenersOf(files ? [files, config] : [config], phase, record), ...signalOf(config, kept) };
 }
 
@@ -97,7 +99,7 @@ function resultOf(run: OpenRun, outcome: RunOutcome, alone: RunOutcome | undefin
     testLoss: outcome.testLoss,
     accuracyHostAlone: alone?.accuracy ?? null,
     steps: outcome.steps,
-    stepsPerSecond: outcome.steps / outcome.wallSeconds,
+    stepsPerSecond: outcome.steps / outcome.trainSeconds,
     wallSeconds: outcome.wallSeconds + (alone?.wallSeconds ?? 0),
     paramsHost: outcome.paramsHost,
     paramsTotal: outcome.paramsTotal,

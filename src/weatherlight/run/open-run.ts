@@ -156,6 +156,7 @@ async function openRun(asked: AskedRun, stopped: StoppedRun | undefined, closers
   const kept = await keep({ ...asked, recorded }, stopped, notice);
   closers.add(() => kept?.close());
   notice(`engine ${reason}`);
+  notice(about(asked));
   if (stopped?.adopted !== undefined) notice(`adopted as a new run what was run ${stopped.adopted}`, true);
   if (stopped) notice(`resumed ${runId} at step ${stopped.checkpoint?.step ?? 0}`, true);
   if (stopped && !stopped.file.data) notice(UNKNOWN_DATA, true);
@@ -168,6 +169,12 @@ async function openRun(asked: AskedRun, stopped: StoppedRun | undefined, closers
     tracer: config.tracer ?? openTracer(asked, backend, notice, closers),
     kernels: config.kernels ?? (await openKernels(asked, kept, closers)),
   };
+}
+
+/** What is said before the first step, for until then nothing else is. */
+function about({ sources: { dataset, host }, config }: AskedRun): string {
+  const rows = `${dataset.train.count} rows to train on, ${dataset.heldOut.count} held out`;
+  return `${dataset.name}: ${rows}; ${host.id}, ${config.epochs} epochs; preparing the first step`;
 }
 
 /** The folder of the run, or of the one that it goes on with. */

@@ -81,6 +81,10 @@ export function lineCallbacks(tell: (line: GrowthLine) => void): GrowCallbacks {
         val_accuracy: valAccuracy,
       }),
     onEvent: (report) => tell(eventLine(report)),
+    onDecision: (decision) => {
+      if (decision.action === "cull")
+        tell({ type: "notice", text: `  ${decision.seedId}: the policy culls it: ${decision.why}` });
+    },
     onNotice: (text, always) => tell({ type: "notice", text, ...(always && { always }) }),
   };
 }
