@@ -1,4 +1,4 @@
-/** Programs that some tests need beside Node. A test of one that is not there is skipped, unless it is said to be there. */
+/** Programs that some tests need besides Node. A test of one that is not there is skipped, unless it is said to be there. */
 import { spawnSync } from "node:child_process";
 
 /** What the tests must find, as `KASMINA_REQUIRE` names it: `redis,chromium`. */

@@ -7,7 +7,7 @@ quietRuntime();
 hideKeys();
 
 // Whoever reads our output or our messages may go away (`kasmina … | head`, a closed terminal), and the disk that they go to
-// may be full. Nobody's training ends by that; output that is lost otherwise than by a reader who left is told at the end.
+// may be full. Nobody's training ends by that; output that is lost otherwise than by a reader who left is reported at the end.
 let lostOutput: string | undefined;
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") lostOutput ??= error.message;

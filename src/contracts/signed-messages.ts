@@ -26,7 +26,7 @@ export interface RefusedMessage {
 export interface SignedMessagesOptions {
   readonly port: MessagePort;
   readonly keys: KeyRing;
-  /** Hears of what was not signed as it must be; it is acknowledged, for it never will be. Must not throw. */
+  /** Receives what was not signed as it must be; it is acknowledged, for it never will be. Must not throw. */
   readonly onRefused?: (refused: RefusedMessage) => void;
 }
 

@@ -18,7 +18,7 @@ export interface CsvOptions {
   readonly delimiter?: string;
   /** Decimal mark; default ".". */
   readonly decimal?: "." | ",";
-  /** Cells that say that a value is missing, beside empty ones; default {@link MISSING_VALUES}. */
+  /** Cells that say that a value is missing, besides empty ones; default {@link MISSING_VALUES}. */
   readonly missing?: readonly string[];
 }
 

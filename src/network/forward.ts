@@ -149,7 +149,7 @@ function runBlocks(inputs: ForwardInputs, from: number, x: JaxArray, options: Pa
   return h;
 }
 
-/** Blocks may be a user's own: what goes wrong in one is told with its name. */
+/** Blocks may be a user's own: what goes wrong in one is reported with its name. */
 function applyBlock(host: Host, block: Block, parameters: Parameters, x: JaxArray): JaxArray {
   const batch = x.shape[0];
   const fail = (what: string, cause?: unknown): KasminaError =>

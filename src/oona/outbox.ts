@@ -33,7 +33,7 @@ export interface OutboxOptions extends Partial<OutboxLimits> {
     publish(topic: string, payload: Uint8Array, options?: PublishOptions): Promise<string>;
     readonly isUp?: boolean;
   };
-  /** Hears how many messages of the normal lane had to go, or could not be sent at all, and why. Must not throw. */
+  /** Receives how many messages of the normal lane had to go, or could not be sent at all, and why. Must not throw. */
   readonly onDropped?: (count: number, reason: string) => void;
   readonly clock?: Clock;
 }

@@ -24,7 +24,7 @@ import { Reader } from "./redis/reader.js";
 import { ALL_SCRIPTS, REMOVE, STATS } from "./redis/scripts.js";
 import { type LostMessages, Sender } from "./redis/sender.js";
 
-/** What a bus on Redis has to say beside messages. */
+/** What a bus on Redis has to say besides messages. */
 export type BusNotice =
   /** Redis is away, for this reason; what is published meanwhile waits a little and is then refused. */
   | { readonly kind: "down"; readonly reason: string }
@@ -102,7 +102,7 @@ export class RedisStreamsBus implements Bus {
       name: this.#consumer.replace(/[^!-~]/g, "_"),
       scripts: [...ALL_SCRIPTS, ...LEASE_SCRIPTS],
       onUp: () => this.#up(),
-      onDown: (reason) => this.#tell({ kind: "down", reason }),
+      onDown: (reason) => this.#notify({ kind: "down", reason }),
     });
     this.#sender = new Sender({
       connection: () => this.#connection,
@@ -111,7 +111,7 @@ export class RedisStreamsBus implements Bus {
       limits: this.#limits,
       clock,
       publishTimeoutMs: options.publishTimeoutMs ?? 2_000,
-      onLost: (lost) => this.#tell({ kind: "lost", ...lost }),
+      onLost: (lost) => this.#notify({ kind: "lost", ...lost }),
     });
   }
 
@@ -251,12 +251,12 @@ export class RedisStreamsBus implements Bus {
   }
 
   #up(): void {
-    this.#tell({ kind: "up" });
+    this.#notify({ kind: "up" });
     this.#sender.resume();
     for (const group of this.#groups.values()) group.resume();
   }
 
-  #tell(notice: BusNotice): void {
+  #notify(notice: BusNotice): void {
     this.#options.onNotice?.(notice);
   }
 
@@ -280,9 +280,9 @@ export class RedisStreamsBus implements Bus {
       keys: this.#keys,
       limits: this.#limits,
       clock: this.#options.clock ?? systemClock,
-      onLost: (lost) => this.#tell({ kind: "lost", ...lost }),
+      onLost: (lost) => this.#notify({ kind: "lost", ...lost }),
       onRoom: () => this.#readers.get(name)?.wake(),
-      onProblem: (reason) => this.#tell({ kind: "problem", reason }),
+      onProblem: (reason) => this.#notify({ kind: "problem", reason }),
     });
     this.#groups.set(key, group);
     return group;
@@ -297,8 +297,8 @@ export class RedisStreamsBus implements Bus {
       keys: this.#keys,
       connect: this.#connect,
       shared: () => this.#connection,
-      onHealed: (topic) => this.#tell({ kind: "healed", topic }),
-      onProblem: (reason) => this.#tell({ kind: "problem", reason }),
+      onHealed: (topic) => this.#notify({ kind: "healed", topic }),
+      onProblem: (reason) => this.#notify({ kind: "problem", reason }),
     });
     this.#readers.set(name, reader);
     return reader;

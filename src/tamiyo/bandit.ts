@@ -10,7 +10,7 @@ import type { Arm } from "./policy.js";
 export interface ArmRecord {
   readonly slotId: string;
   readonly blueprintId: string;
-  /** Tells arms apart whose blueprints differ in parameters alone. */
+  /** Distinguishes arms whose blueprints differ in parameters alone. */
   readonly key: string;
   readonly tries: number;
   /** Sum of the rewards. */

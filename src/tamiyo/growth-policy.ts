@@ -43,9 +43,9 @@ export interface Strategy {
   reason(state: SystemState, germinated: number): string | undefined;
   /** The arms that are open, the one to be tried first in front. */
   rank(arms: readonly Arm[], germinated: number): readonly Arm[];
-  /** Hears which arm was taken. */
+  /** Receives which arm was taken. */
   germinated?(arm: Arm): void;
-  /** Hears the shadow gain that a seed reached in training, and its part of a step's FLOPs and of the parameters. */
+  /** Receives the shadow gain that a seed reached in training, and its part of a step's FLOPs and of the parameters. */
   learn?(trial: Trial): void;
   snapshot(): unknown;
   restore(snapshot: unknown): void;

@@ -9,13 +9,13 @@ export interface TamiyoOptions {
   readonly trainingRunId: string;
   /** Takes a serialized SignedEnvelope to Kasmina. */
   readonly send: (envelope: Uint8Array) => void;
-  /** Hears every decision, for the run's log. */
+  /** Receives every decision, for the run's log. */
   readonly onDecision?: (decision: Decision, state: SystemState) => void;
   /** What growth costs in this run. Left out: a policy with a budget germinates nothing. */
   readonly costs?: GrowthCosts;
-  /** Further inputs that are missing now, by name, beside those that the state itself lacks. Default: none. */
+  /** Further inputs that are missing now, by name, besides those that the state itself lacks. Default: none. */
   readonly absentInputs?: () => readonly string[];
-  /** Hears when inputs become degraded, when what is missing changes, and when all is there again. */
+  /** Called when inputs become degraded, when what is missing changes, and when all is there again. */
   readonly onInputs?: (health: InputHealth) => void;
 }
 

@@ -154,7 +154,7 @@ export class GrowingNetwork {
     // Asked for once more: the two asked for last are kept.
     if (this.#installed) void this.#programs.prepare(this.#installed.topology);
     this.#programs.prepareAhead(topology);
-    this.#stepShares(topology).catch(() => undefined); // told when the topology is installed
+    this.#stepShares(topology).catch(() => undefined); // reported when the topology is installed
   }
 
   /** Says that a training step has ended: programs are compiled between steps. */

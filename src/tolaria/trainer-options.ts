@@ -51,7 +51,7 @@ export interface TrainerOptions {
   /** Ends the run there as a signal would. */
   readonly until?: StopPlace | undefined;
   readonly onState?: (state: SystemState) => void;
-  /** Hears the loss of every step, by the step's number from 0. */
+  /** Receives the loss of every step, by the step's number from 0. */
   readonly onLoss?: ((step: number, loss: number) => void) | undefined;
   /** Steps between reports. */
   readonly reportEverySteps?: number;

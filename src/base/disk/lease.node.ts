@@ -50,7 +50,7 @@ const recordSchema = z.object({
 type LeaseRecord = z.infer<typeof recordSchema>;
 
 export interface LeaseOptions {
-  /** What it is taken for, told to whoever wants it meanwhile: `kasmina grow`. */
+  /** What it is taken for, shown to whoever wants it meanwhile: `kasmina grow`. */
   readonly purpose: string;
   /** Default 5 s. */
   readonly renewMs?: number;
@@ -74,7 +74,7 @@ export interface Lease {
   readonly fence: number;
   /** Whether nobody has taken the folder since. Cheap: ask before what must not be written twice. */
   isHeld(): boolean;
-  /** Tells those who watch that the holder lives; done on a timer too. */
+  /** Shows those who watch that the holder lives; done on a timer too. */
   renew(): void;
   /** Gives the folder back. May be called again. */
   release(): void;

@@ -41,12 +41,12 @@ export function addExport(command: Command, io: Io, done: (exitCode: number) => 
         throw new KasminaError("invalid_argument", "name a file with --onnx or --safetensors");
       }
       const network = await readGrownNetwork(path, givenModules(modules));
-      if (onnx !== undefined) tell(onnx, await network.toOnnx(onnx), io);
-      if (safetensors !== undefined) tell(safetensors, await network.toSafetensors(safetensors), io);
+      if (onnx !== undefined) sayWritten(onnx, await network.toOnnx(onnx), io);
+      if (safetensors !== undefined) sayWritten(safetensors, await network.toSafetensors(safetensors), io);
       done(EXIT.done);
     });
 }
 
-function tell(path: string, bytes: Uint8Array, io: Io): void {
+function sayWritten(path: string, bytes: Uint8Array, io: Io): void {
   io.stderr.write(`kasmina: wrote ${path} (${count(bytes.length)} bytes)\n`);
 }

@@ -47,7 +47,7 @@ export function addServe(command: Command, io: Io, done: (exitCode: number) => v
     )
     .option(
       "--silent-after <seconds>",
-      "weatherlight: a run that has told nothing for so long is silent",
+      "weatherlight: a run that has reported nothing for so long is silent",
       positive,
       30,
     )

@@ -1,4 +1,4 @@
-/** One compiled model: an ONNX Runtime session, and its errors told in the program's own words. */
+/** One compiled model: an ONNX Runtime session, and its errors in the program's own words. */
 import { MessageChannel } from "node:worker_threads";
 import type { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { KasminaError } from "../../base/errors.js";

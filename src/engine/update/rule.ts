@@ -41,7 +41,7 @@ export interface UpdateRule<
   readonly id: string;
   /** State kept for each parameter, each of the parameter's shape. */
   readonly slots: readonly Slot[];
-  /** What the formula takes beside the element, float32. */
+  /** What the formula takes besides the element, float32. */
   readonly scalars: readonly Scalar[];
   /** What is set from outside, at every step: learning rate and the like, float32. */
   readonly settings: readonly Setting[];

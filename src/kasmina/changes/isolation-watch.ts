@@ -47,7 +47,7 @@ export function isolationError(readings: readonly IsolationReading[], violators:
   return new KasminaError("isolation", words.join("; "), { details: { readings: broken } });
 }
 
-/** Tells that a program is not installed because of a seed, and plans the seed's removal where none is planned yet. */
+/** Reports that a program is not installed because of a seed, and plans the seed's removal where none is planned yet. */
 export function refuseUnproven(state: RunState, failure: IsolationFailure, step: number): void {
   const { seedId, message, path } = failure;
   const seed = state.registry.get(seedId);
@@ -65,7 +65,7 @@ export function refuseUnproven(state: RunState, failure: IsolationFailure, step:
 }
 
 /**
- * Records one violation of a seed. Tells `violation_recorded`, and where the seed's own breaker opens,
+ * Records one violation of a seed. Reports `violation_recorded`, and where the seed's own breaker opens,
  * `isolation_breaker` and plans the cull.
  * @returns whether the breaker opened
  */

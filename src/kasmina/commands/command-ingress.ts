@@ -109,7 +109,7 @@ export class CommandIngress {
     }
   }
 
-  /** Tells of rejections that were not told at once; `all`: also of those of the last second. */
+  /** Reports rejections that were not reported at once; `all`: also of those of the last second. */
   reportRejections(all = false): void {
     this.#rejections.flush(all);
   }
@@ -218,7 +218,7 @@ export class CommandIngress {
   }
 }
 
-/** The names themselves are not told: they are what is wrong. */
+/** The names themselves are not reported: they are what is wrong. */
 function refuseNames({ payload }: AdaptationCommand, state: RunState, message: string): JournaledOutcome {
   const reason = "invalid_id" satisfies RefusalReason;
   const operation = payload.case ?? "none";

@@ -21,7 +21,7 @@ const SEAL_DIGITS = 2 * MAC_BYTES;
 const NEWLINE = 0x0a;
 const LINE = /^([0-9a-f]{64}) (\{.*\})$/s;
 
-/** What the first line of a journal says beside its records. */
+/** What the first line of a journal says besides its records. */
 export interface JournalHead {
   readonly format: typeof JOURNAL_FORMAT;
   readonly run_id: string;

@@ -32,7 +32,7 @@ export interface NonceLedgerOptions {
   readonly capacity: number;
   readonly cleanupMs: number;
   readonly clock: Clock;
-  /** Told whenever nonces that had not expired are dropped. */
+  /** Called whenever nonces that had not expired are dropped. */
   readonly onTruncated?: (truncation: LedgerTruncation) => void;
 }
 

@@ -104,7 +104,7 @@ export class TelemetryHub {
     return this.#sinkFailures;
   }
 
-  /** Tells when the following events happen. */
+  /** Says when the following events happen. */
   at(step: number, epoch: number): void {
     this.#step = step;
     this.#epoch = epoch;

@@ -1,5 +1,5 @@
 /**
- * Rejected commands, told without a flood: the first of a reason at once, then one event a second and reason, whose `count` says how
+ * Rejected commands, reported without a flood: the first of a reason at once, then one event a second and reason, whose `count` says how
  * many it stands for. The counters count every one as it comes.
  */
 import type { Clock } from "../../base/clock.js";
@@ -8,7 +8,7 @@ import type { TelemetryHub } from "./hub.js";
 
 const EVERY_MS = 1_000;
 
-/** The latest rejection of a reason that is still to be told of, and those before it. */
+/** The latest rejection of a reason that is still to be reported, and those before it. */
 interface Waiting {
   readonly commandId: string;
   readonly busEntry: string;
@@ -30,12 +30,12 @@ export class Rejections {
     this.#telemetry.count("kasmina.command_verifier.rejections_total", { reason });
     const count = (this.#waiting.get(reason)?.count ?? 0) + 1;
     this.#waiting.set(reason, { commandId, busEntry, count });
-    if (this.#isDue(reason)) this.#tell(reason);
+    if (this.#isDue(reason)) this.#report(reason);
   }
 
-  /** Tells of what waits and is due, at every step; at the end of a run of everything. */
+  /** Reports what waits and is due, at every step; at the end of a run of everything. */
   flush(all = false): void {
-    for (const reason of [...this.#waiting.keys()]) if (all || this.#isDue(reason)) this.#tell(reason);
+    for (const reason of [...this.#waiting.keys()]) if (all || this.#isDue(reason)) this.#report(reason);
   }
 
   #isDue(reason: RejectionReason): boolean {
@@ -43,7 +43,7 @@ export class Rejections {
     return toldMs === undefined || this.#clock.monotonicMs() - toldMs >= EVERY_MS;
   }
 
-  #tell(reason: RejectionReason): void {
+  #report(reason: RejectionReason): void {
     const { commandId = "", busEntry = "", count = 0 } = this.#waiting.get(reason) ?? {};
     this.#waiting.delete(reason);
     this.#toldMs.set(reason, this.#clock.monotonicMs());

@@ -31,7 +31,7 @@ interface Held {
   readonly entryId: string;
   readonly payload: Uint8Array;
   delivery: number;
-  /** What Redis has yet to be told. */
+  /** What Redis has yet to be sent. */
   next: "acknowledge" | "redeliver" | "bury" | undefined;
   reason: string;
   /** Running while it waits for redelivery. */
@@ -126,7 +126,7 @@ export class RedisGroup {
     this.#handOut();
   }
 
-  /** Tells Redis what it could not be told. */
+  /** Sends Redis what it could not be sent. */
   resume(): void {
     for (const held of [...this.#held.values()]) void this.#perform(held);
   }
@@ -248,7 +248,7 @@ export class RedisGroup {
     void this.#perform(held);
   }
 
-  /** Tells Redis what became of a message; where it is away, `recover` does. */
+  /** Reports to Redis what became of a message; where it is away, `recover` does. */
   async #perform(held: Held): Promise<void> {
     const { next, lane, entryId } = held;
     if (next === undefined) return;

@@ -26,9 +26,9 @@ import {
 export interface ProcessTracerOptions {
   /** The host, or the function that makes it. */
   readonly host: ModuleSource;
-  /** Blueprints, or registries of them, beside the ones that come with Kasmina. Default: none. */
+  /** Blueprints, or registries of them, besides the ones that come with Kasmina. Default: none. */
   readonly blueprints?: readonly ModuleSource[];
-  /** Hears why a topology had to be traced on the trainer's own thread. */
+  /** Receives why a topology had to be traced on the trainer's own thread. */
   readonly onFallback?: (problem: string) => void;
 }
 

@@ -150,7 +150,7 @@ export class Programs {
     const { backend, tracer = localTracer, monitor: options } = this.#options;
     await this.#schedule.next(urgent);
     const tracing = tracer.trace(topology, this.#options);
-    this.#remember(topologyKey(topology), tracing).catch(() => undefined); // told to whoever waits for the programs
+    this.#remember(topologyKey(topology), tracing).catch(() => undefined); // reported to whoever waits for the programs
     const traced = await tracing;
     if (!traced.proof.proven) return { topology, failure: traced.proof };
     await this.#schedule.next(urgent);

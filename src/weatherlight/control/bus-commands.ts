@@ -21,7 +21,7 @@ export interface BusCommandsOptions {
   readonly messages: MessagePort;
   /** Whose commands they are. */
   readonly trainingRunId: string;
-  /** Hears the answer to each delivery, by the bus's id of its message. */
+  /** Receives the answer to each delivery, by the bus's id of its message. */
   readonly onOutcome?: (entryId: string, outcome: CommandOutcome) => void;
 }
 

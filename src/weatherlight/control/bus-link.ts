@@ -42,13 +42,13 @@ export interface BusLinkOptions {
   readonly trainingRunId: string;
   /** Folder in which waits what cannot leave. One run's own. */
   readonly outboxFolder: string;
-  /** Hears each command once a delivery; the same entry may come again until it is answered. */
+  /** Receives each command once a delivery; the same entry may come again until it is answered. */
   readonly onCommand: (command: ArrivedCommand) => void;
   /** Whether a policy elsewhere decides for this run. */
   readonly remotePolicy: boolean;
-  /** Hears what the run now lacks, when that changes: `oona` (the bus), `tamiyo` (a policy that sees to this run). */
+  /** Receives what the run now lacks, when that changes: `oona` (the bus), `tamiyo` (a policy that sees to this run). */
   readonly onMissing?: (missing: readonly string[]) => void;
-  /** Hears one line about what went wrong. Must not throw. */
+  /** Receives one line about what went wrong. Must not throw. */
   readonly onProblem?: (problem: string) => void;
   readonly clock?: Clock;
   /** How often is looked who is there. Default 2 s. */
@@ -118,7 +118,7 @@ export class BusLink {
     this.#send(sharedTopic("telemetry"), encodeTelemetry(packet), { lane });
   }
 
-  /** Acknowledges a command, and tells what became of it. An entry that nobody waits for is ignored. */
+  /** Acknowledges a command, and reports what became of it. An entry that nobody waits for is ignored. */
   answer(entryId: string, outcome: CommandOutcome): void {
     const { trainingRunId } = this.#options;
     this.#unanswered.get(entryId)?.resolve();

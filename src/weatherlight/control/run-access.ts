@@ -61,7 +61,7 @@ export class RunAccess {
 
   /**
    * Opens the socket, and follows the key file.
-   * @param onProblem hears why nobody can reach the run, which goes on all the same
+   * @param onProblem receives why nobody can reach the run, which goes on all the same
    */
   listen(control: RunControl, onProblem: (problem: string) => void): void {
     if (!environmentWithKeys()[KEYS_VARIABLE])
@@ -93,7 +93,7 @@ export class RunAccess {
     this.#previousSequence = sequence;
   }
 
-  /** Closes the socket; whoever still waits for an outcome hears that the run has ended. */
+  /** Closes the socket; whoever still waits for an outcome is notified that the run has ended. */
   async close(): Promise<void> {
     this.#unfollow();
     (await this.#server)?.close();

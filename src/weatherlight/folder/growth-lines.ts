@@ -98,7 +98,7 @@ export interface Summary {
 export interface NoticeLine {
   readonly type: "notice";
   readonly text: string;
-  /** Told with `--quiet` too: what is otherwise than one would think. Default false. */
+  /** Shown with `--quiet` too: what is otherwise than one would think. Default false. */
   readonly always?: boolean;
 }
 

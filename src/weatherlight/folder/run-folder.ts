@@ -57,7 +57,7 @@ const MAX_LOSSES_BYTES = 256 * 1024 * 1024;
 const MAX_EVENTS_BYTES = 512 * 1024 * 1024;
 
 export interface RunFolderOptions {
-  /** Told to whoever wants the folder meanwhile. Default `kasmina grow`. */
+  /** Reported to whoever wants the folder meanwhile. Default `kasmina grow`. */
   readonly purpose?: string;
   /** Whether the group may read what is written, keys and journal aside. Default: owner only. */
   readonly share?: boolean;

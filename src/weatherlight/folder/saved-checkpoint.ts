@@ -181,7 +181,7 @@ export function wreckOf(network: Evaluated, parameters: Tensors): string | undef
 }
 
 /**
- * Nobody can use such a network, and nobody would be told later.
+ * Nobody can use such a network, and nobody would notice later.
  * @throws KasminaError `loss_not_finite` naming the source and why
  */
 export function refuseWrecked(network: Evaluated, parameters: Tensors, source: string): void {

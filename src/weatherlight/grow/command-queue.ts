@@ -10,7 +10,7 @@ export class CommandQueue implements CommandSource {
     this.#onOutcome = onOutcome;
   }
 
-  /** Takes a serialized SignedEnvelope; `onOutcome` hears the answer to this one. */
+  /** Takes a serialized SignedEnvelope; `onOutcome` receives the answer to this one. */
   send(envelope: Uint8Array, onOutcome?: (outcome: CommandOutcome) => void): void {
     const busEntry = `local-${++this.#entries}`;
     this.#waiting.push({
@@ -35,7 +35,7 @@ export function joined(sources: readonly CommandSource[]): CommandSource {
   return { drain: () => sources.flatMap((source) => source.drain()) };
 }
 
-/** The source; `onOutcome` hears the answer to each of its commands. */
+/** The source; `onOutcome` receives the answer to each of its commands. */
 export function counted(source: CommandSource, onOutcome: (outcome: CommandOutcome) => void): CommandSource {
   const hearing = (delivery: CommandDelivery): CommandDelivery => ({
     envelope: delivery.envelope,

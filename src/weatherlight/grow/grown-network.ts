@@ -231,7 +231,7 @@ function softmax(logits: Float32Array, classes: number): Pick<Predictions, "labe
   return { labels, probabilities: logits };
 }
 
-/** Nobody can use a network of NaN, and nobody would be told later. */
+/** Nobody can use a network of NaN, and nobody would notice later. */
 function requireFinite(parameters: Tensors): void {
   const [first] = nonFinitePaths(parameters);
   if (first !== undefined)

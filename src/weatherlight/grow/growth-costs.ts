@@ -131,7 +131,7 @@ export class CountedCosts implements GrowthCosts {
     return this.#evaluationsLeft(step) * (this.#host.evaluation + this.#options.evaluationBatch * forward);
   }
 
-  /** What a step's second pass for the shadow loss costs beside the seed itself: no more than the network's own. */
+  /** What a step's second pass for the shadow loss costs besides the seed itself: no more than the network's own. */
   #shadowPass(present: readonly Weight[]): number {
     const { batch } = this.#options;
     return this.#host.train + batch * KERNEL_PASSES * sum(present.map((seed) => seed.forward));

@@ -3,7 +3,7 @@ import type { CommandOutcome, KernelSource, SystemState, TelemetryMetric } from 
 import type { KernelEvent } from "../../kasmina/index.js";
 import type { Candidate } from "../../tamiyo/index.js";
 
-/** Hears what happens to requests, with the metrics as they stand then. Must not throw. */
+/** Receives what happens to requests, with the metrics as they stand then. Must not throw. */
 export type KernelListener = (event: KernelEvent, metrics: readonly TelemetryMetric[]) => void;
 
 /** The kernels of one run. */
@@ -14,7 +14,7 @@ export interface RunKernels extends KernelSource {
   listen?(listener: KernelListener): void;
 }
 
-/** What a run tells of itself. */
+/** What a run reports of itself. */
 export interface RunStatus
   extends Pick<
     SystemState,
@@ -26,7 +26,7 @@ export interface RunStatus
 
 /** What the socket reaches of a run. */
 export interface RunControl {
-  /** Queues an envelope for the next step boundary; `onOutcome` hears the answer. */
+  /** Queues an envelope for the next step boundary; `onOutcome` receives the answer. */
   send(envelope: Uint8Array, onOutcome: (outcome: CommandOutcome) => void): void;
   status(): RunStatus;
 }

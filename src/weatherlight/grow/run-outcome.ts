@@ -14,7 +14,7 @@ export interface RunCheckpoint extends TrainerCheckpoint {
   readonly seeds: readonly SeedOutcome[];
 }
 
-/** A seed as a report tells of it. */
+/** A seed as a report shows it. */
 export interface SeedOutcome {
   readonly seed: Seed;
   readonly alpha: number;

@@ -1,4 +1,4 @@
-/** What A run is handed: the parts of a run, and who wants to hear of it. */
+/** What a run is handed: the parts of a run, and who listens to it. */
 
 import type { Clock } from "../../base/index.js";
 import type {
@@ -36,7 +36,7 @@ export interface RunSetup {
   readonly host: Host;
   readonly dataset: Dataset;
   readonly backend: Backend;
-  /** Traces new topologies beside the training; default: on this thread, between two steps. */
+  /** Traces new topologies in parallel with training; default: on this thread, between two steps. */
   readonly tracer?: TopologyTracer;
   readonly epochs: number;
   /** Rows a step. */
@@ -47,7 +47,7 @@ export interface RunSetup {
   readonly schedule?: ScheduleId;
   /** Whether the host below a BLENDING seed waits (`detach`, the default) or goes on learning (`flow`). */
   readonly hostGradient?: Topology["hostGradient"];
-  /** A frozen network to learn from, beside the labels. Default: none. */
+  /** A frozen network to learn from, besides the labels. Default: none. */
   readonly teacher?: TeacherOptions;
   /** Everything random follows from it. Default 0. */
   readonly seed?: number;
@@ -57,11 +57,11 @@ export interface RunSetup {
   readonly config?: KasminaConfig;
   /** Training batches. Default: {@link ShuffledBatches}. */
   readonly batches?: (dataset: Dataset, options: BatchOptions) => BatchSource;
-  /** Commands beside those of the policy and of `onControl`. Default: none. */
+  /** Commands besides those of the policy and of `onControl`. Default: none. */
   readonly commands?: CommandSource;
   /** Where kernels come from. Default: built in this thread, without a catalog. */
   readonly kernels?: RunKernels;
-  /** Inputs of the policy that are missing now, beside what the state lacks, such as a policy that decides elsewhere. */
+  /** Inputs of the policy that are missing now, besides what the state lacks, such as a policy that decides elsewhere. */
   readonly absentInputs?: () => readonly string[];
   readonly clock?: Clock;
   readonly signal?: AbortSignal;
@@ -73,9 +73,9 @@ export interface RunSetup {
   readonly journal?: CommandJournal;
   /** Does every command of `journal` again, at the steps at which it was accepted. Default false. */
   readonly replay?: boolean;
-  /** Hears, before the first step, how others than the policy reach this run. */
+  /** Receives, before the first step, how others than the policy reach this run. */
   readonly onControl?: (control: RunControl) => void;
-  /** Hears the loss of every step, by the step's number from 0. */
+  /** Receives the loss of every step, by the step's number from 0. */
   readonly onLoss?: (step: number, loss: number) => void;
   /** Steps between reports. Default: 20 an epoch. */
   readonly reportEverySteps?: number;

@@ -1,4 +1,4 @@
-/** What was measured last, of the network and of each seed: what reports and checkpoints tell between two observations. */
+/** What was measured last, of the network and of each seed: what reports and checkpoints show between two observations. */
 import type { SystemState } from "../../contracts/index.js";
 import type { RunCheckpoint, SeedOutcome } from "./run-outcome.js";
 
@@ -22,7 +22,7 @@ export class SeedGains {
     for (const id of [...this.#gains.keys()]) if (!isKnown(id)) this.#gains.delete(id);
   }
 
-  /** What a checkpoint tells. */
+  /** What a checkpoint holds. */
   restore({ seeds, heldOutLoss }: Pick<RunCheckpoint, "seeds" | "heldOutLoss">): void {
     this.heldOutLoss = heldOutLoss;
     for (const { seed, shadowGain, contribution } of seeds)

@@ -271,7 +271,7 @@ function kernelsFor({ kernels }: RunSetup, own: BuiltKernelsOptions): RunKernels
   return kernels ?? new BuiltKernels(own);
 }
 
-/** What happens to a seed's request is told of the seed, as long as there is one. */
+/** What happens to a seed's request is reported of the seed, as long as there is one. */
 function reportKernels(kernels: RunKernels, kasmina: Kasmina): void {
   kernels.listen?.(({ seedId, name, level, attributes }, metrics) => {
     const seed = seedId === undefined ? undefined : kasmina.seed(seedId);

@@ -26,7 +26,7 @@ export interface KernelThreadStart {
   readonly threads?: number;
   readonly batch: number;
   readonly config: KasminaConfig;
-  /** Blueprints beside the built-in ones, as the thread loads them. */
+  /** Blueprints besides the built-in ones, as the thread loads them. */
   readonly blueprints?: readonly ModuleSource[];
   /** For measurements: how long every kernel is held back. */
   readonly holdMs?: number;

@@ -181,7 +181,7 @@ function epochEnds(lines: readonly Line[]): number[] {
   return [...ends].sort((a, b) => a - b);
 }
 
-/** Germination order: the order in which the seeds were first heard of. */
+/** Germination order: the order in which the seeds were first reported. */
 function seedTracks(
   observations: readonly Observation[],
   events: readonly RunEvent[],

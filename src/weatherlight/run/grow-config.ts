@@ -1,6 +1,6 @@
 /**
  * The one validator of a run's options, whoever gives them: a program, the command line, the `run.json` of a run that is
- * resumed. What can be written down is told apart from what is code, and every default is filled in.
+ * resumed. What can be written down is kept apart from what is code, and every default is filled in.
  */
 import { z } from "zod";
 import { IDENTIFIER_RULE, isIdentifier, KasminaError } from "../../base/index.js";
@@ -249,7 +249,7 @@ export function checkpointInterval({
 
 type ResumeConfig = Partial<GrowConfig> & { readonly resume: string; readonly adopt?: boolean };
 
-/** What a resumed run is given beside its folder. @throws as {@link parseGrowOptions} */
+/** What a resumed run is given besides its folder. @throws as {@link parseGrowOptions} */
 export function parseResumeOptions(options: GrowOptions): ResumeConfig {
   const others = Object.keys(options).filter((key) => key in newRun.shape && !(key in resumedRun.shape));
   if (others.length > 0)

@@ -1,4 +1,4 @@
-/** What `grow()` takes, and what it tells while a run goes on. */
+/** What `grow()` takes, and what it reports while a run goes on. */
 import type { Clock } from "../../base/index.js";
 import type {
   AttributeValue,
@@ -101,13 +101,13 @@ export interface EventReport {
   readonly attributes: Readonly<Record<string, AttributeValue>>;
 }
 
-/** Who wants to hear of a run. What a callback throws ends the run, and `grow()` rejects with it. */
+/** Who listens to a run. What a callback throws ends the run, and `grow()` rejects with it. */
 export interface GrowCallbacks {
   readonly onStep?: (report: StepReport) => void;
   /** Awaited before the next epoch begins. */
   readonly onEpoch?: (report: EpochReport) => void | Promise<void>;
   readonly onEvent?: (report: EventReport) => void;
-  /** One line for people: which engine and why, what is traced on the training thread. `always`: told with `--quiet` too. */
+  /** One line for people: which engine and why, what is traced on the training thread. `always`: shown with `--quiet` too. */
   readonly onNotice?: (text: string, always?: boolean) => void;
   /** Every decision of the policy, with what it saw. */
   readonly onDecision?: (decision: Decision, state: SystemState) => void;
@@ -127,11 +127,11 @@ export interface GrowParts {
   readonly kernels?: RunKernels;
   /** Training batches over the data. Default: shuffled each epoch. */
   readonly batches?: (dataset: Dataset, options: BatchOptions) => BatchSource;
-  /** Signed commands beside those of the policy and of the control socket. */
+  /** Signed commands besides those of the policy and of the control socket. */
   readonly commands?: CommandSource;
   /** Commands are signed and verified with these. Default: the keys of the run folder, else keys of the run's own. */
   readonly keys?: KeyRing;
-  /** Inputs of the policy that are missing now, beside what the state lacks; told of by `degraded_inputs`. Default: none. */
+  /** Inputs of the policy that are missing now, besides what the state lacks; reported by `degraded_inputs`. Default: none. */
   readonly absentInputs?: () => readonly string[];
   readonly clock?: Clock;
   /** Ends the run at the next step, with its checkpoint written; the result says `ended: "interrupted"`. */
@@ -163,7 +163,7 @@ export interface GrowOptions extends GrowCallbacks, GrowParts {
    * outputs are as many. Default `auto`.
    */
   readonly head?: "auto" | "keep" | "new";
-  /** What of an ONNX file learns, beside seeds and a new head: nothing (`seeds`), a kept `head`, or `all`. Default `seeds`. */
+  /** What of an ONNX file learns, besides seeds and a new head: nothing (`seeds`), a kept `head`, or `all`. Default `seeds`. */
   readonly train?: "seeds" | "head" | "all";
   /** What may be grafted: blueprints, ids of built-in ones, `module:<file>#<export>`. Default: the built-in ones. */
   readonly blueprints?: readonly (Blueprint | string)[];
@@ -211,7 +211,7 @@ export interface GrowOptions extends GrowCallbacks, GrowParts {
   readonly limits?: KasminaConfigInput;
   /** Whether the host below a BLENDING seed waits (`detach`, the default) or goes on learning (`flow`). */
   readonly hostGradient?: "detach" | "flow";
-  /** Folder of a run whose network is learnt from, beside the labels. */
+  /** Folder of a run whose network is learnt from, besides the labels. */
   readonly teacher?: string;
   /** Part of the teacher in the loss, 0..1. Default 0.3. */
   readonly distillWeight?: number;

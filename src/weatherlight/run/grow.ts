@@ -51,7 +51,7 @@ async function train(run: OpenRun): Promise<GrowResult> {
   return result;
 }
 
-/** Who hears of a training: the run's folder, and its caller. */
+/** Who listens to a training: the run's folder, and its caller. */
 function listenersFor({ kept, config }: OpenRun, phase: GrowPhase) {
   const record = kept && ((line: Parameters<typeof kept.append>[0]): void => kept.append(line));
   const files =

@@ -19,20 +19,20 @@ if (!port) throw new KasminaError("illegal_state", "growth-worker must be starte
 
 const stop = new AbortController();
 const post = (message: TrainerMessage): void => port.postMessage(message);
-const hear = (message: StopMessage): void => {
+const receive = (message: StopMessage): void => {
   if (message.kind === "stop") stop.abort(new KasminaError("canceled", "stopped"));
 };
 // A message event fires only when the loop of this thread gets its turn, and a trainer that is never idle may
 // not give it one: so every line that is posted also looks for messages itself.
 const lookForMessages = (): void => {
-  for (let got = receiveMessageOnPort(port); got; got = receiveMessageOnPort(port)) hear(got.message);
+  for (let got = receiveMessageOnPort(port); got; got = receiveMessageOnPort(port)) receive(got.message);
 };
-port.on("message", hear);
+port.on("message", receive);
 
 try {
   const start = workerData as TrainerStart;
   const { grow } = (await import(start.runner)) as { grow(options: GrowOptions): Promise<GrowResult> };
-  const tell = lineCallbacks((line) => {
+  const lines = lineCallbacks((line) => {
     lookForMessages();
     post({ kind: "line", line });
   });
@@ -42,7 +42,7 @@ try {
     bus?.onPacket?.(packet);
     watch?.record(packet);
   };
-  const listeners = { ...tell, ...bus, ...((bus || watch) && { onPacket }) };
+  const listeners = { ...lines, ...bus, ...((bus || watch) && { onPacket }) };
   const result = await grow({ ...(start.options as GrowOptions), ...listeners, signal: stop.signal });
   watch?.report();
   const summary = summaryLine(result);
@@ -52,7 +52,7 @@ try {
 } catch (error) {
   post({ kind: "failed", error: postableError(error) });
 } finally {
-  port.off("message", hear);
+  port.off("message", receive);
 }
 
 /** What ties a run to the bus. */

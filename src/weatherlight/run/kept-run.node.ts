@@ -131,7 +131,7 @@ export class FolderRun implements KeptRun {
       await this.#access.close();
       this.#folder.close();
     } catch (error) {
-      // Of a folder that is lost it has been told why.
+      // Of a folder that is lost it has been said why.
       if (!this.lost.aborted) throw error;
     }
   }
@@ -196,7 +196,7 @@ export class FolderRun implements KeptRun {
     }
   }
 
-  /** The newest checkpoint from before `step` that verifies; damage is told. */
+  /** The newest checkpoint from before `step` that verifies; damage is reported. */
   async #readBefore(step: number): Promise<GoodState | undefined> {
     for (const which of ["current", "previous"] as const) {
       const found = await this.#read(which);

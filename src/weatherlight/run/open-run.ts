@@ -190,7 +190,7 @@ async function keep(
   return runDir === undefined ? undefined : platform.keepRun(runDir, request);
 }
 
-/** Beside the training where another process can load host and blueprints. It is told of no teacher. */
+/** In parallel with training where another process can load host and blueprints. It is given no teacher. */
 function openTracer(
   { sources, teacher }: AskedRun,
   backend: Backend,

@@ -83,9 +83,9 @@ export interface Platform extends SourceLoaders {
   /** Takes the folder of a stopped run, and only then reads where it stopped: nobody else goes on with it meanwhile. */
   readonly openStoppedRun: (path: string, adopt: boolean) => Promise<StoppedRun>;
   readonly keepRun: (path: string, request: KeptRunRequest) => Promise<KeptRun>;
-  /** Kernels beside the training; undefined where they are built on its thread. */
+  /** Kernels in parallel with training; undefined where they are built on its thread. */
   readonly openKernels: (request: KernelsRequest) => Promise<(RunKernels & Closable) | undefined>;
-  /** Traces beside the training; a text that says why it cannot. */
+  /** Traces in parallel with training; a text that says why it cannot. */
   readonly openTracer: (
     sources: Sources,
     onFallback: (problem: string) => void,

@@ -1,4 +1,4 @@
-/** What a run tells: as reports to callbacks, as lines of JSON, as records in its folder, and its summary at the end. */
+/** What a run reports: as reports to callbacks, as lines of JSON, as records in its folder, and its summary at the end. */
 import type { TelemetryEvent, TelemetryPacket } from "../../contracts/index.js";
 import type { GrowthLine, Phase, SeedReport, Summary } from "../folder/growth-lines.js";
 import {
@@ -17,7 +17,7 @@ type Listeners = Pick<
 >;
 
 /**
- * Makes reports of what one training tells.
+ * Makes reports of what one training reports.
  * @param record into the run folder; undefined where there is none
  */
 export function listenersOf(
@@ -66,13 +66,13 @@ function eventReport(
 
 const LINE_PHASE: { readonly [P in GrowPhase]: Phase } = { grow: "grow", hostAlone: "host_alone" };
 
-/** Callbacks that make the lines of `kasmina grow --json` of what they hear. */
-export function lineCallbacks(tell: (line: GrowthLine) => void): GrowCallbacks {
+/** Callbacks that make the lines of `kasmina grow --json` of what they receive. */
+export function lineCallbacks(emit: (line: GrowthLine) => void): GrowCallbacks {
   return {
     onStep: ({ phase, step, stepsTotal, epoch, loss, seeds }) =>
-      tell({ type: "step", phase: LINE_PHASE[phase], step, steps_total: stepsTotal, epoch, loss, seeds }),
+      emit({ type: "step", phase: LINE_PHASE[phase], step, steps_total: stepsTotal, epoch, loss, seeds }),
     onEpoch: ({ phase, epoch, trainLoss, valLoss, valAccuracy }) =>
-      tell({
+      emit({
         type: "epoch",
         phase: LINE_PHASE[phase],
         epoch,
@@ -80,12 +80,12 @@ export function lineCallbacks(tell: (line: GrowthLine) => void): GrowCallbacks {
         val_loss: valLoss,
         val_accuracy: valAccuracy,
       }),
-    onEvent: (report) => tell(eventLine(report)),
+    onEvent: (report) => emit(eventLine(report)),
     onDecision: (decision) => {
       if (decision.action === "cull")
-        tell({ type: "notice", text: `  ${decision.seedId}: the policy culls it: ${decision.why}` });
+        emit({ type: "notice", text: `  ${decision.seedId}: the policy culls it: ${decision.why}` });
     },
-    onNotice: (text, always) => tell({ type: "notice", text, ...(always && { always }) }),
+    onNotice: (text, always) => emit({ type: "notice", text, ...(always && { always }) }),
   };
 }
 

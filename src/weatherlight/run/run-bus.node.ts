@@ -15,7 +15,7 @@ export interface RunBus {
   readonly url: string;
   /** Before every key in Redis. Default `oona`. */
   readonly prefix?: string;
-  /** Hears one line about the bus. Must not throw. */
+  /** Receives one line about the bus. Must not throw. */
   readonly onNotice?: (text: string) => void;
 }
 
@@ -63,19 +63,19 @@ export class JoinedBus {
     this.#link = link;
     this.#own = own;
     this.port = port;
-    own.on("message", (message: TrainerBusMessage) => this.#hear(message));
+    own.on("message", (message: TrainerBusMessage) => this.#receive(message));
   }
 
   /** @param ended whether the run is over for good */
   async leave(ended: boolean): Promise<void> {
     for (let got = receiveMessageOnPort(this.#own); got; got = receiveMessageOnPort(this.#own))
-      this.#hear(got.message as TrainerBusMessage);
+      this.#receive(got.message as TrainerBusMessage);
     this.#own.close();
     await this.#link.close({ ended });
     await this.#bus.close();
   }
 
-  #hear(message: TrainerBusMessage): void {
+  #receive(message: TrainerBusMessage): void {
     switch (message.kind) {
       case "state":
         this.#link.sendState(message.state);

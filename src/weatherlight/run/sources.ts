@@ -44,7 +44,7 @@ export type ModuleLoader = (reference: string) => Promise<LoadedModule>;
 export interface SourceLoaders {
   readonly loadModule: ModuleLoader;
   /**
-   * Data by name, or as they are, and what they are known by where that can be told.
+   * Data by name, or as they are, and what they are known by where that is known.
    * @param recorded what a run that goes on began with
    */
   readonly openData: (
@@ -125,7 +125,7 @@ function datasetOf(given: Dataset | DatasetArrays): Dataset {
   return "count" in given.train ? (given as Dataset) : datasetFromArrays(given as DatasetArrays);
 }
 
-/** @param task what the host is for: the shapes of the data, or those that a checkpoint tells */
+/** @param task what the host is for: the shapes of the data, or those that a checkpoint holds */
 export async function openHost(given: Host | string, task: Task, load: ModuleLoader): Promise<Piece<Host>> {
   if (typeof given !== "string") return { value: tried(defineHost(given)), module: "code" };
   if (!isModuleReference(given) && !isOnnxReference(given)) return { value: createHost(given, task) };
@@ -142,7 +142,7 @@ function hostProgram(host: Host): TracedProgram {
   return trace(forwardProgram({ host, sites: [], hostGradient: "detach" }, TRIED_ROWS));
 }
 
-/** Traces the host's forward pass once, so that a mistake in a block is told before anything is written. */
+/** Traces the host's forward pass once, so that a mistake in a block is reported before anything is written. */
 function tried(host: Host): Host {
   try {
     hostProgram(host);
@@ -303,7 +303,7 @@ export function checkCode(recorded: SourceRecords, present: SourceRecords): void
     );
 }
 
-/** What a host must have in common with the one that a run began with, in the order in which it is told. */
+/** What a host must have in common with the one that a run began with, in the order in which it is reported. */
 const HOST_TRAITS: { readonly [T in keyof HostRecord]?: string } = {
   id: "its id differs",
   input_shape: "it takes rows of another shape",

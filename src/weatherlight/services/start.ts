@@ -41,12 +41,12 @@ export interface StartOptions {
   /** plateau, schedule or random. */
   readonly policy: string;
   readonly rules: Partial<WeatherlightRules>;
-  /** Hears what people must know, a line each. Must not throw. */
+  /** Receives what people must know, a line each. Must not throw. */
   readonly say: (what: string, about: Readonly<Record<string, unknown>>) => void;
 }
 
 export interface RunningService {
-  /** Where its health is told: host:port. */
+  /** Where its health is served: host:port. */
   readonly address: string;
   /** @returns whether all ended in order */
   close(): Promise<boolean>;
@@ -63,7 +63,7 @@ export async function startService(name: ServiceName, options: StartOptions): Pr
     url,
     name,
     ...(prefix !== undefined && { prefix }),
-    onNotice: (notice) => tell(say, notice),
+    onNotice: (notice) => notify(say, notice),
   });
   const closers: (() => Promise<unknown>)[] = [() => bus.close()];
   const close = async (): Promise<boolean> => {
@@ -124,7 +124,7 @@ function seedOf(text: string): number {
 }
 
 /**
- * What can be told of an arm without the run's program: whether it fits, and its parameters. FLOPs are not known here, so
+ * What is known of an arm without the run's program: whether it fits, and its parameters. FLOPs are not known here, so
  * that a budget of FLOPs allows nothing; its share of a step is taken to be that of the parameters.
  */
 const FITTING_COSTS: GrowthCosts = {
@@ -142,7 +142,7 @@ const FITTING_COSTS: GrowthCosts = {
   },
 };
 
-function tell(say: StartOptions["say"], notice: BusNotice): void {
+function notify(say: StartOptions["say"], notice: BusNotice): void {
   const { kind, ...about } = notice;
   say(`bus ${kind}`, kind === "lost" ? { ...about, level: "CRITICAL" } : about);
 }

@@ -35,14 +35,14 @@ export interface TamiyoServiceOptions {
   readonly keys: KeyRing;
   /** A policy of its own for each run. */
   readonly policyFor: (trainingRunId: string) => Policy;
-  /** What growth costs in a run, where it can be told from its state. */
+  /** What growth costs in a run, where it follows from its state. */
   readonly costs?: GrowthCosts;
   readonly clock?: Clock;
   /** A run is free for another instance so long after its own has gone. Default 10 s. */
   readonly leaseMs?: number;
   /** A run that has sent nothing for so long is let go. Default 10 min. */
   readonly idleMs?: number;
-  /** Hears one line about what went wrong. Must not throw. */
+  /** Receives one line about what went wrong. Must not throw. */
   readonly onProblem?: (problem: string) => void;
 }
 
@@ -110,7 +110,7 @@ export class TamiyoService implements Service {
       keys: options.keys,
       onRefused: ({ entryId, reason }) => {
         this.#counts.refused++;
-        this.#tell(`state ${entryId} is refused: ${reason}`);
+        this.#report(`state ${entryId} is refused: ${reason}`);
       },
     });
   }
@@ -197,7 +197,7 @@ export class TamiyoService implements Service {
     } catch (error) {
       run.decided.length = 0;
       if (error instanceof KasminaError && error.code === "illegal_state") this.#lose(trainingRunId, run);
-      else this.#tell(`${trainingRunId}: ${messageOf(error)}`);
+      else this.#report(`${trainingRunId}: ${messageOf(error)}`);
     }
   }
 
@@ -205,7 +205,7 @@ export class TamiyoService implements Service {
     if (this.#runs.get(id) !== run) return;
     this.#runs.delete(id);
     this.#counts.leasesLost++;
-    this.#tell(`${id} is another instance's by now`);
+    this.#report(`${id} is another instance's by now`);
   }
 
   #renewLater(): void {
@@ -228,7 +228,7 @@ export class TamiyoService implements Service {
     await Promise.allSettled([...this.#runs].map(renew));
   }
 
-  #tell(problem: string): void {
+  #report(problem: string): void {
     this.#options.onProblem?.(problem);
   }
 }

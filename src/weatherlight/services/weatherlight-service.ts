@@ -1,5 +1,5 @@
 /**
- * The supervisor over a bus: hears telemetry and outcomes of all runs, the emergency lane at once, notices runs that fall
+ * The supervisor over a bus: receives telemetry and outcomes of all runs, the emergency lane at once, notices runs that fall
  * silent, and signs emergency commands by rule, within limits. Of several instances one works, the others stand by.
  */
 import { type Clock, messageOf, systemClock, type Timer } from "../../base/index.js";
@@ -24,9 +24,9 @@ import { PrometheusExporter } from "../telemetry/prometheus.node.js";
 import type { Service } from "./service.js";
 
 export interface WeatherlightRules {
-  /** A run that has told nothing for so long is silent: named at once, and once. Default 30 s. */
+  /** A run that has reported nothing for so long is silent: named at once, and once. Default 30 s. */
   readonly silentMs: number;
-  /** What a silent run is sent, for when it hears again; null: nothing. Default null. */
+  /** What a silent run is sent, for when it listens again; null: nothing. Default null. */
   readonly onSilent: EmergencyLevel | null;
   /** So many runs whose isolation breaker opened within the time are no accident. Default 3 within 60 s. */
   readonly breakerRuns: number;
@@ -67,13 +67,13 @@ export type Alert =
 
 export interface WeatherlightOptions {
   readonly bus: RedisStreamsBus;
-  /** Signs emergency commands, and verifies what runs tell. */
+  /** Signs emergency commands, and verifies what runs report. */
   readonly keys: KeyRing;
   readonly rules?: Partial<WeatherlightRules>;
   readonly clock?: Clock;
   /** Another instance takes over so long after this one has gone. Default 10 s. */
   readonly leaseMs?: number;
-  /** Hears what people must know, CRITICAL events at once. Must not throw. */
+  /** Receives what people must know, CRITICAL events at once. Must not throw. */
   readonly onAlert?: (alert: Alert) => void;
   /** Every packet. Must not throw. */
   readonly onPacket?: (packet: TelemetryPacket) => void;
@@ -171,7 +171,7 @@ export class WeatherlightService implements Service {
     this.#closed = true;
     this.#timer?.cancel();
     await Promise.allSettled(this.#subscriptions.map((subscription) => subscription.close()));
-    // Where Redis cannot be told, the lease ends by itself.
+    // Where Redis cannot be reached, the lease ends by itself.
     await this.#lease?.release().catch(() => undefined);
     this.#lease = undefined;
   }
@@ -198,8 +198,10 @@ export class WeatherlightService implements Service {
     const subscribe = (topic: string, handler: (message: Message) => void): Promise<Subscription> =>
       this.#messages.subscribe(topic, GROUP, handler, { maxInFlight: 256 });
     this.#subscriptions = [
-      await subscribe(sharedTopic("telemetry"), ({ payload }) => this.#hearPacket(decodeTelemetry(payload))),
-      await subscribe(sharedTopic("outcomes"), ({ payload }) => this.#hearOutcome(decodeOutcome(payload))),
+      await subscribe(sharedTopic("telemetry"), ({ payload }) =>
+        this.#receivePacket(decodeTelemetry(payload)),
+      ),
+      await subscribe(sharedTopic("outcomes"), ({ payload }) => this.#receiveOutcome(decodeOutcome(payload))),
     ];
   }
 
@@ -211,7 +213,7 @@ export class WeatherlightService implements Service {
     this.#alert({ kind: "problem", reason: "another instance works by now" });
   }
 
-  #hearPacket(packet: TelemetryPacket): void {
+  #receivePacket(packet: TelemetryPacket): void {
     const { trainingRunId, seedId, events, step, epoch } = packet;
     this.#counts.packets++;
     const run = this.#seen(trainingRunId);
@@ -232,7 +234,7 @@ export class WeatherlightService implements Service {
     }
   }
 
-  #hearOutcome(outcome: RunOutcome): void {
+  #receiveOutcome(outcome: RunOutcome): void {
     this.#counts.outcomes++;
     this.#seen(outcome.trainingRunId);
     this.#options.onOutcome?.(outcome);

@@ -6,7 +6,7 @@ import { Counter, Gauge, Histogram, type Metric, Registry } from "prom-client";
 import { EVENT_NAMES, METRIC_NAMES, type MetricName } from "../../contracts/index.js";
 import { DISTRIBUTIONS, type SeriesUpdate, type SeriesValue } from "./metric-series.js";
 
-/** Of each metric, and the labels that it has beside `run` and `seed`. */
+/** Of each metric, and the labels that it has besides `run` and `seed`. */
 interface MetricHelp {
   readonly help: string;
   readonly labels?: readonly string[];

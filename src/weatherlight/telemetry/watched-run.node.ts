@@ -12,7 +12,7 @@ export interface WatchedRun extends MetricsServer {
 
 /**
  * Serves the metrics of a run from before it begins until it is closed. Whatever fails here never reaches the run.
- * @param onProblem is told once
+ * @param onProblem is called once
  * Rejects with KasminaError `invalid_argument` for an address that is none, or that cannot be listened on.
  */
 export async function watchRun(address: string, onProblem: (problem: string) => void): Promise<WatchedRun> {

@@ -1,5 +1,5 @@
 /**
- * What a model holds beside its nodes: initializers and the tensors of Constant nodes, which some exporters use for weights
+ * What a model holds besides its nodes: initializers and the tensors of Constant nodes, which some exporters use for weights
  * as well. Each is a weight, which may learn; a statistic, which is kept beside the weights and never learns; or a known value,
  * which is folded.
  */

@@ -22,7 +22,7 @@ export interface GraphInputs {
   readonly sources: ReadonlyMap<string, Value>;
   /** The shape of a value that is not computed here; undefined where it is not known. */
   readonly shapeOf?: (name: string) => readonly number[] | undefined;
-  /** Hears of every value when it is computed. */
+  /** Receives every value when it is computed. */
   readonly onValue?: (name: string, value: Value) => void;
 }
 

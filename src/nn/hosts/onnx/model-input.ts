@@ -83,7 +83,7 @@ function standardized(
 }
 
 /**
- * An input beside the main one, as exporters of text models have them, where the data lack it: every position may be seen,
+ * An input besides the main one, as exporters of text models have them, where the data lack it: every position may be seen,
  * all belong to the first sentence, positions count from 0.
  * @throws KasminaError `invalid_argument` for any other input
  */

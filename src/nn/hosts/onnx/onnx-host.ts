@@ -40,7 +40,7 @@ export interface OnnxHostOptions {
   readonly id?: string;
   /** `new` puts a fresh linear layer behind the last features; `keep` takes the model's; `auto` keeps it where its outputs are the data's classes. Default `auto`. */
   readonly head?: (typeof HEAD_CHOICES)[number];
-  /** What of the file learns beside seeds and a new head: nothing, a kept head, every weight. Default `seeds`. */
+  /** What of the file learns besides seeds and a new head: nothing, a kept head, every weight. Default `seeds`. */
   readonly train?: (typeof TRAIN_CHOICES)[number];
   /** Slots by id or by name of the tensor in the file. Default: behind residual sums, or else before each layer. */
   readonly slots?: readonly string[];

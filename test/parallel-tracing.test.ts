@@ -1,4 +1,4 @@
-/** Tracing beside the training, with the built package: another process runs JavaScript. */
+/** Tracing in parallel with training, with the built package: another process runs JavaScript. */
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
