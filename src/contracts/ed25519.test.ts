@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { toHex } from "../base/bytes.js";
 import { type Ed25519, portableEd25519 } from "./ed25519.js";
-import { nodeEd25519 } from "./ed25519.node.js";
+import { nodeEd25519 } from "./key-crypto.node.js";
 
 const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, "hex"));
 const BOTH: readonly Ed25519[] = [portableEd25519, nodeEd25519];

@@ -7,9 +7,9 @@ import { buildCommand, type CommandDraft, type Order } from "./commands.js";
 import { COMMAND_CONTEXT, decodeEnvelope, signatureProblem, signEnvelope, signingInput } from "./envelope.js";
 import { AdaptationCommandSchema } from "./gen/kasmina/v1/command_pb.js";
 import { SignedEnvelopeSchema } from "./gen/kasmina/v1/envelope_pb.js";
+import { nodeMac } from "./key-crypto.node.js";
 import { KeyRing } from "./key-ring.js";
 import { equalMacs, portableMac } from "./mac.js";
-import { nodeMac } from "./mac.node.js";
 import { readCommand } from "./read-command.js";
 import { STREAMS } from "./streams.js";
 
