@@ -82,8 +82,7 @@ export function lineCallbacks(emit: (line: GrowthLine) => void): GrowCallbacks {
       }),
     onEvent: (report) => emit(eventLine(report)),
     onDecision: (decision) => {
-      if (decision.action === "cull")
-        emit({ type: "notice", text: `  ${decision.seedId}: the policy culls it: ${decision.why}` });
+      if (decision.action === "cull") emit({ type: "notice", text: decision.why });
     },
     onNotice: (text, always) => emit({ type: "notice", text, ...(always && { always }) }),
   };
