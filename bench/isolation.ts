@@ -144,7 +144,7 @@ async function milliseconds(work: () => Promise<void>): Promise<number> {
 
 /**
  * What the monitor of a host keeps: coordinates compared, bytes read from a probe and from an inquiry, and by how
- * much the process grows once it runs in parallel with training step.
+ * much the process grows once it runs in parallel with the training step.
  */
 async function memoryOf(backend: Backend, host: Host): Promise<Figures> {
   const topology = topologyFor(host, ["shadow"]);

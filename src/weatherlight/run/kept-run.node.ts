@@ -93,6 +93,7 @@ export class FolderRun implements KeptRun {
       // Where it begins again: commands that came before its first checkpoint are in the journal alone.
       replay: stopped !== undefined && !stopped.checkpoint,
       onControl: (control) => this.#access.listen(control, this.#request.onNotice),
+      // Every step: whether the folder is still there, the next line or checkpoint asks.
       onLoss: (step, loss) => this.#write(() => this.#folder.recordLoss(step, loss)),
       onCheckpoint: async (checkpoint) => {
         const saved = toSaved(savedRun({ runId, config, host, journal: journal.mark }), checkpoint);
@@ -112,7 +113,10 @@ export class FolderRun implements KeptRun {
   }
 
   append(line: GrowthLine | RunRecordLine): void {
-    this.#write(() => this.#folder.append(line));
+    this.#write(() => {
+      this.#folder.requireThere();
+      this.#folder.append(line);
+    });
   }
 
   requireThere(): void {
@@ -147,7 +151,6 @@ export class FolderRun implements KeptRun {
   #write(write: () => void): void {
     if (this.lost.aborted) return;
     try {
-      this.#folder.requireThere();
       write();
     } catch (error) {
       this.#lost.abort(error);
