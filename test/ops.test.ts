@@ -42,7 +42,7 @@ test("every event that may be more than information stands in the runbook", asyn
 });
 
 test("rules and dashboard ask for series that there are", async () => {
-  const exported = await new PrometheusExporter().render();
+  const exported = (await new PrometheusExporter().render()).text;
   const known = new Set([...exported.matchAll(/^# HELP (\S+)/gm)].map(([, name]) => name));
   const asked = `${await read("ops/alerts.yaml")} ${await read("ops/grafana-dashboard.json")}`.matchAll(
     /\b(?:kasmina|tolaria)_[a-z_]+/g,
@@ -55,7 +55,7 @@ test("rules and dashboard ask for series that there are", async () => {
 test("the page on observability names every series, with what it is", async () => {
   const [page, exported] = await Promise.all([
     read("docs/observability.md"),
-    new PrometheusExporter().render(),
+    new PrometheusExporter().render().then(({ text }) => text),
   ]);
   for (const metric of METRIC_NAMES) {
     const name = prometheusName(metric);

@@ -293,7 +293,8 @@ describe.skipIf(!redisServer)("services", () => {
 
   test("shows the series of all runs to Prometheus, until they are silent", async () => {
     const { service, alerts } = await openWeatherlight({ rules: { silentMs: 300 } });
-    const samples = async () => (await service.metrics()).split("\n").filter((line) => !line.startsWith("#"));
+    const samples = async () =>
+      (await service.metrics()).text.split("\n").filter((line) => !line.startsWith("#"));
     for (const id of ["a", "b"]) (await openRun(id)).link.sendPacket(packetOf(id, 5, []));
     await expect
       .poll(samples)
@@ -318,6 +319,8 @@ describe.skipIf(!redisServer)("services", () => {
     expect(await ask("/readyz")).toEqual([200, { service: "weatherlight", ready: true }]);
     expect(await ask("/status")).toMatchObject([200, { active: true, runs: [] }]);
     expect(await ask("/elsewhere")).toMatchObject([404, {}]);
+    const metrics = await fetch(`http://${health.address}/metrics`);
+    expect(await metrics.text()).toContain("# HELP kasmina_seeds_active");
     expect(await ask("/healthz", "POST")).toMatchObject([405, {}]);
     await bus.close();
     expect(await ask("/readyz")).toMatchObject([503, { ready: false, problem: "Redis cannot be reached" }]);

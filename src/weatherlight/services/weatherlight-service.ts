@@ -19,6 +19,7 @@ import {
   type TelemetryPacket,
 } from "../../contracts/index.js";
 import type { RedisStreamsBus, TopicLease } from "../../oona/index.node.js";
+import type { Answer } from "../telemetry/http-server.node.js";
 import { MetricSeries } from "../telemetry/metric-series.js";
 import { PrometheusExporter } from "../telemetry/prometheus.node.js";
 import type { Service } from "./service.js";
@@ -156,7 +157,7 @@ export class WeatherlightService implements Service {
   }
 
   /** Of all runs; those of a silent one have ended, but for when it reported last. */
-  metrics(): Promise<string> {
+  metrics(): Promise<Answer> {
     for (const { silent, packets, series } of this.#runs.values())
       if (!silent && packets > 0) this.#exporter.apply(series.take());
     return this.#exporter.render();

@@ -4,6 +4,7 @@
  */
 import { Counter, Gauge, Histogram, type Metric, Registry } from "prom-client";
 import { EVENT_NAMES, METRIC_NAMES, type MetricName } from "../../contracts/index.js";
+import type { Answer } from "./http-server.node.js";
 import { DISTRIBUTIONS, type SeriesUpdate, type SeriesValue } from "./metric-series.js";
 
 /** Of each metric, and the labels that it has besides `run` and `seed`. */
@@ -119,10 +120,6 @@ export class PrometheusExporter {
     this.#heldOutAccuracy = this.#gauge("tolaria_held_out_accuracy", "Accuracy on the held-out rows, 0 to 1");
   }
 
-  get contentType(): string {
-    return this.#registry.contentType;
-  }
-
   /** Takes in what has changed in a run. */
   apply({ run, step, epoch, atMs, values, observations, events, retired }: SeriesUpdate): void {
     this.#begin(run);
@@ -162,8 +159,8 @@ export class PrometheusExporter {
   }
 
   /** In Prometheus' text format. */
-  render(): Promise<string> {
-    return this.#registry.metrics();
+  async render(): Promise<Answer> {
+    return { type: this.#registry.contentType, text: await this.#registry.metrics() };
   }
 
   /** Each event counts from 0: one that appears with its first event would not be seen to rise. */

@@ -15,7 +15,7 @@ function show(exporter: PrometheusExporter, ...packets: readonly TelemetryPacket
 }
 
 async function samplesOf(exporter: PrometheusExporter): Promise<string[]> {
-  const text = await exporter.render();
+  const text = (await exporter.render()).text;
   return text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
 }
 
@@ -41,7 +41,7 @@ describe("what Prometheus gets", () => {
     const exporter = new PrometheusExporter();
     show(exporter, everything);
     exporter.progress(RUN, { loss: 1, heldOutLoss: 2, heldOutAccuracy: 0.5 });
-    const input = await exporter.render();
+    const input = (await exporter.render()).text;
     expect(execFileSync(promtool ?? "", ["check", "metrics"], { input, encoding: "utf8" })).toBe("");
   });
 

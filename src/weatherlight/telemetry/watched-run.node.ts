@@ -1,23 +1,23 @@
 /** One run, as `kasmina grow --metrics` shows it to Prometheus. */
 import { messageOf } from "../../base/index.js";
 import type { GrowthLine } from "../folder/growth-lines.js";
+import { type HttpServer, parseAddress, serveHttp } from "./http-server.node.js";
 import type { SeriesUpdate } from "./metric-series.js";
-import { type MetricsServer, parseAddress, serveMetrics } from "./metrics-server.node.js";
 import { PrometheusExporter } from "./prometheus.node.js";
 
-export interface WatchedRun extends MetricsServer {
+export interface WatchedRun extends HttpServer {
   readonly onSeries: (update: SeriesUpdate) => void;
   readonly onLine: (line: GrowthLine) => void;
 }
 
 /**
  * Serves the metrics of a run from before it begins until it is closed. Whatever fails here never reaches the run.
- * @param onProblem is called once
  * Rejects with KasminaError `invalid_argument` for an address that is none, or that cannot be listened on.
+ * @param onProblem is called once
  */
 export async function watchRun(address: string, onProblem: (problem: string) => void): Promise<WatchedRun> {
   const exporter = new PrometheusExporter();
-  const server = await serveMetrics(exporter, parseAddress(address));
+  const server = await serveHttp({ "/metrics": () => exporter.render() }, parseAddress(address));
   let run: string | undefined;
   let failed = false;
   const apply = (update: SeriesUpdate): void => {
