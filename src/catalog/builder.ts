@@ -1,7 +1,12 @@
 /** Builds kernels of blueprints: initial weights, prewarmed, published. What was built before is found, not built again. */
 
 import { JoinTable, KasminaError, sha256Hex } from "../base/index.js";
-import { type BlueprintParameters, resolveParameters, type Tensors } from "../contracts/index.js";
+import {
+  type BlueprintParameters,
+  resolveParameters,
+  sameTensors,
+  type Tensors,
+} from "../contracts/index.js";
 import { type Blueprint, type BlueprintRegistry, initKernel } from "../nn/index.js";
 import { type ArtifactContent, type Origin, type Prewarm, packArtifact } from "./artifact.js";
 import type { KernelCandidate, Prewarmer } from "./prewarm.js";
@@ -162,15 +167,4 @@ export class KernelBuilder {
     const blueprint = this.#options.blueprints.get(id);
     return sameTensors(tensors, freshCandidate(blueprint, slotShape, parameters, origin.initSeed).tensors);
   }
-}
-
-function sameTensors(a: Tensors, b: Tensors): boolean {
-  const names = Object.keys(a);
-  if (names.length !== Object.keys(b).length) return false;
-  return names.every((name) => {
-    const [one, other] = [a[name]?.data, b[name]?.data];
-    return (
-      one !== undefined && other?.length === one.length && one.every((value, i) => Object.is(value, other[i]))
-    );
-  });
 }

@@ -170,6 +170,7 @@ export {
   isFiniteTensor,
   nonFinitePaths,
   sameSpec,
+  sameTensors,
   scalar,
   sizeOf,
   type Tensor,

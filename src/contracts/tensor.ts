@@ -88,6 +88,18 @@ export function sameSpec(a: TensorSpec, b: TensorSpec): boolean {
   );
 }
 
+/** Whether both hold the same paths, each with the same elements, to the last bit. */
+export function sameTensors(a: Tensors, b: Tensors): boolean {
+  const paths = Object.keys(a);
+  if (paths.length !== Object.keys(b).length) return false;
+  return paths.every((path) => {
+    const [one, other] = [a[path]?.data, b[path]?.data];
+    return (
+      one !== undefined && other?.length === one.length && one.every((value, i) => Object.is(value, other[i]))
+    );
+  });
+}
+
 /** `float32[64,784]`, as errors and the printed IR show it. */
 export function formatSpec(spec: TensorSpec): string {
   return `${spec.dtype}[${spec.shape.join(",")}]`;

@@ -10,6 +10,7 @@ import { codeOf, lstatIfThere, parseJsonFile, readRegularSync } from "../../base
 import { KasminaError, messageOf, systemClock } from "../../base/index.js";
 import { type CommandDraft, type CommandOutcome, CommandSigner, Sealer } from "../../contracts/index.js";
 import { loadKeys } from "../../contracts/index.node.js";
+import { RUN_FILE } from "../folder/run-folder.js";
 import type { RunStatus } from "../grow/ports.js";
 import {
   type ControlAddress,
@@ -27,7 +28,6 @@ import { keyFileOf } from "./run-keys.js";
 
 /** Of the files that say where a run is: run.json of a wide table is the largest. */
 const MAX_BYTES = 16 * 1024 * 1024;
-const RUN_FILE = "run.json";
 /** Longest wait for an answer: a step boundary comes at least that often, a first compile included. */
 const ANSWER_WITHIN_MS = 60_000;
 

@@ -41,7 +41,7 @@ import {
   writeCheckpoint,
 } from "./checkpoint.js";
 
-const RUN = "run.json";
+export const RUN_FILE = "run.json";
 const EVENTS = "events.ndjson";
 const SUMMARY = "summary.json";
 const LOSSES = "losses.f32";
@@ -109,7 +109,9 @@ export class RunFolder {
       lease = await take(folder, purpose);
       // Whoever had the folder in between has left a run in it.
       await refuseRun(folder);
-      await writeFileAtomically(join(folder, RUN), utf8(text), { mode: share ? SHARED_FILE : PRIVATE_FILE });
+      await writeFileAtomically(join(folder, RUN_FILE), utf8(text), {
+        mode: share ? SHARED_FILE : PRIVATE_FILE,
+      });
       return new RunFolder(folder, lease, { about, share });
     } catch (error) {
       lease?.release();
@@ -163,7 +165,9 @@ export class RunFolder {
     if (inode !== this.#inode)
       throw new KasminaError("io", `run folder ${this.path} is gone: there is another folder of that name`);
     const isWhole =
-      this.#events.isNamed() && this.#losses.isNamed() && lstatIfThere(join(this.path, RUN)) !== undefined;
+      this.#events.isNamed() &&
+      this.#losses.isNamed() &&
+      lstatIfThere(join(this.path, RUN_FILE)) !== undefined;
     if (!isWhole) throw new KasminaError("io", `files of run folder ${this.path} are gone: deleted or moved`);
   }
 
@@ -191,7 +195,7 @@ export class RunFolder {
     this.#requireHeld();
     this.#about = about;
     const text = utf8(`${JSON.stringify(about, null, 2)}\n`);
-    await writeFileAtomically(join(this.path, RUN), text, { mode: this.#fileMode });
+    await writeFileAtomically(join(this.path, RUN_FILE), text, { mode: this.#fileMode });
   }
 
   async writeSummary(summary: object): Promise<void> {
@@ -256,11 +260,11 @@ export interface RunRecord {
  */
 export async function readRunFolder(path: string): Promise<RunRecord> {
   const folder = resolve(path);
-  const bytes = await readRegularIfThere(join(folder, RUN), { maxBytes: MAX_JSON_BYTES });
+  const bytes = await readRegularIfThere(join(folder, RUN_FILE), { maxBytes: MAX_JSON_BYTES });
   if (bytes === undefined)
-    throw new KasminaError("invalid_argument", `${folder} holds no run: no ${RUN} in it`);
+    throw new KasminaError("invalid_argument", `${folder} holds no run: no ${RUN_FILE} in it`);
   const summary = await readJson(join(folder, SUMMARY));
-  const about = parseJson(join(folder, RUN), bytes);
+  const about = parseJson(join(folder, RUN_FILE), bytes);
   const aboutSha256 = sha256Hex(bytes);
   const record = { path: folder, checkpointPath: join(folder, CHECKPOINT), about, aboutSha256 };
   return summary === undefined ? record : { ...record, summary };
@@ -319,7 +323,7 @@ async function take(folder: string, purpose: string): Promise<Lease> {
 /** Removes what {@link RunFolder.create} made before it failed, as far as nobody put anything into it. */
 async function undo(folder: string, topmost: string, hadLease: boolean): Promise<void> {
   if (hadLease) {
-    removeFile(join(folder, RUN));
+    removeFile(join(folder, RUN_FILE));
     await removeFolder(join(folder, LEASE));
   }
   // What a taking that failed left of it, as on a full disk.

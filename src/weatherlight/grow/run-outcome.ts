@@ -35,8 +35,8 @@ export interface RunOutcome {
   readonly flopsTotal: number;
   /** Wall-clock seconds of training, evaluations included. */
   readonly wallSeconds: number;
-  /** Of those, from the first step on. */
-  readonly trainSeconds: number;
+  /** Of the steps that this process did, evaluations included, the preparation of the first one not. */
+  readonly stepsPerSecond: number;
   readonly seeds: readonly SeedOutcome[];
   /** Cross-entropy on the held-out rows as last measured, in nats; NaN where the network is wrecked. */
   readonly heldOutLoss?: number | undefined;

@@ -57,6 +57,26 @@ export function describeRun(engine: "wasm" | "native"): void {
       }
     });
 
+    test("steps a second are those that it did, from the first one on", async () => {
+      // A step takes 100 ms, and preparing the first one, or going on, 5 s.
+      const timed = async (resume?: RunCheckpoint) => {
+        let nowMs = 0;
+        const clock = { ...systemClock, monotonicMs: () => nowMs };
+        const onStep = (): void => {
+          nowMs += 100;
+        };
+        const onControl = (): void => {
+          nowMs += 5_000;
+        };
+        const timing = { clock, onStep, onControl, reportEverySteps: 1 };
+        return run({ ...optionsFor(backend), ...timing, ...(resume && { resume }) });
+      };
+      const taken: RunCheckpoint[] = [];
+      await run({ ...optionsFor(backend), onCheckpoint: async (one) => void taken.push(one) });
+      for (const { result } of [await timed(), await timed(taken[Math.floor(taken.length / 2)])])
+        expect(result.stepsPerSecond).toBeCloseTo(10, 0);
+    });
+
     test("cut in the middle of a ramp and resumed, it ends as if it had never stopped", async () => {
       await expectResumed(backend, whole, (whole.stages.get("BLENDING") ?? 0) + 7);
     });

@@ -3,7 +3,7 @@
  * end. `grow()` builds these from its options.
  */
 
-import { KasminaError, messageOf, systemClock } from "../../base/index.js";
+import { type Clock, KasminaError, messageOf, systemClock } from "../../base/index.js";
 import {
   type CommandOutcome,
   CommandSigner,
@@ -45,14 +45,18 @@ export async function trainRun(options: RunSetup): Promise<RunOutcome> {
   const { dataset, clock = systemClock } = options;
   let checkpoint: RunCheckpoint | undefined;
   const startMs = clock.monotonicMs();
-  const run = await assemble(options, async (taken) => {
+  const pace = new Pace(clock);
+  const onLoss = (step: number, loss: number): void => {
+    pace.stepped();
+    options.onLoss?.(step, loss);
+  };
+  const run = await assemble({ ...options, onLoss }, async (taken) => {
     checkpoint = checkpointOf(run, taken);
     await options.onCheckpoint?.(checkpoint);
   });
   // Timers of the clock keep no process alive; a run that waits for a kernel must not end for want of anything else to do.
   const alive = setInterval(() => undefined, KEEP_ALIVE_MS);
   try {
-    const trainMs = clock.monotonicMs();
     const result = await run.trainer.run();
     const endMs = clock.monotonicMs();
     const test = result.end === "aborted" ? undefined : await evaluateTest(run.trainer, dataset);
@@ -64,7 +68,7 @@ export async function trainRun(options: RunSetup): Promise<RunOutcome> {
       accuracy: test?.accuracy ?? Number.NaN,
       testLoss: test?.loss.value ?? Number.NaN,
       wallSeconds: (endMs - startMs) / 1_000,
-      trainSeconds: (endMs - trainMs) / 1_000,
+      stepsPerSecond: pace.between(startMs, endMs),
       seeds: checkpoint.seeds,
       commands: run.counts,
       isolation: { ...run.kasmina.isolation },
@@ -81,6 +85,32 @@ export async function trainRun(options: RunSetup): Promise<RunOutcome> {
 export function evaluationBatchOf({ classes, heldOut }: Dataset): number {
   const outputs = classes * sizeOf(heldOut.labelShape);
   return Math.max(1, Math.min(EVALUATION_BATCH, Math.floor(EVALUATION_OUTPUTS / outputs)));
+}
+
+/** How fast steps come, once they come. */
+class Pace {
+  readonly #clock: Clock;
+  #firstMs: number | undefined;
+  #steps = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** A step has ended. */
+  stepped(): void {
+    this.#firstMs ??= this.#clock.monotonicMs();
+    this.#steps++;
+  }
+
+  /** Steps a second from the end of the first one on; where there was one at most, from the start on. */
+  between(startMs: number, endMs: number): number {
+    const [steps, fromMs] =
+      this.#steps > 1 && this.#firstMs !== undefined
+        ? [this.#steps - 1, this.#firstMs]
+        : [this.#steps, startMs];
+    return (1_000 * steps) / (endMs - fromMs);
+  }
 }
 
 /** @throws KasminaError `loss_not_finite` where the network is wrecked: a figure of it would be none */

@@ -99,7 +99,7 @@ function resultOf(run: OpenRun, outcome: RunOutcome, alone: RunOutcome | undefin
     testLoss: outcome.testLoss,
     accuracyHostAlone: alone?.accuracy ?? null,
     steps: outcome.steps,
-    stepsPerSecond: outcome.steps / outcome.trainSeconds,
+    stepsPerSecond: outcome.stepsPerSecond,
     wallSeconds: outcome.wallSeconds + (alone?.wallSeconds ?? 0),
     paramsHost: outcome.paramsHost,
     paramsTotal: outcome.paramsTotal,

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { hasFolder, makeTemporaryFolder, removeFolder } from "../../base/disk/index.node.js";
 import { KasminaError } from "../../base/index.js";
 import { Catalog, readArtifactFolder } from "../../catalog/index.js";
+import { sameTensors } from "../../contracts/index.js";
 import { MemoryJournal } from "../../kasmina/index.js";
 import { type FoundJournal, type JournalOptions, readJournal } from "../../kasmina/index.node.js";
 import type { StopPlace } from "../../tolaria/index.js";
@@ -111,10 +112,10 @@ async function replayed(
   });
   if (signal?.aborted)
     throw new KasminaError("canceled", `stopped after ${result.steps} steps of the replay`);
-  const sameTensors = sameBits(end.tensors, result.checkpoint.tensors);
   const { steps } = result;
+  const same = sameTensors(end.tensors, result.checkpoint.tensors);
   const notVerified = found.problem === undefined ? {} : { notVerified: found.problem };
-  return { steps, commands: journal.records.length, firstDifference, sameTensors, ...notVerified };
+  return { steps, commands: journal.records.length, firstDifference, sameTensors: same, ...notVerified };
 }
 
 /** Where the run was when its checkpoint was taken. */
@@ -175,20 +176,4 @@ async function copyOfCatalog(from: string, closers: Closers): Promise<string> {
     if (artifact && `${artifact.manifest.blueprint}/${artifact.sha256}` === ref) await copy.publish(artifact);
   }
   return to;
-}
-
-type Checkpointed = ReturnType<typeof fromSaved>["tensors"];
-
-function sameBits(a: Checkpointed, b: Checkpointed): boolean {
-  const paths = Object.keys(a);
-  if (paths.length !== Object.keys(b).length) return false;
-  return paths.every((path) => {
-    const [one, other] = [a[path]?.data, b[path]?.data];
-    return (
-      one !== undefined &&
-      other !== undefined &&
-      one.length === other.length &&
-      one.every((value, i) => Object.is(value, other[i]))
-    );
-  });
 }
