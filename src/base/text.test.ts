@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { isIdentifier, printable } from "./text.js";
+import { formatFlops, isIdentifier, printable } from "./text.js";
 
 describe("an identifier", () => {
   test.each(["s1", "seed-1", "a.b_c-D", "0", "x".repeat(64)])("%j is one", (text) =>
@@ -12,6 +12,14 @@ describe("an identifier", () => {
     ...["é", "ａ", "a\u200b", "\ufeffa", "a\u0000", "<b>", "{}", "a,b", "a=b", "a|b"],
   ])("%j is none", (text) => expect(isIdentifier(text)).toBe(false));
 });
+
+test.each([
+  [0, "0.00 MFLOP"],
+  [1.2e6, "1.20 MFLOP"],
+  [93.5e9, "93.5 GFLOP"],
+  [1.23e12, "1.23 TFLOP"],
+  [4e15, "4.00 PFLOP"],
+])("%d is %s", (flops, text) => expect(formatFlops(flops)).toBe(text));
 
 describe("a printable line", () => {
   test.each([

@@ -1,10 +1,12 @@
 import { Command } from "commander";
 import { describe, expect, test } from "vitest";
 import { KasminaError } from "../base/index.js";
+import type { Stage } from "../contracts/index.js";
 import type { GrowthLine, Summary } from "../weatherlight/folder/growth-lines.js";
 import type { WorkerCallbacks } from "../weatherlight/run/grow-in-worker.js";
 import { runCli } from "./cli.js";
 import { addGrow, type Grow } from "./commands/grow.js";
+import { describeLine } from "./terminal/describe-line.js";
 import { reportError } from "./terminal/exit.js";
 import { formatDuration, formatReport } from "./terminal/growth-report.js";
 import type { Io, StopSignal } from "./terminal/io.js";
@@ -341,6 +343,35 @@ describe("the report", () => {
       "  isolation   0 violations, largest leak ratio 0, cosine 0",
       "  run folder  runs/x",
     ]);
+  });
+
+  test("says why a seed is culled, and nothing of its slot's embargo", () => {
+    const move = (from: string, to: string, cause?: string) =>
+      describeLine(
+        {
+          ...{ type: "event", name: "seed_stage", level: "INFO", seed_id: "s1", from, to },
+          ...(cause !== undefined && { cause }),
+        } as GrowthLine,
+        (_, text) => text,
+      );
+    expect(move("TRAINING", "CULLED", "no_shadow_gain")).toBe("  s1: TRAINING → CULLED (no_shadow_gain)");
+    expect(move("TRAINING", "CULLED", "command")).toBe("  s1: TRAINING → CULLED");
+    for (const to of ["EMBARGOED", "RESETTING", "DORMANT"]) expect(move("CULLED", to)).toBeUndefined();
+  });
+
+  test("has one word for a seed that was culled, whatever became of its slot, and names a host that is blended", () => {
+    const seeds = summary.seeds.slice(0, 1);
+    const shownWith = (stage: Stage, alpha: number): string =>
+      formatReport(
+        { ...summary, accuracy_host_alone: null, seeds: seeds.map((seed) => ({ ...seed, stage, alpha })) },
+        undefined,
+        false,
+      );
+    for (const stage of ["CULLED", "EMBARGOED", "RESETTING"] as const)
+      expect(shownWith(stage, 0)).toMatch(/s1 .* CULLED /);
+    expect(shownWith("SHADOWING", 0.5)).toMatch(/^ {2}host, blended /m);
+    expect(shownWith("TRAINING", 0)).toMatch(/^ {2}host {2}/m);
+    expect(shownWith("CULLED", 0)).toMatch(/^ {2}host {2}/m);
   });
 
   test("is honest about a loss and about nothing grown", () => {

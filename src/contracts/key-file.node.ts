@@ -26,7 +26,7 @@ const secret = z.string().regex(/^([0-9a-f]{2})+$/, "must be hex digits");
 const ownerSchema = {
   id: z.string(),
   created_at: z.string(),
-  /** Left out: everything is granted. */
+  /** Left out: the owner's, everything is granted. */
   role: z.enum(KEY_ROLES).optional(),
   issuer: z.string().min(1).max(256).optional(),
   revoked_at: z.string().optional(),

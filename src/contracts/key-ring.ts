@@ -11,7 +11,7 @@ import type { KeyRole } from "./roles.js";
 interface KeyOwner {
   /** 1 to 64 letters, digits, `-`, `_`, `.`. */
   readonly id: string;
-  /** Left out: of a time before there were roles; it may do everything. */
+  /** Left out: the key of whoever owns the run, which may do everything. */
   readonly role?: KeyRole;
   /** The only `issued_by` that commands under the key may have. Default: any. */
   readonly issuer?: string;
@@ -98,11 +98,6 @@ export class KeyRing {
       "invalid_argument",
       "a run seals its journal with a secret of its own: add one with `kasmina keys new --role trainer`",
     );
-  }
-
-  /** Whether there is a secret to seal with. */
-  get canSeal(): boolean {
-    return this.#macs.size > 0;
   }
 
   /** The MAC of seals under a key, a revoked one included; undefined where the ring has no such secret. */

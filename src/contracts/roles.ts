@@ -1,6 +1,6 @@
 /**
  * What a key may be used for (docs/security.md, "Keys and roles"). A message is trusted no further than the role of its key; a key
- * without a role is of the time before there were any, and may do everything.
+ * without a role, such as a run makes for its folder, is its owner's and may do everything.
  */
 import type { CommandKind } from "./names.js";
 import type { EnvelopeContext } from "./streams.js";

@@ -32,11 +32,6 @@ export class Sealer {
     return this.#keys.sealingId;
   }
 
-  /** Whether there is a secret to seal with at all. */
-  get canSeal(): boolean {
-    return this.#keys.canSeal;
-  }
-
   /** Whether a seal under this key could be checked. */
   knows(keyId: string): boolean {
     return this.#keys.sealingMac(keyId) !== undefined;

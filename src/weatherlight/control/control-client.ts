@@ -8,7 +8,13 @@ import { join, resolve } from "node:path";
 import { z } from "zod";
 import { codeOf, lstatIfThere, parseJsonFile, readRegularSync } from "../../base/disk/index.node.js";
 import { KasminaError, messageOf, systemClock } from "../../base/index.js";
-import { type CommandDraft, type CommandOutcome, CommandSigner, Sealer } from "../../contracts/index.js";
+import {
+  type CommandDraft,
+  type CommandOutcome,
+  CommandSigner,
+  type KeyRing,
+  Sealer,
+} from "../../contracts/index.js";
 import { loadKeys } from "../../contracts/index.node.js";
 import { RUN_FILE } from "../folder/run-folder.js";
 import type { RunStatus } from "../grow/ports.js";
@@ -83,16 +89,24 @@ export async function sendCommand(runFolder: string, what: OperatorOrder): Promi
     envelope: Buffer.from(envelope).toString("base64"),
   });
   if (response.type !== "outcome") throw unexpected(response);
-  checkSeal(new Sealer(keys, address.run_id), envelope, response);
+  checkSeal(keys, address.run_id, envelope, response);
   return response.outcome;
 }
 
 /**
- * Whoever has a secret of the run's takes its word alone. Whoever has none (an operator with an Ed25519 pair) has only that the socket
- * is this account's.
+ * The answer to a command under a secret bears a seal under that secret. Whoever signs with an Ed25519 pair shares none with the run,
+ * and has only that the socket is this account's.
  */
-function checkSeal(sealer: Sealer, envelope: Uint8Array, { outcome, key_id, seal }: SealedOutcome): void {
-  if (!sealer.canSeal || sealer.holds(OUTCOME_CONTEXT, sealedBytes(envelope, outcome), key_id, seal)) return;
+function checkSeal(
+  keys: KeyRing,
+  runId: string,
+  envelope: Uint8Array,
+  { outcome, key_id, seal }: SealedOutcome,
+): void {
+  const sealer = new Sealer(keys, runId);
+  if (!sealer.knows(keys.activeId)) return;
+  const isOurs = key_id === keys.activeId;
+  if (isOurs && sealer.holds(OUTCOME_CONTEXT, sealedBytes(envelope, outcome), key_id, seal)) return;
   throw new KasminaError(
     "corrupt",
     "the answer does not bear the run's seal: what listens there is not the run, so nothing is known of the command",

@@ -15,7 +15,7 @@ import {
   writeFileAtomically,
 } from "../../base/disk/index.node.js";
 import { KasminaError, messageOf, toHex, utf8 } from "../../base/index.js";
-import type { Sealer } from "../../contracts/index.js";
+import { decodeEnvelope, type Sealer } from "../../contracts/index.js";
 import type { RunControl } from "../grow/ports.js";
 import {
   type ControlAddress,
@@ -162,10 +162,17 @@ export class ControlServer {
     else {
       const envelope = Uint8Array.from(Buffer.from(request.envelope, "base64"));
       this.#control.send(envelope, (outcome) => {
-        const seal = toHex(this.#sealer.seal(OUTCOME_CONTEXT, sealedBytes(envelope, outcome)));
-        answer({ type: "outcome", outcome, key_id: this.#sealer.keyId, seal });
+        const keyId = this.#sealingKeyFor(envelope);
+        const seal = toHex(this.#sealer.seal(OUTCOME_CONTEXT, sealedBytes(envelope, outcome), keyId));
+        answer({ type: "outcome", outcome, key_id: keyId, seal });
       });
     }
+  }
+
+  /** The secret that whoever asks has too: the one under which they signed, where it is one. */
+  #sealingKeyFor(envelope: Uint8Array): string {
+    const signedBy = decodeEnvelope(envelope)?.keyId;
+    return signedBy !== undefined && this.#sealer.knows(signedBy) ? signedBy : this.#sealer.keyId;
   }
 }
 

@@ -20,7 +20,7 @@ import {
   Sealer,
   signatureProblem,
 } from "../../contracts/index.js";
-import { loadKeys } from "../../contracts/index.node.js";
+import { addKey, loadKeys } from "../../contracts/index.node.js";
 import type { RunControl, RunStatus } from "../grow/ports.js";
 import { newestRun, readStatus, sendCommand } from "./control-client.js";
 import { MAX_LINE_BYTES } from "./control-protocol.js";
@@ -191,6 +191,23 @@ describe("the run's local socket", () => {
     ask();
     await ended;
     expect(await readStatus(folder)).toEqual(STATUS);
+  });
+
+  test("answers under the secret that the operator signed with, whichever the run's own is", async () => {
+    writeFileSync(join(folder, "run.json"), '{"run_id":"run-1"}');
+    const file = join(folder, "control.keys");
+    const operator = addKey(file, 0).id;
+    const operators = loadKeys(file, {});
+    addKey(file, 1);
+    const sealer = new Sealer(loadKeys(file, {}), "run-1");
+    expect(sealer.keyId).not.toBe(operator);
+    server = await ControlServer.listen({ folder, runId: "run-1", control, sealer });
+    const own = JSON.parse(readFileSync(file, "utf8"));
+    const keys = own.keys.filter(({ id }: { id: string }) => id === operator);
+    writeFileSync(file, JSON.stringify({ active: operator, keys }), { mode: 0o600 });
+    expect(operators.activeId).toBe(operator);
+    const order = { kind: "PAUSE", resume: false } as const;
+    expect(await sendCommand(folder, { order })).toMatchObject({ status: "refused" });
   });
 
   test("an answer without the run's seal is not taken for the run's", async () => {

@@ -198,6 +198,36 @@ describe("what is drawn is what was measured", () => {
     ]);
   });
 
+  test("a contribution ends where it is no longer measured: when the seed is kept or gone", async () => {
+    const kept = LINES.map((line) =>
+      "seeds" in line && "step" in line && line.step === 100 && Array.isArray(line.seeds)
+        ? { ...line, seeds: line.seeds.map((seed) => ({ ...seed, stage: "FOSSILIZED" })) }
+        : line,
+    );
+    const drawn = drawnIn(await reportOf(await runFolder(kept)), "effect", "s1 contributes");
+    expect(drawn.map(([step]) => Math.round(step))).toEqual([80]);
+  });
+
+  test.each([
+    [0.2, "good", "0.2000"],
+    [-0.2, "bad", "-0.2000"],
+    [0.00004, "quiet", "0.0000"],
+    [-0.00004, "quiet", "0.0000"],
+  ])("a contribution of %f is %s", async (contribution, quality, text) => {
+    const lines = LINES.map((line) =>
+      "seeds" in line && Array.isArray(line.seeds)
+        ? { ...line, seeds: line.seeds.map((seed) => ({ ...seed, contribution })) }
+        : line,
+    );
+    expect(await reportOf(await runFolder(lines))).toContain(`<span class="${quality}">${text}</span>`);
+  });
+
+  test("what was computed is counted as the terminal counts it", () => {
+    expect(page).toContain("<b>100 MFLOP</b>");
+    const ticks = [...chartIn(page, "flops").matchAll(/text-anchor="end">([^<]*)/g)].map(([, text]) => text);
+    expect(ticks).toEqual(["step", "0", "20 M", "40 M", "60 M", "80 M", "100 M"]);
+  });
+
   test("alpha, from 0 before its first step to the end of the run", () => {
     const corners = drawnIn(page, "alpha", "s1").map(([step, value]) => [Math.round(step), value]);
     expect(corners[0]).toEqual([65, 0]);

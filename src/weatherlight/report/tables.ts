@@ -32,8 +32,9 @@ export function seedTable({ seeds }: RunHistory): string {
   const last = (seed: SeedTrack, name: "shadowGain" | "contribution"): string => {
     const sample = seed[name].at(-1);
     if (!sample) return "–";
-    const sign = sample.value > 0 ? "good" : "bad";
-    const value = element("span", { class: sign }, sample.value.toFixed(4));
+    const text = sample.value.toFixed(4).replace(/^-(0\.0+)$/, "$1");
+    const quality = Number(text) === 0 ? "quiet" : Number(text) > 0 ? "good" : "bad";
+    const value = element("span", { class: quality }, text);
     return `${value} <span class="quiet">± ${(sample.stdErr ?? 0).toFixed(4)}</span>`;
   };
   return table<SeedTrack>(
