@@ -1,5 +1,5 @@
 /**
- * A run again, from its configuration and its command journal alone: the policy is switched off, every command is done
+ * A run again, from its configuration and its command journal alone: the policy is switched off, every command is replayed
  * at the step at which it was accepted, and the loss of every step is held against the recorded one, bit for bit.
  */
 import { join } from "node:path";
@@ -27,9 +27,9 @@ import { platform } from "./platform.node.js";
 import { withGivenCode } from "./sources.js";
 
 export interface Replay {
-  /** Steps that the run had done at its last checkpoint; so many were done again. */
+  /** Steps that the run had done at its last checkpoint; so many were replayed. */
   readonly steps: number;
-  /** Commands done again. */
+  /** Commands replayed. */
   readonly commands: number;
   /** The first step (from 0) whose loss differs; null where none does. */
   readonly firstDifference: number | null;
