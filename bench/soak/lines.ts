@@ -1,4 +1,4 @@
-/** What the process of a soak reports to the one that watches it, one JSON object a line, among the run's own lines. */
+/** What the process of a soak reports to the one that watches it, one JSON object a line on descriptor 3, among the run's own lines. */
 import type { OutcomeStatus } from "kasmina/contracts";
 import type { GrowthLine } from "kasmina/weatherlight";
 import type { CommandKind } from "./orders.js";
@@ -31,12 +31,16 @@ export type SoakLine =
 
 export type AnyLine = SoakLine | GrowthLine;
 
+/** Who reads what the run prints: somebody to the end, somebody who leaves at the first step, a disk that is full. */
+export const AUDIENCES = ["stays", "leaves", "full-disk"] as const;
+
 export interface SoakOptions {
   readonly epochs: number;
   readonly seed: number;
   readonly engine: "native" | "wasm";
   /** Forged commands that come one upon the other. */
   readonly flood: number;
+  readonly audience: (typeof AUDIENCES)[number];
 }
 
 /** What a soaking process is started with. */

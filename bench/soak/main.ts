@@ -1,15 +1,18 @@
 /**
- * `npm run soak -- [--epochs 100] [--seed 1] [--engine native] [--run-dir <path>] [--flood 5000] [--json]`: a long run under injected
+ * `npm run soak -- [--epochs 100] [--seed 1] [--engine native] [--run-dir <path>] [--flood 5000]
+ * [--audience stays|leaves|full-disk] [--json]`: a long run under injected
  * faults, in a process that is killed and resumed, with a summary. Exits with 1 where an invariant does not hold.
  */
 import { spawn } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import { parseArgs } from "node:util";
 import { Random } from "kasmina/base";
-import type { AnyLine, SoakOptions, SoakStart } from "./lines.js";
+import { type AnyLine, AUDIENCES, type SoakOptions, type SoakStart } from "./lines.js";
 import { stepsPerEpoch } from "./measures.js";
 import { makePlan, type SoakPlan } from "./plan.js";
 import { figuresOf, textOf } from "./report.js";
@@ -37,18 +40,27 @@ interface Pending {
 
 /** Runs one process until it ends or is killed; returns whether it was killed. */
 async function live(start: SoakStart, pending: Pending, tally: Tally): Promise<boolean> {
+  const output = start.audience === "full-disk" ? openSync("/dev/full", "w") : "pipe";
+  const errors = start.audience === "stays" ? "inherit" : output;
   const child = spawn(process.execPath, [...NODE_FLAGS, TRAINER, JSON.stringify(start)], {
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["ignore", output, errors, "pipe"],
     env: { ...process.env, ...GIVE_BACK },
   });
+  if (typeof output === "number") closeSync(output);
+  child.stdout?.resume();
+  const measures = child.stdio[3] as Readable;
   const ended = new Promise<{ code: number | null; signal: string | null }>((resolve) =>
     child.on("close", (code, signal) => resolve({ code, signal })),
   );
-  for await (const text of createInterface({ input: child.stdout })) {
+  for await (const text of createInterface({ input: measures })) {
     const line = parsed(text);
     if (!line) continue;
     tally.add(line);
     if (line.type !== "step") continue;
+    if (start.audience === "leaves") {
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+    }
     if (isDue(pending.damages, line.step))
       tally.damages += await damage(start.runDir, start.seed + line.step);
     if (isDue(pending.kills, line.step)) {
@@ -124,14 +136,18 @@ const { values } = parseArgs({
     engine: { type: "string", default: "native" },
     "run-dir": { type: "string" },
     flood: { type: "string", default: "0" },
+    audience: { type: "string", default: "stays" },
     json: { type: "boolean", default: false },
   },
 });
+const audience = AUDIENCES.find((name) => name === values.audience);
+if (!audience) throw new Error(`--audience is one of ${AUDIENCES.join(", ")}, not ${values.audience}`);
 const options: SoakOptions = {
   epochs: Number(values.epochs),
   seed: Number(values.seed),
   engine: values.engine === "wasm" ? "wasm" : "native",
   flood: Number(values.flood),
+  audience,
 };
 const root = await mkdtemp(join(tmpdir(), "kasmina-soak-"));
 const startMs = performance.now();

@@ -1,4 +1,5 @@
 /** The process of a soak that trains: a run with faults at its ports. Started by `main.ts`, and killed by it. */
+import { writeSync } from "node:fs";
 import { Random } from "kasmina/base";
 import type { Dataset } from "kasmina/contracts";
 import type { BatchOptions } from "kasmina/data";
@@ -22,7 +23,12 @@ const blueprints = new BlueprintRegistry([
   turnsNaN,
 ]);
 const policy = new SoakPolicy();
-const print = (line: AnyLine): void => void process.stdout.write(`${JSON.stringify(line)}\n`);
+/** Where the process that watches this one reads; what a run prints for its audience goes to the standard output. */
+const WATCHER = 3;
+const print = (line: AnyLine): void => void writeSync(WATCHER, `${JSON.stringify(line)}\n`);
+// As `kasmina grow` has it: nobody's training ends because nobody reads.
+process.stdout.on("error", () => undefined);
+process.stderr.on("error", () => undefined);
 const commandBus = new FaultyBus(Random.forLabel(seed, "command bus"));
 const kernelBus = new FaultyBus(Random.forLabel(seed, "kernel bus"));
 const driver = new Driver({
@@ -146,6 +152,7 @@ await grow({
   ...parts,
   ...lineCallbacks((line) => {
     print(line);
+    process.stdout.write(`${JSON.stringify(line)}\n`);
     if (line.type === "epoch") reportHeld(line.epoch);
   }),
 }).then((result) => print(summaryLine(result)));
