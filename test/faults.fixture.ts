@@ -4,6 +4,7 @@ import { batchesWithNaN, spoilingBackend } from "../bench/soak/faults.js";
 import { systemClock } from "../src/base/index.js";
 import {
   type CommandDelivery,
+  type CommandDraft,
   type CommandOutcome,
   CommandSigner,
   KeyRing,
@@ -57,20 +58,20 @@ class Shelf {
   };
 }
 
-/** An operator who pauses the seed at one boundary and resumes it at another. */
-class PauseAndResume {
+/** An operator who gives each order at the boundary of its number. */
+class Orders {
   readonly outcomes: string[] = [];
   readonly ports: Pick<RunSetup, "keys" | "commands">;
 
-  constructor(pauseAt: number, resumeAt: number) {
+  constructor(orders: Readonly<Record<number, Pick<CommandDraft, "order" | "seedId">>>) {
     const keys = new KeyRing([{ id: "k1", secret: new Uint8Array(32).fill(1) }]);
     const signer = new CommandSigner({ keys, clock: systemClock });
     let boundary = 0;
     const drain = (): CommandDelivery[] => {
       const at = boundary++;
-      if (at !== pauseAt && at !== resumeAt) return [];
-      const order = { kind: "PAUSE", resume: at === resumeAt } as const;
-      const draft = { commandId: `c${at}`, trainingRunId: "faults", issuedBy: "test", seedId: "s1", order };
+      const what = orders[at];
+      if (!what) return [];
+      const draft = { commandId: `c${at}`, trainingRunId: "faults", issuedBy: "test", ...what };
       const acknowledge = ({ status }: CommandOutcome): void => void this.outcomes.push(status);
       return [{ envelope: signer.sign(draft), busEntry: `entry-${at}`, acknowledge }];
     };
@@ -157,7 +158,10 @@ export function describeFaults(engine: "wasm" | "native", cuts: readonly number[
     });
 
     test("in a seed that is paused is found where nothing else shows it, and never kept", async () => {
-      const order = new PauseAndResume(100, 160);
+      const order = new Orders({
+        100: { seedId: "s1", order: { kind: "PAUSE", resume: false } },
+        160: { seedId: "s1", order: { kind: "PAUSE", resume: true } },
+      });
       const spoilt = spoilingBackend(backend, (run) => (run === 115 ? { path: "seed/s1/up" } : undefined));
       const { result, packets } = await runScript({ ...optionsFor(spoilt), ...order.ports }, [
         seedUntil("TRAINING"),
@@ -203,6 +207,15 @@ export function describeFaults(engine: "wasm" | "native", cuts: readonly number[
         message: expect.stringContaining("again after 3 rollbacks"),
       });
       expect(restored(ended.packets)).toHaveLength(3);
+    });
+
+    test("is counted anew after a rollback that was ordered, at the very boundary of an observation too", async () => {
+      const order = new Orders({ 210: { order: { kind: "ROLLBACK", source: "memory", reason: "whim" } } });
+      const batches = batchesWithNaN((step) => [205, 206, 215, 216].includes(step));
+      const { result, packets } = await runScript({ ...optionsFor(backend), ...order.ports, batches }, []);
+      expect(order.outcomes).toEqual(["applied"]);
+      expect(restored(packets)).toHaveLength(5);
+      expect(result?.end).toBe("finished");
     });
 
     test("leaves no trace of chance: cut anywhere around it and resumed, the run ends with the same bits", async () => {

@@ -38,8 +38,8 @@ interface Pending {
   readonly damages: number[];
 }
 
-/** Runs one process until it ends or is killed; returns whether it was killed. */
-async function live(start: SoakStart, pending: Pending, tally: Tally): Promise<boolean> {
+/** Starts a process that trains before its audience; what it measures comes on descriptor 3. */
+function startTrainer(start: SoakStart) {
   const output = start.audience === "full-disk" ? openSync("/dev/full", "w") : "pipe";
   const errors = start.audience === "stays" ? "inherit" : output;
   const child = spawn(process.execPath, [...NODE_FLAGS, TRAINER, JSON.stringify(start)], {
@@ -48,7 +48,12 @@ async function live(start: SoakStart, pending: Pending, tally: Tally): Promise<b
   });
   if (typeof output === "number") closeSync(output);
   child.stdout?.resume();
-  const measures = child.stdio[3] as Readable;
+  return { child, measures: child.stdio[3] as Readable };
+}
+
+/** Runs one process until it ends or is killed; returns whether it was killed. */
+async function live(start: SoakStart, pending: Pending, tally: Tally): Promise<boolean> {
+  const { child, measures } = startTrainer(start);
   const ended = new Promise<{ code: number | null; signal: string | null }>((resolve) =>
     child.on("close", (code, signal) => resolve({ code, signal })),
   );

@@ -112,14 +112,17 @@ export function makePlan({ seed, epochs, stepsPerEpoch }: PlanOptions): SoakPlan
   };
 }
 
-/** At most two in an epoch, so that no run is given up for what the soak itself did to it. */
+/**
+ * At most two in the first half of an epoch: the run is observed between those of one epoch and those of the next, and is
+ * not given up for what the soak itself did to it.
+ */
 function drawFaults(
   random: Random,
   { bad, spoilt }: { readonly bad: Set<number>; readonly spoilt: Set<number> },
   firstStep: number,
   stepsPerEpoch: number,
 ): void {
-  const step = firstStep + random.below(stepsPerEpoch - 1);
+  const step = firstStep + random.below(Math.floor(stepsPerEpoch / 2));
   const draw = random.uniform();
   if (draw < 0.2) bad.add(step);
   else if (draw < 0.25) for (const at of [step, step + 1]) bad.add(at);

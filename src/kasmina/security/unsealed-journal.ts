@@ -5,6 +5,7 @@
 import { base64Decode } from "@bufbuild/protobuf/wire";
 import { z } from "zod";
 import { toHex } from "../../base/bytes.js";
+import { messageOf } from "../../base/errors.js";
 import { decodeEnvelope } from "../../contracts/envelope.js";
 import { readCommand } from "../../contracts/read-command.js";
 import type { FetchResult, JournalRecord } from "./journal.js";
@@ -33,12 +34,22 @@ export function readUnsealed(bytes: Uint8Array): UnsealedJournal {
     return [];
   });
   return {
-    records: frames.flatMap(({ records }) => records.map(open)),
+    records: frames.flatMap(({ records }) => records.map(opened)),
     fetchResults: frames.flatMap(({ verdicts = [] }) => verdicts),
   };
 }
 
-function open(stored: z.infer<typeof frameSchema>["records"][number]): JournalRecord {
+type Stored = z.infer<typeof frameSchema>["records"][number];
+
+function opened(stored: Stored): JournalRecord {
+  try {
+    return open(stored);
+  } catch (error) {
+    throw corrupt(`holds a command ${stored.sequence} that cannot be read: ${messageOf(error)}`);
+  }
+}
+
+function open(stored: Stored): JournalRecord {
   const { envelope, payload, keyId } = "envelope" in stored ? partsOf(stored.envelope) : bare(stored.payload);
   const command = readCommand(payload);
   const { sequence, busEntry, step, epoch, acceptedAtMs, outcome } = stored;

@@ -43,7 +43,7 @@ export interface RollbackOptions {
   readonly readCheckpoint?: CheckpointReader | undefined;
 }
 
-/** Rollbacks without an observation in between after which the run gives up. */
+/** Rollbacks of its own, without an observation or a commanded rollback in between, after which the run gives up. */
 const MAX_IN_A_ROW = 3;
 
 export class Rollback {
@@ -109,7 +109,9 @@ export class Rollback {
   async restore(source: RollbackSource, reason: string, step: number): Promise<boolean> {
     const command: TrainingFailure = { cause: "command", reason, seedIds: [] };
     const restored = await this.#return(source, command, step, step);
-    if (!restored) this.#reportMissing({ source, cause: "command", reason, step });
+    // Whoever asked for it takes the run out of its row of failures; no observation may come to do that at this boundary.
+    if (restored) this.#inARow = 0;
+    else this.#reportMissing({ source, cause: "command", reason, step });
     return restored;
   }
 

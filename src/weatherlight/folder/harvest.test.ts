@@ -29,6 +29,10 @@ const seedOf = (id: string, stage: Stage) => ({
   blueprintId: "low-rank",
   parameters: { rank: 3 },
   stage,
+  germinationOrder: 0,
+  germinatedAtStep: 0,
+  blend: { mode: "CONVEX", alphaTarget: 1, schedule: { steps: 1 } },
+  stats: { gradientNorms: [] },
 });
 
 function networkWith(blocks: readonly object[]) {
@@ -49,7 +53,16 @@ async function runWith(changes: Record<string, unknown> = {}): Promise<string> {
   const meta = {
     run_id: "r1",
     network: networkWith([{ name: "block1", output_shape: [4], slot: true }]),
-    state: JSON.stringify({ kasmina: { seeds } }),
+    state: JSON.stringify({
+      step: 1,
+      epoch: 0,
+      hyper: {},
+      epochLosses: [],
+      watchedLosses: [],
+      commands: { accepted: 0, rejected: 0 },
+      kasmina: { version: 1, seeds, germinations: 3, plan: {}, closures: [], journalSequence: 0 },
+      seeds: [],
+    }),
     ...changes,
   };
   await folder.writeCheckpoint({ tensors, meta: JSON.parse(JSON.stringify(meta)) });

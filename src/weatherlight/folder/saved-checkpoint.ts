@@ -1,6 +1,6 @@
 /** A run's checkpoint as it is saved: tensors by path, and everything else as one JSON text. */
 import { z } from "zod";
-import { fromJsonText, KasminaError, toJsonText } from "../../base/index.js";
+import { fromJsonText, KasminaError, messageOf, toJsonText } from "../../base/index.js";
 import { nonFinitePaths, STAGES, type Tensors } from "../../contracts/index.js";
 import type { JournalMark } from "../../kasmina/index.node.js";
 import type { Host } from "../../nn/index.js";
@@ -81,6 +81,44 @@ export function originOf({ meta }: Pick<Checkpoint, "meta">): { runId: string; j
   };
 }
 
+const count = z.int().min(0);
+/** A figure that may be infinite or NaN. */
+const figure = z.custom<number>((value) => typeof value === "number");
+
+const seedSchema = z.looseObject({
+  id: z.string(),
+  slotId: z.string(),
+  blueprintId: z.string(),
+  parameters: z.record(z.string(), z.number()),
+  stage: z.enum(STAGES),
+  germinationOrder: count,
+  germinatedAtStep: count,
+  blend: z.looseObject({ mode: z.string(), alphaTarget: figure, schedule: z.looseObject({ steps: figure }) }),
+  stats: z.looseObject({ gradientNorms: z.array(figure) }),
+});
+const controlSchema = z.looseObject({
+  version: z.literal(1),
+  seeds: z.array(seedSchema),
+  germinations: count,
+  plan: z.looseObject({}),
+  closures: z.array(z.looseObject({})),
+  journalSequence: count,
+});
+const goodSchema = z.looseObject({
+  step: count,
+  kasmina: controlSchema,
+  hyper: z.record(z.string(), z.looseObject({})),
+});
+/** What every reader of a checkpoint relies on; what a run alone goes on from stands in a checkpoint that bears its seal. */
+const remainderSchema = goodSchema.extend({
+  epoch: count,
+  epochLosses: z.array(figure),
+  watchedLosses: z.array(figure),
+  commands: z.looseObject({ accepted: count, rejected: count }),
+  seeds: z.array(z.looseObject({ seed: seedSchema, alpha: figure })),
+  good: goodSchema.optional(),
+});
+
 /** All of a checkpoint but its tensors. */
 type Remainder = Omit<RunCheckpoint, "tensors" | "good"> & {
   readonly good?: Omit<NonNullable<RunCheckpoint["good"]>, "tensors">;
@@ -116,13 +154,27 @@ export function toSaved(run: SavedRun, checkpoint: RunCheckpoint): Checkpoint {
 export function fromSaved({ tensors, meta }: Checkpoint): RunCheckpoint {
   if (typeof meta.state !== "string")
     throw new KasminaError("corrupt", "the checkpoint holds no state to resume from");
-  const { good, ...rest } = fromJsonText(meta.state) as Remainder;
+  const { good, ...rest } = remainderOf(meta.state);
   const own = Object.entries(tensors).filter(([path]) => !path.startsWith(GOOD_ROOT));
   const kept = Object.entries(tensors).filter(([path]) => path.startsWith(GOOD_ROOT));
   const goodTensors = Object.fromEntries(
     kept.map(([path, tensor]) => [path.slice(GOOD_ROOT.length), tensor]),
   );
   return { ...rest, tensors: Object.fromEntries(own), good: good && { ...good, tensors: goodTensors } };
+}
+
+function remainderOf(text: string): Remainder {
+  try {
+    const value = fromJsonText(text);
+    remainderSchema.parse(value);
+    return value as Remainder;
+  } catch (error) {
+    const [issue] = error instanceof z.ZodError ? error.issues : [];
+    const what = issue ? `${issue.path.join(".")} does not fit` : messageOf(error);
+    throw new KasminaError("corrupt", `the checkpoint's state is not one that a run wrote: ${what}`, {
+      cause: error,
+    });
+  }
 }
 
 /** Whether it was taken at the first boundary of an epoch. */

@@ -1,0 +1,3 @@
+import { describeReaders } from "./readers.conformance.js";
+
+describeReaders(300, 1);
