@@ -21,8 +21,11 @@ export interface RollbackTally {
 
 /** A rollback may take so long, by where it returns to. */
 const WITHIN_MS: Readonly<Record<string, number>> = { memory: 500, checkpoint: 12_000 };
-/** How much more memory may be resident in the last quarter of a process's life than in the one before. */
-const MAX_GROWTH = 1.03;
+/**
+ * How much more memory may be resident in the last quarter of a process's life than in the one before. Ten random seeds of 100 epochs
+ * came to −2 to +4.6 %, by what happened to be compiled when; the one of 4.6 % to 0.1 % over 300 epochs.
+ */
+const MAX_GROWTH = 1.06;
 /** A process that lives shorter is not warm by then. */
 const MIN_LIFE_EPOCHS = 40;
 

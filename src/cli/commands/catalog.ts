@@ -1,6 +1,6 @@
 /** `kasmina catalog`: build, list, verify, add and harvest kernels. */
 import type { Command } from "commander";
-import { KasminaError } from "../../base/index.js";
+import { KasminaError, printable } from "../../base/index.js";
 import {
   Catalog,
   type CatalogEntry,
@@ -12,7 +12,7 @@ import { ENGINE_CHOICES, type EngineChoice, openBackend } from "../../engine/ind
 import { builtinBlueprints } from "../../nn/index.js";
 import { harvestSeed } from "../../weatherlight/folder/harvest.js";
 import { EXIT } from "../terminal/exit.js";
-import type { Io } from "../terminal/io.js";
+import { type Io, say } from "../terminal/io.js";
 import { formatTable } from "../terminal/text.js";
 
 interface CatalogFlags {
@@ -79,7 +79,7 @@ async function harvest(
 async function list(flags: CatalogFlags, io: Io): Promise<number> {
   const { entries, problems } = await (await Catalog.open(flags.catalog, { create: false })).list();
   show(entries, flags, io);
-  for (const { ref, problem } of problems) io.stderr.write(`kasmina: ${ref}: ${problem}\n`);
+  for (const { ref, problem } of problems) say(io, `${ref}: ${problem}`);
   return EXIT.done;
 }
 
@@ -88,7 +88,7 @@ async function verify(flags: CatalogFlags, io: Io): Promise<number> {
   for (const { ref, problem } of checks) {
     const line = flags.json
       ? JSON.stringify({ ref, ok: problem === undefined, problem: problem ?? null })
-      : `${problem === undefined ? "ok " : "BAD"} ${ref}${problem === undefined ? "" : `: ${problem}`}`;
+      : printable(problem === undefined ? `ok  ${ref}` : `BAD ${ref}: ${problem}`);
     io.stdout.write(`${line}\n`);
   }
   const bad = checks.filter(({ problem }) => problem !== undefined).length;

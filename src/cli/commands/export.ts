@@ -4,7 +4,7 @@ import { KasminaError } from "../../base/index.js";
 import { readGrownNetwork } from "../../weatherlight/run/read-network.node.js";
 import { EXIT } from "../terminal/exit.js";
 import { count } from "../terminal/growth-report.js";
-import type { Io } from "../terminal/io.js";
+import { type Io, say } from "../terminal/io.js";
 
 interface Flags {
   readonly onnx?: string;
@@ -48,5 +48,5 @@ export function addExport(command: Command, io: Io, done: (exitCode: number) => 
 }
 
 function sayWritten(path: string, bytes: Uint8Array, io: Io): void {
-  io.stderr.write(`kasmina: wrote ${path} (${count(bytes.length)} bytes)\n`);
+  say(io, `wrote ${path} (${count(bytes.length)} bytes)`);
 }

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { KasminaError, printable, systemClock } from "../../base/index.js";
+import { KasminaError, systemClock } from "../../base/index.js";
 import { DATA_FORMS } from "../../data/open.js";
 import type { GrowthLine, Summary } from "../../weatherlight/folder/growth-lines.js";
 import { growInWorker, type WorkerCallbacks } from "../../weatherlight/run/grow-in-worker.js";
@@ -10,7 +10,7 @@ import type { WatchedRun } from "../../weatherlight/telemetry/watched-run.node.j
 import { EXIT, EXIT_OF_SIGNAL } from "../terminal/exit.js";
 import { formatReport } from "../terminal/growth-report.js";
 import { createGrowthView } from "../terminal/growth-view.js";
-import { type Io, type StopSignal, wantsColor } from "../terminal/io.js";
+import { type Io, type StopSignal, say, wantsColor } from "../terminal/io.js";
 
 /** How the run is done: in a worker, or in a test by something smaller. */
 export type Grow = (
@@ -141,7 +141,7 @@ async function runGrow(
     view.end();
     const exitCode = stop.exitCode();
     if (exitCode === undefined || !(error instanceof KasminaError) || error.code !== "canceled") throw error;
-    io.stderr.write(`kasmina: ${printable(error.message)}\n`);
+    say(io, error.message);
     return exitCode;
   } finally {
     stop.dispose();

@@ -4,7 +4,7 @@ import type { OnnxDescription } from "../../nn/index.js";
 import { describeOnnxFile } from "../../nn/index.node.js";
 import { EXIT } from "../terminal/exit.js";
 import { count } from "../terminal/growth-report.js";
-import type { Io } from "../terminal/io.js";
+import { type Io, say } from "../terminal/io.js";
 import { formatTable } from "../terminal/text.js";
 
 const PREFIX = "onnx:";
@@ -23,7 +23,7 @@ export function inspectHost(
     inputShape === undefined ? undefined : sizesOf(inputShape),
   );
   io.stdout.write(json ? `${JSON.stringify(description)}\n` : formatDescription(description));
-  for (const line of description.refused) io.stderr.write(`kasmina: ${line}\n`);
+  for (const line of description.refused) say(io, line);
   return description.refused.length > 0 ? EXIT.failed : EXIT.done;
 }
 

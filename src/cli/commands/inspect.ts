@@ -10,7 +10,7 @@ import {
 } from "../../weatherlight/folder/inspect-run.js";
 import { EXIT } from "../terminal/exit.js";
 import { count } from "../terminal/growth-report.js";
-import { type Io, wantsColor } from "../terminal/io.js";
+import { type Io, say, wantsColor } from "../terminal/io.js";
 import { formatTable, type Paint, painter, stageStyle } from "../terminal/text.js";
 import { inspectHost } from "./inspect-host.js";
 
@@ -40,7 +40,7 @@ export function addInspect(command: Command, io: Io, done: (exitCode: number) =>
           : formatInspection(inspection, painter(wantsColor(io, io.stdout))),
       );
       const problem = problemOf(inspection.checkpoint);
-      if (problem !== undefined) io.stderr.write(`kasmina: ${printable(problem)}\n`);
+      if (problem !== undefined) say(io, problem);
       done(problem === undefined ? EXIT.done : EXIT.failed);
     });
 }

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { replayRun } from "../../weatherlight/run/replay.node.js";
 import { EXIT } from "../terminal/exit.js";
 import { count } from "../terminal/growth-report.js";
-import type { Io } from "../terminal/io.js";
+import { type Io, say } from "../terminal/io.js";
 import { addModuleOptions, givenModules, type ModuleFlags } from "./export.js";
 
 interface Flags {
@@ -25,7 +25,7 @@ export function addReplay(command: Command, io: Io, done: (exitCode: number) => 
         ...(data !== undefined && { data }),
         ...givenModules(modules),
       });
-      if (replay.notVerified !== undefined) io.stderr.write(`kasmina: not verified: ${replay.notVerified}\n`);
+      if (replay.notVerified !== undefined) say(io, `not verified: ${replay.notVerified}`);
       const same = replay.firstDifference === null && replay.sameTensors;
       const what = `${count(replay.steps)} steps and ${count(replay.commands)} commands again`;
       const where =

@@ -2,7 +2,7 @@
 import { printable } from "../../base/index.js";
 import type { GrowthLine } from "../../weatherlight/folder/growth-lines.js";
 import { describeLine } from "./describe-line.js";
-import { type Io, wantsColor } from "./io.js";
+import { type Io, say, wantsColor } from "./io.js";
 import { painter } from "./text.js";
 
 export interface GrowthView {
@@ -35,15 +35,15 @@ function quietView(io: Io): GrowthView {
 }
 
 function jsonView(io: Io, quiet: boolean): GrowthView {
-  const say = (text: string): void => {
-    if (!quiet) io.stderr.write(`kasmina: ${printable(text)}\n`);
+  const note = (text: string): void => {
+    if (!quiet) say(io, text);
   };
   return {
     show(line) {
-      if (line.type === "notice") say(line.text);
+      if (line.type === "notice") note(line.text);
       else io.stdout.write(`${JSON.stringify(line)}\n`);
     },
-    say,
+    say: note,
     end: () => undefined,
   };
 }
@@ -55,7 +55,7 @@ function plainView(io: Io): GrowthView {
       const text = describeLine(line, paint);
       if (text !== undefined) io.stderr.write(`${text}\n`);
     },
-    say: (text) => void io.stderr.write(`kasmina: ${printable(text)}\n`),
+    say: (text) => say(io, text),
     end: () => undefined,
   };
 }

@@ -1,6 +1,7 @@
 /** What a command knows of the world around it, so that tests can be that world. */
 
 import { readFileSync } from "node:fs";
+import { printable } from "../../base/index.js";
 
 export type StopSignal = "SIGINT" | "SIGTERM" | "SIGHUP";
 
@@ -20,6 +21,11 @@ export interface Io {
   onSignal(listener: (signal: StopSignal) => void): () => void;
   /** Ends the process at once. */
   exitNow(code: number): void;
+}
+
+/** One message to whoever runs a command. Names and texts from outside may be in it: they are shown as {@link printable} has them. */
+export function say({ stderr }: Pick<Io, "stderr">, text: string): void {
+  stderr.write(`kasmina: ${printable(text)}\n`);
 }
 
 export const processIo: Io = {

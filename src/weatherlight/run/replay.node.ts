@@ -20,8 +20,9 @@ import { fromSaved } from "../folder/saved-checkpoint.js";
 import type { RunCheckpoint } from "../grow/run-outcome.js";
 import type { RunSetup } from "../grow/run-setup.js";
 import { trainRun } from "../grow/train-run.js";
-import { parseGrowOptions } from "./grow-config.js";
+import { type GrowConfig, parseGrowOptions } from "./grow-config.js";
 import type { GrowOptions } from "./grow-options.js";
+import { isOnnxReference } from "./onnx-reference.js";
 import { askedRun, Closers, openEngine, setupOf } from "./open-run.js";
 import { platform } from "./platform.node.js";
 import { withGivenCode } from "./sources.js";
@@ -54,7 +55,7 @@ export async function replayRun(path: string, options: ReplayOptions = {}): Prom
   const { path: folder, about, aboutSha256, checkpointPath } = await readRunFolder(path);
   const file = runFileOf(about, folder);
   const found = readJournal(join(folder, JOURNAL_FILE), sealsOf(folder, file.run_id, aboutSha256));
-  refuseForeignFiles(file, found, options);
+  if (found.problem !== undefined) refuseForeignFiles(file, found.problem, options);
   const { host, data, blueprints, threads } = options;
   // A policy decides nothing here: what it sent is in the journal.
   const sources = { ...file.sources, policy: undefined };
@@ -71,7 +72,7 @@ export async function replayRun(path: string, options: ReplayOptions = {}): Prom
   const closers = new Closers();
   try {
     const { backend } = await openEngine(config, closers);
-    const catalog = await copyOfCatalog(config.catalog ?? join(folder, "catalog"), closers);
+    const catalog = await copyOfCatalog(catalogOf(folder, config, found), closers);
     const kernels = await platform.openKernels({ ...asked, config: { ...asked.config, catalog }, folder });
     closers.add(() => kernels?.close());
     const setup = { ...setupOf({ ...asked, backend, kernels }), policy: null };
@@ -148,18 +149,25 @@ function sealsOf(folder: string, trainingRunId: string, about: string): JournalO
 const OWN_DATA = /^(spirals|mnist|text:moby-dick)(\?|$)/;
 
 /** What nobody vouches for names no file that is then read: data are named by who replays. */
-function refuseForeignFiles(
-  { config, data }: RunFile,
+function refuseForeignFiles({ config, data }: RunFile, problem: string, given: ReplayOptions): void {
+  const refuse = (name: string, what: string): never => {
+    const how = `it would read ${name} because somebody else says so; name its ${what} with --${what}`;
+    throw new KasminaError("invalid_argument", `${problem}: ${how}`);
+  };
+  const { origin = config.data } = data ?? {};
+  if (given.data === undefined && typeof origin === "string" && !OWN_DATA.test(origin))
+    refuse(origin, "data");
+  const { host } = config;
+  if (given.host === undefined && typeof host === "string" && isOnnxReference(host)) refuse(host, "host");
+}
+
+/** Where nobody vouches for what the folder says, the catalog within it. */
+function catalogOf(
+  folder: string,
+  { catalog }: Pick<GrowConfig, "catalog">,
   { problem }: FoundJournal,
-  given: ReplayOptions,
-): void {
-  const name = data?.origin ?? config.data;
-  if (problem === undefined || given.data !== undefined || typeof name !== "string" || OWN_DATA.test(name))
-    return;
-  throw new KasminaError(
-    "invalid_argument",
-    `${problem}: it would read ${name} because somebody else says so; name its data with --data`,
-  );
+): string {
+  return (problem === undefined && catalog) || join(folder, "catalog");
 }
 
 /**
