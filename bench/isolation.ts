@@ -114,7 +114,10 @@ function batchOf({ inputShape, classes }: Host, batch: number): Tensors {
 
 function controlsOf(topology: Topology): Tensors {
   const groups = ["host", ...topology.sites.map(({ seedId }) => seedId)];
-  const controls: Record<string, Tensor> = new HyperControls(HYPER, "constant", 1).at(0, groups);
+  const controls: Record<string, Tensor> = new HyperControls(HYPER, { id: "constant", totalSteps: 1 }).at(
+    0,
+    groups,
+  );
   for (const site of topology.sites) {
     const channels = slotShape(topology, site).at(-1) ?? 1;
     Object.assign(controls, blendTensors(site, blendWeights(DEFAULT_BLEND, 0.5, channels)));

@@ -49,7 +49,7 @@ export async function trainFixed(training: FixedTraining): Promise<Score> {
   for (const site of topology.sites) model.add(blockParameters(topology, site, seed));
   const blend = fullBlend(topology);
   const { lr: _, ...defaults } = OPTIMIZER.defaults;
-  const hyper = new HyperControls({ learningRate, ...defaults }, "cosine", steps);
+  const hyper = new HyperControls({ learningRate, ...defaults }, { id: "cosine", totalSteps: steps });
   const batches = new ShuffledBatches(dataset, { batch, seed });
   for (let i = 0; i < steps; i++) {
     const { inputs, labels } = batches.at(i);

@@ -5,7 +5,9 @@ export type ScheduleId = "constant" | "cosine" | "linear";
 
 export const SCHEDULE_IDS = ["constant", "cosine", "linear"] as const satisfies readonly ScheduleId[];
 
-/** Steps over which the rate rises from near 0 at the start of a run, unless set otherwise. */
+/** Over how much of a run the rate rises from near 0 at its start: a number of steps, or a percentage of the run's. */
+export type Warmup = number | `${number}%`;
+
 const DEFAULT_WARMUP_STEPS = 0;
 
 const DECAYS: { readonly [K in ScheduleId]: (progress: number) => number } = {
@@ -29,6 +31,21 @@ export function scheduleFactor(
   return DECAYS[id](Math.min(1, progress));
 }
 
+/** How many steps of a run a warm-up takes. */
+export function warmupSteps(warmup: Warmup, totalSteps: number): number {
+  return typeof warmup === "number" ? warmup : Math.round((Number.parseFloat(warmup) / 100) * totalSteps);
+}
+
+/** How learning rates go over a run: a function of the step alone. */
+export interface RateSchedule {
+  readonly id: ScheduleId;
+  readonly totalSteps: number;
+  /** Default 0. */
+  readonly warmupSteps?: number;
+  /** Who follows it: the host alone, while a seed keeps its rate until it is the host's, or both. Default `host`. */
+  readonly followedBy?: "host" | "all";
+}
+
 export interface HyperParameters {
   readonly learningRate: number;
   /** SGD's momentum; Adam's β₁. */
@@ -36,11 +53,9 @@ export interface HyperParameters {
   readonly weightDecay: number;
 }
 
-/** The host follows the schedule; a seed keeps its rate until it is the host's. */
 export class HyperControls {
   readonly #base: HyperParameters;
-  readonly #schedule: ScheduleId;
-  readonly #totalSteps: number;
+  readonly #schedule: RateSchedule;
   readonly #seedRate: (baseRate: number) => number;
   readonly #controls = new Map<string, { readonly values: readonly number[]; readonly controls: Tensors }>();
   #overrides: Readonly<Record<string, HyperParameters>> = {};
@@ -48,13 +63,11 @@ export class HyperControls {
   /** @param seedRate a seed's learning rate, from the host's base rate. Default: the same */
   constructor(
     base: HyperParameters,
-    schedule: ScheduleId,
-    totalSteps: number,
+    schedule: RateSchedule,
     seedRate: (baseRate: number) => number = (baseRate) => baseRate,
   ) {
     this.#base = base;
     this.#schedule = schedule;
-    this.#totalSteps = totalSteps;
     this.#seedRate = seedRate;
   }
 
@@ -87,11 +100,13 @@ export class HyperControls {
 
   /** The controls of the given groups at a step. Frozen seeds keep their weights: their rate is 0. */
   at(step: number, groups: readonly string[], frozen = false): Record<string, Tensor> {
-    const factor = scheduleFactor(this.#schedule, step, this.#totalSteps);
+    const { id, totalSteps, warmupSteps: warmup, followedBy = "host" } = this.#schedule;
+    const factor = scheduleFactor(id, step, totalSteps, warmup);
+    const ofSeeds = frozen ? 0 : followedBy === "all" ? factor : 1;
     const controls: Record<string, Tensor> = {};
     for (const group of groups) {
       const { learningRate, momentum, weightDecay } = this.of(group);
-      const scale = group === "host" ? factor : frozen ? 0 : 1;
+      const scale = group === "host" ? factor : ofSeeds;
       Object.assign(controls, this.#controlsOf(group, [learningRate * scale, momentum, weightDecay]));
     }
     return controls;

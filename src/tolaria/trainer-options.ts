@@ -12,7 +12,7 @@ import type { Kasmina } from "../kasmina/index.js";
 import type { EvaluationResult, Topology } from "../network/index.js";
 import type { BlueprintRegistry, Host } from "../nn/index.js";
 import type { TeacherOptions } from "./distillation.js";
-import type { HyperParameters, ScheduleId } from "./hyper.js";
+import type { HyperParameters, ScheduleId, Warmup } from "./hyper.js";
 import type { Optimizer } from "./optimizers.js";
 import type { ProgressSnapshot } from "./progress.js";
 import type { CheckpointReader, GoodState, RollbackSnapshot } from "./recovery/rollback.js";
@@ -37,7 +37,10 @@ export interface TrainerOptions {
   readonly epochs: number;
   readonly optimizer: Optimizer;
   readonly hyper: HyperParameters;
-  readonly schedule: ScheduleId;
+  /** Of all learning rates. Default: a cosine to 0 for the host, while a seed keeps its rate until it is the host's. */
+  readonly schedule?: ScheduleId | undefined;
+  /** Default 0. */
+  readonly warmup?: Warmup | undefined;
   /** Initial parameters follow from it. */
   readonly seed: number;
   /** Steps between observations; each evaluates the held-out rows. The end of an epoch is one too. */

@@ -11,7 +11,7 @@ import { frozenPaths, initHost } from "../nn/index.js";
 import { type ChangeTarget, carryOut } from "./changes.js";
 import { registerTeacher, releaseTeacher } from "./distillation.js";
 import { GrowingNetwork } from "./growing-network.js";
-import { HyperControls } from "./hyper.js";
+import { HyperControls, warmupSteps } from "./hyper.js";
 import { evaluationMeasurement, systemState } from "./measured.js";
 import type { ModelState } from "./model-state.js";
 import { Progress } from "./progress.js";
@@ -45,11 +45,31 @@ export class Trainer {
   #lastCheckpointMs: number;
 
   constructor(options: TrainerOptions) {
-    const { host, train, epochs, teacher, kasmina, clock, readCheckpoint, optimizer } = options;
+    const {
+      host,
+      train,
+      epochs,
+      teacher,
+      kasmina,
+      clock,
+      readCheckpoint,
+      optimizer,
+      schedule,
+      warmup = 0,
+    } = options;
     this.#options = options;
     this.#lastCheckpointMs = clock.monotonicMs();
     this.#stepsTotal = epochs * train.stepsPerEpoch;
-    this.#hyper = new HyperControls(options.hyper, options.schedule, this.#stepsTotal, optimizer.seedRate);
+    this.#hyper = new HyperControls(
+      options.hyper,
+      {
+        id: schedule ?? "cosine",
+        totalSteps: this.#stepsTotal,
+        warmupSteps: warmupSteps(warmup, this.#stepsTotal),
+        followedBy: schedule === undefined ? "host" : "all",
+      },
+      optimizer.seedRate,
+    );
     this.#progress = new Progress(train.stepsPerEpoch);
     this.#network = new GrowingNetwork(options);
     this.#rollback = new Rollback({

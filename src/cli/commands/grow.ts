@@ -44,6 +44,11 @@ export function addGrow(
     .option("--epochs <n>", "passes over the training data", toNumber)
     .option("--batch <n>", "rows a step", toNumber)
     .option("--lr <rate>", "learning rate (default: the optimizer's)", toNumber)
+    .option(
+      "--schedule <name>",
+      "of the rates of host and seeds: constant, cosine, linear (default: cosine for the host)",
+    )
+    .option("--warmup <n>", "over which the rates rise: steps, or 5% of the run's (default: 0)", toNumber)
     .option("--optimizer <name>", "sgd, adam, adamw (default: adam)")
     .option("--seed <n>", "everything random follows from it (default: 0)", toNumber)
     .option(

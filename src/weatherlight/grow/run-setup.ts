@@ -27,6 +27,7 @@ import type {
   StopPlace,
   TeacherOptions,
   TopologyTracer,
+  Warmup,
 } from "../../tolaria/index.js";
 import type { RunControl, RunKernels } from "./ports.js";
 import type { RunCheckpoint } from "./run-outcome.js";
@@ -44,7 +45,9 @@ export interface RunSetup {
   readonly optimizer?: OptimizerId;
   /** What is left out is the optimizer's default. */
   readonly hyper?: Partial<HyperParameters>;
+  /** Of the learning rates of host and seeds alike. Default: a cosine to 0 for the host alone. */
   readonly schedule?: ScheduleId;
+  readonly warmup?: Warmup;
   /** Whether the host below a BLENDING seed waits (`detach`, the default) or goes on learning (`flow`). */
   readonly hostGradient?: Topology["hostGradient"];
   /** A frozen network to learn from, besides the labels. Default: none. */

@@ -40,6 +40,13 @@ describe("each problem is one line naming the key", () => {
     [{ lr: -1 }, "lr must be a number greater than 0, got -1"],
     [{ lr: Number.NaN }, "lr must be a number greater than 0, got NaN"],
     [{ lr: Number.POSITIVE_INFINITY }, "lr must be a number greater than 0, got Infinity"],
+    [{ schedule: "step" }, 'schedule must be one of constant, cosine, linear, got "step"'],
+    [
+      { warmup: -1 },
+      'warmup must be a whole number of steps, 0 or more, or a percentage up to 100%, such as "5%", got -1',
+    ],
+    [{ warmup: "120%" }, "warmup must be a whole number of steps"],
+    [{ warmup: "5" }, "warmup must be a whole number of steps"],
     [{ distillWeight: 1.5 }, "distillWeight must be a number in 0..1, got 1.5"],
     [{ distillTemperature: 0 }, "distillTemperature must be a number in 0.1..100, got 0"],
     [{ optimizer: "lbfgs" }, 'optimizer must be one of sgd, adam, adamw, got "lbfgs"'],

@@ -10,7 +10,7 @@ import { type Backend, ENGINE_CHOICES, type EngineChoice } from "../../engine/in
 import type { KasminaConfigInput } from "../../kasmina/index.js";
 import { type Blueprint, HEAD_CHOICES, HOST_IDS, type Host, TRAIN_CHOICES } from "../../nn/index.js";
 import type { Amount, Policy } from "../../tamiyo/index.js";
-import type { CheckpointInterval } from "../../tolaria/index.js";
+import { type CheckpointInterval, SCHEDULE_IDS, type Warmup } from "../../tolaria/index.js";
 import type { GrowCallbacks, GrowOptions, GrowParts } from "./grow-options.js";
 import { isModuleReference } from "./module-reference.js";
 import { isOnnxReference, onnxReference, parseOnnxReference } from "./onnx-reference.js";
@@ -66,6 +66,13 @@ const interval = checked<string>(
   (value) => typeof value === "string" && INTERVAL.test(value),
   'must be a time or a number of steps, such as "60s", "5m", "500steps"',
 );
+const warmup = checked<Warmup>(
+  (value) =>
+    typeof value === "number"
+      ? Number.isSafeInteger(value) && value >= 0
+      : typeof value === "string" && /^\d+(\.\d+)?%$/.test(value) && Number.parseFloat(value) <= 100,
+  'must be a whole number of steps, 0 or more, or a percentage up to 100%, such as "5%"',
+);
 const positive = checked<number>(
   (n) => Number.isFinite(n) && Number(n) > 0,
   "must be a number greater than 0",
@@ -115,6 +122,8 @@ const RECORDED = {
   epochs: wholeNumber(1, EPOCHS_MAX).optional(),
   batch: wholeNumber(1, BATCH_MAX).optional(),
   lr: positive.optional(),
+  schedule: oneOf(SCHEDULE_IDS).optional(),
+  warmup: warmup.optional(),
   optimizer: oneOf(["sgd", "adam", "adamw"]).default("adam"),
   seed: wholeNumber(0, 0xffff_ffff).default(0),
   blueprint: text.default("auto"),

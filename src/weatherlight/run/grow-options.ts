@@ -17,7 +17,7 @@ import type { Backend, EngineChoice } from "../../engine/index.js";
 import type { KasminaConfigInput } from "../../kasmina/index.js";
 import type { Blueprint, Host } from "../../nn/index.js";
 import type { Amount, Decision, Policy } from "../../tamiyo/index.js";
-import type { OptimizerId, TopologyTracer } from "../../tolaria/index.js";
+import type { OptimizerId, ScheduleId, TopologyTracer, Warmup } from "../../tolaria/index.js";
 import type { RunControl, RunKernels } from "../grow/ports.js";
 
 /**
@@ -189,6 +189,13 @@ export interface GrowOptions extends GrowCallbacks, GrowParts {
   readonly batch?: number;
   /** Learning rate, greater than 0. Default: the optimizer's. */
   readonly lr?: number;
+  /**
+   * How the learning rates of host and seeds go over the run: `constant`, or to 0 by a `cosine` or a line (`linear`). Default: the
+   * host's by a cosine, while a seed keeps its own until it is the host's.
+   */
+  readonly schedule?: ScheduleId;
+  /** Steps over which the rates of the schedule rise from near 0 at the start: a number, or a percentage (`"5%"`). Default 0. */
+  readonly warmup?: Warmup;
   /** Default `adam`. */
   readonly optimizer?: OptimizerId;
   /** Everything random follows from it, 0..4294967295. Default 0. */

@@ -239,11 +239,15 @@ export function setupOf(
     clock,
     signal,
     reportEverySteps,
+    schedule,
+    warmup,
   } = config;
   return {
     ...{ runId, host, blueprints, dataset, backend, policy, epochs, batch, optimizer, seed },
     config: limits,
     ...(lr !== undefined && { hyper: { learningRate: lr } }),
+    ...(schedule && { schedule }),
+    ...(warmup !== undefined && { warmup }),
     ...(hostGradient && { hostGradient }),
     ...(teacher && { teacher }),
     ...(tracer && { tracer }),
