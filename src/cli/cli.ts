@@ -34,6 +34,14 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "write the grown network as ONNX or safetensors",
     load: async () => (await import("./commands/export.js")).addExport,
   },
+  predict: {
+    summary: "say what a grown network makes of each row of data",
+    load: async () => (await import("./commands/predict.js")).addPredict,
+  },
+  evaluate: {
+    summary: "say how good a grown network is on data with labels",
+    load: async () => (await import("./commands/predict.js")).addEvaluate,
+  },
   report: {
     summary: "draw the course of a run as one HTML page",
     load: async () => (await import("./commands/report.js")).addReport,

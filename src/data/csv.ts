@@ -69,10 +69,13 @@ function labelColumn({ columns }: Table, name: string, label: string | undefined
   return at;
 }
 
-interface NumericOptions {
-  readonly labelAt: number;
+interface CellOptions {
   readonly missing: ReadonlySet<string>;
   readonly decimal: "." | ",";
+}
+
+interface NumericOptions extends CellOptions {
+  readonly labelAt: number;
   readonly name: string;
 }
 
@@ -92,7 +95,8 @@ function numericColumns({ columns, records }: Table, options: NumericOptions): C
   return { names, values };
 }
 
-function numberIn(cell: string, where: string, { missing, decimal }: NumericOptions): number {
+/** @throws KasminaError `invalid_data` for a cell that is no number, saying where */
+export function numberIn(cell: string, where: string, { missing, decimal }: CellOptions): number {
   const value = parseNumber(decimal === "," ? cell.replace(",", ".") : cell);
   if (value !== undefined) return value;
   if (cell === "") throw new KasminaError("invalid_data", `${where}: empty`);

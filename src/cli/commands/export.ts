@@ -5,30 +5,11 @@ import { readGrownNetwork } from "../../weatherlight/run/read-network.node.js";
 import { EXIT } from "../terminal/exit.js";
 import { count } from "../terminal/growth-report.js";
 import { type Io, say } from "../terminal/io.js";
+import { addModuleOptions, givenModules, type ModuleFlags } from "./modules.js";
 
 interface Flags {
   readonly onnx?: string;
   readonly safetensors?: string;
-}
-
-/** Names the modules of a run again: no code is loaded because a folder names it. */
-export function addModuleOptions(command: Command): Command {
-  return command
-    .option("--host <module>", "where the run's host is module:<file>#<export>: name it again")
-    .option(
-      "--blueprint <module>",
-      "likewise of a blueprint; may be given several times",
-      (name: string, others: readonly string[] = []) => [...others, name],
-    );
-}
-
-export interface ModuleFlags {
-  readonly host?: string;
-  readonly blueprint?: readonly string[];
-}
-
-export function givenModules({ host, blueprint }: ModuleFlags) {
-  return { ...(host !== undefined && { host }), ...(blueprint && { blueprints: blueprint }) };
 }
 
 export function addExport(command: Command, io: Io, done: (exitCode: number) => void): void {

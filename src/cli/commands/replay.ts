@@ -4,7 +4,7 @@ import { replayRun } from "../../weatherlight/run/replay.node.js";
 import { EXIT } from "../terminal/exit.js";
 import { count } from "../terminal/growth-report.js";
 import { type Io, say } from "../terminal/io.js";
-import { addModuleOptions, givenModules, type ModuleFlags } from "./export.js";
+import { addModuleOptions, givenModules, type ModuleFlags } from "./modules.js";
 
 interface Flags {
   readonly data?: string;

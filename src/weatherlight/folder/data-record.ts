@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { KasminaError } from "../../base/index.js";
 import type { Dataset } from "../../contracts/index.js";
+import { parseDataName } from "../../data/data-name.js";
 
 export const dataSchema = z.object({
   /** As `--data` takes it, with an absolute path; of data in code, their name. */
@@ -79,12 +80,18 @@ function shortened(value: unknown): string {
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }
 
+/** Of a table: the column that held the labels. */
+export function labelColumnOf({ origin }: Pick<DataRecord, "origin">): string {
+  return parseDataName(origin).options.get("label") ?? "label";
+}
+
 /** What a program needs to use the network on raw rows, as texts for a model's metadata. */
 export function dataMetadata(record: DataRecord): Record<string, string> {
   return {
     data_sha256: record.sha256,
     input_scale: String(record.input_scale),
+    classes: String(record.classes),
     ...(record.class_names && { class_names: JSON.stringify(record.class_names) }),
-    ...(record.columns && { columns: JSON.stringify(record.columns) }),
+    ...(record.columns && { columns: JSON.stringify(record.columns), label_column: labelColumnOf(record) }),
   };
 }

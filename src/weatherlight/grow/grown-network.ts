@@ -38,6 +38,9 @@ export interface Predictions {
   readonly classNames?: readonly string[];
 }
 
+/** Row after row, or nested; bytes are scaled by 1/255, an Int32Array holds tokens. */
+export type RowsToPredict = Float32Array | Uint8Array | Int32Array | NestedNumbers;
+
 /** What a network needs of the world around it. */
 export interface NetworkServices {
   /** An engine to predict on, which the network disposes of when `owned`. */
@@ -123,13 +126,25 @@ export class GrownNetwork {
    * @example
    * const { labels } = await run.network.predict([[0.5, -0.5], [0.5, 0.5]]);
    */
-  async predict(rows: Float32Array | Uint8Array | Int32Array | NestedNumbers): Promise<Predictions> {
+  async predict(rows: RowsToPredict): Promise<Predictions> {
+    const { classNames, classes } = this;
+    const logits: Float32Array[] = [];
+    for await (const outputs of this.outputs(rows)) logits.push(outputs);
+    return { ...softmax(joined(logits), classes), classes, ...(classNames && { classNames }) };
+  }
+
+  /**
+   * The outputs for rows, before any softmax, some rows at a time: [rows, ...positions, classes].
+   *
+   * @throws KasminaError as {@link predict} does, but for outputs that are not finite
+   */
+  async *outputs(rows: RowsToPredict): AsyncGenerator<Float32Array> {
     const { host } = this.topology;
     const inputs = this.#inputs(rows);
     const rowSize = sizeOf(host.inputShape);
     const count = inputs.length / rowSize;
     const batch = Math.min(count, PREDICTION_BATCH);
-    const logits = new Float32Array(count * sizeOf(labelShape(host)) * host.classes);
+    const perRow = this.labelsPerRow * host.classes;
     const { backend, owned } = await this.#services.openEngine();
     const state = backend.createState();
     try {
@@ -137,18 +152,27 @@ export class GrownNetwork {
       state.write({ ...this.parameters, ...this.blendWeights });
       for (let from = 0; from < count; from += batch) {
         const data = inputs.subarray(from * rowSize, (from + batch) * rowSize);
-        const outputs = await program.run(state, { input: batchOf(data, batch, host) }, {});
-        const perRow = logits.length / count;
-        const used = Math.min(batch, count - from) * perRow;
-        logits.set((outputs.logits?.data as Float32Array).subarray(0, used), from * perRow);
+        const { logits } = await program.run(state, { input: batchOf(data, batch, host) }, {});
+        yield (logits?.data as Float32Array).slice(0, Math.min(batch, count - from) * perRow);
       }
       program.dispose();
     } finally {
       state.dispose();
       if (owned) await backend.dispose();
     }
-    const { classNames } = this;
-    return { ...softmax(logits, host.classes), classes: host.classes, ...(classNames && { classNames }) };
+  }
+
+  get inputShape(): readonly number[] {
+    return this.topology.host.inputShape;
+  }
+
+  get classes(): number {
+    return this.topology.host.classes;
+  }
+
+  /** 1, or the positions of a sequence. */
+  get labelsPerRow(): number {
+    return sizeOf(labelShape(this.topology.host));
   }
 
   /**
@@ -188,7 +212,7 @@ export class GrownNetwork {
   }
 
   /** Row after row, checked, of the type that the host takes. */
-  #inputs(rows: Float32Array | Uint8Array | Int32Array | NestedNumbers): Float32Array | Int32Array {
+  #inputs(rows: RowsToPredict): Float32Array | Int32Array {
     const { id, inputDType, inputShape, classes } = this.topology.host;
     const flat = ArrayBuffer.isView(rows) ? rows : flatNumbers(rows);
     const scale = flat instanceof Uint8Array ? 1 / 255 : 1;
@@ -217,7 +241,20 @@ function batchOf(data: Float32Array | Int32Array, batch: number, { inputShape, i
   return { shape, dtype: inputDType, data: whole } as Tensor;
 }
 
-function softmax(logits: Float32Array, classes: number): Pick<Predictions, "labels" | "probabilities"> {
+function joined(parts: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+export function softmax(
+  logits: Float32Array,
+  classes: number,
+): Pick<Predictions, "labels" | "probabilities"> {
   const labels = new Int32Array(logits.length / classes);
   for (const place of labels.keys()) {
     const values = logits.subarray(place * classes, (place + 1) * classes);

@@ -1,0 +1,161 @@
+/** Rows that a network has not learned from, read as those were that it learned from: nothing is fitted to them. */
+import { KasminaError } from "../base/errors.js";
+import type { ColumnScaling, Rows } from "../contracts/dataset.js";
+import { numberIn } from "./csv.js";
+import type { DataName } from "./data-name.js";
+import { isMissing, MISSING_VALUES, parseNumber } from "./labels.js";
+import { checkedName, openDataset, readTableText, tableOptions } from "./open.js";
+import { standardizedRows } from "./standardize.js";
+import { listed, normalized, parseTable, type Table } from "./table.js";
+import { textInVocabulary } from "./text.js";
+
+/** What a network takes, and how raw rows become that. */
+export interface Preprocessing {
+  /** Shape of one row. */
+  readonly inputShape: readonly number[];
+  readonly classes: number;
+  /** What each class number stands for; of a text, its vocabulary. */
+  readonly classNames?: readonly string[];
+  /** Of a table: input = (value − mean) / deviation, and 0 where the deviation is 0. */
+  readonly columns?: readonly ColumnScaling[];
+  /** Of a table. Default "label". */
+  readonly labelColumn?: string;
+}
+
+export interface UnseenRows extends Pick<Rows, "inputs" | "count"> {
+  /** Class numbers; left out where nobody asked for them. */
+  readonly labels?: Int32Array;
+  /** Columns of a table that the network does not know. */
+  readonly ignored: readonly string[];
+}
+
+/**
+ * Every row of a table or a text, in order; of data with a test part of their own (`mnist`, `idx:`, `spirals`), that part.
+ *
+ * @param name as `--data` takes it
+ * @param needsLabels whether the rows are to be compared with their labels; without, a table may lack them
+ * @throws KasminaError `invalid_argument` for a name that no reader takes, `invalid_data` naming row and column of what does not fit
+ */
+export async function readUnseen(
+  name: string,
+  how: Preprocessing,
+  needsLabels: boolean,
+): Promise<UnseenRows> {
+  const spec = checkedName(name);
+  if (spec.kind === "csv") return tableRows(await tableOf(spec), spec, how, needsLabels);
+  if (how.columns)
+    throw new KasminaError(
+      "invalid_data",
+      `${name} is no table: the network takes the columns ${namesOf(how)}`,
+    );
+  return spec.kind === "text" ? textRows(spec, how) : testRows(name, how);
+}
+
+async function tableOf(spec: DataName): Promise<Table> {
+  return parseTable(await readTableText(spec), `csv:${spec.path}`, spec.options.get("delimiter"));
+}
+
+function namesOf({ columns }: Preprocessing): string {
+  return listed((columns ?? []).map(({ name }) => name));
+}
+
+function tableRows(table: Table, spec: DataName, how: Preprocessing, needsLabels: boolean): UnseenRows {
+  const name = `csv:${spec.path}`;
+  const { columns: scaling } = how;
+  if (!scaling)
+    throw new KasminaError(
+      "invalid_data",
+      `${name}: the network did not learn from a table; it takes rows of [${how.inputShape}]`,
+    );
+  const { label = how.labelColumn ?? "label", decimal = ".", missing: absent } = tableOptions(spec);
+  const missing = new Set(absent ?? MISSING_VALUES);
+  const places = placesOf(table, how, name);
+  const names = scaling.map((column) => column.name);
+  const values = Float64Array.from(
+    table.records.flatMap((record, row) =>
+      places.map((place) => {
+        const where = `${name}: row ${row + 1}, column "${table.columns[place]}"`;
+        return numberIn(record[place] ?? "", where, { missing, decimal });
+      }),
+    ),
+  );
+  const all = Int32Array.from(table.records.keys());
+  const inputs = standardizedRows({ names, values }, scaling, all, name);
+  const labelAt = table.columns.indexOf(normalized(label));
+  const ignored = table.columns.filter((_, at) => at !== labelAt && !places.includes(at));
+  const rows = { inputs, count: table.records.length, ignored };
+  if (!needsLabels) return rows;
+  if (labelAt >= 0) return { ...rows, labels: labelsIn(table, labelAt, how, { missing, name }) };
+  throw new KasminaError(
+    "invalid_data",
+    `${name}: there is no column "${label}" to compare with: add ?label=<column>`,
+  );
+}
+
+/** Where each of the network's columns stands. */
+function placesOf({ columns }: Table, how: Preprocessing, name: string): number[] {
+  const places = (how.columns ?? []).map((column) => columns.indexOf(column.name));
+  const lacking = (how.columns ?? []).filter((_, i) => (places[i] ?? -1) < 0).map((column) => column.name);
+  if (lacking.length === 0) return places;
+  const what = lacking.length === 1 ? `column "${lacking[0]}" is` : `columns ${listed(lacking)} are`;
+  throw new KasminaError("invalid_data", `${name}: ${what} missing; it has ${listed(columns)}`);
+}
+
+interface LabelOptions {
+  readonly missing: ReadonlySet<string>;
+  readonly name: string;
+}
+
+function labelsIn(
+  { records }: Table,
+  at: number,
+  { classNames, classes }: Preprocessing,
+  { missing, name }: LabelOptions,
+): Int32Array {
+  const names = classNames ?? Array.from({ length: classes }, (_, i) => String(i));
+  const keyOf = keyFor(names);
+  const numberOf = new Map(names.map((one, i) => [keyOf(one), i]));
+  return Int32Array.from(records, (record, row) => {
+    const cell = normalized(record[at] ?? "");
+    const found = numberOf.get(keyOf(cell));
+    if (found !== undefined) return found;
+    const what = isMissing(cell, missing)
+      ? "no label"
+      : `the label "${cell}", which is none of the classes ${listed(names)}`;
+    throw new KasminaError("invalid_data", `${name}: row ${row + 1} has ${what}`);
+  });
+}
+
+/** Labels that are numbers are compared as numbers, as they were when the classes were counted. */
+function keyFor(names: readonly string[]): (cell: string) => string | number {
+  if (!names.every((one) => parseNumber(one) !== undefined)) return (cell) => cell;
+  return (cell) => {
+    const value = parseNumber(cell);
+    return value === undefined ? cell : value + 0;
+  };
+}
+
+async function textRows(spec: DataName, { classNames, inputShape }: Preprocessing): Promise<UnseenRows> {
+  const name = `text:${spec.path}`;
+  const [length = 0] = inputShape;
+  if (!classNames || inputShape.length !== 1)
+    throw new KasminaError("invalid_data", `${name}: the network did not learn from a text`);
+  const { readTextNamed } = await import("./text.node.js");
+  const text = await readTextNamed(spec.path, spec.options.get("encoding"));
+  const rows = textInVocabulary(text, name, { classNames, length });
+  return { ...rows, count: rows.inputs.length / length, ignored: [] };
+}
+
+async function testRows(name: string, how: Preprocessing): Promise<UnseenRows> {
+  const { test, inputShape, classes } = await openDataset(name);
+  if (String(inputShape) !== String(how.inputShape) || classes > how.classes) {
+    const has = `${name} has rows of [${inputShape}] in ${classes} classes`;
+    throw new KasminaError("invalid_data", `${has}, the network takes [${how.inputShape}] in ${how.classes}`);
+  }
+  const { inputs, scale, labels, count } = test;
+  const scaled =
+    scale === 1 || inputs instanceof Uint8Array
+      ? inputs
+      : Float32Array.from(inputs, (value) => value * scale);
+  return { inputs: scaled, labels, count, ignored: [] };
+}

@@ -1,0 +1,95 @@
+/**
+ * How well outputs fit labels, counted as they come: loss, accuracy, and what an accuracy hides where classes are of different
+ * sizes. The values are those of scikit-learn's `balanced_accuracy_score`, `f1_score` and `confusion_matrix`.
+ */
+import { KasminaError } from "../base/errors.js";
+
+/** Metrics of one label a row, or of one at each position of a sequence. */
+export interface ClassificationMetrics {
+  /** Part of the labels that are right, over 0 .. 1; where k outputs are equal and the largest, the label is right by 1/k. */
+  readonly accuracy: number;
+  /** Mean over the classes that occur of the part that was found; 1/classes for who always says the same. */
+  readonly balanced_accuracy: number;
+  /** Mean over the classes that occur or are said of the harmonic mean of precision and recall. */
+  readonly macro_f1: number;
+  /** The same over all labels together; equal to the accuracy where no outputs are equal. */
+  readonly micro_f1: number;
+  /** confusion[i][j]: labels of class i that were said to be j. */
+  readonly confusion: readonly (readonly number[])[];
+}
+
+export interface SequenceMetrics {
+  /** Part of the tokens that are the likeliest by the outputs. */
+  readonly accuracy: number;
+  /** e to the loss. */
+  readonly perplexity: number;
+}
+
+export class OutputTally {
+  readonly #classes: number;
+  readonly #confusion: Float64Array;
+  #loss = 0;
+  #right = 0;
+  #count = 0;
+
+  constructor(classes: number) {
+    this.#classes = classes;
+    this.#confusion = new Float64Array(classes * classes);
+  }
+
+  /**
+   * @param logits [labels, classes]
+   * @throws KasminaError `loss_not_finite` for an output that is not finite
+   */
+  add(logits: Float32Array, labels: Int32Array): void {
+    const classes = this.#classes;
+    for (const [row, label] of labels.entries()) {
+      const outputs = logits.subarray(row * classes, (row + 1) * classes);
+      const largest = outputs.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+      if (!outputs.every(Number.isFinite))
+        throw new KasminaError("loss_not_finite", "the network is wrecked: its outputs are not finite");
+      const own = outputs[label] ?? Number.NaN;
+      const total = outputs.reduce((sum, value) => sum + Math.exp(value - largest), 0);
+      this.#loss += largest + Math.log(total) - own;
+      if (own === largest) this.#right += 1 / outputs.filter((value) => value === largest).length;
+      const at = label * classes + outputs.indexOf(largest);
+      this.#confusion[at] = (this.#confusion[at] ?? 0) + 1;
+      this.#count++;
+    }
+  }
+
+  /** Labels so far. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Mean cross-entropy, in nats. */
+  get loss(): number {
+    return this.#loss / this.#count;
+  }
+
+  sequence(): SequenceMetrics {
+    return { accuracy: this.#right / this.#count, perplexity: Math.exp(this.loss) };
+  }
+
+  classification(): ClassificationMetrics {
+    const classes = Array.from({ length: this.#classes }, (_, i) => i);
+    const said = (i: number, j: number): number => this.#confusion[i * this.#classes + j] ?? 0;
+    const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+    const mean = (values: readonly number[]): number => sum(values) / values.length;
+    const perClass = classes.map((i) => ({
+      right: said(i, i),
+      occurs: sum(classes.map((j) => said(i, j))),
+      isSaid: sum(classes.map((j) => said(j, i))),
+    }));
+    const occurring = perClass.filter(({ occurs }) => occurs > 0);
+    const known = perClass.filter(({ occurs, isSaid }) => occurs + isSaid > 0);
+    return {
+      accuracy: this.#right / this.#count,
+      balanced_accuracy: mean(occurring.map(({ right, occurs }) => right / occurs)),
+      macro_f1: mean(known.map(({ right, occurs, isSaid }) => (2 * right) / (occurs + isSaid))),
+      micro_f1: sum(perClass.map(({ right }) => right)) / this.#count,
+      confusion: classes.map((i) => classes.map((j) => said(i, j))),
+    };
+  }
+}

@@ -1,0 +1,202 @@
+/** What a network is grown for: its answers on rows of data, and how good they are. From a run's folder, or from an exported ONNX file. */
+import { z } from "zod";
+import { lstatIfThere, readRegular } from "../../base/disk/index.node.js";
+import { KasminaError, messageOf } from "../../base/index.js";
+import { digestOfDataset } from "../../data/digest.node.js";
+import { openDataset } from "../../data/index.js";
+import { type Preprocessing, readUnseen, type UnseenRows } from "../../data/unseen.js";
+import { OnnxFile } from "../../engine/native/onnx-file.js";
+import { type ClassificationMetrics, OutputTally, type SequenceMetrics } from "../../network/metrics.js";
+import { type DataRecord, labelColumnOf } from "../folder/data-record.js";
+import { runFileOf } from "../folder/run-file.js";
+import { readRunFolder } from "../folder/run-folder.js";
+import { softmax } from "../grow/grown-network.js";
+import { type GivenCode, readGrownNetwork } from "./read-network.node.js";
+
+export interface Evaluation {
+  readonly task: "classification" | "next-token";
+  readonly rows: number;
+  /** Mean cross-entropy, in nats. */
+  readonly loss: number;
+  readonly metrics: ClassificationMetrics | SequenceMetrics;
+  /** What each class number stands for. */
+  readonly classNames: readonly string[];
+  /** Whether the data are those that the run learned from, of which only the test part counts. */
+  readonly isOwnTestPart: boolean;
+}
+
+export interface RowPrediction {
+  /** The likeliest class, by its name where it has one. */
+  readonly prediction: string;
+  /** Of each class, in the order of {@link DataPredictions.classNames}. */
+  readonly probabilities: Float32Array;
+}
+
+export interface DataPredictions {
+  readonly classNames: readonly string[];
+  readonly rows: readonly RowPrediction[];
+  /** Columns of the data that the network does not know. */
+  readonly ignored: readonly string[];
+}
+
+/** A network that rows can be given to. */
+interface UsableNetwork {
+  readonly how: Preprocessing;
+  /** Of the data that it learned from, where it is a run of which that is known. */
+  readonly data?: DataRecord;
+  outputs(rows: UnseenRows["inputs"]): AsyncGenerator<Float32Array>;
+  close(): Promise<void>;
+}
+
+/**
+ * How good the network is on data with labels: every row of a table or text, the test part of `mnist`, `idx:` and `spirals`; of the very
+ * data that a run learned from, the test part that it never saw.
+ *
+ * @param path folder of a run, or an ONNX file that Kasmina exported
+ * @param data as `--data` takes it
+ * @throws KasminaError `invalid_data` for data that do not fit the network, by row and column; `loss_not_finite` where it is wrecked
+ * @example
+ * const { metrics } = await evaluateOn("runs/x", "csv:new.csv");
+ */
+export async function evaluateOn(path: string, data: string, given: GivenCode = {}): Promise<Evaluation> {
+  const network = await openNetwork(path, given);
+  try {
+    const { inputs, labels, count, isOwnTestPart } = await rowsToEvaluate(network, data);
+    const { classes } = network.how;
+    const tally = new OutputTally(classes);
+    for await (const logits of network.outputs(inputs)) {
+      const from = tally.count;
+      tally.add(logits, labels.subarray(from, from + logits.length / classes));
+    }
+    const isSequence = labels.length !== count;
+    const metrics = isSequence ? tally.sequence() : tally.classification();
+    const task = isSequence ? "next-token" : "classification";
+    return { task, rows: count, loss: tally.loss, metrics, classNames: namesOf(network.how), isOwnTestPart };
+  } finally {
+    await network.close();
+  }
+}
+
+/**
+ * What the network says of each row, in order; labels are not looked at, and may be missing.
+ *
+ * @throws KasminaError as {@link evaluateOn} does; `invalid_argument` for a network that tells a token at each position
+ * @example
+ * const { rows } = await predictOn("runs/x", "csv:new.csv");
+ */
+export async function predictOn(path: string, data: string, given: GivenCode = {}): Promise<DataPredictions> {
+  const network = await openNetwork(path, given);
+  try {
+    const { inputs, count, ignored } = await readUnseen(data, network.how, false);
+    const { classes } = network.how;
+    const classNames = namesOf(network.how);
+    const rows: RowPrediction[] = [];
+    for await (const logits of network.outputs(inputs)) {
+      const { labels, probabilities } = softmax(logits, classes);
+      for (const [row, label] of labels.entries())
+        rows.push({
+          prediction: classNames[label] ?? String(label),
+          probabilities: probabilities.slice(row * classes, (row + 1) * classes),
+        });
+      if (rows.length > count)
+        throw new KasminaError(
+          "invalid_argument",
+          `${path} tells a token at each position, not a class of each row`,
+        );
+    }
+    return { classNames, rows, ignored };
+  } finally {
+    await network.close();
+  }
+}
+
+function namesOf({ classes, classNames }: Preprocessing): readonly string[] {
+  return classNames ?? Array.from({ length: classes }, (_, i) => String(i));
+}
+
+async function rowsToEvaluate({ how, data: known }: UsableNetwork, name: string) {
+  if (known && (await isSameData(name, known))) {
+    const { inputs, labels, count } = (await openDataset(name)).test;
+    return { inputs, labels, count, isOwnTestPart: true };
+  }
+  const { inputs, labels = new Int32Array(), count } = await readUnseen(name, how, true);
+  return { inputs, labels, count, isOwnTestPart: false };
+}
+
+/** Data that cannot be opened as they are to learn from are others. */
+async function isSameData(name: string, { sha256 }: DataRecord): Promise<boolean> {
+  try {
+    return digestOfDataset(await openDataset(name)) === sha256;
+  } catch (error) {
+    if (error instanceof KasminaError && error.code === "invalid_data") return false;
+    throw error;
+  }
+}
+
+async function openNetwork(path: string, given: GivenCode): Promise<UsableNetwork> {
+  return lstatIfThere(path)?.isFile() ? openFile(path) : openRun(path, given);
+}
+
+async function openRun(path: string, given: GivenCode): Promise<UsableNetwork> {
+  const { path: folder, about } = await readRunFolder(path);
+  const { data } = runFileOf(about, folder);
+  const network = await readGrownNetwork(path, given);
+  const { inputShape, classes } = network;
+  return {
+    how: {
+      inputShape,
+      classes,
+      ...(data?.class_names && { classNames: data.class_names }),
+      ...(data?.columns && { columns: data.columns, labelColumn: labelColumnOf(data) }),
+    },
+    ...(data && { data }),
+    outputs: (rows) => network.outputs(rows),
+    close: async () => undefined,
+  };
+}
+
+/** A model of 2 GiB does not fit into one message of its format. */
+const MODEL_MAX_BYTES = 2 ** 31;
+
+const columnsSchema = z.array(z.object({ name: z.string(), mean: z.number(), deviation: z.number() }));
+
+async function openFile(path: string): Promise<UsableNetwork> {
+  const file = await OnnxFile.open(await readRegular(path, { maxBytes: MODEL_MAX_BYTES }));
+  const { metadata, inputShape } = file;
+  const classNames = jsonIn(path, metadata, "class_names", z.array(z.string()));
+  const columns = jsonIn(path, metadata, "columns", columnsSchema);
+  const classes = classNames?.length ?? Number(metadata.get("classes"));
+  if (!Number.isInteger(classes) || classes < 2)
+    throw new KasminaError(
+      "invalid_data",
+      `${path} does not say what its outputs are: Kasmina did not export it`,
+    );
+  return {
+    how: {
+      inputShape,
+      classes,
+      ...(classNames && { classNames }),
+      ...(columns && { columns, labelColumn: metadata.get("label_column") ?? "label" }),
+    },
+    outputs: (rows) =>
+      file.outputs(rows instanceof Uint8Array ? Float32Array.from(rows, (byte) => byte / 255) : rows),
+    close: () => file.close(),
+  };
+}
+
+function jsonIn<T>(
+  path: string,
+  metadata: ReadonlyMap<string, string>,
+  key: string,
+  schema: z.ZodType<T>,
+): T | undefined {
+  const text = metadata.get(key);
+  if (text === undefined) return undefined;
+  try {
+    return schema.parse(JSON.parse(text));
+  } catch (error) {
+    throw new KasminaError("invalid_data", `${path}: its metadata ${key} do not fit: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}
