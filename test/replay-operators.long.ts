@@ -57,6 +57,18 @@ test("replays a run that had a teacher", async () => {
   expect(await ended(replayRun(learner))).toMatchObject({ code: 0 });
 });
 
+test("replays a run that went on from another, which is gone, and what an operator did to it", async () => {
+  const [parent, child] = [join(root, "parent"), join(root, "child")];
+  expect(await ended(startRun(parent, { engine: "native", epochs: 12 }))).toMatchObject({ code: 0 });
+  const going = startRun(child, { engine: "native", epochs: EPOCHS, more: ["--from", parent] });
+  const end = ended(going);
+  const meddled = operator.meddle(child, new Random(4), end);
+  expect(await end).toMatchObject({ code: 0 });
+  await meddled;
+  await rm(parent, { recursive: true });
+  expect(await ended(replayRun(child))).toMatchObject({ code: 0 });
+});
+
 test("the operator got through with everything", async () => {
   // Another run, where those above happened to end before there was an occasion.
   for (let seed = 4; operator.missing.length > 0; seed++) {

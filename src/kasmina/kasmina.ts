@@ -81,6 +81,8 @@ export interface KasminaOptions {
   /** Replays every command of the journal, from the run's first step on. Default false. */
   readonly replay?: boolean;
   readonly kernels: KernelSource;
+  /** Seeds that are part of the host from the start, FOSSILIZED, with ids and places in the order of their own. Default: none. */
+  readonly inherited?: readonly Seed[];
 }
 
 export class Kasmina {
@@ -104,6 +106,7 @@ export class Kasmina {
       isSeed: (seedId) => this.#state.registry.isLiving(seedId),
     });
     this.#state = new RunState({ ...options, config, journal, telemetry: this.telemetry });
+    for (const seed of options.inherited ?? []) this.#state.registry.add({ ...seed });
     this.#ledger = createLedger(config, clock, this.telemetry);
     this.#verifier = new CommandVerifier({
       trainingRunId,

@@ -1,6 +1,7 @@
 export type { TeacherOptions } from "./distillation.js";
 export { evaluateRows } from "./evaluate.js";
 export { HyperControls, type HyperParameters, SCHEDULE_IDS, type ScheduleId, type Warmup } from "./hyper.js";
+export { type Inheritance, inheritanceOf } from "./inheritance.js";
 export { ModelState } from "./model-state.js";
 export { OPTIMIZERS, type Optimizer, type OptimizerId } from "./optimizers.js";
 export type { CheckpointReader, GoodState } from "./recovery/rollback.js";

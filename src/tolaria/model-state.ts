@@ -7,6 +7,7 @@ import { KasminaError } from "../base/index.js";
 import {
   float32,
   grownModule,
+  parameterOf,
   parameterPath,
   seedModule,
   seedOf,
@@ -43,6 +44,24 @@ export class ModelState {
     const entries = Object.entries(parameters);
     this.add(Object.fromEntries(entries.filter(([path]) => !frozen.has(path))));
     this.state.write(Object.fromEntries(entries.filter(([path]) => frozen.has(path))));
+  }
+
+  /**
+   * Takes over the optimizer state that parameters had elsewhere.
+   * @throws KasminaError `invalid_argument` where it is not that of these parameters and this optimizer
+   */
+  takeOptimizer(tensors: Tensors): void {
+    const own = this.state.paths.filter((path) => parameterOf(path) !== path);
+    const missing = own.find((path) => !Object.hasOwn(tensors, path));
+    const foreign = Object.keys(tensors).find((path) => !own.includes(path));
+    const problem =
+      missing === undefined ? foreign && `${foreign} is of no use here` : `${missing} is missing`;
+    if (problem)
+      throw new KasminaError(
+        "invalid_argument",
+        `keepOptimizer: the optimizer state that is to be kept does not fit: ${problem}; take the same optimizer, or begin with a fresh one`,
+      );
+    this.state.write(tensors);
   }
 
   /** Adds the weights of a kernel as the parameters of a seed; the weights are copied. */

@@ -13,6 +13,7 @@ import type { EvaluationResult, Topology } from "../network/index.js";
 import type { BlueprintRegistry, Host } from "../nn/index.js";
 import type { TeacherOptions } from "./distillation.js";
 import type { HyperParameters, ScheduleId, Warmup } from "./hyper.js";
+import type { Inheritance } from "./inheritance.js";
 import type { Optimizer } from "./optimizers.js";
 import type { ProgressSnapshot } from "./progress.js";
 import type { CheckpointReader, GoodState, RollbackSnapshot } from "./recovery/rollback.js";
@@ -41,7 +42,7 @@ export interface TrainerOptions {
   readonly schedule?: ScheduleId | undefined;
   /** Default 0. */
   readonly warmup?: Warmup | undefined;
-  /** Initial parameters follow from it. */
+  /** Initial parameters follow from it, where none are inherited. */
   readonly seed: number;
   /** Steps between observations; each evaluates the held-out rows. The end of an epoch is one too. */
   readonly observeEverySteps: number;
@@ -66,6 +67,8 @@ export interface TrainerOptions {
   readonly checkpointEvery?: CheckpointInterval | undefined;
   /** What a rollback to the checkpoint returns to. Default: there is none. */
   readonly readCheckpoint?: CheckpointReader | undefined;
+  /** Of the network that this one goes on from; its seeds are Kasmina's from the start. Default: a fresh host. */
+  readonly inherits?: Pick<Inheritance, "parameters" | "optimizer"> | undefined;
   /** Goes on from here instead of starting anew. */
   readonly resume?: TrainerCheckpoint | undefined;
 }

@@ -87,7 +87,7 @@ export class Trainer {
     });
     if (teacher) registerTeacher(teacher, host, kasmina, this.model);
     if (options.resume) this.#resume(options.resume);
-    else this.model.addHost(initHost(host, options.seed), frozenPaths(host));
+    else this.#begin();
   }
 
   get model(): ModelState {
@@ -147,6 +147,12 @@ export class Trainer {
     const result = await this.#network.evaluate(source, this.#progress.step, pause);
     this.#progress.flops += result.flops;
     return result;
+  }
+
+  #begin(): void {
+    const { host, seed, inherits } = this.#options;
+    this.model.addHost(inherits?.parameters ?? initHost(host, seed), frozenPaths(host));
+    if (inherits?.optimizer) this.model.takeOptimizer(inherits.optimizer);
   }
 
   #resume(checkpoint: TrainerCheckpoint): void {

@@ -37,6 +37,11 @@ export function addGrow(
       "--host <name>",
       "resmlp, resconv, charlm, onnx:<file>, module:<file>#<export> (default: what suits the data)",
     )
+    .option(
+      "--from <run>",
+      "go on from the network of this run (a folder), or from an ONNX file: it is the host of a new run",
+    )
+    .option("--keep-optimizer", "with --from: keep that run's optimizer state too (default: begin anew)")
     .option("--head <what>", "of an ONNX file: auto, keep, new (default: auto, kept where it fits the data)")
     .option("--train <what>", "of an ONNX file: seeds, head, all (default: seeds; a new head learns always)")
     .option("--engine <name>", "auto, native, wasm (default: auto)")
@@ -185,7 +190,12 @@ function stopOnSignals(io: Io, onFirst: () => void) {
 function withRunFolder(options: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const time = new Date(systemClock.nowMs()).toISOString().replace(/[-:]|\..*/g, "");
   const runId = `${time}-${randomBytes(3).toString("hex")}`;
-  return { data: "spirals", runId, runDir: join("runs", runId), ...options };
+  return {
+    ...(options.from === undefined && { data: "spirals" }),
+    runId,
+    runDir: join("runs", runId),
+    ...options,
+  };
 }
 
 /** What was typed: `--no-growth` has a default of its own, which a resumed run does not need; its blueprints are named again as a list. */

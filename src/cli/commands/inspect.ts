@@ -73,6 +73,11 @@ function facts(inspection: Inspection, paint: Paint): string[] {
     ["checkpoint", state],
   ];
   if (data) rows.push(["data", `${printable(data.origin)}  sha256 ${data.sha256}`]);
+  if (inspection.parent !== null)
+    rows.push([
+      "goes on from",
+      `${printable(inspection.parent_run_id ?? "an ONNX file")}  sha256 ${printable(inspection.parent)}`,
+    ]);
   if (checkpoint.valid) {
     rows.push(["at", `step ${inspection.step}, epoch ${inspection.epoch}`]);
     rows.push(["host", inspection.host ?? ""]);

@@ -75,6 +75,8 @@ export interface Summary {
   readonly data: string;
   /** Of all that the training saw of the data; left out in reports of the time before it was written. */
   readonly data_sha256?: string;
+  /** Digest of the checkpoint, or of the ONNX file, that the run went on from; left out where it began afresh. */
+  readonly parent?: string;
   readonly epochs: number;
   /** On the test set; null where the host was not also trained alone. */
   readonly accuracy_host_alone: number | null;

@@ -17,6 +17,8 @@ import type { SeedReport } from "./growth-lines.js";
 import { endedIn, readRunFolder } from "./run-folder.js";
 import { checkpointMetaOf, type NetworkMeta, wreckOf } from "./saved-checkpoint.js";
 
+const LINEAGE = { parent: z.string().optional(), parent_run_id: z.string().optional() };
+
 export interface InspectedBlock {
   readonly name: string;
   /** Of its output, without the batch. */
@@ -47,6 +49,9 @@ export interface Inspection {
   readonly ended: string | null;
   /** Which data it was trained on; null where `run.json` does not say. */
   readonly data: DataRecord | null;
+  /** Digest of the checkpoint, or of the ONNX file, that it went on from, and that run's id; null where there is none. */
+  readonly parent: string | null;
+  readonly parent_run_id: string | null;
   readonly step: number | null;
   readonly epoch: number | null;
   readonly host: string | null;
@@ -65,11 +70,13 @@ export interface Inspection {
  */
 export async function inspectRun(path: string): Promise<Inspection> {
   const record = await readRunFolder(path);
-  const about = z.object({ run_id: z.string() }).safeParse(record.about);
+  const about = z.object({ run_id: z.string(), ...LINEAGE }).safeParse(record.about);
   const base = {
     path: record.path,
     run_id: about.success ? about.data.run_id : null,
     ended: endedIn(record.summary),
+    parent: about.data?.parent ?? null,
+    parent_run_id: about.data?.parent_run_id ?? null,
     data: dataRecordIn(record.about) ?? null,
   };
   try {

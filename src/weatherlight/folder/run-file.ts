@@ -53,6 +53,9 @@ const runFileSchema = z.object({
   data: dataSchema.optional(),
   /** Of the checkpoint that the teacher was read from. */
   teacher_sha256: z.string().optional(),
+  /** What it goes on from: the digest of the checkpoint or of the ONNX file, and the run's id. */
+  parent: z.string().optional(),
+  parent_run_id: z.string().optional(),
   /** Left out where all is built in or a file that the configuration names. */
   sources: sourcesSchema.default({}),
 });

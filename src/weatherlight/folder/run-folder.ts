@@ -4,7 +4,8 @@
  *     run.json        what was asked for; it claims the folder, so that no two runs share one
  *     events.ndjson   one JSON object a line, as it happened
  *     losses.f32      the training loss of every step, a little-endian float32 each: what a replay is held against
- *     checkpoint/     the last checkpoint and the one before it
+ *     parent/         of a run that goes on from another: that one's checkpoint, as it was
+    checkpoint/     the last checkpoint and the one before it
  *     summary.json    the report; there once the run has ended
  *     .lease/         who may write the folder
  */
@@ -48,7 +49,8 @@ const LOSSES = "losses.f32";
 const CHECKPOINT = "checkpoint";
 const LEASE = ".lease";
 /** What a run writes. Whatever of it is in a folder, a run was there, or somebody laid a trap for one. */
-const TRACES = /^(run|summary|control)\.json|^(events|losses|control|commands)\.|^(checkpoint|catalog)$/;
+const TRACES =
+  /^(run|summary|control)\.json|^(events|losses|control|commands)\.|^(checkpoint|catalog|parent)$/;
 /** Of run.json and summary.json: options, and a line a seed. */
 const MAX_JSON_BYTES = 16 * 1024 * 1024;
 /** Of losses.f32: 64 million steps. */

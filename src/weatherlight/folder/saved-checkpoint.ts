@@ -68,6 +68,8 @@ interface SavedRun {
   readonly host: NetworkMeta["host"];
   /** How far the journal had come; left out where the run keeps none. */
   readonly journal?: JournalMark;
+  /** Digest of what the run goes on from. */
+  readonly parent?: string;
 }
 
 const markSchema = z.object({ last_sequence: z.int().min(0), fetch_results: z.int().min(0) });
@@ -142,6 +144,7 @@ export function toSaved(run: SavedRun, checkpoint: RunCheckpoint): Checkpoint {
       ...(run.journal && {
         journal: { last_sequence: run.journal.lastSequence, fetch_results: run.journal.fetchResults },
       }),
+      ...(run.parent !== undefined && { parent: run.parent }),
       config: run.config,
       network: jsonOf(network),
       epoch_start: checkpoint.atEpochStart,
@@ -192,11 +195,13 @@ export function savedRun({
   config,
   host,
   journal,
+  parent,
 }: {
   readonly runId: string;
   readonly config: object;
   readonly host: Host;
   readonly journal?: JournalMark | undefined;
+  readonly parent?: string | undefined;
 }): SavedRun {
   const blocks = host.blocks.map(({ name, outputShape, slot = false }) => ({
     name,
@@ -206,6 +211,7 @@ export function savedRun({
   return {
     runId,
     ...(journal && { journal }),
+    ...(parent !== undefined && { parent }),
     config: jsonOf(config),
     host: {
       id: host.id,

@@ -20,6 +20,7 @@ const summarySchema = z.looseObject({
   host: z.string(),
   data: z.string(),
   data_sha256: z.string().optional(),
+  parent: z.string().optional(),
   epochs: z.number(),
   accuracy_host_alone: z.number().nullable(),
   accuracy: z.number().nullable(),

@@ -55,6 +55,8 @@ export interface GrownNetworkParts {
   readonly runId: string;
   /** Of the checkpoint's file, where it came from one. */
   readonly checkpointSha256?: string;
+  /** Digest of what the run went on from, where it did. */
+  readonly parent?: string;
   readonly classNames?: readonly string[];
   /** How raw rows become inputs, for the metadata of an export. */
   readonly metadata?: Readonly<Record<string, string>>;
@@ -81,7 +83,8 @@ export class GrownNetwork {
   /** How much of each seed is in the output, by control. */
   readonly blendWeights: Tensors;
   /**
-   * Where it comes from: `training_run_id`, `step`, `host`, `seeds` (JSON), `checkpoint_sha256` where it was read from disk; and
+   * Where it comes from: `training_run_id`, `step`, `host`, `seeds` (JSON), `checkpoint_sha256` where it was read from disk, `parent` (the
+   * digest of what the run went on from); and
    * how raw rows become inputs: `data_sha256`, `input_scale`, `class_names`, `columns` (JSON).
    */
   readonly metadata: Readonly<Record<string, string>>;
@@ -89,7 +92,7 @@ export class GrownNetwork {
   readonly #services: NetworkServices;
 
   /** @throws KasminaError `corrupt` where the checkpoint lacks a parameter */
-  constructor({ host, blueprints, checkpoint, runId, checkpointSha256, ...more }: GrownNetworkParts) {
+  constructor({ host, blueprints, checkpoint, runId, checkpointSha256, parent, ...more }: GrownNetworkParts) {
     const { seeds } = checkpoint.kasmina;
     const all = topologyOf({ host, blueprints, hostGradient: "detach" }, seeds);
     const sites = all.sites.filter(isBlended);
@@ -99,6 +102,7 @@ export class GrownNetwork {
     this.metadata = {
       training_run_id: runId,
       ...(checkpointSha256 !== undefined && { checkpoint_sha256: checkpointSha256 }),
+      ...(parent !== undefined && { parent }),
       step: String(checkpoint.step),
       host: host.id,
       seeds: JSON.stringify(

@@ -21,6 +21,7 @@ import type {
   CheckpointReader,
   EpochReport,
   HyperParameters,
+  Inheritance,
   OptimizerId,
   ScheduleId,
   StepReport,
@@ -54,6 +55,8 @@ export interface RunSetup {
   readonly teacher?: TeacherOptions;
   /** Everything random follows from it. Default 0. */
   readonly seed?: number;
+  /** What the run begins with of another's network. Default: a fresh host. */
+  readonly inherits?: Inheritance;
   /** Default: {@link PlateauPolicy} over every blueprint that fits; null trains the host alone. */
   readonly policy?: Policy | null;
   readonly blueprints?: BlueprintRegistry;

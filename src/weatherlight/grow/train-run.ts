@@ -185,6 +185,7 @@ async function assemble(
     kernels,
     replay: options.replay ?? false,
     journal,
+    ...(options.inherits && { inherited: options.inherits.seeds }),
   });
   reportKernels(kernels, kasmina);
   const policy = options.policy === undefined ? defaultPolicy(host, blueprints) : options.policy;
@@ -244,6 +245,7 @@ async function assemble(
     },
     checkpointEvery: options.checkpointEvery,
     readCheckpoint: options.readCheckpoint,
+    inherits: options.inherits,
     resume: options.resume,
     teacher: options.teacher,
     signal: options.signal,

@@ -61,6 +61,7 @@ function header({ runId, summary, config, lastStep, ...history }: RunHistory): s
   const title = element("h1", {}, escapeText(titleOf({ runId, config, lastStep, ...history })));
   const facts = [
     `run ${runId}`,
+    ...(config.from === undefined ? [] : [`goes on from ${config.from}`]),
     `seed ${config.seed ?? 0}`,
     `${quantity(lastStep)} steps`,
     ...(summary

@@ -73,7 +73,7 @@ describe("each problem is one line naming the key", () => {
     [{ threads: 0 }, "threads must be a whole number in 1..256, got 0"],
     [{ onEpoch: 3 }, "onEpoch must be a function, got 3"],
     [{ signal: {} }, "signal must be an AbortSignal, got an object"],
-    [{ epoch: 3 }, "unknown key epoch; known are runId, data, host, engine"],
+    [{ epoch: 3 }, "unknown key epoch; known are runId, data, host, from, keepOptimizer, engine"],
   ])("%j", (options, message) => {
     const asked = { data: "spirals", ...options };
     expect(() => parseGrowOptions(asked)).toThrow(message);

@@ -159,6 +159,13 @@ export interface GrowOptions extends GrowCallbacks, GrowParts {
    */
   readonly host?: Host | string;
   /**
+   * What this run goes on from: the folder of a run, whose network, grown or not, becomes the host with all its weights, or an ONNX
+   * file, as `host: "onnx:<file>"` with its head kept and all of it learning. Data, host and blueprints that are left out are the other run's.
+   */
+  readonly from?: string;
+  /** Whether the optimizer state of the run that `from` names is kept too. Default false: it begins anew. */
+  readonly keepOptimizer?: boolean;
+  /**
    * Of a host from an ONNX file: `keep` its head, put a `new` one for the data's classes, or `auto`, which keeps it where its
    * outputs are as many. Default `auto`.
    */

@@ -61,6 +61,8 @@ export interface GrowResult {
   readonly data: string;
   /** Of all that the training saw of the data; left out in a browser. */
   readonly dataSha256?: string;
+  /** Digest of the checkpoint, or of the ONNX file, that the run went on from; left out where it began afresh. */
+  readonly parent?: string;
   readonly seed: number;
   readonly epochs: number;
   /** On the test rows, 0..1; NaN where the run was interrupted. */

@@ -83,7 +83,7 @@ function tiesOf({ kept, stopped, config, recorded, sources, limits }: OpenRun): 
 }
 
 function resultOf(run: OpenRun, outcome: RunOutcome, alone: RunOutcome | undefined): GrowResult {
-  const { runId, config, backend, sources, kept, recorded } = run;
+  const { runId, config, backend, sources, kept, recorded, lineage } = run;
   const { host, blueprints, dataset, data } = sources;
   const { engine, threads } = config;
   return {
@@ -93,6 +93,7 @@ function resultOf(run: OpenRun, outcome: RunOutcome, alone: RunOutcome | undefin
     host: String(recorded.host),
     data: String(recorded.data),
     ...(data && { dataSha256: data.sha256 }),
+    ...(lineage && { parent: lineage.sha256 }),
     seed: config.seed,
     epochs: config.epochs,
     accuracy: outcome.accuracy,
@@ -112,6 +113,7 @@ function resultOf(run: OpenRun, outcome: RunOutcome, alone: RunOutcome | undefin
       blueprints,
       checkpoint: outcome.checkpoint,
       runId,
+      ...(lineage && { parent: lineage.sha256 }),
       ...(dataset.classNames && { classNames: dataset.classNames }),
       ...(data && { metadata: dataMetadata(data) }),
       services: {

@@ -20,6 +20,7 @@ import { RunFolder, readRunFolder } from "../folder/run-folder.js";
 import type { RunRecordLine } from "../folder/run-records.js";
 import { fromSaved, isOfEpochStart, jsonOf, savedRun, stepOf, toSaved } from "../folder/saved-checkpoint.js";
 import type { RunSetup } from "../grow/run-setup.js";
+import { keepParent } from "./parent.node.js";
 import type { KeptRun, KeptRunRequest } from "./platform.js";
 import type { Sources } from "./sources.js";
 
@@ -45,17 +46,20 @@ export class FolderRun implements KeptRun {
 
   /** Takes a folder for a run that begins. @throws as {@link RunFolder.create} says */
   static async create(path: string, request: KeptRunRequest): Promise<FolderRun> {
-    const { runId, config, sources, teacherSha256, share } = request;
+    const { runId, config, sources, teacherSha256, lineage, parent, share } = request;
     const { data, records } = sources;
     const about = {
       run_id: runId,
       config,
       data,
       teacher_sha256: teacherSha256,
+      parent: lineage?.sha256,
+      parent_run_id: lineage?.runId,
       ...(Object.keys(records).length > 0 && { sources: records }),
     };
     const folder = await RunFolder.create(path, jsonOf(about), { share });
     try {
+      if (parent) await keepParent(folder.path, parent, share);
       const { aboutSha256 } = await readRunFolder(folder.path);
       return new FolderRun(
         folder,
@@ -85,7 +89,7 @@ export class FolderRun implements KeptRun {
     { host }: Sources,
     { nonceLedger }: KasminaConfig,
   ): Partial<RunSetup> {
-    const { runId, stopped } = this.#request;
+    const { runId, stopped, lineage } = this.#request;
     const { journal, sealer } = this.#access;
     return {
       keys: this.#access.keys,
@@ -96,7 +100,10 @@ export class FolderRun implements KeptRun {
       // Every step: whether the folder is still there, the next line or checkpoint asks.
       onLoss: (step, loss) => this.#write(() => this.#folder.recordLoss(step, loss)),
       onCheckpoint: async (checkpoint) => {
-        const saved = toSaved(savedRun({ runId, config, host, journal: journal.mark }), checkpoint);
+        const saved = toSaved(
+          savedRun({ runId, config, host, journal: journal.mark, parent: lineage?.sha256 }),
+          checkpoint,
+        );
         const options: WriteOptions = {
           sealer,
           // The one that was there becomes the previous one, where a rollback may return to it.

@@ -4,7 +4,7 @@ import { KasminaError } from "../../base/index.js";
 import { type Backend, openBackend } from "../../engine/index.js";
 import { type KasminaConfig, parseConfig } from "../../kasmina/index.js";
 import type { Policy } from "../../tamiyo/index.js";
-import type { TopologyTracer } from "../../tolaria/index.js";
+import type { Inheritance, TopologyTracer } from "../../tolaria/index.js";
 import type { RunFile } from "../folder/run-file.js";
 import type { RunKernels } from "../grow/ports.js";
 import type { RunSetup } from "../grow/run-setup.js";
@@ -16,7 +16,8 @@ import {
   recordedConfig,
 } from "./grow-config.js";
 import type { GrowOptions } from "./grow-options.js";
-import type { KeptRun, RunTeacher, StoppedRun } from "./platform.js";
+import { inherited, isOnnxFile, withParentOptions } from "./parent.js";
+import type { KeptRun, Lineage, RunParent, RunTeacher, StoppedRun } from "./platform.js";
 import { policyFor } from "./run-policy.js";
 import { checkCode, openSources, type Sources, withGivenCode } from "./sources.js";
 
@@ -31,6 +32,11 @@ export interface AskedRun {
   readonly limits: KasminaConfig;
   readonly policy: Policy | null;
   readonly teacher: RunTeacher | undefined;
+  /** What the run descends from; undefined where it begins afresh. */
+  readonly lineage: Lineage | undefined;
+  /** The run that it begins with; undefined where it begins afresh, or goes on from a checkpoint of its own. */
+  readonly parent: RunParent | undefined;
+  readonly inherits: Inheritance | undefined;
 }
 
 /** A run whose parts are open. */
@@ -65,7 +71,8 @@ export async function withOpenRun<T>(options: GrowOptions, work: (run: OpenRun) 
   const closers = new Closers();
   try {
     const { stopped, config } = await configOf(options, closers);
-    const asked = await askedRun(config, stopped?.file);
+    const parent = await parentOf(config, stopped);
+    const asked = await askedRun(config, stopped?.file, parent);
     return await work(await openRun(asked, stopped, closers));
   } finally {
     await closers.closeAll();
@@ -76,7 +83,8 @@ async function configOf(
   options: GrowOptions,
   closers: Closers,
 ): Promise<{ stopped?: StoppedRun; config: GrowConfig }> {
-  if (options?.resume === undefined) return { config: parseGrowOptions(options) };
+  if (options?.resume === undefined)
+    return { config: parseGrowOptions(await withParentOptions(options ?? {})) };
   const { resume, adopt = false, engine, threads, checkpointEvery, ...given } = parseResumeOptions(options);
   const stopped = await platform.openStoppedRun(resume, adopt);
   closers.add(() => stopped.close());
@@ -94,6 +102,14 @@ async function configOf(
   };
 }
 
+/** The run that a run begins with: where it lies, or the copy of one that stopped before its first checkpoint. */
+async function parentOf(config: GrowConfig, stopped: StoppedRun | undefined): Promise<RunParent | undefined> {
+  const { from } = config;
+  if (from === undefined || isOnnxFile(from) || stopped?.checkpoint) return undefined;
+  if (!stopped) return platform.readParent(from, config);
+  return platform.readKeptParent(stopped.path, stopped.file.parent ?? "");
+}
+
 /** Another engine would give other bits. */
 function sameEngine(engine: NonNullable<GrowOptions["engine"]>, { file }: StoppedRun): typeof engine {
   const name = typeof engine === "string" ? engine : engine.name;
@@ -104,8 +120,9 @@ function sameEngine(engine: NonNullable<GrowOptions["engine"]>, { file }: Stoppe
 /**
  * Opens and checks what is asked for.
  * @param began what a run that goes on, or is replayed, began with
+ * @param parent the run whose network it begins with
  */
-export async function askedRun(given: GrowConfig, began?: RunFile): Promise<AskedRun> {
+export async function askedRun(given: GrowConfig, began?: RunFile, parent?: RunParent): Promise<AskedRun> {
   const sources = await openSources(given, platform, began?.data);
   if (began) checkCode(began.sources, sources.records);
   const { host, dataset } = sources;
@@ -121,12 +138,27 @@ export async function askedRun(given: GrowConfig, began?: RunFile): Promise<Aske
     config,
     sources,
     limits: limitsOf(config),
+    parent,
+    lineage: lineageOf(config, sources, began, parent),
+    inherits: parent && inherited(parent, sources, config.keepOptimizer ?? false),
     policy: config.growth ? policyFor(config, sources) : null,
     teacher:
       config.teacher === undefined
         ? undefined
         : await platform.readTeacher(config.teacher, config, host, began?.teacher_sha256),
   };
+}
+
+function lineageOf(
+  { from }: GrowConfig,
+  { hostFileSha256 }: Sources,
+  began: RunFile | undefined,
+  parent: RunParent | undefined,
+): Lineage | undefined {
+  if (from === undefined) return undefined;
+  if (parent) return { sha256: parent.sha256, runId: parent.runId };
+  const sha256 = began?.parent ?? hostFileSha256;
+  return sha256 === undefined ? undefined : { sha256, runId: began?.parent_run_id };
 }
 
 /** The limits of a run: the defaults, but for what was asked for. */
@@ -179,13 +211,23 @@ function about({ sources: { dataset, host }, config }: AskedRun): string {
 
 /** The folder of the run, or of the one that it goes on with. */
 async function keep(
-  { config, runId, sources, teacher, recorded }: AskedRun & Pick<OpenRun, "recorded">,
+  { config, runId, sources, teacher, lineage, parent, recorded }: AskedRun & Pick<OpenRun, "recorded">,
   stopped: StoppedRun | undefined,
   onNotice: (text: string, always?: boolean) => void,
 ): Promise<KeptRun | undefined> {
   const { runDir, share = false } = config;
   const teacherSha256 = teacher?.sha256;
-  const request = { runId, config: recorded, sources, teacherSha256, stopped, share, onNotice };
+  const request = {
+    runId,
+    config: recorded,
+    sources,
+    teacherSha256,
+    lineage,
+    parent,
+    stopped,
+    share,
+    onNotice,
+  };
   if (stopped) return stopped.keep(request);
   return runDir === undefined ? undefined : platform.keepRun(runDir, request);
 }
@@ -225,7 +267,7 @@ async function openKernels(
 export function setupOf(
   run: AskedRun & Pick<OpenRun, "backend" | "kernels"> & Partial<Pick<OpenRun, "tracer">>,
 ): RunSetup {
-  const { runId, sources, backend, policy, limits, tracer, kernels, teacher, config } = run;
+  const { runId, sources, backend, policy, limits, tracer, kernels, teacher, inherits, config } = run;
   const { host, blueprints, dataset } = sources;
   const {
     epochs,
@@ -250,6 +292,7 @@ export function setupOf(
     ...(warmup !== undefined && { warmup }),
     ...(hostGradient && { hostGradient }),
     ...(teacher && { teacher }),
+    ...(inherits && { inherits }),
     ...(tracer && { tracer }),
     ...(kernels && { kernels }),
     ...(batches && { batches }),

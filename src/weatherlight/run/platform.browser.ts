@@ -28,5 +28,8 @@ export const platform: Platform = {
   openKernels: async () => undefined,
   openTracer: () => "a browser has no process beside it",
   readTeacher: refuse("teacher"),
+  parentOptions: refuse("from"),
+  readParent: refuse("from"),
+  readKeptParent: refuse("from"),
   writeFile: refuse("a file"),
 };

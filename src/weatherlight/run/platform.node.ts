@@ -7,8 +7,9 @@ import { openRunData } from "../folder/open-run-data.node.js";
 import { ThreadKernels } from "../kernels/thread-kernels.js";
 import { FolderRun } from "./kept-run.node.js";
 import { absoluteModule, loadModule } from "./load-module.node.js";
+import { parentOptions, readKeptParent } from "./parent.node.js";
 import type { KernelsRequest, Platform } from "./platform.js";
-import { readTeacher, writeFile } from "./read-network.node.js";
+import { readParent, readTeacher, writeFile } from "./read-network.node.js";
 import type { Sources } from "./sources.js";
 import { openStoppedRun } from "./stopped-run.node.js";
 
@@ -22,6 +23,9 @@ export const platform: Platform = {
   openKernels,
   openTracer,
   readTeacher,
+  parentOptions,
+  readParent,
+  readKeptParent,
   writeFile,
 };
 

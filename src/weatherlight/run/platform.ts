@@ -6,6 +6,8 @@ import type { KeyRing } from "../../contracts/index.js";
 import type { KasminaConfig } from "../../kasmina/index.js";
 import type { Host } from "../../nn/index.js";
 import type { TeacherOptions, TopologyTracer } from "../../tolaria/index.js";
+import type { Checkpoint } from "../folder/checkpoint.js";
+import type { DataRecord } from "../folder/data-record.js";
 import type { GrowthLine, Summary } from "../folder/growth-lines.js";
 import type { RunFile } from "../folder/run-file.js";
 import type { RunRecordLine } from "../folder/run-records.js";
@@ -13,6 +15,7 @@ import type { RunKernels } from "../grow/ports.js";
 import type { RunCheckpoint } from "../grow/run-outcome.js";
 import type { RunSetup } from "../grow/run-setup.js";
 import type { GrowConfig } from "./grow-config.js";
+import type { GrowOptions } from "./grow-options.js";
 import type { SourceLoaders, Sources } from "./sources.js";
 
 /** A run that stopped before its end. */
@@ -32,6 +35,21 @@ export interface StoppedRun {
 /** A teacher, and the digest of the checkpoint that it was read from. */
 export interface RunTeacher extends TeacherOptions {
   readonly sha256?: string | undefined;
+}
+
+/** What a run descends from, as its files say it. */
+export interface Lineage {
+  /** Of the checkpoint, or of the file, that it began with. */
+  readonly sha256: string;
+  /** Left out where it began with a file. */
+  readonly runId?: string | undefined;
+}
+
+/** The run whose network another one begins with. */
+export interface RunParent extends Lineage {
+  readonly checkpoint: Checkpoint;
+  /** What its inputs and outputs stand for. */
+  readonly data?: DataRecord | undefined;
 }
 
 /** The files of a run while it goes on, and how operators reach it. */
@@ -55,6 +73,10 @@ export interface KeptRunRequest {
   readonly config: Readonly<Record<string, unknown>>;
   readonly sources: Sources;
   readonly teacherSha256: string | undefined;
+  /** What the run descends from; undefined where it began afresh. */
+  readonly lineage: Lineage | undefined;
+  /** The run that it begins with, of which it keeps a copy. */
+  readonly parent: RunParent | undefined;
   /** Where the run is resumed. */
   readonly stopped: StoppedRun | undefined;
   /** Whether the group may read what is written. */
@@ -97,5 +119,13 @@ export interface Platform extends SourceLoaders {
     host: Host,
     recordedSha256?: string,
   ) => Promise<RunTeacher>;
+  /** Data, host and blueprints of the run in a folder, as far as they are not given. */
+  readonly parentOptions: (
+    path: string,
+    given: Pick<GrowOptions, "data" | "host" | "blueprints">,
+  ) => Promise<Pick<GrowOptions, "data" | "host" | "blueprints">>;
+  readonly readParent: (path: string, config: GrowConfig) => Promise<RunParent>;
+  /** The copy of its parent that a run keeps. @throws KasminaError `corrupt` where it is not the one of that digest */
+  readonly readKeptParent: (folder: string, sha256: string) => Promise<RunParent>;
   readonly writeFile: (path: string, bytes: Uint8Array) => Promise<void>;
 }

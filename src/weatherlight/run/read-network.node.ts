@@ -13,7 +13,7 @@ import { GrownNetwork } from "../grow/grown-network.js";
 import type { GrowConfig } from "./grow-config.js";
 import { loadModule } from "./load-module.node.js";
 import { isModuleReference } from "./module-reference.js";
-import type { RunTeacher } from "./platform.js";
+import type { RunParent, RunTeacher } from "./platform.js";
 import { checkCode, openBlueprints, openHost, recordCode, withGivenCode } from "./sources.js";
 
 /** Code of the run that its folder cannot hold. */
@@ -34,8 +34,12 @@ export interface GivenCode {
  * await network.toOnnx("grown.onnx");
  */
 export async function readGrownNetwork(path: string, given: GivenCode = {}): Promise<GrownNetwork> {
+  return (await openNetwork(path, given)).grown;
+}
+
+async function openNetwork(path: string, given: GivenCode) {
   const { path: folder, about, checkpointPath } = await readRunFolder(path);
-  const { config, sources, data, run_id: runId } = runFileOf(about, folder);
+  const { config, sources, data, run_id: runId, parent } = runFileOf(about, folder);
   const saved = await readCheckpoint(checkpointPath);
   const { network } = checkpointMetaOf(saved.meta);
   const { input_shape: inputShape, input_dtype: inputDType, classes, id } = network.host;
@@ -57,6 +61,7 @@ export async function readGrownNetwork(path: string, given: GivenCode = {}): Pro
     checkpoint: fromSaved(saved),
     runId,
     checkpointSha256: saved.sha256,
+    ...(parent !== undefined && { parent }),
     ...(data && { metadata: dataMetadata(data) }),
     ...(data?.class_names && { classNames: data.class_names }),
     services: {
@@ -65,7 +70,18 @@ export async function readGrownNetwork(path: string, given: GivenCode = {}): Pro
     },
   });
   refuseWrecked(network, grown.parameters, path);
-  return grown;
+  return { grown, saved, runId, data };
+}
+
+/**
+ * The run whose network another one goes on from.
+ * @throws as {@link readGrownNetwork}
+ */
+export async function readParent(path: string, config: GrowConfig): Promise<RunParent> {
+  const { host } = config;
+  const own = { ...modulesNamedBy(config), ...(typeof host !== "string" && { host }) };
+  const { saved, runId, data } = await openNetwork(path, own);
+  return { runId, sha256: saved.sha256, checkpoint: saved, data };
 }
 
 /**

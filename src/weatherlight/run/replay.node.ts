@@ -24,6 +24,7 @@ import { type GrowConfig, parseGrowOptions } from "./grow-config.js";
 import type { GrowOptions } from "./grow-options.js";
 import { isOnnxReference } from "./onnx-reference.js";
 import { askedRun, Closers, openEngine, setupOf } from "./open-run.js";
+import { readKeptParent } from "./parent.node.js";
 import { platform } from "./platform.node.js";
 import { withGivenCode } from "./sources.js";
 
@@ -66,7 +67,9 @@ export async function replayRun(path: string, options: ReplayOptions = {}): Prom
     ...(threads !== undefined && { threads }),
     runDir: folder,
   });
-  const asked = await askedRun(config, file);
+  const parent =
+    file.parent_run_id === undefined ? undefined : await readKeptParent(folder, file.parent ?? "");
+  const asked = await askedRun(config, file, parent);
   const recorded = await readLosses(folder);
   const end = fromSaved(await readCheckpoint(checkpointPath));
   const closers = new Closers();

@@ -112,6 +112,7 @@ export function summaryLine(result: GrowResult): Summary {
     host: result.host,
     data: result.data,
     ...(result.dataSha256 !== undefined && { data_sha256: result.dataSha256 }),
+    ...(result.parent !== undefined && { parent: result.parent }),
     epochs: result.epochs,
     accuracy_host_alone: measured(result.accuracyHostAlone),
     accuracy: measured(result.accuracy),

@@ -74,6 +74,8 @@ export interface Sources {
   /** How another process loads them; undefined where it cannot, because it is code of this program. */
   readonly hostModule: ModuleSource | "built-in" | undefined;
   readonly blueprintModules: readonly ModuleSource[] | undefined;
+  /** Of the file that the host is from, where it is from one. */
+  readonly hostFileSha256: string | undefined;
   /** For `run.json`. */
   readonly records: SourceRecords;
 }
@@ -113,6 +115,7 @@ export async function openSources(
     hostModule: host.module ? sourceOf(host.module, [taskOf(dataset)]) : "built-in",
     blueprintModules: modulesOf(blueprints),
     data,
+    hostFileSha256: host.module && host.module !== "code" ? host.module.sha256 : undefined,
     records: recordsOf(config, host, blueprints),
   };
 }
