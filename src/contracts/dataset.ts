@@ -20,14 +20,27 @@ export interface Rows {
   readonly count: number;
 }
 
-/** How a column of a table became an input: (value − mean) / deviation, and 0 where the deviation is 0. */
+/** How a column of numbers became an input: (value − mean) / deviation, and 0 where the deviation is 0. */
 export interface ColumnScaling {
   readonly name: string;
   /** Over the training rows, in float64. */
   readonly mean: number;
   /** Over the training rows, in float64; 0 for a column that is constant in them. */
   readonly deviation: number;
+  /** Whether a missing value is taken for the mean. Default: it is an error. */
+  readonly fill?: boolean | undefined;
 }
+
+/** How a column of texts became inputs, one a category: 1 for its own, 0 for every other one. */
+export interface ColumnCategories {
+  readonly name: string;
+  /** In the order of the inputs. */
+  readonly categories: readonly string[];
+  /** Whether a missing value is of no category. Default: it is an error. */
+  readonly fill?: boolean | undefined;
+}
+
+export type ColumnEncoding = ColumnScaling | ColumnCategories;
 
 /**
  * Labelled data in three splits, with what is known of its rows.
@@ -51,7 +64,7 @@ export interface Dataset {
   /** What each class number stands for, where the data says so. */
   readonly classNames?: readonly string[];
   /** The columns that the inputs come from, in their order, where the data are a table. */
-  readonly columns?: readonly ColumnScaling[];
+  readonly columns?: readonly ColumnEncoding[];
   /** What the parameters learn from. */
   readonly train: Rows;
   /** A fixed part of the training data that nothing learns from: it serves gates and policy. */

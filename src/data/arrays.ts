@@ -1,7 +1,7 @@
 /** A dataset from arrays in memory: the way in for library users' own data, and where every reader ends. */
 import { KasminaError } from "../base/errors.js";
 import { maxOf } from "../base/statistics.js";
-import type { ColumnScaling, Dataset, Rows } from "../contracts/dataset.js";
+import type { ColumnEncoding, Dataset, Rows } from "../contracts/dataset.js";
 import { checkedRows, type RowsInput, takeRows } from "./rows.js";
 import { type Split, stratifiedSplit } from "./split.js";
 
@@ -35,7 +35,7 @@ export interface DatasetArrays {
   /** What each class number stands for. */
   readonly classNames?: readonly string[];
   /** How the inputs came from the columns of a table, where they did. */
-  readonly columns?: readonly ColumnScaling[];
+  readonly columns?: readonly ColumnEncoding[];
   /** What the parameters learn from. */
   readonly train: RowsInput;
   /** Default: a tenth of `train`, at most 5,000 rows, which then leave `train`. */

@@ -1,11 +1,11 @@
-/** Tables: a header, numeric columns, one column with the label. */
+/** Tables: a header, columns of numbers or of categories, one column with the label. */
 import { KasminaError } from "../base/errors.js";
 import type { Dataset } from "../contracts/dataset.js";
 import { datasetFromArrays, heldOutSplit } from "./arrays.js";
-import { classesOf, isMissing, MISSING_VALUES, parseNumber } from "./labels.js";
+import { encodedRows, encodingOf, readColumns, widthOf } from "./columns.js";
+import { classesOf, MISSING_VALUES } from "./labels.js";
 import type { RowsInput } from "./rows.js";
 import { stratifiedSplit } from "./split.js";
-import { type Columns, columnScaling, standardizedRows } from "./standardize.js";
 import { listed, normalized, parseTable, type Table } from "./table.js";
 
 export interface CsvOptions {
@@ -20,11 +20,18 @@ export interface CsvOptions {
   readonly decimal?: "." | ",";
   /** Cells that say that a value is missing, besides empty ones; default {@link MISSING_VALUES}. */
   readonly missing?: readonly string[];
+  /**
+   * What a missing value becomes: with `mean` a number its column's mean over the training rows, a text of no category; with `error`,
+   * the default, it is refused.
+   */
+  readonly fill?: "error" | "mean";
+  /** Columns that are left out. */
+  readonly drop?: readonly string[];
 }
 
 /**
- * A dataset from the text of a table. Features are standardised by the mean and deviation of the training
- * rows; labels become class numbers in sorted order (by value where all are numbers).
+ * A dataset from the text of a table. Numbers are standardised by the mean and deviation of the training
+ * rows, a column of texts becomes one input a category; labels become class numbers in sorted order (by value where all are numbers).
  *
  * @param name names the data in errors: `csv:iris.csv`
  * @throws KasminaError `invalid_data` naming row and column of what cannot be used
@@ -34,24 +41,26 @@ export function datasetFromCsv(text: string, name: string, options: CsvOptions =
   const table = parseTable(text, name, options.delimiter);
   const missing = new Set(options.missing ?? MISSING_VALUES);
   const labelAt = labelColumn(table, name, options.label);
+  const places = inputPlaces(table, labelAt, name, options.drop);
   const cells = table.records.map((record) => normalized(record[labelAt] ?? ""));
   const { classNames, labels } = classesOf(cells, missing, name);
-  const columns = numericColumns(table, { labelAt, missing, decimal: options.decimal ?? ".", name });
+  const cellsAre = { name, missing, decimal: options.decimal ?? ".", fill: options.fill === "mean" } as const;
+  const columns = readColumns(table, places, cellsAre);
   const { kept, taken: test } = stratifiedSplit(labels, testFraction, splitSeed);
   if (test.length === 0) throw new KasminaError("invalid_data", `${name}, test: no rows`);
   const inFirst = heldOutSplit(pick(labels, kept), name, splitSeed);
   const train = pick(kept, inFirst.kept);
-  const scaling = columnScaling(columns, train, name);
+  const encodings = columns.map((column) => encodingOf(column, train, cellsAre));
   const rows = (indices: Int32Array): RowsInput => ({
-    inputs: standardizedRows(columns, scaling, indices, name),
+    inputs: encodedRows(columns, encodings, indices, name),
     labels: pick(labels, indices),
   });
   return datasetFromArrays({
     name,
-    inputShape: [columns.names.length],
+    inputShape: [widthOf(encodings)],
     classes: classNames.length,
     classNames,
-    columns: scaling,
+    columns: encodings,
     train: rows(train),
     heldOut: rows(pick(kept, inFirst.taken)),
     test: rows(test),
@@ -65,45 +74,26 @@ function labelColumn({ columns }: Table, name: string, label: string | undefined
     const missing = label === undefined ? "add ?label=<column>" : `there is no column "${label}"`;
     throw new KasminaError("invalid_data", `${name}: ${missing}; the columns are ${listed(columns)}`);
   }
-  if (columns.length === 1) throw new KasminaError("invalid_data", `${name} has no column beside the label`);
   return at;
 }
 
-interface CellOptions {
-  readonly missing: ReadonlySet<string>;
-  readonly decimal: "." | ",";
-}
-
-interface NumericOptions extends CellOptions {
-  readonly labelAt: number;
-  readonly name: string;
-}
-
-/** All columns but the label's. */
-function numericColumns({ columns, records }: Table, options: NumericOptions): Columns {
-  const { labelAt, name } = options;
-  const names = columns.filter((_, i) => i !== labelAt);
-  const values = new Float64Array(records.length * names.length);
-  let at = 0;
-  records.forEach((record, row) => {
-    record.forEach((cell, column) => {
-      if (column === labelAt) return;
-      const where = `${name}: row ${row + 1}, column "${columns[column]}"`;
-      values[at++] = numberIn(cell, where, options);
-    });
-  });
-  return { names, values };
-}
-
-/** @throws KasminaError `invalid_data` for a cell that is no number, saying where */
-export function numberIn(cell: string, where: string, { missing, decimal }: CellOptions): number {
-  const value = parseNumber(decimal === "," ? cell.replace(",", ".") : cell);
-  if (value !== undefined) return value;
-  if (cell === "") throw new KasminaError("invalid_data", `${where}: empty`);
-  if (isMissing(cell, missing))
-    throw new KasminaError("invalid_data", `${where}: "${cell}" says that the value is missing`);
-  const hint = /^[+-]?\d+,\d+$/.test(cell) ? " (a decimal comma? Add ?decimal=,)" : "";
-  throw new KasminaError("invalid_data", `${where}: "${cell}" is not a number${hint}`);
+/** All columns but the label's and those that are left out. */
+function inputPlaces(
+  { columns }: Table,
+  labelAt: number,
+  name: string,
+  drop: readonly string[] = [],
+): number[] {
+  const dropped = drop.map(normalized);
+  const unknown = dropped.find((column) => !columns.includes(column));
+  if (unknown !== undefined)
+    throw new KasminaError(
+      "invalid_data",
+      `${name}: there is no column "${unknown}" to drop; the columns are ${listed(columns)}`,
+    );
+  const places = columns.flatMap((column, at) => (at === labelAt || dropped.includes(column) ? [] : [at]));
+  if (places.length === 0) throw new KasminaError("invalid_data", `${name} has no column beside the label`);
+  return places;
 }
 
 function pick(from: Int32Array, indices: Int32Array): Int32Array {

@@ -28,7 +28,10 @@ const READERS: ReadonlyMap<string, Reader> = new Map([
   ["spirals", { keys: [], open: async (_, seed) => makeSpirals({ seed }) }],
   ["mnist", { keys: [], open: async (_, seed) => (await import("./idx.node.js")).openMnist(seed) }],
   ["idx", { keys: ["classes"], open: openIdx }],
-  ["csv", { keys: ["label", "test", "delimiter", "decimal", "missing", "encoding"], open: openCsv }],
+  [
+    "csv",
+    { keys: ["label", "test", "delimiter", "decimal", "missing", "encoding", "fill", "drop"], open: openCsv },
+  ],
   ["text", { keys: ["length", "encoding"], open: openText }],
 ] satisfies [string, Reader][]);
 
@@ -93,15 +96,22 @@ export async function readTableText({ path, options }: DataName): Promise<string
   return decodeText(await readTextBytes(path), `csv:${path}`, options.get("encoding"), place);
 }
 
+export type TableOptions = Omit<CsvOptions, "testFraction" | "splitSeed">;
+
 /** How a table's name says that its cells are read. */
-export function tableOptions(spec: DataName): Omit<CsvOptions, "testFraction" | "splitSeed"> {
-  const [label, delimiter, missing] = ["label", "delimiter", "missing"].map((key) => spec.options.get(key));
+export function tableOptions(spec: DataName): TableOptions {
+  const [label, delimiter] = ["label", "delimiter"].map((key) => spec.options.get(key));
   const decimal = decimalOf(spec);
+  const missing = listOf(spec, "missing");
+  const fill = fillOf(spec);
+  const drop = listOf(spec, "drop");
   return {
+    ...(fill !== undefined && { fill }),
+    ...(drop && { drop }),
     ...(label !== undefined && { label }),
     ...(delimiter !== undefined && { delimiter }),
     ...(decimal !== undefined && { decimal }),
-    ...(missing !== undefined && { missing: missing.split(",").map((value) => value.trim()) }),
+    ...(missing && { missing }),
   };
 }
 
@@ -119,6 +129,19 @@ function decimalOf(spec: DataName): "." | "," | undefined {
   const text = spec.options.get("decimal");
   if (text === undefined || text === "." || text === ",") return text;
   throw new KasminaError("invalid_argument", `data ${spec.kind}: decimal must be . or a comma, got ${text}`);
+}
+
+function fillOf(spec: DataName): "error" | "mean" | undefined {
+  const text = spec.options.get("fill");
+  if (text === undefined || text === "error" || text === "mean") return text;
+  throw new KasminaError("invalid_argument", `data ${spec.kind}: fill must be error or mean, got ${text}`);
+}
+
+function listOf(spec: DataName, key: string): string[] | undefined {
+  return spec.options
+    .get(key)
+    ?.split(",")
+    .map((value) => value.trim());
 }
 
 function numberOf(spec: DataName, key: string, valid: (value: number) => boolean): number | undefined {

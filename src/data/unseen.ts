@@ -1,11 +1,10 @@
 /** Rows that a network has not learned from, read as those were that it learned from: nothing is fitted to them. */
 import { KasminaError } from "../base/errors.js";
-import type { ColumnScaling, Rows } from "../contracts/dataset.js";
-import { numberIn } from "./csv.js";
+import type { ColumnEncoding, Rows } from "../contracts/dataset.js";
+import { encodedRows, readColumnsAs } from "./columns.js";
 import type { DataName } from "./data-name.js";
 import { isMissing, MISSING_VALUES, parseNumber } from "./labels.js";
-import { checkedName, openDataset, readTableText, tableOptions } from "./open.js";
-import { standardizedRows } from "./standardize.js";
+import { checkedName, openDataset, readTableText, type TableOptions, tableOptions } from "./open.js";
 import { listed, normalized, parseTable, type Table } from "./table.js";
 import { textInVocabulary } from "./text.js";
 
@@ -16,10 +15,10 @@ export interface Preprocessing {
   readonly classes: number;
   /** What each class number stands for; of a text, its vocabulary. */
   readonly classNames?: readonly string[];
-  /** Of a table: input = (value − mean) / deviation, and 0 where the deviation is 0. */
-  readonly columns?: readonly ColumnScaling[];
-  /** Of a table. Default "label". */
-  readonly labelColumn?: string;
+  /** Of a table. */
+  readonly columns?: readonly ColumnEncoding[];
+  /** How the table that it learned from was read; what its own name says of a new one counts more. */
+  readonly table?: TableOptions;
 }
 
 export interface UnseenRows extends Pick<Rows, "inputs" | "count"> {
@@ -61,26 +60,18 @@ function namesOf({ columns }: Preprocessing): string {
 
 function tableRows(table: Table, spec: DataName, how: Preprocessing, needsLabels: boolean): UnseenRows {
   const name = `csv:${spec.path}`;
-  const { columns: scaling } = how;
-  if (!scaling)
+  const { columns: encodings } = how;
+  if (!encodings)
     throw new KasminaError(
       "invalid_data",
       `${name}: the network did not learn from a table; it takes rows of [${how.inputShape}]`,
     );
-  const { label = how.labelColumn ?? "label", decimal = ".", missing: absent } = tableOptions(spec);
+  const { label = "label", decimal = ".", missing: absent } = { ...how.table, ...tableOptions(spec) };
   const missing = new Set(absent ?? MISSING_VALUES);
   const places = placesOf(table, how, name);
-  const names = scaling.map((column) => column.name);
-  const values = Float64Array.from(
-    table.records.flatMap((record, row) =>
-      places.map((place) => {
-        const where = `${name}: row ${row + 1}, column "${table.columns[place]}"`;
-        return numberIn(record[place] ?? "", where, { missing, decimal });
-      }),
-    ),
-  );
+  const columns = readColumnsAs(encodings, table, places, { name, missing, decimal });
   const all = Int32Array.from(table.records.keys());
-  const inputs = standardizedRows({ names, values }, scaling, all, name);
+  const inputs = encodedRows(columns, encodings, all, name);
   const labelAt = table.columns.indexOf(normalized(label));
   const ignored = table.columns.filter((_, at) => at !== labelAt && !places.includes(at));
   const rows = { inputs, count: table.records.length, ignored };

@@ -7,6 +7,26 @@ import { KasminaError } from "../../base/index.js";
 import type { Dataset } from "../../contracts/index.js";
 import { parseDataName } from "../../data/data-name.js";
 
+/**
+ * Of a table, column by column: a number's input is (value − mean) / deviation, and 0 where the deviation is 0; a text has one input a
+ * category, 1 for its own. `fill` lets a value be missing: it is 0 then.
+ */
+export const columnsSchema = z.array(
+  z.union([
+    z.strictObject({
+      name: z.string(),
+      mean: z.number(),
+      deviation: z.number(),
+      fill: z.boolean().optional(),
+    }),
+    z.strictObject({
+      name: z.string(),
+      categories: z.array(z.string()).readonly(),
+      fill: z.boolean().optional(),
+    }),
+  ]),
+);
+
 export const dataSchema = z.object({
   /** As `--data` takes it, with an absolute path; of data in code, their name. */
   origin: z.string(),
@@ -18,8 +38,7 @@ export const dataSchema = z.object({
   classes: z.int(),
   /** What each class number stands for; of a text, its vocabulary. */
   class_names: z.array(z.string()).optional(),
-  /** Of a table: input = (value − mean) / deviation, and 0 where the deviation is 0. */
-  columns: z.array(z.object({ name: z.string(), mean: z.number(), deviation: z.number() })).optional(),
+  columns: columnsSchema.optional(),
 });
 
 export type DataRecord = z.infer<typeof dataSchema>;
@@ -81,7 +100,7 @@ function shortened(value: unknown): string {
 }
 
 /** Of a table: the column that held the labels. */
-export function labelColumnOf({ origin }: Pick<DataRecord, "origin">): string {
+function labelColumnOf({ origin }: Pick<DataRecord, "origin">): string {
   return parseDataName(origin).options.get("label") ?? "label";
 }
 

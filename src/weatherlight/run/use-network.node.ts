@@ -2,12 +2,14 @@
 import { z } from "zod";
 import { lstatIfThere, readRegular } from "../../base/disk/index.node.js";
 import { KasminaError, messageOf } from "../../base/index.js";
+import { parseDataName } from "../../data/data-name.js";
 import { digestOfDataset } from "../../data/digest.node.js";
 import { openDataset } from "../../data/index.js";
+import { tableOptions } from "../../data/open.js";
 import { type Preprocessing, readUnseen, type UnseenRows } from "../../data/unseen.js";
 import { OnnxFile } from "../../engine/native/onnx-file.js";
 import { type ClassificationMetrics, OutputTally, type SequenceMetrics } from "../../network/metrics.js";
-import { type DataRecord, labelColumnOf } from "../folder/data-record.js";
+import { columnsSchema, type DataRecord } from "../folder/data-record.js";
 import { runFileOf } from "../folder/run-file.js";
 import { readRunFolder } from "../folder/run-folder.js";
 import { softmax } from "../grow/grown-network.js";
@@ -147,7 +149,7 @@ async function openRun(path: string, given: GivenCode): Promise<UsableNetwork> {
       inputShape,
       classes,
       ...(data?.class_names && { classNames: data.class_names }),
-      ...(data?.columns && { columns: data.columns, labelColumn: labelColumnOf(data) }),
+      ...(data?.columns && { columns: data.columns, table: tableOptions(parseDataName(data.origin)) }),
     },
     ...(data && { data }),
     outputs: (rows) => network.outputs(rows),
@@ -157,8 +159,6 @@ async function openRun(path: string, given: GivenCode): Promise<UsableNetwork> {
 
 /** A model of 2 GiB does not fit into one message of its format. */
 const MODEL_MAX_BYTES = 2 ** 31;
-
-const columnsSchema = z.array(z.object({ name: z.string(), mean: z.number(), deviation: z.number() }));
 
 async function openFile(path: string): Promise<UsableNetwork> {
   const file = await OnnxFile.open(await readRegular(path, { maxBytes: MODEL_MAX_BYTES }));
@@ -176,7 +176,7 @@ async function openFile(path: string): Promise<UsableNetwork> {
       inputShape,
       classes,
       ...(classNames && { classNames }),
-      ...(columns && { columns, labelColumn: metadata.get("label_column") ?? "label" }),
+      ...(columns && { columns, table: { label: metadata.get("label_column") ?? "label" } }),
     },
     outputs: (rows) =>
       file.outputs(rows instanceof Uint8Array ? Float32Array.from(rows, (byte) => byte / 255) : rows),

@@ -38,10 +38,9 @@ beforeAll(async () => {
   table = await csv("train.csv", [["time", "size", "kind"], ...rows]);
   run = join(root, "run");
   const options = { data: `${table}?label=kind`, engine: "wasm", epochs: 12, growth: false } as const;
-  const { network, accuracy } = await grow({ ...options, runDir: run });
+  const { accuracy } = await grow({ ...options, runDir: run });
   expect(accuracy).toBeGreaterThan(0.85);
   model = join(root, "grown.onnx");
-  await network.toOnnx(model);
   await (await readGrownNetwork(run)).toOnnx(model);
 }, 120_000);
 afterAll(() => rm(root, { recursive: true }));
@@ -173,5 +172,57 @@ describe("what does not fit is named", () => {
     );
     await writeFile(join(root, "no.onnx"), "nothing");
     await expect(predictOn(join(root, "no.onnx"), "spirals")).rejects.toThrow(/no ONNX model/);
+  });
+});
+
+describe("categories and gaps", () => {
+  let mixed: string;
+  beforeAll(async () => {
+    const cities = ["Oslo", "Rome", "Bern"];
+    const rows = Array.from({ length: 240 }, (_, i) => [
+      cities[i % 3],
+      i % 7 === 0 ? "" : i % 10,
+      i % 3 === 1 ? "warm" : "cold",
+    ]);
+    const data = await csv("mixed.csv", [["city", "wind", "climate"], ...rows]);
+    mixed = join(root, "mixed");
+    await grow({
+      data: `${data}?label=climate&fill=mean`,
+      engine: "wasm",
+      epochs: 10,
+      lr: 0.01,
+      growth: false,
+      runDir: mixed,
+    });
+    await (await readGrownNetwork(mixed)).toOnnx(join(root, "mixed.onnx"));
+  }, 120_000);
+
+  test("of new rows are read as those of the training rows, by the run and by the exported file", async () => {
+    const data = await csv("cities.csv", [
+      ["wind", "city"],
+      ["NA", "Rome"],
+      [3, "Oslo"],
+      ["", "Bern"],
+    ]);
+    for (const network of [mixed, join(root, "mixed.onnx")]) {
+      const { rows } = await predictOn(network, data);
+      expect(rows.map(({ prediction }) => prediction)).toEqual(["warm", "cold", "cold"]);
+    }
+  });
+
+  test("that the run did not know are refused", async () => {
+    const data = await csv("other.csv", [
+      ["wind", "city"],
+      [1, "Rome"],
+      [3, "Paris"],
+    ]);
+    await expect(predictOn(mixed, data)).rejects.toThrow(
+      'row 2, column "city": "Paris" is none of the categories Bern, Oslo, Rome',
+    );
+    const texts = await csv("texts.csv", [
+      ["wind", "city"],
+      ["strong", "Rome"],
+    ]);
+    await expect(predictOn(mixed, texts)).rejects.toThrow('row 1, column "wind": "strong" is not a number');
   });
 });
