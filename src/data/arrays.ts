@@ -3,7 +3,7 @@ import { KasminaError } from "../base/errors.js";
 import { maxOf } from "../base/statistics.js";
 import type { ColumnEncoding, Dataset, Rows } from "../contracts/dataset.js";
 import { checkedRows, type RowsInput, takeRows } from "./rows.js";
-import { type Split, stratifiedSplit } from "./split.js";
+import { stratifiedSplit } from "./split.js";
 
 /** Of the training rows, the part that is held out for gates and policy where the caller brings none. */
 const HELD_OUT_FRACTION = 0.1;
@@ -74,10 +74,9 @@ export function datasetFromArrays(arrays: DatasetArrays): Dataset {
   const tested = arrays.test
     ? { rest: all, taken: rows(arrays.test, "test") }
     : takeOut(all, TEST_FRACTION, name, splitSeed);
-  const heldOutFraction = Math.min(HELD_OUT_FRACTION, HELD_OUT_LIMIT / tested.rest.count);
   const heldOut = arrays.heldOut
     ? { rest: tested.rest, taken: rows(arrays.heldOut, "heldOut") }
-    : takeOut(tested.rest, heldOutFraction, name, splitSeed);
+    : takeOut(tested.rest, heldOutFraction(tested.rest.count), name, splitSeed);
   return {
     name,
     inputShape,
@@ -119,15 +118,7 @@ function takeOut(rows: Rows, fraction: number, name: string, seed: number): { re
   return { rest: takeRows(rows, kept), taken: takeRows(rows, taken) };
 }
 
-/**
- * Which of the training rows are held out, by default.
- *
- * @param classes of each row
- * @throws KasminaError `invalid_data` for too few rows
- */
-export function heldOutSplit(classes: Int32Array, name: string, seed: number): Split {
-  const fraction = Math.min(HELD_OUT_FRACTION, HELD_OUT_LIMIT / classes.length);
-  const split = stratifiedSplit(classes, fraction, seed);
-  if (split.taken.length > 0) return split;
-  throw new KasminaError("invalid_data", `${name}: ${classes.length} rows are too few to hold some out`);
+/** How much of so many training rows is held out, by default. */
+export function heldOutFraction(rows: number): number {
+  return Math.min(HELD_OUT_FRACTION, HELD_OUT_LIMIT / rows);
 }

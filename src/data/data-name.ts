@@ -12,6 +12,8 @@ export interface DataName {
 }
 
 const OPTION = /^[a-z_]+=/;
+/** Between two options. */
+const SEPARATOR = /&(?=[a-z_]+=)/;
 
 export function parseDataName(name: string): DataName {
   const mark = markOf(name);
@@ -31,6 +33,15 @@ export function withPath(name: string, path: string): string {
   return `${parseDataName(name).kind}:${path}${options}`;
 }
 
+/** The same data with another value of an option that it has. */
+export function withOption(name: string, key: string, value: string): string {
+  const mark = markOf(name);
+  const parts = name.slice(mark + 1).split(SEPARATOR);
+  const escaped = value.replaceAll("%", "%25").replaceAll("&", "%26");
+  const changed = parts.map((part) => (part.startsWith(`${key}=`) ? `${key}=${escaped}` : part));
+  return `${name.slice(0, mark + 1)}${changed.join("&")}`;
+}
+
 /** Where the options begin: the last question mark that a key follows; −1 without. */
 function markOf(name: string): number {
   for (let at = name.lastIndexOf("?"); at >= 0; at = at > 0 ? name.lastIndexOf("?", at - 1) : -1) {
@@ -41,7 +52,7 @@ function markOf(name: string): number {
 
 function parseOptions(text: string): Map<string, string> {
   const options = new Map<string, string>();
-  for (const part of text.split(/&(?=[a-z_]+=)/)) {
+  for (const part of text.split(SEPARATOR)) {
     const equals = part.indexOf("=");
     options.set(part.slice(0, equals), unescaped(part.slice(equals + 1)));
   }

@@ -2,7 +2,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { resolve } from "node:path";
 import type { Dataset, Rows } from "../contracts/dataset.js";
-import { parseDataName, withPath } from "./data-name.js";
+import { parseDataName, withOption, withPath } from "./data-name.js";
 import { isFromFiles } from "./open.js";
 
 /** SHA-256 in hex over inputs, labels, splits, class names and scaling: equal where a training would go the same way. */
@@ -23,5 +23,8 @@ function addRows(hash: Hash, { inputs, labels, labelShape, scale, count }: Rows)
 /** The same data by an absolute path, so that the name holds in any working folder. */
 export function absoluteDataName(name: string): string {
   const parsed = parseDataName(name);
-  return isFromFiles(parsed) ? withPath(name, resolve(parsed.path)) : name;
+  if (!isFromFiles(parsed)) return name;
+  const testFile = parsed.options.get("test_file");
+  const whole = withPath(name, resolve(parsed.path));
+  return testFile === undefined ? whole : withOption(whole, "test_file", resolve(testFile));
 }

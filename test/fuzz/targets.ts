@@ -3,6 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { toBinary } from "@bufbuild/protobuf";
+import { parquetWriteBuffer } from "hyparquet-writer";
 import { ManualClock } from "../../src/base/index.js";
 import { parseStrictJson } from "../../src/base/json.js";
 import { artifactDigest, openArtifact, packArtifact, parseManifest } from "../../src/catalog/artifact.js";
@@ -31,6 +32,9 @@ import { addKey, listKeys, nodeCrypto } from "../../src/contracts/index.node.js"
 import { decodeText } from "../../src/data/decode.js";
 import { openIdxFolder } from "../../src/data/idx.node.js";
 import { datasetFromCsv, datasetFromText } from "../../src/data/index.js";
+import { readParquet } from "../../src/data/parquet.node.js";
+import { parseJsonLines } from "../../src/data/records.js";
+import { datasetFromTable } from "../../src/data/table-dataset.js";
 import { openJournal } from "../../src/kasmina/security/journal.node.js";
 import { NonceLedger } from "../../src/kasmina/security/nonce-ledger.js";
 import { readUnsealed } from "../../src/kasmina/security/unsealed-journal.js";
@@ -331,6 +335,32 @@ export const TARGETS: readonly Target[] = [
       ],
       read: (bytes) => datasetFromCsv(decodeText(bytes, "data"), "data", { label: "label" }),
     }),
+  },
+  {
+    name: "JSON Lines",
+    isJson: true,
+    open: async () => ({
+      samples: [utf8('{"a":1,"b":"x","label":"yes"}\n{"a":2.5,"b":null,"label":"no"}\n'.repeat(6))],
+      read: (bytes) =>
+        datasetFromTable(parseJsonLines(decodeText(bytes, "data"), "data"), "data", { fill: "mean" }),
+    }),
+  },
+  {
+    name: "Parquet",
+    isJson: false,
+    open: async (folder) => {
+      const columnData = [
+        { name: "a", data: Array.from({ length: 12 }, (_, i) => i / 2) },
+        { name: "b", data: Array.from({ length: 12 }, (_, i) => (i % 3 ? "x" : "y")) },
+        { name: "label", data: Array.from({ length: 12 }, (_, i) => (i % 2 ? "yes" : "no")) },
+      ];
+      const write = await fileIn(folder, "rows.parquet");
+      const path = join(folder, "rows.parquet");
+      return {
+        samples: [new Uint8Array(parquetWriteBuffer({ columnData }))],
+        read: after(write, () => readParquet(path, "data")),
+      };
+    },
   },
   {
     name: "text",
