@@ -41,14 +41,16 @@ async function recordsIn(
   let rowStart = 0;
   for (const group of metadata.row_groups) {
     const rowEnd = rowStart + Number(group.num_rows);
-    const rows = Array.from({ length: rowEnd - rowStart }, (): Record<string, unknown> => ({}));
+    let rows: Record<string, unknown>[] | undefined;
     for (const name of names) {
       const cells = await parquetReadObjects({ file, metadata, columns: [name], rowStart, rowEnd });
+      // What the file really holds: its header may claim any number.
+      rows ??= cells.map(() => ({}));
       if (cells.length !== rows.length)
         throw new Error(`column ${name} has ${cells.length} of ${rows.length} rows`);
       for (const [row, cell] of cells.entries()) Object.assign(rows[row] as object, { [name]: cell[name] });
     }
-    for (const row of rows) records.push(row);
+    for (const row of rows ?? []) records.push(row);
     rowStart = rowEnd;
   }
   return records;
