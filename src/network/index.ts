@@ -26,6 +26,12 @@ export {
 } from "./isolation/index.js";
 export { kernelProgram } from "./kernel-program.js";
 export {
+  type ClassificationMetrics,
+  type Evaluation,
+  evaluationOf,
+  type SequenceMetrics,
+} from "./metrics.js";
+export {
   batchSpecs,
   isBlended,
   isShadow,

@@ -25,6 +25,44 @@ export interface SequenceMetrics {
   readonly perplexity: number;
 }
 
+/** As `kasmina evaluate --json` prints it. */
+export interface Evaluation {
+  readonly task: "classification" | "next-token";
+  readonly rows: number;
+  /** Mean cross-entropy, in nats. */
+  readonly loss: number;
+  readonly metrics: ClassificationMetrics | SequenceMetrics;
+}
+
+interface Labelled {
+  /** Class numbers, one a row, or one at each position of a row. */
+  readonly labels: Int32Array;
+  readonly rows: number;
+  readonly classes: number;
+}
+
+/**
+ * @param outputs logits, [some rows, ...positions, classes] at a time
+ * @throws KasminaError `loss_not_finite` for an output that is not finite
+ */
+export async function evaluationOf(
+  outputs: AsyncIterable<Float32Array>,
+  { labels, rows, classes }: Labelled,
+): Promise<Evaluation> {
+  const tally = new OutputTally(classes);
+  for await (const logits of outputs) {
+    const from = tally.count;
+    tally.add(logits, labels.subarray(from, from + logits.length / classes));
+  }
+  const isSequence = labels.length !== rows;
+  return {
+    task: isSequence ? "next-token" : "classification",
+    rows,
+    loss: tally.loss,
+    metrics: isSequence ? tally.sequence() : tally.classification(),
+  };
+}
+
 export class OutputTally {
   readonly #classes: number;
   readonly #confusion: Float64Array;

@@ -36,8 +36,8 @@ export { type GivenCode, readGrownNetwork } from "./run/read-network.node.js";
 export { type Replay, type ReplayOptions, replayRun } from "./run/replay.node.js";
 export { lineCallbacks, summaryLine } from "./run/reporting.js";
 export {
+  type DataEvaluation,
   type DataPredictions,
-  type Evaluation,
   evaluateOn,
   predictOn,
   type RowPrediction,

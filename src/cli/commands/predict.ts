@@ -4,8 +4,8 @@ import { writeFileAtomically } from "../../base/disk/index.node.js";
 import { KasminaError, printable } from "../../base/index.js";
 import { DATA_FORMS } from "../../data/open.js";
 import {
+  type DataEvaluation,
   type DataPredictions,
-  type Evaluation,
   evaluateOn,
   predictOn,
 } from "../../weatherlight/run/use-network.node.js";
@@ -98,7 +98,7 @@ function quoted(cell: string): string {
   return /[",\r\n]/.test(cell) || cell !== cell.trim() ? `"${cell.replaceAll('"', '""')}"` : cell;
 }
 
-function formatEvaluation({ task, rows, loss, metrics, classNames }: Evaluation): string {
+function formatEvaluation({ task, rows, loss, metrics, classNames }: DataEvaluation): string {
   const { confusion, ...figures } = "confusion" in metrics ? metrics : { ...metrics, confusion: [] };
   const facts = [
     ["task", task],

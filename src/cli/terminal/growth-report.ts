@@ -65,10 +65,21 @@ function fateOf(stage: Stage): Stage {
   return isRemoved(stage) && stage !== "TERMINATED" ? "CULLED" : stage;
 }
 
+/** What an accuracy hides where classes are of different sizes. */
+function metricsRow({ metrics }: Summary): string[][] {
+  if (!metrics) return [];
+  const said =
+    "perplexity" in metrics
+      ? `perplexity ${metrics.perplexity.toFixed(2)}`
+      : `balanced accuracy ${percent(metrics.balanced_accuracy)}, macro F1 ${metrics.macro_f1.toFixed(4)}`;
+  return [["test set", said]];
+}
+
 function costLines(summary: Summary, runDir: string | undefined): string[] {
   const { commands, isolation } = summary;
   const violations = isolation.violations === 1 ? "1 violation" : `${isolation.violations} violations`;
   const rows = [
+    ...metricsRow(summary),
     ["cost", `${formatFlops(summary.flops_total)}, ${Math.round(summary.steps_per_s)} steps/s`],
     ["commands", `${commands.accepted} accepted, ${commands.rejected} rejected`],
     [

@@ -2,7 +2,9 @@
  * What a growth run says while it goes on: the lines of `kasmina grow --json` (docs/command-line.md, "JSON lines"), and
  * notices for people.
  */
+
 import type { AttributeValue, Stage, TelemetryLevel } from "../../contracts/index.js";
+import type { Evaluation } from "../../network/index.js";
 
 /** Which training a line is about: the growing host, or the same host alone for `--compare`. */
 export type Phase = "grow" | "host_alone";
@@ -82,6 +84,14 @@ export interface Summary {
   readonly accuracy_host_alone: number | null;
   /** On the test set, 0..1; null where the run was interrupted. */
   readonly accuracy: number | null;
+  /** This and the next three are left out in reports of the time before they were written. */
+  readonly task?: Evaluation["task"];
+  /** On the test set, in nats; null where the run was interrupted. */
+  readonly loss?: number | null;
+  /** On the test set; null where the run was interrupted. */
+  readonly metrics?: Evaluation["metrics"] | null;
+  /** Null where the host was not also trained alone. */
+  readonly metrics_host_alone?: Evaluation["metrics"] | null;
   readonly params_host: number;
   readonly params_total: number;
   readonly flops_total: number;

@@ -11,6 +11,18 @@ const measured = z
   .transform((value) => value ?? Number.NaN);
 const count = z.number().min(0);
 
+const share = z.number().min(0).max(1);
+const metrics = z.union([
+  z.looseObject({
+    accuracy: share,
+    balanced_accuracy: share,
+    macro_f1: share,
+    micro_f1: share,
+    confusion: z.array(z.array(count)),
+  }),
+  z.looseObject({ accuracy: share, perplexity: count }),
+]);
+
 const summarySchema = z.looseObject({
   type: z.literal("summary"),
   ended: z.enum(["finished", "halted", "interrupted"]).optional(),
@@ -24,6 +36,10 @@ const summarySchema = z.looseObject({
   epochs: z.number(),
   accuracy_host_alone: z.number().nullable(),
   accuracy: z.number().nullable(),
+  task: z.enum(["classification", "next-token"]).optional(),
+  loss: z.number().nullable().optional(),
+  metrics: metrics.nullable().optional(),
+  metrics_host_alone: metrics.nullable().optional(),
   params_host: count,
   params_total: count,
   flops_total: count,

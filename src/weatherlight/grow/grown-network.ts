@@ -1,5 +1,6 @@
 /** The network that a run has grown: to predict with, as an ONNX model, or its weights as safetensors. */
 import { KasminaError, maxOf } from "../../base/index.js";
+import type { Rows } from "../../contracts/index.js";
 import {
   encodeSafetensors,
   nonFinitePaths,
@@ -10,7 +11,15 @@ import {
 import { flatNumbers, type NestedNumbers } from "../../data/rows.js";
 import { type Backend, trace } from "../../engine/index.js";
 import { exportOnnx } from "../../engine/onnx/export-onnx.js";
-import { forwardProgram, grownOnnx, isBlended, parameterSpecs, type Topology } from "../../network/index.js";
+import {
+  type Evaluation,
+  evaluationOf,
+  forwardProgram,
+  grownOnnx,
+  isBlended,
+  parameterSpecs,
+  type Topology,
+} from "../../network/index.js";
 import { type BlueprintRegistry, type Host, labelShape } from "../../nn/index.js";
 import { blendControls, topologyOf } from "../../tolaria/index.js";
 import type { RunCheckpoint } from "./run-outcome.js";
@@ -143,26 +152,39 @@ export class GrownNetwork {
    * @throws KasminaError as {@link predict} does, but for outputs that are not finite
    */
   async *outputs(rows: RowsToPredict): AsyncGenerator<Float32Array> {
+    const inputs = this.#checked(rows);
+    const { backend, owned } = await this.#services.openEngine();
+    try {
+      yield* this.#outputsOn(backend, inputs, inputs instanceof Uint8Array ? 1 / 255 : 1);
+    } finally {
+      if (owned) await backend.dispose();
+    }
+  }
+
+  /** How good it is on labelled rows. @param backend an engine that is open already */
+  evaluate({ inputs, scale, labels, count }: Rows, backend: Backend): Promise<Evaluation> {
+    const outputs = this.#outputsOn(backend, this.#checked(inputs), scale);
+    return evaluationOf(outputs, { labels, rows: count, classes: this.classes });
+  }
+
+  async *#outputsOn(backend: Backend, inputs: Rows["inputs"], scale: number): AsyncGenerator<Float32Array> {
     const { host } = this.topology;
-    const inputs = this.#inputs(rows);
     const rowSize = sizeOf(host.inputShape);
     const count = inputs.length / rowSize;
     const batch = Math.min(count, PREDICTION_BATCH);
     const perRow = this.labelsPerRow * host.classes;
-    const { backend, owned } = await this.#services.openEngine();
     const state = backend.createState();
     try {
       const program = await backend.compile(trace(forwardProgram(this.topology, batch)));
       state.write({ ...this.parameters, ...this.blendWeights });
       for (let from = 0; from < count; from += batch) {
         const data = inputs.subarray(from * rowSize, (from + batch) * rowSize);
-        const { logits } = await program.run(state, { input: batchOf(data, batch, host) }, {});
+        const { logits } = await program.run(state, { input: batchOf(data, { batch, host, scale }) }, {});
         yield (logits?.data as Float32Array).slice(0, Math.min(batch, count - from) * perRow);
       }
       program.dispose();
     } finally {
       state.dispose();
-      if (owned) await backend.dispose();
     }
   }
 
@@ -215,33 +237,38 @@ export class GrownNetwork {
     return bytes;
   }
 
-  /** Row after row, checked, of the type that the host takes. */
-  #inputs(rows: RowsToPredict): Float32Array | Int32Array {
+  /** Row after row. */
+  #checked(rows: RowsToPredict): Rows["inputs"] {
     const { id, inputDType, inputShape, classes } = this.topology.host;
     const flat = ArrayBuffer.isView(rows) ? rows : flatNumbers(rows);
-    const scale = flat instanceof Uint8Array ? 1 / 255 : 1;
-    const inputs =
-      inputDType === "int32" ? Int32Array.from(flat) : Float32Array.from(flat, (value) => value * scale);
     const wrong = (what: string): KasminaError =>
       new KasminaError("invalid_argument", `rows for host ${id}: ${what}`);
-    if (inputs.length === 0 || inputs.length % sizeOf(inputShape) !== 0)
-      throw wrong(`${inputs.length} values are no rows of shape [${inputShape.join(", ")}]`);
+    if (flat.length === 0 || flat.length % sizeOf(inputShape) !== 0)
+      throw wrong(`${flat.length} values are no rows of shape [${inputShape.join(", ")}]`);
     const bad = flat.findIndex((value: number) =>
       inputDType === "int32"
         ? !Number.isInteger(value) || value < 0 || value >= classes
         : !Number.isFinite(value),
     );
     if (bad >= 0) throw wrong(`value ${bad} is ${flat[bad]}`);
-    return inputs;
+    if (ArrayBuffer.isView(flat)) return flat;
+    return inputDType === "int32" ? Int32Array.from(flat) : Float32Array.from(flat);
   }
 }
 
-/** A whole batch, what is missing filled with zeros. */
-function batchOf(data: Float32Array | Int32Array, batch: number, { inputShape, inputDType }: Host): Tensor {
+interface BatchShape {
+  readonly batch: number;
+  readonly host: Host;
+  readonly scale: number;
+}
+
+/** A whole batch of the type that the host takes, what is missing filled with zeros. */
+function batchOf(data: Rows["inputs"], { batch, host, scale }: BatchShape): Tensor {
+  const { inputShape, inputDType } = host;
   const shape = [batch, ...inputShape];
   const size = sizeOf(shape);
   const whole = inputDType === "int32" ? new Int32Array(size) : new Float32Array(size);
-  whole.set(data);
+  for (let i = 0; i < data.length; i++) whole[i] = (data[i] ?? 0) * scale;
   return { shape, dtype: inputDType, data: whole } as Tensor;
 }
 

@@ -86,6 +86,7 @@ function tiles(history: RunHistory): string {
     ...(typeof accuracy !== "number" && typeof last?.val_accuracy === "number"
       ? [tile(percent(last.val_accuracy), "accuracy, held out, so far")]
       : []),
+    ...(summary?.metrics ? [metricsTile(summary.metrics)] : []),
     ...(last ? [parametersTile(history, last.params_total)] : []),
     ...(last ? [tile(formatFlops(summary?.flops_total ?? last.flops_total), "computed in all")] : []),
     tile(String(seeds.length), `seeds: ${count("FOSSILIZED")} kept, ${count("CULLED")} culled`),
@@ -108,6 +109,14 @@ function accuracyTile(accuracy: number, alone: number | null): string {
     Number(points) === 0 ? ["±", "quiet"] : Number(points) > 0 ? ["+", "good"] : ["−", "bad"];
   const gain = element("small", { class: quality }, `${sign}${points.replace("-", "")}`);
   return tile(`${percent(accuracy)} ${gain}`, `test accuracy; host alone ${percent(alone)}`);
+}
+
+function metricsTile(metrics: NonNullable<Summary["metrics"]>): string {
+  if ("perplexity" in metrics) return tile(metrics.perplexity.toFixed(2), "perplexity, test");
+  return tile(
+    percent(metrics.balanced_accuracy),
+    `balanced accuracy; macro F1 ${metrics.macro_f1.toFixed(4)}`,
+  );
 }
 
 function parametersTile({ summary, observations }: RunHistory, now: number): string {

@@ -1,6 +1,8 @@
 /** What `grow()` resolves with. */
+
 import type { Stage } from "../../contracts/index.js";
 import type { BackendName } from "../../engine/index.js";
+import type { Evaluation } from "../../network/index.js";
 import type { GrownNetwork } from "../grow/grown-network.js";
 import type { RunOutcome, SeedOutcome } from "../grow/run-outcome.js";
 
@@ -71,6 +73,12 @@ export interface GrowResult {
   readonly testLoss: number;
   /** Of the same host trained alone; null without `compare`. */
   readonly accuracyHostAlone: number | null;
+  /** `classification` of each row, or of each position of a sequence: `next-token`. */
+  readonly task: Evaluation["task"];
+  /** On the test rows; null where the run was interrupted. */
+  readonly metrics: Evaluation["metrics"] | null;
+  /** Of the same host trained alone; null without `compare`. */
+  readonly metricsHostAlone: Evaluation["metrics"] | null;
   /** Training steps done. */
   readonly steps: number;
   readonly stepsPerSecond: number;

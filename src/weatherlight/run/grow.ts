@@ -41,7 +41,7 @@ async function train(run: OpenRun): Promise<GrowResult> {
     ? await trainRun({ ...setupOf(run), ...listenersFor(run, "hostAlone"), policy: null })
     : undefined;
   kept?.requireThere();
-  const result = resultOf(run, outcome, alone);
+  const result = await resultOf(run, outcome, alone);
   if (kept) {
     const summary = summaryLine(result);
     kept.append(summary);
@@ -82,10 +82,17 @@ function tiesOf({ kept, stopped, config, recorded, sources, limits }: OpenRun): 
   };
 }
 
-function resultOf(run: OpenRun, outcome: RunOutcome, alone: RunOutcome | undefined): GrowResult {
+async function resultOf(
+  run: OpenRun,
+  outcome: RunOutcome,
+  alone: RunOutcome | undefined,
+): Promise<GrowResult> {
   const { runId, config, backend, sources, kept, recorded, lineage } = run;
-  const { host, blueprints, dataset, data } = sources;
-  const { engine, threads } = config;
+  const { dataset, data } = sources;
+  const network = networkOf(run, outcome);
+  const isMeasured = !Number.isNaN(outcome.accuracy);
+  const evaluation = isMeasured ? await network.evaluate(dataset.test, backend) : undefined;
+  const ofHostAlone = alone && (await networkOf(run, alone).evaluate(dataset.test, backend));
   return {
     runId,
     ended: endOf(outcome, alone),
@@ -99,6 +106,9 @@ function resultOf(run: OpenRun, outcome: RunOutcome, alone: RunOutcome | undefin
     accuracy: outcome.accuracy,
     testLoss: outcome.testLoss,
     accuracyHostAlone: alone?.accuracy ?? null,
+    task: dataset.train.labelShape.length === 0 ? "classification" : "next-token",
+    metrics: evaluation?.metrics ?? null,
+    metricsHostAlone: ofHostAlone?.metrics ?? null,
     steps: outcome.steps,
     stepsPerSecond: outcome.stepsPerSecond,
     wallSeconds: outcome.wallSeconds + (alone?.wallSeconds ?? 0),
@@ -108,24 +118,30 @@ function resultOf(run: OpenRun, outcome: RunOutcome, alone: RunOutcome | undefin
     seeds: outcome.seeds.map(grownSeed),
     commands: outcome.commands,
     isolation: outcome.isolation,
-    network: new GrownNetwork({
-      host,
-      blueprints,
-      checkpoint: outcome.checkpoint,
-      runId,
-      ...(lineage && { parent: lineage.sha256 }),
-      ...(dataset.classNames && { classNames: dataset.classNames }),
-      ...(data && { metadata: dataMetadata(data) }),
-      services: {
-        openEngine: async () =>
-          typeof engine === "string"
-            ? { backend: (await openBackend(engine, threads ? { threads } : {})).backend, owned: true }
-            : { backend: engine, owned: false },
-        writeFile: platform.writeFile,
-      },
-    }),
+    network,
     ...(kept && { runDir: kept.path }),
   };
+}
+
+function networkOf({ runId, config, sources, lineage }: OpenRun, { checkpoint }: RunOutcome): GrownNetwork {
+  const { host, blueprints, dataset, data } = sources;
+  const { engine, threads } = config;
+  return new GrownNetwork({
+    host,
+    blueprints,
+    checkpoint,
+    runId,
+    ...(lineage && { parent: lineage.sha256 }),
+    ...(dataset.classNames && { classNames: dataset.classNames }),
+    ...(data && { metadata: dataMetadata(data) }),
+    services: {
+      openEngine: async () =>
+        typeof engine === "string"
+          ? { backend: (await openBackend(engine, threads ? { threads } : {})).backend, owned: true }
+          : { backend: engine, owned: false },
+      writeFile: platform.writeFile,
+    },
+  });
 }
 
 function endOf({ end }: RunOutcome, alone: RunOutcome | undefined): GrowEnd {

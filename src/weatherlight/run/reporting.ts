@@ -96,8 +96,8 @@ function eventLine({ name, level, seedId, step, attributes }: EventReport): Grow
 }
 
 /** What was not evaluated is not a number. */
-function measured(accuracy: number | null): number | null {
-  return Number.isNaN(accuracy) ? null : accuracy;
+function measured(value: number | null): number | null {
+  return Number.isNaN(value) ? null : value;
 }
 
 /** The last line of a run. */
@@ -116,6 +116,10 @@ export function summaryLine(result: GrowResult): Summary {
     epochs: result.epochs,
     accuracy_host_alone: measured(result.accuracyHostAlone),
     accuracy: measured(result.accuracy),
+    task: result.task,
+    loss: measured(result.testLoss),
+    metrics: result.metrics,
+    metrics_host_alone: result.metricsHostAlone,
     params_host: result.paramsHost,
     params_total: result.paramsTotal,
     flops_total: result.flopsTotal,

@@ -8,19 +8,15 @@ import { openDataset } from "../../data/index.js";
 import { tableOptions } from "../../data/open.js";
 import { type Preprocessing, readUnseen, type UnseenRows } from "../../data/unseen.js";
 import { OnnxFile } from "../../engine/native/onnx-file.js";
-import { type ClassificationMetrics, OutputTally, type SequenceMetrics } from "../../network/metrics.js";
+import { type Evaluation, evaluationOf } from "../../network/index.js";
 import { columnsSchema, type DataRecord } from "../folder/data-record.js";
 import { runFileOf } from "../folder/run-file.js";
 import { readRunFolder } from "../folder/run-folder.js";
 import { softmax } from "../grow/grown-network.js";
 import { type GivenCode, readGrownNetwork } from "./read-network.node.js";
 
-export interface Evaluation {
-  readonly task: "classification" | "next-token";
-  readonly rows: number;
-  /** Mean cross-entropy, in nats. */
-  readonly loss: number;
-  readonly metrics: ClassificationMetrics | SequenceMetrics;
+/** An evaluation, and of what. */
+export interface DataEvaluation extends Evaluation {
   /** What each class number stands for. */
   readonly classNames: readonly string[];
   /** Whether the data are those that the run learned from, of which only the test part counts. */
@@ -60,20 +56,13 @@ interface UsableNetwork {
  * @example
  * const { metrics } = await evaluateOn("runs/x", "csv:new.csv");
  */
-export async function evaluateOn(path: string, data: string, given: GivenCode = {}): Promise<Evaluation> {
+export async function evaluateOn(path: string, data: string, given: GivenCode = {}): Promise<DataEvaluation> {
   const network = await openNetwork(path, given);
   try {
     const { inputs, labels, count, isOwnTestPart } = await rowsToEvaluate(network, data);
     const { classes } = network.how;
-    const tally = new OutputTally(classes);
-    for await (const logits of network.outputs(inputs)) {
-      const from = tally.count;
-      tally.add(logits, labels.subarray(from, from + logits.length / classes));
-    }
-    const isSequence = labels.length !== count;
-    const metrics = isSequence ? tally.sequence() : tally.classification();
-    const task = isSequence ? "next-token" : "classification";
-    return { task, rows: count, loss: tally.loss, metrics, classNames: namesOf(network.how), isOwnTestPart };
+    const evaluation = await evaluationOf(network.outputs(inputs), { labels, rows: count, classes });
+    return { ...evaluation, classNames: namesOf(network.how), isOwnTestPart };
   } finally {
     await network.close();
   }
