@@ -85,11 +85,22 @@ test("an evaluation is one line of JSON, or a table with a confusion matrix", as
   expect(Object.keys(evaluation)).toEqual(["task", "rows", "loss", "metrics"]);
   expect(evaluation).toMatchObject({ task: "classification", rows: 60, metrics: { accuracy: 1 } });
   expect(json.stderr).toBe("kasmina: the run learned from these data: its test part is evaluated\n");
-  const summary = JSON.parse(await readFile(join(root, "run", "summary.json"), "utf8")) as {
-    accuracy: number;
-  };
-  expect(summary.accuracy).toBe(1);
+  const summary = JSON.parse(await readFile(join(root, "run", "summary.json"), "utf8"));
+  expect(summary).toMatchObject({ task: "classification", accuracy: 1, metrics_host_alone: null });
+  expect(summary.metrics).toEqual(evaluation.metrics);
+  expect(summary.loss).toBeCloseTo(evaluation.loss as number, 6);
   const { stdout } = await kasmina(["evaluate", "run", "--data", "csv:train.csv"], root);
   expect(stdout).toMatch(/balanced accuracy {2}1\.0000/);
   expect(stdout).toContain('is \\ said to be  a, b  plain  say "no"');
+});
+
+test("of classes of different sizes the summary and the terminal say more than the accuracy", async () => {
+  const rows = Array.from({ length: 500 }, (_, i) => `${Math.sin(i)},${i % 50 === 0 ? "rare" : "usual"}`);
+  await writeFile(join(root, "rare.csv"), `x,class\n${rows.join("\n")}\n`);
+  const data = ["--data", "csv:rare.csv?label=class", "--engine", "wasm", "--epochs", "2", "--no-growth"];
+  const { stdout } = await kasmina(["grow", ...data, "--run-dir", "rare", "--quiet"], root);
+  const { accuracy, metrics } = JSON.parse(await readFile(join(root, "rare", "summary.json"), "utf8"));
+  expect(accuracy).toBeCloseTo(0.98, 2);
+  expect(metrics).toMatchObject({ accuracy, balanced_accuracy: 0.5 });
+  expect(stdout).toMatch(/test set +balanced accuracy 50\.00 %, macro F1 0\.4949/);
 });
