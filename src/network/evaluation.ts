@@ -7,7 +7,7 @@
 import { numpy as np } from "@jax-js/jax";
 import type { Estimate, Tensor } from "../contracts/index.js";
 import type { Arrays, JaxArray, ProgramDefinition } from "../engine/index.js";
-import { correct, crossEntropy } from "../nn/index.js";
+import { correct, exampleLoss } from "../nn/index.js";
 import { blendControlSpecs, type ForwardInputs, forward, forwardFrom, forwardWithout } from "./forward.js";
 import { lookupIn } from "./gradients.js";
 import { batchSpecs, isJudged, isShadow, parameterSpecs, type SeedSite, type Topology } from "./topology.js";
@@ -36,7 +36,9 @@ function evaluate(topology: Topology, state: Arrays, controls: Arrays, batch: Ar
   };
   const logits = forward(inputs, x, { onSite });
   const perRow = (values: JaxArray): JaxArray => (values.ndim === 1 ? values : values.mean(-1));
-  const lossOf = (output: JaxArray): JaxArray => perRow(crossEntropy(output, y.ref));
+  // What is said of held-out rows is meant as it is said: no label is smoothed there.
+  const judged = topology.loss?.classWeights && { classWeights: topology.loss.classWeights };
+  const lossOf = (output: JaxArray): JaxArray => perRow(exampleLoss(output, y.ref, judged));
   const sum = (values: JaxArray): JaxArray => values.mul(weight.ref).sum();
 
   const loss = lossOf(logits.ref);

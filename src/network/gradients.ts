@@ -1,7 +1,7 @@
 /** Loss and gradients of one step of a topology: the network's own loss, and a shadow loss for each seed that is not in the output yet. */
 import { numpy as np, valueAndGrad } from "@jax-js/jax";
 import type { Arrays, JaxArray } from "../engine/index.js";
-import { crossEntropy } from "../nn/index.js";
+import { exampleLoss } from "../nn/index.js";
 import { type Objective, objectiveOf } from "./distillation.js";
 import { type ForwardInputs, forward, forwardFrom, type Lookup } from "./forward.js";
 import { isShadow, learningPlan, type SeedSite, type Topology } from "./topology.js";
@@ -46,7 +46,7 @@ export function stepGradients(
       plan.shadows.get(site) ?? [],
       (parameter) => {
         const logits = forwardFrom({ topology, parameter, control }, site, h.ref);
-        return [crossEntropy(logits.ref, y.ref).mean(), logits, []];
+        return [exampleLoss(logits.ref, y.ref, topology.loss).mean(), logits, []];
       },
       objective,
     );
@@ -84,7 +84,7 @@ export function networkGradients(
       const logits = forward({ ...inputs, parameter }, x.ref, {
         onSite: (site, h) => void (keepAt?.(site) && activations.push(h)),
       });
-      return [crossEntropy(logits.ref, y.ref).mean(), logits, activations];
+      return [exampleLoss(logits.ref, y.ref, inputs.topology.loss).mean(), logits, activations];
     },
     objective,
   );

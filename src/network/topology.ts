@@ -9,7 +9,7 @@ import {
   seedModule,
   type TensorSpecs,
 } from "../contracts/index.js";
-import { type Blueprint, type Host, labelShape, slotsOf } from "../nn/index.js";
+import { type Blueprint, type Host, type LossOptions, labelShape, slotsOf } from "../nn/index.js";
 
 export interface SeedSite {
   readonly seedId: string;
@@ -35,6 +35,8 @@ export interface Topology {
   readonly hostGradient: "detach" | "flow";
   /** Left out where nothing is distilled. */
   readonly teacher?: TeacherNetwork;
+  /** What an example's loss is, to learn from and to judge by. Default: the cross-entropy. */
+  readonly loss?: LossOptions;
 }
 
 /** Whether the seed's output is in the network's. */

@@ -103,6 +103,32 @@ export function crossEntropy(logits: JaxArray, labels: JaxArray): JaxArray {
   return nn.logSoftmax(logits).mul(target).sum(-1).neg();
 }
 
+/** What an example counts for, and how sure of its label it asks to be. */
+export interface LossOptions {
+  /** One a class: an example's loss is multiplied by that of its class. Default: all 1. */
+  readonly classWeights?: readonly number[];
+  /** Part of a label that is shared by all classes alike, over 0 .. 1. Default 0. */
+  readonly labelSmoothing?: number;
+}
+
+/** The loss of each example: {@link crossEntropy}, weighted and smoothed as the options say. logits [..., classes], labels [...] → [...]. */
+export function exampleLoss(
+  logits: JaxArray,
+  labels: JaxArray,
+  { classWeights, labelSmoothing = 0 }: LossOptions = {},
+): JaxArray {
+  if (!classWeights && labelSmoothing === 0) return crossEntropy(logits, labels);
+  const classes = logits.shape.at(-1) ?? 0;
+  const label = nn.oneHot(labels, classes);
+  const target = label.ref.mul(1 - labelSmoothing).add(labelSmoothing / classes);
+  const loss = nn.logSoftmax(logits).mul(target).sum(-1).neg();
+  if (!classWeights) {
+    label.dispose();
+    return loss;
+  }
+  return loss.mul(label.mul(np.array([...classWeights])).sum(-1));
+}
+
 /**
  * How far each answer is right: 1 where the label's logit is the largest, 1/k where k are the largest together, 0 where
  * another one is, or where any logit is not finite. logits [..., classes], labels [...] → [...], 0 .. 1.

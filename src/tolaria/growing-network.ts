@@ -35,6 +35,7 @@ type NetworkOptions = Pick<
   | "train"
   | "heldOut"
   | "hostGradient"
+  | "loss"
   | "teacher"
   | "tracer"
   | "candidates"
@@ -229,7 +230,7 @@ export class GrowingNetwork {
 
   /** The teacher is part of it until it is deregistered. */
   get #topologyOptions(): TopologyOptions {
-    const { host, blueprints, hostGradient = "detach", teacher } = this.#options;
-    return { host, blueprints, hostGradient, ...(teacher && this.#kasmina.teacher && { teacher }) };
+    const { host, blueprints, hostGradient = "detach", teacher, loss } = this.#options;
+    return { host, blueprints, hostGradient, loss, ...(teacher && this.#kasmina.teacher && { teacher }) };
   }
 }

@@ -24,13 +24,14 @@ import {
   type TeacherNetwork,
   type Topology,
 } from "../network/topology.js";
-import { type BlueprintRegistry, type Host, slotsOf } from "../nn/index.js";
+import { type BlueprintRegistry, type Host, type LossOptions, slotsOf } from "../nn/index.js";
 
 export interface TopologyOptions {
   readonly host: Host;
   readonly blueprints: BlueprintRegistry;
   readonly hostGradient: Topology["hostGradient"];
   readonly teacher?: TeacherNetwork;
+  readonly loss?: LossOptions | undefined;
 }
 
 /** Whether a seed is in the program: its kernel is attached, it is not paused, and its stage takes part. */
@@ -123,10 +124,10 @@ function standingOf(seed: Seed): Standing {
 }
 
 function topologyOfSites(
-  { host, hostGradient, teacher }: TopologyOptions,
+  { host, hostGradient, teacher, loss }: TopologyOptions,
   sites: readonly SeedSite[],
 ): Topology {
-  return { host, sites, hostGradient, ...(teacher && { teacher }) };
+  return { host, sites, hostGradient, ...(teacher && { teacher }), ...(loss && { loss }) };
 }
 
 function topologyWith(

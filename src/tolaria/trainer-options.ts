@@ -10,7 +10,7 @@ import type {
 import type { Backend } from "../engine/index.js";
 import type { Kasmina } from "../kasmina/index.js";
 import type { EvaluationResult, Topology } from "../network/index.js";
-import type { BlueprintRegistry, Host } from "../nn/index.js";
+import type { BlueprintRegistry, Host, LossOptions } from "../nn/index.js";
 import type { TeacherOptions } from "./distillation.js";
 import type { HyperParameters, ScheduleId, Warmup } from "./hyper.js";
 import type { Inheritance } from "./inheritance.js";
@@ -47,6 +47,8 @@ export interface TrainerOptions {
   /** Steps between observations; each evaluates the held-out rows. The end of an epoch is one too. */
   readonly observeEverySteps: number;
   readonly hostGradient?: Topology["hostGradient"];
+  /** What an example's loss is, to learn from and to judge by. Default: the cross-entropy. */
+  readonly loss?: LossOptions | undefined;
   /** Left out where the labels alone are learnt from. */
   readonly teacher?: TeacherOptions | undefined;
   readonly clock: Clock;

@@ -73,6 +73,12 @@ export function addGrow(
       "a seed that takes more of a step's FLOPs is refused, 0..1",
       toNumber,
     )
+    .option("--class-weights <how>", "balanced: classes count alike, however many rows they have")
+    .option(
+      "--label-smoothing <part>",
+      "part of a label that all classes share while it is learned",
+      toNumber,
+    )
     .option("--teacher <run-dir>", "also learn to answer like the network of this run")
     .option("--distill-weight <w>", "part of the teacher in the loss (default: 0.3)", toNumber)
     .option("--distill-temperature <t>", "softmax temperature of the comparison (default: 4)", toNumber)

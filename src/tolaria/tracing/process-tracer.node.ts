@@ -115,11 +115,12 @@ export class ProcessTracer implements TopologyTracer {
   }
 
   /** The equal question that was asked already, or this one, which waits from now on. */
-  #ask({ sites, hostGradient }: Topology, options: TracingOptions): Asked {
+  #ask({ sites, hostGradient, loss }: Topology, options: TracingOptions): Asked {
     const { optimizer, trainBatch, evaluationBatch, monitor } = options;
     const question: TracingRequest = {
       sites: sites.map((site, place) => ({ ...plainSite(site), seedId: stand(place) })),
       hostGradient,
+      loss,
       optimizer: optimizer.id,
       trainBatch,
       evaluationBatch,

@@ -59,13 +59,14 @@ function plain(program: LoweredStep): PlainProgram {
 
 async function answer(
   loading: Promise<[Host, BlueprintRegistry]>,
-  { sites, hostGradient, ...options }: TracingRequest,
+  { sites, hostGradient, loss, ...options }: TracingRequest,
 ): Promise<TracingAnswer> {
   try {
     const [host, blueprints] = await loading;
     const topology: Topology = {
       host,
       hostGradient,
+      ...(loss && { loss }),
       sites: sites.map(({ blueprintId, ...site }) => ({ ...site, blueprint: blueprints.get(blueprintId) })),
     };
     const optimizer = OPTIMIZERS[options.optimizer];

@@ -30,6 +30,7 @@ export interface PlainSite extends Omit<SeedSite, "blueprint" | "parameters"> {
 export interface TracingRequest extends Omit<TracingOptions, "optimizer"> {
   readonly sites: readonly PlainSite[];
   readonly hostGradient: Topology["hostGradient"];
+  readonly loss: Topology["loss"] | undefined;
   readonly optimizer: OptimizerId;
 }
 

@@ -14,7 +14,7 @@ import type { BatchOptions, ShuffledBatches } from "../../data/batches.js";
 import type { Backend } from "../../engine/index.js";
 import type { CommandJournal, KasminaConfig } from "../../kasmina/index.js";
 import type { Topology } from "../../network/index.js";
-import type { BlueprintRegistry, Host } from "../../nn/index.js";
+import type { BlueprintRegistry, Host, LossOptions } from "../../nn/index.js";
 import type { Decision, PlateauPolicy, Policy } from "../../tamiyo/index.js";
 import type {
   CheckpointInterval,
@@ -51,6 +51,8 @@ export interface RunSetup {
   readonly warmup?: Warmup;
   /** Whether the host below a BLENDING seed waits (`detach`, the default) or goes on learning (`flow`). */
   readonly hostGradient?: Topology["hostGradient"];
+  /** What an example's loss is, to learn from and to judge by. Default: the cross-entropy. */
+  readonly loss?: LossOptions;
   /** A frozen network to learn from, besides the labels. Default: none. */
   readonly teacher?: TeacherOptions;
   /** Everything random follows from it. Default 0. */

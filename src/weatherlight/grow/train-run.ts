@@ -237,6 +237,7 @@ async function assemble(
     tracer: options.tracer,
     candidates: policy?.candidates ?? [],
     ...(options.hostGradient && { hostGradient: options.hostGradient }),
+    loss: options.loss,
     onCheckpoint: async (taken) => {
       // A journal of the run's own serves its nonces alone: it ends with the process, and must not outgrow it.
       if (!options.journal)

@@ -146,6 +146,8 @@ const RECORDED = {
   stepShareBudget: numberBetween(0, 1).optional(),
   limits: checked<KasminaConfigInput>(isRecord, "must be an object of limits").optional(),
   hostGradient: oneOf(["detach", "flow"]).optional(),
+  classWeights: oneOf(["balanced"]).optional(),
+  labelSmoothing: numberBetween(0, 0.9).optional(),
   teacher: text.optional(),
   distillWeight: numberBetween(0, 1).default(0.3),
   distillTemperature: numberBetween(0.1, 100).default(4),

@@ -225,6 +225,13 @@ export interface GrowOptions extends GrowCallbacks, GrowParts {
   readonly limits?: KasminaConfigInput;
   /** Whether the host below a BLENDING seed waits (`detach`, the default) or goes on learning (`flow`). */
   readonly hostGradient?: "detach" | "flow";
+  /**
+   * `balanced`: an example's loss is weighted by how rare its class is among the training rows, so that each class counts for as much, in
+   * what is learned from and in what gates and policy judge by. Default: every example counts alike.
+   */
+  readonly classWeights?: "balanced" | undefined;
+  /** Part of a label that is shared by all classes alike while it is learned from, 0 to 0.9. Default 0. */
+  readonly labelSmoothing?: number | undefined;
   /** Folder of a run whose network is learnt from, besides the labels. */
   readonly teacher?: string;
   /** Part of the teacher in the loss, 0..1. Default 0.3. */

@@ -104,7 +104,7 @@ async function resultOf(
     seed: config.seed,
     epochs: config.epochs,
     accuracy: outcome.accuracy,
-    testLoss: outcome.testLoss,
+    testLoss: evaluation?.loss ?? outcome.testLoss,
     accuracyHostAlone: alone?.accuracy ?? null,
     task: dataset.train.labelShape.length === 0 ? "classification" : "next-token",
     metrics: evaluation?.metrics ?? null,

@@ -1,6 +1,8 @@
 /** What the options of a run come to: data, host, engine, policy, folder and access, opened in order and closed again. */
+
 import { platform } from "#platform";
 import { KasminaError } from "../../base/index.js";
+import type { Dataset } from "../../contracts/index.js";
 import { type Backend, openBackend } from "../../engine/index.js";
 import { type KasminaConfig, parseConfig } from "../../kasmina/index.js";
 import type { Policy } from "../../tamiyo/index.js";
@@ -263,6 +265,24 @@ async function openKernels(
   return kernels;
 }
 
+/** Balanced weights are such that each class counts for as much, and a mean example for 1. */
+function lossOf(
+  { classWeights, labelSmoothing }: Pick<GrowConfig, "classWeights" | "labelSmoothing">,
+  { classes, train }: Dataset,
+): Pick<RunSetup, "loss"> {
+  if (!classWeights && !labelSmoothing) return {};
+  const counts = new Float64Array(classes);
+  for (const label of train.labels) counts[label] = (counts[label] ?? 0) + 1;
+  const present = counts.filter((count) => count > 0).length;
+  const balanced = Array.from(counts, (count) => (count === 0 ? 0 : train.labels.length / (present * count)));
+  return {
+    loss: {
+      ...(classWeights === "balanced" && { classWeights: balanced }),
+      ...(labelSmoothing && { labelSmoothing }),
+    },
+  };
+}
+
 /** The run as its training takes it, before anyone listens to it or ties it to a folder. */
 export function setupOf(
   run: AskedRun & Pick<OpenRun, "backend" | "kernels"> & Partial<Pick<OpenRun, "tracer">>,
@@ -291,6 +311,7 @@ export function setupOf(
     ...(schedule && { schedule }),
     ...(warmup !== undefined && { warmup }),
     ...(hostGradient && { hostGradient }),
+    ...lossOf(config, dataset),
     ...(teacher && { teacher }),
     ...(inherits && { inherits }),
     ...(tracer && { tracer }),
