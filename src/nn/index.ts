@@ -46,7 +46,6 @@ export { type ResMlpOptions, resmlp } from "./hosts/resmlp.js";
 export {
   conv3x3,
   correct,
-  crossEntropy,
   exampleLoss,
   gelu,
   globalAveragePool,
