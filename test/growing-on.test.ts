@@ -167,6 +167,16 @@ describe("a run that goes on from another", () => {
     await expect(grow(options)).rejects.toThrow(message);
   });
 
+  test("grows a whole block of the host's kind at once, where nothing else is asked for", async () => {
+    const decided: [step: number, what: string][] = [];
+    await grow({
+      ...{ engine: "wasm", epochs: 2, latencyBudget: 600_000, from: parent },
+      onDecision: (decision, { step }) =>
+        void decided.push([step, decision.action === "germinate" ? decision.blueprintId : decision.action]),
+    });
+    expect(decided[0]).toEqual([20, "host-block"]);
+  });
+
   test("may go on from an ONNX file, which is its host, all of it learning", async () => {
     const file = place("parent.onnx");
     const sha256 = createHash("sha256")

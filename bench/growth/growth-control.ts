@@ -1,6 +1,6 @@
 /** The controls that growth is held against: a fixed network trained for so many FLOPs, with nothing else counted. */
 
-import { type Dataset, DEFAULT_BLEND, resolveParameters, type Tensor } from "kasmina/contracts";
+import { type Dataset, DEFAULT_BLEND, resolveParameters, type Tensor, type Tensors } from "kasmina/contracts";
 import { OrderedBatches, ShuffledBatches } from "kasmina/data";
 import { type Backend, trace } from "kasmina/engine";
 import { blendWeights } from "kasmina/kasmina";
@@ -25,6 +25,8 @@ export interface FixedTraining {
   readonly host: Host;
   /** Zero-initialised blocks that are part of the network from the first step. */
   readonly blocks: readonly Arm[];
+  /** Parameters of the host to begin with. Default: fresh ones. */
+  readonly initial?: Tensors;
   readonly batch: number;
   readonly learningRate: number;
   readonly seed: number;
@@ -39,13 +41,22 @@ export interface Score {
 
 /** Trains with the optimizer, batches, initial weights and cosine schedule of a growth run; scores on the test rows. */
 export async function trainFixed(training: FixedTraining): Promise<Score> {
-  const { backend, dataset, host, batch, learningRate, seed, flops } = training;
+  const {
+    backend,
+    dataset,
+    host,
+    batch,
+    learningRate,
+    seed,
+    flops,
+    initial = initHost(host, seed),
+  } = training;
   const topology = topologyOf(training);
   const step = await backend.compile(trace(trainStepProgram(topology, OPTIMIZER, batch)));
   const evaluate = await backend.compile(trace(evaluationProgram(topology, EVALUATION_BATCH)));
   const steps = Math.ceil(flops / step.traced.flops);
   const model = new ModelState(backend, OPTIMIZER);
-  model.add(initHost(host, seed));
+  model.add(initial);
   for (const site of topology.sites) model.add(blockParameters(topology, site, seed));
   const blend = fullBlend(topology);
   const { lr: _, ...defaults } = OPTIMIZER.defaults;

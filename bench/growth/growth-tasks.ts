@@ -52,8 +52,7 @@ export const GROWTH_TASKS: Readonly<Record<string, () => Promise<GrowthTask>>> =
   },
   /** A host small enough to come near its limit within a minute. */
   novel: async () => {
-    const text = await openDataset("text:moby-dick");
-    const dataset = { ...text, heldOut: firstRows(text, NOVEL_HELD_OUT) };
+    const dataset = await novelWith(NOVEL_HELD_OUT);
     const host = charlm({ ...dataset, d: 16, layers: 1, heads: 2 });
     const candidates = [{ id: "mlp-residual", parameters: { hidden: 64 } }];
     const task = { dataset, host, epochs: 3, batch: 16, learningRate: 0.005, candidates };
@@ -63,6 +62,12 @@ export const GROWTH_TASKS: Readonly<Record<string, () => Promise<GrowthTask>>> =
 
 /** Rows of 64 characters that an observation evaluates. All 512 would cost a fifth of the FLOPs of so short a run. */
 const NOVEL_HELD_OUT = 256;
+
+/** The novel, with so many rows of 64 characters held out. */
+export async function novelWith(heldOutRows: number): Promise<Dataset> {
+  const text = await openDataset("text:moby-dick");
+  return { ...text, heldOut: firstRows(text, heldOutRows) };
+}
 
 function firstRows({ heldOut, inputShape }: Dataset, count: number): Dataset["heldOut"] {
   const inputs = heldOut.inputs.slice(0, count * sizeOf(inputShape));

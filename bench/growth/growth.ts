@@ -11,9 +11,11 @@ import { type Backend, openBackend } from "kasmina/engine";
 import { type Arm, PlateauPolicy, type Policy, RandomPolicy, SchedulePolicy } from "kasmina/tamiyo";
 import { type GrowResult, grow } from "kasmina/weatherlight";
 import type { Figures, Measurement } from "../measurement.js";
+import { EXPERIMENT, measureExtension } from "./extension.js";
 import { GraftWatch } from "./graft-watch.js";
 import { type Score, trainFixed } from "./growth-control.js";
 import { paired } from "./growth-statistics.js";
+import { writeTable } from "./growth-table.js";
 import { GROWTH_TASKS, type GrowthTask } from "./growth-tasks.js";
 import { RememberingTracer } from "./remembering-tracer.js";
 
@@ -216,6 +218,8 @@ function summarizeBaselines(
 }
 
 async function measure(args: readonly string[]): Promise<Figures> {
+  if (args.includes("--table")) return writeTable();
+  if (args.includes(EXPERIMENT)) return extension(args);
   const names = args.filter((argument) => !/^\d+$|^--/.test(argument));
   const pairs = Number(args.find((argument) => /^\d+$/.test(argument)) ?? PAIRS);
   const { backend } = await openBackend("auto", { threads: 1 });
@@ -226,9 +230,18 @@ async function measure(args: readonly string[]): Promise<Figures> {
   return { engine: backend.name, ...figures };
 }
 
+/** Grown into a network that is trained already: what is not measured yet of so many pairs. */
+async function extension(args: readonly string[]): Promise<Figures> {
+  const pairs = Number(args.find((argument) => /^\d+$/.test(argument)) ?? PAIRS);
+  const { backend } = await openBackend("auto", { threads: 1 });
+  const figures = await measureExtension(backend, pairs);
+  await backend.dispose();
+  return figures;
+}
+
 export const growth: Measurement = {
   name: "growth",
   summary:
-    "grown against the host alone at equal FLOPs, in pairs of runs; [mnist|spirals|novel] [pairs] [--pairs-only]",
+    "grown against the host alone at equal FLOPs, in pairs of runs; [mnist|spirals|novel] [pairs] [--pairs-only]; extension [pairs]; --table writes docs/growth.md",
   run: measure,
 };

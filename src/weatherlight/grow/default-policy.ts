@@ -7,22 +7,22 @@ const CANDIDATES = 2;
 
 /**
  * Blueprints that fit a slot of the host, those made for its kind of activation first.
- * @param own ids of those that did not come with Kasmina: all of them are tried, before any other
+ * @param first ids of which all that fit are tried, before any other: those that did not come with Kasmina
  */
 export function fittingCandidates(
   host: Host,
   blueprints: BlueprintRegistry,
   slots?: readonly string[],
-  own: readonly string[] = [],
+  first: readonly string[] = [],
 ): readonly Candidate[] {
   const shapes = slotsOf(host)
     .filter(({ id }) => slots?.includes(id) ?? true)
     .map(({ shape }) => shape);
   const fitting = blueprints.ids.filter((id) => shapes.some((shape) => blueprints.get(id).supports(shape)));
   const spatial = fitting.filter((id) => shapes[0]?.length === 3 && id.startsWith("conv"));
-  const ownFitting = fitting.filter((id) => own.includes(id));
-  return [...new Set([...ownFitting, ...spatial, ...fitting])]
-    .slice(0, Math.max(CANDIDATES, ownFitting.length))
+  const asked = fitting.filter((id) => first.includes(id));
+  return [...new Set([...asked, ...spatial, ...fitting])]
+    .slice(0, Math.max(CANDIDATES, asked.length))
     .map((id) => ({ id, parameters: {} }));
 }
 

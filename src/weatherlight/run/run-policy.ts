@@ -1,6 +1,6 @@
 /** The policy that a configuration asks for. */
 import { KasminaError } from "../../base/index.js";
-import { slotsOf } from "../../nn/index.js";
+import { type Host, hostBlock, slotsOf } from "../../nn/index.js";
 import {
   type Budget,
   type Candidate,
@@ -38,6 +38,8 @@ export function policyFor(config: GrowConfig, sources: Sources): Policy {
   const epoch = /^epoch:(\d+)$/.exec(config.policy)?.[1];
   return new PlateauPolicy({
     ...options,
+    // A network that is trained already has reached its plateau.
+    ...(config.from !== undefined && { germinateAtEpoch: 0 }),
     ...(epoch !== undefined && { germinateAtEpoch: Number(epoch) - 1 }),
   });
 }
@@ -49,9 +51,18 @@ function budgetOf({ budgetParams, budgetFlops }: GrowConfig): Budget {
   };
 }
 
+/** What paid where a trained network was extended: a whole block of its own kind (docs/growth.md). */
+function largeBlocks({ from }: GrowConfig, { origin }: Host): readonly string[] {
+  return from === undefined || origin ? [] : [hostBlock.id];
+}
+
 function candidatesFor(config: GrowConfig, sources: Sources): readonly Candidate[] {
   const { host, blueprints, ownBlueprints, askedBlueprint } = sources;
-  if (askedBlueprint === "auto") return fittingCandidates(host, blueprints, config.slots, ownBlueprints);
+  if (askedBlueprint === "auto")
+    return fittingCandidates(host, blueprints, config.slots, [
+      ...ownBlueprints,
+      ...largeBlocks(config, host),
+    ]);
   const blueprint = blueprints.find(askedBlueprint);
   if (!blueprint)
     throw new KasminaError(
