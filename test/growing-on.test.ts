@@ -167,6 +167,20 @@ describe("a run that goes on from another", () => {
     await expect(grow(options)).rejects.toThrow(message);
   });
 
+  test("reads no data because a folder that nobody here vouches for names them", async () => {
+    const [source, table] = [place("foreign"), place("table.csv")];
+    const rows = Array.from({ length: 80 }, (_, i) => `${i},${i % 2}`);
+    await writeFile(table, ["x,kind", ...rows].join("\n"));
+    const data = `csv:${table}?label=kind`;
+    await grow({ ...OPTIONS, data, growth: false, runDir: source });
+    await grow({ ...OPTIONS, from: source, growth: false });
+    await rm(join(source, "control.keys"));
+    await expect(grow({ ...OPTIONS, from: source, growth: false })).rejects.toThrow(
+      /name its data with --data/,
+    );
+    expect((await grow({ ...OPTIONS, from: source, data, growth: false })).ended).toBe("finished");
+  });
+
   test("grows a whole block of the host's kind at once, where nothing else is asked for", async () => {
     const decided: [step: number, what: string][] = [];
     await grow({

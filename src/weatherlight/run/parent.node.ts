@@ -10,16 +10,19 @@ import type { GrowOptions } from "./grow-options.js";
 import { isModuleReference } from "./module-reference.js";
 import type { RunParent } from "./platform.js";
 import { withGivenCode } from "./sources.js";
+import { journalIn, refuseForeignFiles } from "./vouched.node.js";
 
 /** In the folder of the run that goes on from another: that run's checkpoint, whole, as it was. */
 const KEPT_PARENT = "parent";
 
 type Inherited = Pick<GrowOptions, "data" | "host" | "blueprints">;
 
-/** @throws KasminaError `invalid_argument` where `path` holds no run, or code of it is not given again */
+/** @throws KasminaError `invalid_argument` where `path` holds no run, code of it is not given again, or nobody here can vouch for the files it names */
 export async function parentOptions(path: string, given: Inherited): Promise<Inherited> {
-  const { path: folder, about } = await readRunFolder(path);
+  const { path: folder, about, aboutSha256 } = await readRunFolder(path);
   const file = runFileOf(about, folder);
+  const { problem } = journalIn(folder, file.run_id, aboutSha256);
+  if (problem !== undefined) refuseForeignFiles(file, problem, given);
   const { data, host, blueprints } = given;
   const known = withGivenCode(
     { ...file, sources: { ...file.sources, policy: undefined } },

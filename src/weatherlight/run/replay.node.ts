@@ -8,13 +8,11 @@ import { KasminaError } from "../../base/index.js";
 import { Catalog, readArtifactFolder } from "../../catalog/index.js";
 import { sameTensors } from "../../contracts/index.js";
 import { MemoryJournal } from "../../kasmina/index.js";
-import { type FoundJournal, type JournalOptions, readJournal } from "../../kasmina/index.node.js";
+import type { FoundJournal } from "../../kasmina/index.node.js";
 import type { StopPlace } from "../../tolaria/index.js";
-import { JOURNAL_FILE } from "../control/run-access.js";
-import { openRunKeys } from "../control/run-keys.js";
 import { readCheckpoint } from "../folder/checkpoint.js";
 import { ReplayedCheckpoints } from "../folder/replayed-checkpoints.js";
-import { type RunFile, runFileOf } from "../folder/run-file.js";
+import { runFileOf } from "../folder/run-file.js";
 import { readLosses, readRunFolder } from "../folder/run-folder.js";
 import { fromSaved } from "../folder/saved-checkpoint.js";
 import type { RunCheckpoint } from "../grow/run-outcome.js";
@@ -22,11 +20,11 @@ import type { RunSetup } from "../grow/run-setup.js";
 import { trainRun } from "../grow/train-run.js";
 import { type GrowConfig, parseGrowOptions } from "./grow-config.js";
 import type { GrowOptions } from "./grow-options.js";
-import { isOnnxReference } from "./onnx-reference.js";
 import { askedRun, Closers, openEngine, setupOf } from "./open-run.js";
 import { readKeptParent } from "./parent.node.js";
 import { platform } from "./platform.node.js";
 import { withGivenCode } from "./sources.js";
+import { journalIn, refuseForeignFiles } from "./vouched.node.js";
 
 export interface Replay {
   /** Steps that the run had done at its last checkpoint; so many were replayed. */
@@ -55,7 +53,7 @@ export interface ReplayOptions extends Pick<GrowOptions, "host" | "data" | "blue
 export async function replayRun(path: string, options: ReplayOptions = {}): Promise<Replay> {
   const { path: folder, about, aboutSha256, checkpointPath } = await readRunFolder(path);
   const file = runFileOf(about, folder);
-  const found = readJournal(join(folder, JOURNAL_FILE), sealsOf(folder, file.run_id, aboutSha256));
+  const found = journalIn(folder, file.run_id, aboutSha256);
   if (found.problem !== undefined) refuseForeignFiles(file, found.problem, options);
   const { host, data, blueprints, threads } = options;
   // A policy decides nothing here: what it sent is in the journal.
@@ -137,31 +135,6 @@ function journalOf(found: FoundJournal): MemoryJournal {
   for (const record of found.records) journal.append(record);
   for (const result of found.fetchResults) journal.appendFetchResult(result);
   return journal;
-}
-
-/** What the run's seals are checked with; undefined where its keys are not here. */
-function sealsOf(folder: string, trainingRunId: string, about: string): JournalOptions | undefined {
-  try {
-    return { keys: openRunKeys(folder, { create: false }), trainingRunId, about };
-  } catch {
-    return undefined;
-  }
-}
-
-/** Data of this program and its packages; everything else lies where somebody says. */
-const OWN_DATA = /^(spirals|mnist|text:moby-dick)(\?|$)/;
-
-/** What nobody vouches for names no file that is then read: data are named by who replays. */
-function refuseForeignFiles({ config, data }: RunFile, problem: string, given: ReplayOptions): void {
-  const refuse = (name: string, what: string): never => {
-    const how = `it would read ${name} because somebody else says so; name its ${what} with --${what}`;
-    throw new KasminaError("invalid_argument", `${problem}: ${how}`);
-  };
-  const { origin = config.data } = data ?? {};
-  if (given.data === undefined && typeof origin === "string" && !OWN_DATA.test(origin))
-    refuse(origin, "data");
-  const { host } = config;
-  if (given.host === undefined && typeof host === "string" && isOnnxReference(host)) refuse(host, "host");
 }
 
 /** Where nobody vouches for what the folder says, the catalog within it. */
