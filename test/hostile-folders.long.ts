@@ -151,6 +151,16 @@ const HOSTILITIES: readonly (readonly [string, () => Promise<unknown>])[] = [
   ],
   ["run.json names a catalog", () => changeJson(inFolder("run.json"), withConfig({ catalog: bait }))],
   ["run.json names a teacher", () => changeJson(inFolder("run.json"), withConfig({ teacher: bait }))],
+  [
+    "run.json names a parent, which is a link",
+    async () => {
+      await replaceByLink(inFolder("parent"), bait);
+      await changeJson(inFolder("run.json"), (about) => ({
+        ...withConfig({ from: bait })(about),
+        ...{ parent: "a".repeat(64), parent_run_id: "x" },
+      }));
+    },
+  ],
   ["run.json names a run folder", () => changeJson(inFolder("run.json"), withConfig({ runDir: bait }))],
   [
     "run.json names another run",
@@ -183,6 +193,7 @@ const COMMANDS: readonly (readonly string[])[] = [
   ["status", "received"],
   ["grow", "--resume", "received", "--epochs", "4"],
   ["grow", "--resume", "received", "--adopt"],
+  ["grow", "--from", "received", "--engine", "wasm", "--epochs", "1", "--run-dir", "out"],
   ["catalog", "list", "--catalog", "received/catalog"],
   ["catalog", "verify", "--catalog", "received/catalog"],
   ["catalog", "add", "ARTIFACT", "--catalog", "catalog"],
