@@ -107,11 +107,12 @@ function formatEvaluation({ task, rows, loss, metrics, classNames }: DataEvaluat
     ...Object.entries(figures).map(([name, value]) => [name.replaceAll("_", " "), value.toFixed(4)]),
   ];
   const lines = formatTable(facts);
-  if (confusion.length > 0 && confusion.length <= SHOWN_CLASSES) {
-    const names = classNames.map((name) => printable(name).slice(0, SHOWN_NAME));
-    const numbers = confusion.map((row, i) => [names[i] ?? "", ...row.map(String)]);
-    const header = ["is \\ said to be", ...names];
-    lines.push("", ...formatTable([header, ...numbers], ["left", ...confusion.map(() => "right" as const)]));
-  }
-  return `${lines.join("\n")}\n`;
+  if (confusion.length === 0 || confusion.length > SHOWN_CLASSES) return `${lines.join("\n")}\n`;
+  const names = classNames.map((name) => printable(name).slice(0, SHOWN_NAME));
+  const cells = [
+    ["is \\ said to be", ...names],
+    ...confusion.map((row, i) => [names[i] ?? "", ...row.map(String)]),
+  ];
+  const matrix = formatTable(cells, ["left", ...names.map(() => "right" as const)]);
+  return `${[...lines, "", ...matrix].join("\n")}\n`;
 }
