@@ -167,6 +167,25 @@ describe("a run that goes on from another", () => {
     await expect(grow(options)).rejects.toThrow(message);
   });
 
+  test("counts what it began with as its host, and a budget as what it adds itself, cut or not", async () => {
+    const before = await inspectRun(parent);
+    const decided: string[] = [];
+    const limited = { budgetParams: before.params_total, budgetFlops: "100%", policy: "epoch:1" } as const;
+    const onDecision = ({ action }: { readonly action: string }): void => void decided.push(action);
+    const runDir = await stoppedAfter(1, "limited", { ...limited, blueprints: ["mlp-residual", "low-rank"] });
+    const { seeds, paramsHost } = await grow({ resume: runDir, onDecision });
+    expect(decided).toContain("germinate");
+    expect(paramsHost).toBe(before.params_total);
+    expect(await inspectRun(runDir)).toMatchObject({ params_host: before.params_total });
+    expect(seeds.map(({ inherited }) => inherited)).toEqual([true, undefined]);
+    const refused: string[] = [];
+    await grow({
+      ...{ ...OPTIONS, from: parent, budgetParams: 0 },
+      onDecision: ({ action }) => void refused.push(action),
+    });
+    expect(refused).toEqual([]);
+  });
+
   test("reads no data because a folder that nobody here vouches for names them", async () => {
     const [source, table] = [place("foreign"), place("table.csv")];
     const rows = Array.from({ length: 80 }, (_, i) => `${i},${i % 2}`);

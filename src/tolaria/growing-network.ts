@@ -7,7 +7,7 @@ import { KasminaError } from "../base/index.js";
 import type { EvaluationSource } from "../contracts/index.js";
 import type { Kasmina, Seed } from "../kasmina/index.js";
 import { type EvaluationResult, monitoredRows, parameterSpecs, type Topology } from "../network/index.js";
-import { countHostParameters, slotsOf } from "../nn/index.js";
+import { slotsOf } from "../nn/index.js";
 import { evaluateRows } from "./evaluate.js";
 import { ModelState } from "./model-state.js";
 import { IsolationGuard } from "./recovery/isolation-guard.js";
@@ -92,8 +92,10 @@ export class GrowingNetwork {
     return this.#installed;
   }
 
+  /** Scalars of the host, seeds that the run began with included. */
   get paramsHost(): number {
-    return countHostParameters(this.#options.host);
+    const seeds = this.#kasmina.seeds().filter(({ inherited }) => inherited);
+    return countScalars(parameterSpecs(topologyOf(this.#topologyOptions, seeds)));
   }
 
   get paramsTotal(): number {

@@ -79,5 +79,6 @@ function fossilized(
     rampStartStep: -Math.max(1, blend.schedule.steps),
     germinationOrder: order,
     germinatedAtStep: 0,
+    inherited: true,
   };
 }

@@ -37,7 +37,9 @@ function describeSeed(state: RunState, seed: Seed, step: number): SeedState {
     ...(pending && { pending: { change: pending.intent.kind, effectiveStep: pending.effectiveStep } }),
     ...(shadowGain && { shadowGain }),
     ...(contribution && { contribution }),
-    parameters: blueprint && shape ? countKernelParameters(blueprint, shape, seed.parameters) : 0,
+    // Those of one that the run began with are the host's.
+    parameters:
+      blueprint && shape && !seed.inherited ? countKernelParameters(blueprint, shape, seed.parameters) : 0,
   };
 }
 

@@ -45,6 +45,8 @@ export interface Seed {
   /** Seeds of a slot run in this order. */
   readonly germinationOrder: number;
   readonly germinatedAtStep: number;
+  /** Set where the run began with it: it is part of what the run calls its host. */
+  readonly inherited?: true;
   /** Set from a cull until the reset: the step at which the embargo ends. */
   readonly embargoUntilStep?: number;
   readonly stats: SeedStats;

@@ -57,6 +57,8 @@ export interface SeedReport {
   readonly shadow_gain: number | null;
   /** Loss without the seed − loss with it, held out; null where it was not measured. */
   readonly contribution: number | null;
+  /** Whether the run began with it, so that it counts as the host's; left out where it did not. */
+  readonly inherited?: true | undefined;
 }
 
 /**

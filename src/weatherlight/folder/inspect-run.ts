@@ -101,7 +101,8 @@ function describeNetwork(network: NetworkMeta, tensors: Tensors) {
     ...seed,
     parameters: countIn(tensors, seedModule(seed.id)) + countIn(tensors, grownModule(seed.id)),
   }));
-  const params_host = blocks.reduce((sum, block) => sum + block.parameters, 0);
+  const ofHost = [...blocks, ...seeds.filter(({ inherited }) => inherited)];
+  const params_host = ofHost.reduce((sum, { parameters }) => sum + parameters, 0);
   return {
     step: network.step,
     epoch: network.epoch,

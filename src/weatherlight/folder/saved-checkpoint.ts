@@ -33,6 +33,7 @@ const networkSchema = z.object({
       alpha: z.number(),
       shadow_gain: z.number().nullable(),
       contribution: z.number().nullable(),
+      inherited: z.literal(true).optional(),
     }),
   ),
 });
@@ -267,5 +268,6 @@ export function reportSeed({ seed, alpha, shadowGain, contribution }: SeedOutcom
     alpha,
     shadow_gain: shadowGain,
     contribution,
+    ...(seed.inherited && { inherited: seed.inherited }),
   };
 }

@@ -11,7 +11,7 @@ import type { Seed } from "../../kasmina/index.js";
 import { kernelProgram, monitoredRows } from "../../network/index.js";
 import { type BlueprintRegistry, type Host, slotsOf } from "../../nn/index.js";
 import type { Arm, ArmCost, Candidate, GrowthCosts } from "../../tamiyo/index.js";
-import { definitionsOf, type Optimizer } from "../../tolaria/index.js";
+import { definitionsOf, type Optimizer, topologyOf } from "../../tolaria/index.js";
 
 /** Forward passes of a kernel that its part in a training step is worth, gradients by weights and input included. */
 const KERNEL_PASSES = 3.5;
@@ -40,6 +40,8 @@ export interface GrowthCostsOptions {
   /** Steps between two looks of the isolation monitor, and from a command to its effect. */
   readonly isolationEverySteps: number;
   readonly leadSteps: number;
+  /** Seeds that the run began with: part of the host. Default: none. */
+  readonly inherited?: readonly Seed[];
   /** The seeds of the run. */
   readonly seeds: () => readonly Seed[];
 }
@@ -80,9 +82,11 @@ export class CountedCosts implements GrowthCosts {
     const { batch, observeEverySteps, leadSteps, seeds } = this.#options;
     const own = this.#weigh(arm);
     if (!own) return undefined;
-    const present = seeds().flatMap(({ slotId, blueprintId: id, parameters, stage }) => {
+    const present = seeds().flatMap(({ slotId, blueprintId: id, parameters, stage, inherited }) => {
       const weight =
-        stage === "FOSSILIZED" ? this.#weigh({ slotId, candidate: { id, parameters } }) : undefined;
+        stage === "FOSSILIZED" && !inherited
+          ? this.#weigh({ slotId, candidate: { id, parameters } })
+          : undefined;
       return weight ? [weight] : [];
     });
     // As long as its training may last, commands that are on their way included.
@@ -101,11 +105,14 @@ export class CountedCosts implements GrowthCosts {
 
   /** A step of the host alone, and its evaluation of one batch. Counted when first asked for. */
   get #host(): { readonly train: number; readonly evaluation: number } {
-    const { host, optimizer, batch, evaluationBatch } = this.#options;
+    const { host, blueprints, optimizer, batch, evaluationBatch, inherited = [] } = this.#options;
     if (!this.#programs) {
       const monitor = { batch, rows: monitoredRows(batch), coordinates: 1 };
       const options = { optimizer, trainBatch: batch, evaluationBatch, monitor };
-      const { train, evaluate } = definitionsOf({ host, sites: [], hostGradient: "detach" }, options);
+      const { train, evaluate } = definitionsOf(
+        topologyOf({ host, blueprints, hostGradient: "detach" }, inherited),
+        options,
+      );
       this.#programs = { train: trace(train).flops, evaluation: trace(evaluate).flops };
     }
     return this.#programs;

@@ -61,6 +61,8 @@ function costsOf(run: TamiyoRun): CountedCosts {
     testRows: dataset.test.count,
     isolationEverySteps: kasmina.config.isolation.everySteps,
     leadSteps: kasmina.config.leadSteps,
+    inherited:
+      (options.resume?.kasmina ?? options.inherits)?.seeds.filter(({ inherited }) => inherited) ?? [],
     seeds: () => kasmina.seeds(),
   });
 }

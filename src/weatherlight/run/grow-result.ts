@@ -28,6 +28,8 @@ export interface GrownSeed {
   readonly shadowGain: number | null;
   /** Loss without the seed − loss with it, held out, in nats, last measured while it was blended; null where it never was. */
   readonly contribution: number | null;
+  /** Whether the run began with it, so that it counts as the host's; left out where it did not. */
+  readonly inherited?: true;
 }
 
 /**
@@ -99,6 +101,6 @@ export interface GrowResult {
 }
 
 export function grownSeed({ seed, alpha, shadowGain, contribution }: SeedOutcome): GrownSeed {
-  const { id, blueprintId: blueprint, slotId: slot, stage } = seed;
-  return { id, blueprint, slot, stage, alpha, shadowGain, contribution };
+  const { id, blueprintId: blueprint, slotId: slot, stage, inherited } = seed;
+  return { id, blueprint, slot, stage, alpha, shadowGain, contribution, ...(inherited && { inherited }) };
 }

@@ -126,7 +126,7 @@ export function summaryLine(result: GrowResult): Summary {
     steps_per_s: result.stepsPerSecond,
     wall_s: result.wallSeconds,
     seeds: result.seeds.map(
-      ({ id, blueprint, slot, stage, alpha, shadowGain, contribution }): SeedReport => ({
+      ({ id, blueprint, slot, stage, alpha, shadowGain, contribution, inherited }): SeedReport => ({
         id,
         blueprint,
         slot,
@@ -134,6 +134,7 @@ export function summaryLine(result: GrowResult): Summary {
         alpha,
         shadow_gain: shadowGain,
         contribution,
+        ...(inherited && { inherited }),
       }),
     ),
     commands: result.commands,
