@@ -32,6 +32,7 @@ export {
   type ReadOptions,
   readJson,
   readRegular,
+  readRegularFrom,
   readRegularIfThere,
   readRegularSync,
   readRegularSyncIfThere,

@@ -49,6 +49,24 @@ export async function readRegularIfThere(
   }
 }
 
+/**
+ * What a file holds from byte `from` on; what is appended meanwhile waits for the next call. Undefined where there is no file, or it is
+ * shorter than that by now.
+ * @throws KasminaError as {@link readRegular} does; `maxBytes` is of the whole file
+ */
+export async function readRegularFrom(
+  path: string,
+  from: number,
+  options: ReadOptions,
+): Promise<Uint8Array | undefined> {
+  try {
+    return await withDeadline(path, options.deadlineMs ?? DEADLINE_MS, readRest(path, from, options));
+  } catch (error) {
+    if (error instanceof KasminaError && isMissing(error.cause)) return undefined;
+    throw error;
+  }
+}
+
 /** As {@link readRegular}, at once; without a deadline. */
 export function readRegularSync(path: string, options: ReadOptions): Uint8Array {
   let file: number | undefined;
@@ -107,7 +125,36 @@ function parseText(path: string, bytes: Uint8Array): unknown {
   }
 }
 
-async function readChecked(path: string, options: ReadOptions): Promise<Uint8Array> {
+function readChecked(path: string, options: ReadOptions): Promise<Uint8Array> {
+  return withFile(path, options, async (file, size) => {
+    // One byte more than the size, so that a file that grows meanwhile is noticed.
+    const bytes = new Uint8Array(size + 1);
+    return whole(path, bytes, await fill(bytes, file, 0), size);
+  });
+}
+
+function readRest(path: string, from: number, options: ReadOptions): Promise<Uint8Array | undefined> {
+  return withFile(path, options, async (file, size) => {
+    if (size < from) return undefined;
+    const bytes = new Uint8Array(size - from);
+    return bytes.subarray(0, await fill(bytes, file, from));
+  });
+}
+
+/** Reads until the bytes are full or the file ends; returns how many there are. */
+async function fill(bytes: Uint8Array, file: FileHandle, from: number): Promise<number> {
+  let filled = 0;
+  for (let read = -1; read !== 0 && filled < bytes.length; filled += read)
+    read = (await file.read(bytes, filled, bytes.length - filled, from + filled)).bytesRead;
+  return filled;
+}
+
+/** Opens and checks a file for `use`, which is told its size. */
+async function withFile<T>(
+  path: string,
+  options: ReadOptions,
+  use: (file: FileHandle, size: number) => Promise<T>,
+): Promise<T> {
   let file: FileHandle | undefined;
   try {
     // Before it is opened, too: opening some devices does something.
@@ -115,12 +162,7 @@ async function readChecked(path: string, options: ReadOptions): Promise<Uint8Arr
     file = await open(path, READ_FLAGS);
     const stats = await file.stat();
     check(path, stats, options);
-    // One byte more than the size, so that a file that grows meanwhile is noticed.
-    const bytes = new Uint8Array(stats.size + 1);
-    let filled = 0;
-    for (let read = -1; read !== 0 && filled < bytes.length; filled += read)
-      read = (await file.read(bytes, filled, bytes.length - filled)).bytesRead;
-    return whole(path, bytes, filled, stats.size);
+    return await use(file, stats.size);
   } catch (error) {
     throw readError(path, error);
   } finally {

@@ -24,6 +24,7 @@ import {
   PRIVATE_FILE,
   PRIVATE_FOLDER,
   placeOf,
+  readRegularFrom,
   readRegularIfThere,
   removeEmptyFolders,
   removeFile,
@@ -57,6 +58,7 @@ const MAX_JSON_BYTES = 16 * 1024 * 1024;
 const MAX_LOSSES_BYTES = 256 * 1024 * 1024;
 /** Of events.ndjson, which grows by some 300 bytes an observation. */
 const MAX_EVENTS_BYTES = 512 * 1024 * 1024;
+const NEWLINE = 10;
 
 export interface RunFolderOptions {
   /** Reported to whoever wants the folder meanwhile. Default `kasmina grow`. */
@@ -273,10 +275,46 @@ export async function readRunFolder(path: string): Promise<RunRecord> {
 }
 
 /** The lines of `events.ndjson`; none where there is no such file. A last one without its end is left out. */
-export async function readEventLines(path: string): Promise<readonly string[]> {
-  const bytes = await readRegularIfThere(join(resolve(path), EVENTS), { maxBytes: MAX_EVENTS_BYTES });
-  const lines = new TextDecoder().decode(bytes).split("\n");
-  return lines.slice(0, -1);
+export function readEventLines(path: string): Promise<readonly string[]> {
+  return new EventLines(path).read();
+}
+
+/**
+ * The lines of `events.ndjson` as they are written. A resumed run may have cut off a torn one; the whole is read again then, and what
+ * was read before does not count.
+ */
+export class EventLines {
+  readonly #path: string;
+  readonly #lines: string[] = [];
+  #bytes = 0;
+  #reading: Promise<readonly string[]> | undefined;
+
+  /** @param path of the run's folder */
+  constructor(path: string) {
+    this.#path = join(resolve(path), EVENTS);
+  }
+
+  /** All complete lines by now. Calls that come together share one reading. */
+  read(): Promise<readonly string[]> {
+    this.#reading ??= this.#readOn().finally(() => {
+      this.#reading = undefined;
+    });
+    return this.#reading;
+  }
+
+  async #readOn(): Promise<readonly string[]> {
+    const options = { maxBytes: MAX_EVENTS_BYTES };
+    let bytes = await readRegularFrom(this.#path, this.#bytes, options);
+    if (bytes === undefined && this.#bytes > 0) {
+      this.#lines.length = 0;
+      this.#bytes = 0;
+      bytes = await readRegularFrom(this.#path, 0, options);
+    }
+    const complete = bytes?.subarray(0, bytes.lastIndexOf(NEWLINE) + 1) ?? new Uint8Array();
+    this.#bytes += complete.length;
+    for (const line of new TextDecoder().decode(complete).split("\n").slice(0, -1)) this.#lines.push(line);
+    return this.#lines;
+  }
 }
 
 /** The training loss of every step that the run did, NaN for those that were lost in a crash. */

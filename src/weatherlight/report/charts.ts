@@ -1,8 +1,8 @@
 /** The line charts of a report, from the history of a run. */
 
-import { formatFlops } from "../../base/index.js";
+import { formatFlops, maxOf } from "../../base/index.js";
 import type { Observation, RunHistory, Sample, SeedTrack } from "./history.js";
-import type { LineChart, Mark, Series } from "./line-chart.js";
+import type { Axis, LineChart, Mark, Series } from "./line-chart.js";
 import { stageColor } from "./stage-chart.js";
 
 /** Colours of the page for seeds, in turn. */
@@ -14,6 +14,18 @@ const HALF_WIDTH = 460;
 /** The stages whose beginning is worth a line in the charts of the whole network. */
 const MARKED: ReadonlySet<string> = new Set(["BLENDING", "FOSSILIZED", "CULLED"]);
 
+/** How a reader wants to see the curves of learning. */
+export interface Look {
+  /** What they are drawn over. */
+  readonly axis: "step" | "flops";
+  /** Part of the last value in a smoothed one, 0 (none) to below 1. */
+  readonly smoothing: number;
+  /** Of a loss; left out: what suits it. */
+  readonly scale?: "log" | "linear";
+}
+
+export const PLAIN_LOOK: Look = { axis: "step", smoothing: 0 };
+
 export function seedsDrawn(history: RunHistory): readonly SeedTrack[] {
   return history.seeds.slice(-SEEDS_DRAWN);
 }
@@ -23,44 +35,53 @@ export function seedColor(index: number): string {
 }
 
 /** Loss, accuracy, alpha, effect of each seed, parameters, FLOPs; those that have something to show. */
-export function chartsOf(history: RunHistory): readonly LineChart[] {
+export function chartsOf(history: RunHistory, look: Look = PLAIN_LOOK): readonly LineChart[] {
   return [
-    lossChart(history),
-    accuracyChart(history),
+    lossChart(history, look),
+    accuracyChart(history, look),
     alphaChart(history),
     effectChart(history),
     ...costCharts(history),
   ].filter(({ series }) => series.length > 0);
 }
 
-function lossChart({ observations, alone, ...history }: RunHistory): LineChart {
+function lossChart(history: RunHistory, look: Look): LineChart {
+  const { observations, alone } = history;
   return {
+    ...axisOf(history, look),
+    ...(look.scale && { scale: look.scale }),
     id: "loss",
     title: "Loss",
     caption: "cross-entropy in nats; band: two standard errors; dotted: a seed is blended in, kept or culled",
     series: present([
-      { name: "training", color: "var(--soft)", faint: true, samples: samplesOf(observations, "train_loss") },
+      {
+        name: "training",
+        color: "var(--soft)",
+        faint: true,
+        samples: courseOf(observations, look, "train_loss"),
+      },
       {
         name: "host alone, held out",
         color: "var(--alone)",
         dashed: true,
-        samples: samplesOf(alone, "val_loss"),
+        samples: courseOf(alone, look, "val_loss"),
       },
       {
         name: "held out",
         color: "var(--accent)",
-        samples: samplesOf(observations, "val_loss", "val_loss_std_err"),
+        samples: courseOf(observations, look, "val_loss", "val_loss_std_err"),
       },
     ]),
     format: (value) => value.toFixed(4),
-    marks: marksOf(seedsDrawn({ observations, alone, ...history })),
+    marks: marksOf(history, look),
     mayBeLog: true,
     height: 250,
   };
 }
 
-function accuracyChart(history: RunHistory): LineChart {
+function accuracyChart(history: RunHistory, look: Look): LineChart {
   return {
+    ...axisOf(history, look),
     id: "accuracy",
     title: "Accuracy",
     caption: "right predictions, held out",
@@ -69,13 +90,17 @@ function accuracyChart(history: RunHistory): LineChart {
         name: "host alone",
         color: "var(--alone)",
         dashed: true,
-        samples: samplesOf(history.alone, "val_accuracy"),
+        samples: courseOf(history.alone, look, "val_accuracy"),
       },
-      { name: "grown", color: "var(--accent)", samples: samplesOf(history.observations, "val_accuracy") },
+      {
+        name: "grown",
+        color: "var(--accent)",
+        samples: courseOf(history.observations, look, "val_accuracy"),
+      },
     ]),
     format: (value) => `${(100 * value).toFixed(1)} %`,
     tickFormat: (value) => `${Math.round(100 * value)} %`,
-    marks: marksOf(seedsDrawn(history)),
+    marks: marksOf(history, look),
   };
 }
 
@@ -176,7 +201,45 @@ export function compact(value: number): string {
     .replace("K", "k");
 }
 
-type Field = "train_loss" | "val_loss" | "val_loss_std_err" | "val_accuracy" | "params_total" | "flops_total";
+export type Field =
+  | "train_loss"
+  | "val_loss"
+  | "val_loss_std_err"
+  | "val_accuracy"
+  | "params_total"
+  | "flops_total";
+
+/** A field over what the reader wants it over, smoothed as asked; what is smoothed has no band. */
+export function courseOf(
+  observations: readonly Observation[],
+  { axis, smoothing }: Look,
+  field: Field,
+  stdErrField?: Field,
+): Sample[] {
+  const flops = new Map(observations.map(({ step, flops_total }) => [step, flops_total]));
+  const samples = samplesOf(observations, field, smoothing > 0 ? undefined : stdErrField);
+  const placed =
+    axis === "step" ? samples : samples.map((sample) => ({ ...sample, step: flops.get(sample.step) ?? 0 }));
+  return smoothed(placed, smoothing);
+}
+
+/** Exponential moving average, its first values weighed as if there had been others before them (Adam's bias correction). */
+export function smoothed(samples: readonly Sample[], weight: number): Sample[] {
+  if (weight <= 0) return [...samples];
+  let [sum, total] = [0, 0];
+  return samples.map((sample) => {
+    if (!Number.isFinite(sample.value)) return sample;
+    sum = weight * sum + (1 - weight) * sample.value;
+    total = weight * total + (1 - weight);
+    return { ...sample, value: sum / total };
+  });
+}
+
+function axisOf({ observations, alone }: RunHistory, { axis }: Look): { readonly axis?: Axis } {
+  if (axis === "step") return {};
+  const end = maxOf([1, ...[...observations, ...alone].map(({ flops_total }) => flops_total)]);
+  return { axis: { name: "FLOPs", format: flopTick, end } };
+}
 
 function samplesOf(observations: readonly Observation[], field: Field, stdErrField?: Field): Sample[] {
   return observations.flatMap((observation) => {
@@ -191,12 +254,14 @@ function present(series: readonly Series[]): Series[] {
   return series.filter(({ samples }) => samples.length > 0);
 }
 
-function marksOf(seeds: readonly SeedTrack[]): Mark[] {
-  return seeds.flatMap(({ id, stages }) =>
+function marksOf(history: RunHistory, { axis }: Look): Mark[] {
+  const place = (step: number): number =>
+    axis === "step" ? step : (history.observations.findLast((one) => one.step <= step)?.flops_total ?? 0);
+  return seedsDrawn(history).flatMap(({ id, stages }) =>
     stages
       .filter(({ stage }) => MARKED.has(stage))
       .map(({ stage, from }) => ({
-        step: from,
+        step: place(from),
         color: stageColor(stage),
         title: `${id}: ${stage}, step ${from}`,
       })),

@@ -31,14 +31,14 @@ export function crosshair(): void {
       points,
       cell: document.querySelector(`[data-value="${CSS.escape(`${svg.id}/${name}`)}"]`),
     }));
-    return { svg, left, right, first, last, cross, label, values };
+    return { svg, left, right, first, last, name: svg.dataset.xName ?? "step", cross, label, values };
   });
 
   const textAt = (points: ChartReadings["series"][number]["points"], step: number): string =>
     points.findLast(([at]) => at <= step)?.[1] ?? "";
 
   const show = (step: number | undefined): void => {
-    for (const { left, right, first, last, cross, label, values } of drawn) {
+    for (const { left, right, first, last, name, cross, label, values } of drawn) {
       const shown = step ?? last;
       const x = left + ((shown - first) / (last - first)) * (right - left);
       cross.setAttribute("transform", `translate(${x} 0)`);
@@ -46,7 +46,7 @@ export function crosshair(): void {
       const atRight = x > left + 0.85 * (right - left);
       label.setAttribute("x", atRight ? "-5" : "5");
       label.setAttribute("text-anchor", atRight ? "end" : "start");
-      label.textContent = `step ${shown.toLocaleString("en-US")}`;
+      label.textContent = `${name} ${shown.toLocaleString("en-US", { maximumSignificantDigits: 6 })}`;
       for (const { points, cell } of values) cell?.replaceChildren(textAt(points, shown));
     }
   };

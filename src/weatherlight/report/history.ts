@@ -3,7 +3,7 @@ import { z } from "zod";
 import { maxOf } from "../../base/index.js";
 import { isRemoved, STAGES, type Stage } from "../../contracts/index.js";
 import type { Summary } from "../folder/growth-lines.js";
-import { readEventLines, readRunFolder } from "../folder/run-folder.js";
+import { type RunRecord, readEventLines, readRunFolder } from "../folder/run-folder.js";
 import { summaryOf } from "../folder/summary-file.js";
 
 const measured = z.number().nullish();
@@ -62,7 +62,8 @@ const lineSchema = z.discriminatedUnion("type", [
   eventSchema,
 ]);
 
-type Line = z.infer<typeof lineSchema>;
+/** A line of events.ndjson that the report draws. */
+export type Line = z.infer<typeof lineSchema>;
 export type Observation = z.infer<typeof observationSchema>;
 export type RunEvent = z.infer<typeof eventSchema>;
 export type RunDecision = z.infer<typeof decisionSchema>;
@@ -112,7 +113,14 @@ export interface RunHistory {
 /** @throws KasminaError `invalid_argument` where there is no run at `path`, `corrupt` where a file of it is not JSON */
 export async function readRunHistory(path: string): Promise<RunHistory> {
   const record = await readRunFolder(path);
-  const lines = await readEventLines(record.path);
+  return runHistory(record, linesOf(await readEventLines(record.path)));
+}
+
+/**
+ * The history of a run from its folder's record and its lines.
+ * @param until leaves out what came after this step, as if the run were there still
+ */
+export function runHistory(record: RunRecord, lines: readonly Line[], until?: number): RunHistory {
   const about = z
     .object({ run_id: z.string(), config: z.record(z.string(), z.unknown()) })
     .partial()
@@ -120,13 +128,23 @@ export async function readRunHistory(path: string): Promise<RunHistory> {
   return {
     runId: about.data?.run_id ?? "unknown",
     config: about.data?.config ?? {},
-    ...(record.summary !== undefined && { summary: summaryOf(record.summary, record.path) }),
-    ...historyOf(linesOf(lines)),
+    ...(record.summary !== undefined &&
+      until === undefined && { summary: summaryOf(record.summary, record.path) }),
+    ...historyOf(until === undefined ? lines : linesUntil(lines, until)),
   };
 }
 
+/** The line of an epoch has no step: it stands behind the observation of its last one. */
+function linesUntil(lines: readonly Line[], until: number): Line[] {
+  let step = 0;
+  return lines.filter((line) => {
+    if (line.type !== "epoch" && line.step !== undefined) step = line.step;
+    return step <= until;
+  });
+}
+
 /** The lines that the report knows. One that was cut off, or is of another type, is passed over. */
-function linesOf(lines: readonly string[]): Line[] {
+export function linesOf(lines: readonly string[]): Line[] {
   return lines.flatMap((line) => {
     try {
       const parsed = lineSchema.safeParse(JSON.parse(line));

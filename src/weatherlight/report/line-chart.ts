@@ -39,10 +39,24 @@ export interface LineChart {
   readonly include?: readonly number[];
   /** A logarithmic y axis, where all values are above 0 and far apart. */
   readonly mayBeLog?: boolean;
+  /** Instead of that choice: what the reader asked for, as far as all values are above 0. */
+  readonly scale?: "log" | "linear";
+  /** What runs along the foot; default: steps. */
+  readonly axis?: Axis;
   /** In the units of the view box; defaults {@link WIDTH} and 190. */
   readonly width?: number;
   readonly height?: number;
 }
+
+/** What runs along the foot of a chart. */
+export interface Axis {
+  readonly name: string;
+  readonly format: (value: number) => string;
+  /** Where it ends; default: the last step. */
+  readonly end?: number;
+}
+
+const STEPS: Axis = { name: "step", format: (step) => step.toLocaleString("en-US") };
 
 /** Width of a chart that has its row to itself, in the units of the view box. */
 export const WIDTH = 960;
@@ -71,11 +85,11 @@ export function stepScale(lastStep: number, width: number = WIDTH): Scale {
  */
 export function drawLineChart(chart: LineChart, lastStep: number): string {
   const { width = WIDTH, height = 190 } = chart;
-  const x = stepScale(lastStep, width);
+  const x = stepScale(chart.axis?.end ?? lastStep, width);
   const y = valueScale(chart, [height - MARGIN.bottom, MARGIN.top]);
   const series = chart.series.map((drawn) => ({ ...drawn, samples: thinned(drawn.samples) }));
   const parts = [
-    stepAxis(x, height),
+    stepAxis(x, height, chart.axis),
     valueAxis(y, x, chart),
     ...(chart.marks ?? []).map((mark) => drawMark(mark, x, height)),
     ...series.map((drawn) => drawBand(drawn, x, y)),
@@ -88,6 +102,7 @@ export function drawLineChart(chart: LineChart, lastStep: number): string {
     role: "img",
     "aria-label": `${chart.title}: ${chart.caption}`,
     "data-x-domain": x.domain().join(" "),
+    "data-x-name": (chart.axis ?? STEPS).name,
     "data-y-domain": y.domain().join(" "),
     "data-y-scale": isLog(chart) ? "log" : "linear",
     "data-box": [...x.range(), MARGIN.top, height - MARGIN.bottom].join(" "),
@@ -95,10 +110,31 @@ export function drawLineChart(chart: LineChart, lastStep: number): string {
   return element("svg", attributes, parts.join(""));
 }
 
-/** Every k-th sample, and the last one. */
+/** The least and the largest sample of each bucket, the first and the last one: what stands out stays, however many there are. */
 export function thinned(samples: readonly Sample[]): Sample[] {
-  const every = Math.ceil(samples.length / POINTS_MAX);
-  return samples.filter((_, i) => i % every === 0 || i === samples.length - 1);
+  if (samples.length <= POINTS_MAX) return [...samples];
+  const buckets = POINTS_MAX / 2 - 1;
+  const kept = new Set([0, samples.length - 1]);
+  for (let bucket = 0; bucket < buckets; bucket++) {
+    const from = Math.floor((bucket * samples.length) / buckets);
+    const to = Math.floor(((bucket + 1) * samples.length) / buckets);
+    for (const index of extremes(samples, from, to)) kept.add(index);
+  }
+  return samples.filter((_, index) => kept.has(index));
+}
+
+/** Where the least and the largest value of a range are; a value that is no number counts as either. */
+function extremes(samples: readonly Sample[], from: number, to: number): [number, number] {
+  const valueAt = (index: number, instead: number): number => {
+    const value = samples[index]?.value ?? Number.NaN;
+    return Number.isNaN(value) ? instead : value;
+  };
+  let [least, largest] = [from, from];
+  for (let index = from; index < to; index++) {
+    if (valueAt(index, -Infinity) < valueAt(least, -Infinity)) least = index;
+    if (valueAt(index, Infinity) > valueAt(largest, Infinity)) largest = index;
+  }
+  return [least, largest];
 }
 
 function valuesOf({ series, include = [] }: LineChart): number[] {
@@ -112,7 +148,8 @@ function isLog(chart: LineChart): boolean {
   const values = valuesOf(chart);
   const least = minOf(values);
   const largest = maxOf(values);
-  return chart.mayBeLog === true && least > 0 && largest / least > LOG_FROM_RATIO;
+  if (!chart.mayBeLog || !(least > 0)) return false;
+  return chart.scale ? chart.scale === "log" : largest / least > LOG_FROM_RATIO;
 }
 
 function valueScale(chart: LineChart, range: readonly [number, number]): Scale {
@@ -127,18 +164,18 @@ function valueScale(chart: LineChart, range: readonly [number, number]): Scale {
 }
 
 /** The axis of steps at the foot of a chart. */
-export function stepAxis(x: Scale, height: number): string {
+export function stepAxis(x: Scale, height: number, { name: title, format }: Axis = STEPS): string {
   const foot = height - MARGIN.bottom;
   const [x1, x2] = x.range();
   const ticks = x.ticks(((x2 ?? 0) - (x1 ?? 0)) / X_TICK_EVERY).map((step) => {
     const at = { x: x(step), y: foot + 16, "text-anchor": "middle" };
-    return element("text", { class: "tick", ...at }, step.toLocaleString("en-US"));
+    return element("text", { class: "tick", ...at }, format(step));
   });
   const name = { class: "tick", x: (x1 ?? 0) - 14, y: foot + 16, "text-anchor": "end" };
   return (
     element("line", { class: "axis", x1, x2, y1: foot, y2: foot }) +
     ticks.join("") +
-    element("text", name, "step")
+    element("text", name, title)
   );
 }
 

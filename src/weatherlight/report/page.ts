@@ -1,7 +1,7 @@
 /** The report of a run as one HTML page that needs nothing but itself. */
 import { createHash } from "node:crypto";
 import { formatFlops } from "../../base/index.js";
-import { chartsOf, seedsDrawn } from "./charts.js";
+import { chartsOf, type Look, PLAIN_LOOK, seedsDrawn } from "./charts.js";
 import { crosshair } from "./crosshair.js";
 import type { RunHistory } from "./history.js";
 import { drawLineChart, type LineChart, readings } from "./line-chart.js";
@@ -15,21 +15,6 @@ const SCRIPT = `(${crosshair.toString()})()`;
 const POLICY = `default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-${digestOf(SCRIPT)}'; base-uri 'none'; form-action 'none'`;
 
 export function reportPage(history: RunHistory): string {
-  const charts = chartsOf(history);
-  const chart = (id: string): string => {
-    const found = charts.find((one) => one.id === id);
-    return found ? chartCard(found, history) : "";
-  };
-  const body = [
-    header(history),
-    tiles(history),
-    section("Learning", chart("loss") + chart("accuracy")),
-    section("Seeds", stageCard(history) + chart("alpha") + chart("effect") + seedsPart(history)),
-    section("Cost", element("div", { class: "pair" }, chart("parameters") + chart("flops"))),
-    section("What happened, and why", trailTable(history)),
-    section("What was asked for", configCard(history)),
-  ];
-  const data = JSON.stringify(charts.map(readings)).replaceAll("<", "\\u003c");
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -40,12 +25,36 @@ export function reportPage(history: RunHistory): string {
 <style>${STYLE}</style>
 </head>
 <body>
-<main>${body.join("\n")}</main>
-<script type="application/json" id="readings">${data}</script>
+<main>${reportBody(history)}</main>
 <script>${SCRIPT}</script>
 </body>
 </html>
 `;
+}
+
+/**
+ * What a report shows of a run, and the readings of its charts for the crosshair.
+ * @param network markup of what the network looks like, where it is known
+ */
+export function reportBody(history: RunHistory, look: Look = PLAIN_LOOK, network = ""): string {
+  const charts = chartsOf(history, look);
+  const chart = (id: string): string => {
+    const found = charts.find((one) => one.id === id);
+    return found ? chartCard(found, history) : "";
+  };
+  const body = [
+    header(history),
+    tiles(history),
+    section("Network", network),
+    section("Learning", chart("loss") + chart("accuracy")),
+    section("Seeds", stageCard(history) + chart("alpha") + chart("effect") + seedsPart(history)),
+    section("Cost", element("div", { class: "pair" }, chart("parameters") + chart("flops"))),
+    section("What happened, and why", trailTable(history)),
+    section("What was asked for", configCard(history)),
+  ];
+  const data = JSON.stringify(charts.map(readings)).replaceAll("<", "\\u003c");
+  return `${body.join("\n")}
+<script type="application/json" id="readings">${data}</script>`;
 }
 
 /** As a content security policy names a script: SHA-256 in base64. */
@@ -53,7 +62,7 @@ function digestOf(script: string): string {
   return createHash("sha256").update(script).digest("base64");
 }
 
-function titleOf({ config }: RunHistory): string {
+export function titleOf({ config }: RunHistory): string {
   return `${config.host ?? "host"} on ${config.data ?? "data"}`;
 }
 
@@ -140,15 +149,15 @@ function isolationTile({ isolation }: Summary): string {
   );
 }
 
-function percent(fraction: number): string {
+export function percent(fraction: number): string {
   return `${(100 * fraction).toFixed(2)} %`;
 }
 
-function section(title: string, content: string): string {
+export function section(title: string, content: string): string {
   return content === "" ? "" : element("section", {}, element("h2", {}, escapeText(title)) + content);
 }
 
-function chartCard(chart: LineChart, { lastStep }: RunHistory): string {
+export function chartCard(chart: LineChart, { lastStep }: RunHistory): string {
   const legend = chart.series.map(({ name, color, dashed, samples }) => {
     const value = escapeText(chart.format(samples.at(-1)?.value ?? Number.NaN));
     const line = element("i", { class: dashed ? "dashed" : undefined, style: `border-color:${color}` });
@@ -158,7 +167,7 @@ function chartCard(chart: LineChart, { lastStep }: RunHistory): string {
   return card(chart.title, chart.caption, legend, drawLineChart(chart, lastStep));
 }
 
-function card(title: string, caption: string, legend: readonly string[], drawing: string): string {
+export function card(title: string, caption: string, legend: readonly string[], drawing: string): string {
   const head = element("h3", {}, escapeText(title)) + element("p", {}, escapeText(caption));
   const list = element("ul", { class: "legend" }, legend.join(""));
   return element("div", { class: "card" }, element("div", { class: "head" }, head) + list + drawing);
@@ -189,6 +198,6 @@ function configCard({ config }: RunHistory): string {
   return element("div", { class: "card" }, element("dl", {}, rows.join("")));
 }
 
-function asText(value: unknown): string {
+export function asText(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
