@@ -42,6 +42,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "say how good a grown network is on data with labels",
     load: async () => (await import("./commands/predict.js")).addEvaluate,
   },
+  dashboard: {
+    summary: "watch runs live in a browser, and command them",
+    load: async () => (await import("./commands/dashboard.js")).addDashboard,
+  },
   report: {
     summary: "draw the course of a run as one HTML page",
     load: async () => (await import("./commands/report.js")).addReport,

@@ -1,11 +1,14 @@
 /** `kasmina grow`: trains a host network and grows it, in a thread of its own. */
 import { randomBytes } from "node:crypto";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
+import { makeFolder } from "../../base/disk/index.node.js";
 import { KasminaError, systemClock } from "../../base/index.js";
 import { DATA_FORMS } from "../../data/open.js";
+import type { Dashboard } from "../../weatherlight/dashboard/index.js";
 import type { GrowthLine, Summary } from "../../weatherlight/folder/growth-lines.js";
 import { growInWorker, type WorkerCallbacks } from "../../weatherlight/run/grow-in-worker.js";
+import { parseAddress } from "../../weatherlight/telemetry/http-server.node.js";
 import type { WatchedRun } from "../../weatherlight/telemetry/watched-run.node.js";
 import { EXIT, EXIT_OF_SIGNAL } from "../terminal/exit.js";
 import { formatReport } from "../terminal/growth-report.js";
@@ -21,6 +24,7 @@ export type Grow = (
 interface GrowFlags {
   readonly oona?: string;
   readonly metrics?: string;
+  readonly dashboard?: string | true;
   readonly json?: boolean;
   readonly quiet?: boolean;
 }
@@ -98,6 +102,7 @@ export function addGrow(
     )
     .option("--oona <url>", "join a bus: redis://… or rediss://… (default: KASMINA_REDIS, else none)")
     .option("--metrics <host:port>", "serve /metrics to Prometheus while the run goes on")
+    .option("--dashboard [host:port]", "serve the live page while the run goes on (default: any free port)")
     .option("--json", "print one JSON object a line")
     .option("--quiet", "print the report only")
     .action(
@@ -105,13 +110,20 @@ export function addGrow(
         json,
         quiet,
         metrics,
+        dashboard,
         oona = io.env.KASMINA_REDIS,
         ...options
       }: GrowFlags & Record<string, unknown>) => {
         done(
           await runGrow(
             options.resume === undefined ? withRunFolder(options) : withoutDefaults(options),
-            { json: json ?? false, quiet: quiet ?? false, oona: oona ?? "", metrics: metrics ?? "" },
+            {
+              json: json ?? false,
+              quiet: quiet ?? false,
+              oona: oona ?? "",
+              metrics: metrics ?? "",
+              dashboard: dashboard ?? "",
+            },
             io,
             grow,
           ),
@@ -137,6 +149,7 @@ async function runGrow(
   );
   const watched = metrics === "" ? undefined : await watch(metrics, (problem) => view.say(problem));
   if (watched) view.say(`metrics: http://${watched.address}/metrics`);
+  const page = await openDashboard(flags.dashboard, options, (text) => view.say(text));
   const stop = stopOnSignals(io, () => view.say("stopping after this step; once more ends at once"));
   try {
     const bus = oona === "" ? {} : { bus: { url: oona } };
@@ -162,6 +175,7 @@ async function runGrow(
   } finally {
     stop.dispose();
     await watched?.close();
+    await page?.close();
   }
 }
 
@@ -169,6 +183,21 @@ async function runGrow(
 async function watch(address: string, onProblem: (problem: string) => void): Promise<WatchedRun> {
   const { watchRun } = await import("../../weatherlight/telemetry/watched-run.node.js");
   return watchRun(address, onProblem);
+}
+
+/** Of the folder in which the run's own lies; undefined where none was asked for. */
+async function openDashboard(
+  where: string | true,
+  { runDir, resume }: Readonly<Record<string, unknown>>,
+  tell: (text: string) => void,
+): Promise<Dashboard | undefined> {
+  if (where === "") return undefined;
+  const { serveDashboard } = await import("../../weatherlight/dashboard/index.js");
+  const folder = dirname(resolve(String(runDir ?? resume)));
+  await makeFolder(folder);
+  const dashboard = await serveDashboard({ folder, ...parseAddress(where === true ? "127.0.0.1:0" : where) });
+  tell(`dashboard: ${dashboard.url}`);
+  return dashboard;
 }
 
 /**

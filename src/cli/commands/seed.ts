@@ -1,8 +1,7 @@
 /** `kasmina seed …`: operator's commands for one seed of a running trainer. */
 import type { Command } from "commander";
 import { KasminaError } from "../../base/index.js";
-import { advanceFrom, type Stage } from "../../contracts/index.js";
-import { readStatus } from "../../weatherlight/control/control-client.js";
+import { advanceOrder } from "../../weatherlight/control/control-client.js";
 import type { Io } from "../terminal/io.js";
 import { addOperatorOptions, type OperatorFlags, operate, runFolderOf } from "./operate.js";
 
@@ -18,21 +17,8 @@ export function addSeed(command: Command, io: Io, done: (exitCode: number) => vo
   addOperatorOptions(
     command.command("advance <seed>").description("ask the next gate to admit the seed"),
   ).action(async (seedId: string, flags: OperatorFlags) => {
-    const stage = await stageOf(seedId, flags);
-    const next = advanceFrom(stage);
-    // To keep a seed for good is an operation of its own.
-    if (!next || next.operation === "FOSSILIZE")
-      throw new KasminaError(
-        "invalid_argument",
-        `seed ${seedId} is ${stage}: there is nothing to advance to`,
-      );
-    done(
-      await operate(
-        { order: { kind: "SEED", operation: next.operation }, seedId, expectedStage: stage },
-        flags,
-        io,
-      ),
-    );
+    const runDir = await runFolderOf(flags);
+    done(await operate(await advanceOrder(runDir, seedId), { ...flags, runDir }, io));
   });
   for (const [name, operation, summary] of SIMPLE) {
     addOperatorOptions(command.command(`${name} <seed>`).description(summary)).action(
@@ -82,14 +68,4 @@ function addParameter(text: string, known: Readonly<Record<string, number>>): Re
   if (name === "" || Number.isNaN(number))
     throw new KasminaError("invalid_argument", `--param must be name=number, got ${JSON.stringify(text)}`);
   return { ...known, [name]: number };
-}
-
-async function stageOf(seedId: string, flags: OperatorFlags): Promise<Stage> {
-  const { seeds } = await readStatus(await runFolderOf(flags));
-  const seed = seeds.find(({ id }) => id === seedId);
-  if (!seed) {
-    const known = seeds.map(({ id }) => id).join(", ") || "none";
-    throw new KasminaError("invalid_argument", `the run has no seed ${seedId}; it has ${known}`);
-  }
-  return seed.stage;
 }

@@ -9,6 +9,7 @@ import { z } from "zod";
 import { codeOf, lstatIfThere, parseJsonFile, readRegularSync } from "../../base/disk/index.node.js";
 import { KasminaError, messageOf, systemClock } from "../../base/index.js";
 import {
+  advanceFrom,
   type CommandDraft,
   type CommandOutcome,
   CommandSigner,
@@ -59,6 +60,33 @@ export async function newestRun(runsFolder = "runs"): Promise<string> {
     "invalid_argument",
     `no run is going on under ${runsFolder}/: name one with --run-dir`,
   );
+}
+
+/** Whether the run of a folder goes on and can be commanded. */
+export async function isGoingOn(runFolder: string): Promise<boolean> {
+  const address = readAddress(resolve(runFolder));
+  return address !== undefined && listens(address);
+}
+
+/**
+ * The order to ask the next gate to admit a seed.
+ * @throws KasminaError `invalid_argument` where there is no such seed, or nothing to advance to
+ */
+export async function advanceOrder(runFolder: string, seedId: string): Promise<OperatorOrder> {
+  const { seeds } = await readStatus(runFolder);
+  const seed = seeds.find(({ id }) => id === seedId);
+  if (!seed) {
+    const known = seeds.map(({ id }) => id).join(", ") || "none";
+    throw new KasminaError("invalid_argument", `the run has no seed ${seedId}; it has ${known}`);
+  }
+  const next = advanceFrom(seed.stage);
+  // To keep a seed for good is an operation of its own.
+  if (!next || next.operation === "FOSSILIZE")
+    throw new KasminaError(
+      "invalid_argument",
+      `seed ${seedId} is ${seed.stage}: there is nothing to advance to`,
+    );
+  return { order: { kind: "SEED", operation: next.operation }, seedId, expectedStage: seed.stage };
 }
 
 function listens({ socket: path }: ControlAddress): Promise<boolean> {

@@ -279,6 +279,17 @@ export function readEventLines(path: string): Promise<readonly string[]> {
   return new EventLines(path).read();
 }
 
+/** The last lines of `events.ndjson`, as many as stand in its last `bytes` bytes. */
+export async function readLastEventLines(path: string, bytes: number): Promise<readonly string[]> {
+  const file = join(resolve(path), EVENTS);
+  const from = Math.max(0, (lstatIfThere(file)?.size ?? 0) - bytes);
+  const read = await readRegularFrom(file, from, { maxBytes: MAX_EVENTS_BYTES });
+  return new TextDecoder()
+    .decode(read)
+    .split("\n")
+    .slice(from === 0 ? 0 : 1, -1);
+}
+
 /**
  * The lines of `events.ndjson` as they are written. A resumed run may have cut off a torn one; the whole is read again then, and what
  * was read before does not count.

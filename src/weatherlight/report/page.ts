@@ -157,7 +157,7 @@ export function section(title: string, content: string): string {
   return content === "" ? "" : element("section", {}, element("h2", {}, escapeText(title)) + content);
 }
 
-export function chartCard(chart: LineChart, { lastStep }: RunHistory): string {
+export function chartCard(chart: LineChart, { lastStep }: Pick<RunHistory, "lastStep">): string {
   const legend = chart.series.map(({ name, color, dashed, samples }) => {
     const value = escapeText(chart.format(samples.at(-1)?.value ?? Number.NaN));
     const line = element("i", { class: dashed ? "dashed" : undefined, style: `border-color:${color}` });

@@ -4,14 +4,14 @@ import type { RunEvent, RunHistory, SeedTrack } from "./history.js";
 import { stageColor } from "./stage-chart.js";
 import { element, escapeText } from "./svg.js";
 
-interface Column<R> {
+export interface Column<R> {
   readonly title: string;
   readonly className?: string;
   /** Markup, escaped already. */
   readonly cell: (row: R) => string;
 }
 
-function table<R>(columns: readonly Column<R>[], rows: readonly R[]): string {
+export function table<R>(columns: readonly Column<R>[], rows: readonly R[]): string {
   const head = columns.map(({ title, className }) => element("th", { class: className }, title));
   const body = rows.map((row) =>
     element(
@@ -24,7 +24,7 @@ function table<R>(columns: readonly Column<R>[], rows: readonly R[]): string {
   return element("div", { class: "card scroll" }, element("table", {}, whole));
 }
 
-function badge(text: string, color: string): string {
+export function badge(text: string, color: string): string {
   return element("span", { class: "badge", style: `background:${color}` }, escapeText(text));
 }
 
@@ -120,7 +120,7 @@ function trailRow(event: RunEvent): TrailRow[] {
   ];
 }
 
-function facts({
+export function facts({
   type: _,
   name: __,
   level: ___,

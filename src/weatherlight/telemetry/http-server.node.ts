@@ -1,5 +1,5 @@
 /** The small HTTP servers of runs and services: `GET` of a few paths, for whoever watches. */
-import { createServer, type IncomingMessage } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AddressInfo, isIP } from "node:net";
 import { KasminaError, messageOf } from "../../base/index.js";
 
@@ -47,12 +47,23 @@ const REQUEST_MS = 5_000;
  * Serves what is under each path, until it is closed. What an answer throws is answered with 500.
  * Rejects with KasminaError `invalid_argument` where it cannot listen there.
  */
-export async function serveHttp(paths: Paths, { host, port }: ListenAddress): Promise<HttpServer> {
-  const server = createServer(async (request, response) => {
-    const { status = 200, type, text } = await answerOf(paths, host, request);
+export function serveHttp(paths: Paths, address: ListenAddress): Promise<HttpServer> {
+  return listenHttp(async (request, response) => {
+    const { status = 200, type, text } = await answerOf(paths, address.host, request);
     response.writeHead(status, { "content-type": type, "cache-control": "no-store" });
     response.end(request.method === "HEAD" ? undefined : text);
-  });
+  }, address);
+}
+
+/**
+ * Listens until it is closed. Rejects with KasminaError `invalid_argument` where it cannot.
+ * @param handle must not reject
+ */
+export async function listenHttp(
+  handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>,
+  { host, port }: ListenAddress,
+): Promise<HttpServer> {
+  const server = createServer(handle);
   server.requestTimeout = REQUEST_MS;
   server.maxConnections = MAX_CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
@@ -92,7 +103,7 @@ async function answerOf(paths: Paths, host: string, request: IncomingMessage): P
  * Whether a request names this server as it is called: what listens on this machine alone is not read by a page of the web under a name of
  * its own that leads here. Elsewhere a server has names that it does not know.
  */
-function isOwnName(header: string, host: string): boolean {
+export function isOwnName(header: string, host: string): boolean {
   if (!isLoopback(host)) return true;
   const name = header.replace(/:\d+$/, "").replace(/^\[|\]$/g, "");
   return name === host || name === "localhost" || isIP(name) > 0;

@@ -1,0 +1,240 @@
+/**
+ * The script of the dashboard's pages. The server draws; this asks for the drawing again when there is something new, when the reader
+ * wants another look, and hands on what is ordered. It runs in a browser.
+ */
+import { crosshair } from "../report/crosshair.js";
+
+/** Between two drawings of a run that goes on. */
+const REDRAW_MS = 700;
+/** Between two looks at a page that has no stream. */
+const LOOK_AGAIN_MS = 3_000;
+const TOKEN = "kasmina-token";
+
+function find<E extends HTMLElement>(id: string): E | undefined {
+  return (document.getElementById(id) as E | null) ?? undefined;
+}
+
+const view = find("view");
+const look = find<HTMLFormElement>("look");
+const facts = (): DOMStringMap => find("facts")?.dataset ?? {};
+/** The step that is looked at; undefined: the run as it is now. */
+let at: number | undefined;
+let drawing = 0;
+
+/** Draws anew; of several at once, the last one asked for stands. */
+async function draw(): Promise<void> {
+  if (!view) return;
+  const turn = ++drawing;
+  const url = new URL(view.dataset.view ?? "", location.href);
+  if (look) for (const [name, value] of new FormData(look)) url.searchParams.set(name, String(value));
+  url.searchParams.delete("at");
+  if (at !== undefined) url.searchParams.set("at", String(at));
+  const answer = await fetch(url).catch(() => undefined);
+  const text = answer?.ok ? await answer.text() : undefined;
+  if (text === undefined || turn !== drawing) return;
+  const chosen = chosenRuns();
+  view.innerHTML = text;
+  restore(chosen);
+  settle();
+}
+
+/** What follows from what was drawn. */
+function settle(): void {
+  if (find("readings")) crosshair();
+  arrange();
+  if (look) showStep();
+  offerSeeds();
+}
+
+function showStep(): void {
+  const { last = "0", state = "" } = facts();
+  const range = look?.elements.namedItem("at") as HTMLInputElement;
+  range.max = last;
+  if (at === undefined) range.value = last;
+  find("at")?.replaceChildren(Number(at ?? last).toLocaleString("en-US"));
+  find("state")?.replaceChildren(state);
+  find("live")?.setAttribute("aria-pressed", String(at === undefined));
+}
+
+// Looking
+
+look?.addEventListener("submit", (event) => event.preventDefault());
+look?.addEventListener("input", (event) => {
+  const input = event.target as HTMLInputElement;
+  if (input.name === "at") at = input.value === input.max ? undefined : Number(input.value);
+  void draw();
+});
+find("live")?.addEventListener("click", () => {
+  at = undefined;
+  void draw();
+});
+
+/** Draws soon; what comes meanwhile is drawn with it. */
+let isDue = false;
+function drawSoon(): void {
+  if (isDue) return;
+  isDue = true;
+  setTimeout(() => {
+    isDue = false;
+    if (at === undefined) void draw();
+  }, REDRAW_MS);
+}
+
+function follow(): void {
+  const path = view?.dataset.stream;
+  if (path === undefined) {
+    setInterval(() => {
+      if (!document.hidden) void draw();
+    }, LOOK_AGAIN_MS);
+    return;
+  }
+  const lines = new EventSource(`${path}?after=${facts().lines ?? 0}`);
+  lines.addEventListener("message", drawSoon);
+  // How a run ended is written after its last line.
+  setInterval(() => {
+    if (!document.hidden && facts().state === "running") drawSoon();
+  }, LOOK_AGAIN_MS);
+}
+
+// The table of runs
+
+const search = find<HTMLInputElement>("search");
+let sorted: { readonly column: number; readonly down: boolean } | undefined;
+
+search?.addEventListener("input", arrange);
+search?.form?.addEventListener("submit", (event) => {
+  if ((event as SubmitEvent).submitter === null) event.preventDefault();
+});
+view?.addEventListener("click", (event) => {
+  const head = (event.target as Element).closest("th button")?.closest("th");
+  if (!head) return;
+  const column = head.cellIndex;
+  sorted = { column, down: sorted?.column === column && !sorted.down };
+  arrange();
+});
+
+/** Sorts and filters the rows as the reader asked. */
+function arrange(): void {
+  const table = view?.querySelector<HTMLTableElement>("form#compare table");
+  if (!table?.tBodies[0]) return;
+  const rows = [...table.tBodies[0].rows];
+  const words = (search?.value ?? "").toLowerCase().split(/\s+/);
+  for (const row of rows)
+    row.hidden = !words.every((word) => (row.textContent ?? "").toLowerCase().includes(word));
+  for (const head of table.querySelectorAll("th")) head.removeAttribute("aria-sort");
+  if (!sorted) return;
+  const { column, down } = sorted;
+  table.querySelectorAll("th")[column]?.setAttribute("aria-sort", down ? "descending" : "ascending");
+  rows.sort((a, b) => (down ? -1 : 1) * compare(sortValue(a.cells[column]), sortValue(b.cells[column])));
+  table.tBodies[0].append(...rows);
+}
+
+function sortValue(cell: HTMLTableCellElement | undefined): string {
+  return cell?.querySelector<HTMLElement>("[data-value]")?.dataset.value ?? cell?.textContent ?? "";
+}
+
+function compare(a: string, b: string): number {
+  const difference = Number(a) - Number(b);
+  return Number.isNaN(difference) ? a.localeCompare(b, "en", { numeric: true }) : difference;
+}
+
+function chosenRuns(): ReadonlySet<string> {
+  const checked = view?.querySelectorAll<HTMLInputElement>("input[name=run]:checked") ?? [];
+  return new Set([...checked].map(({ value }) => value));
+}
+
+function restore(chosen: ReadonlySet<string>): void {
+  for (const box of view?.querySelectorAll<HTMLInputElement>("input[name=run]") ?? [])
+    box.checked = chosen.has(box.value);
+}
+
+// Acting
+
+const act = find("act");
+
+/** The token is behind the # of the address that was printed; it is kept for this tab. */
+function takeToken(): void {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (token === null) return;
+  sessionStorage.setItem(TOKEN, token);
+  history.replaceState(null, "", location.pathname + location.search);
+}
+
+/** Which seeds can be ordered, and whether anything can. */
+function offerSeeds(): void {
+  const select = find<HTMLSelectElement>("seed");
+  if (!act || !select) return;
+  const { state, seeds = "[]" } = facts();
+  const ids = JSON.parse(seeds) as string[];
+  const chosen = select.value;
+  select.replaceChildren(...ids.map((id) => new Option(id, id, false, id === chosen)));
+  const why = whyNot(state);
+  for (const button of act.querySelectorAll<HTMLButtonElement>("[data-action]"))
+    button.disabled = why !== undefined || (button.dataset.needs === "seed" && ids.length === 0);
+  const outcome = find("outcome");
+  if (outcome && outcome.dataset.said === undefined) outcome.replaceChildren(why ?? "");
+}
+
+function whyNot(state: string | undefined): string | undefined {
+  if (state !== "running") return "The run does not go on: there is nothing to order.";
+  if (sessionStorage.getItem(TOKEN) === null)
+    return "To order something, open the address that the terminal printed: it has the token.";
+  return undefined;
+}
+
+act?.addEventListener("click", (event) => {
+  const button = (event.target as Element).closest<HTMLButtonElement>("[data-action]");
+  if (button) void order(button);
+});
+
+async function order({ dataset, textContent }: HTMLButtonElement): Promise<void> {
+  const seed = find<HTMLSelectElement>("seed")?.value ?? "";
+  const { action = "", level, to, needs } = dataset;
+  const what =
+    needs === "seed"
+      ? `${textContent} ${seed}`
+      : `${action === "emergency" ? "Emergency: " : ""}${textContent}`;
+  if (!(await isConfirmed(`${what}, in run ${act?.dataset.run}?`))) return;
+  say(`${what}: sent`);
+  const body = { action, ...(needs === "seed" && { seed }), ...(level && { level }), ...(to && { to }) };
+  say(`${what}: ${await send(body)}`);
+  drawSoon();
+}
+
+async function send(body: object): Promise<string> {
+  try {
+    const answer = await fetch(act?.dataset.path ?? "", {
+      method: "POST",
+      headers: { "content-type": "application/json", "x-kasmina-token": sessionStorage.getItem(TOKEN) ?? "" },
+      body: JSON.stringify(body),
+    });
+    const { error, status, reason, effectiveStep } = (await answer.json()) as Record<string, string>;
+    if (error) return error;
+    const when = effectiveStep === undefined ? "" : `, in effect from step ${effectiveStep} on`;
+    return `${status}${reason ? `: ${reason}` : ""}${when}`;
+  } catch (error) {
+    return String(error);
+  }
+}
+
+function say(text: string): void {
+  const outcome = find("outcome");
+  if (!outcome) return;
+  outcome.dataset.said = "";
+  outcome.replaceChildren(text);
+}
+
+function isConfirmed(question: string): Promise<boolean> {
+  const dialog = find<HTMLDialogElement>("confirm");
+  if (!dialog) return Promise.resolve(false);
+  dialog.returnValue = "no";
+  dialog.querySelector("p")?.replaceChildren(question);
+  dialog.showModal();
+  return new Promise((done) => {
+    dialog.addEventListener("close", () => done(dialog.returnValue === "yes"), { once: true });
+  });
+}
+
+takeToken();
+settle();
+follow();

@@ -1,0 +1,170 @@
+/** The runs under one folder, as the dashboard reads them: nothing else of the disk is within reach of a request. */
+import { basename, dirname, join, resolve } from "node:path";
+import { lstatIfThere, namesIn, placeOf } from "../../base/disk/index.node.js";
+import { KasminaError } from "../../base/index.js";
+import { isGoingOn, readStatus } from "../control/control-client.js";
+import { inspectRun } from "../folder/inspect-run.js";
+import {
+  EventLines,
+  endedIn,
+  RUN_FILE,
+  type RunRecord,
+  readLastEventLines,
+  readRunFolder,
+} from "../folder/run-folder.js";
+import { type Line, linesOf, type RunHistory, runHistory } from "../report/history.js";
+
+/** Of the end of events.ndjson, in which the last observation is looked for. */
+const LAST_BYTES = 64 * 1024;
+/** Runs whose lines are kept in memory. */
+const RUNS_KEPT = 16;
+
+/** `running` answers on its socket; `stopped` does not, and has not finished. */
+export type RunState = "running" | "stopped" | "finished" | "halted" | "interrupted";
+
+/** One row of the table of runs. */
+export interface RunRow {
+  readonly name: string;
+  readonly state: RunState;
+  readonly startedMs: number;
+  readonly host: string;
+  readonly data: string;
+  readonly seed: string;
+  readonly step: number | undefined;
+  readonly loss: number | undefined;
+  readonly accuracy: number | undefined;
+  readonly parameters: number | undefined;
+  readonly seeds: number;
+}
+
+/** One run as it is read: its record, and its lines as far as they are written. */
+export class WatchedFolder {
+  readonly path: string;
+  readonly #events: EventLines;
+  #parsed: Line[] = [];
+  #count = 0;
+  #blocks: readonly string[] | undefined;
+
+  constructor(path: string) {
+    this.path = path;
+    this.#events = new EventLines(path);
+  }
+
+  /** The lines of events.ndjson by now. */
+  lines(): Promise<readonly string[]> {
+    return this.#events.read();
+  }
+
+  /** @param until as {@link runHistory} takes it */
+  async history(until?: number): Promise<RunHistory> {
+    const record = await readRunFolder(this.path);
+    const raw = await this.lines();
+    if (raw.length < this.#count) {
+      this.#parsed = [];
+      this.#count = 0;
+    }
+    for (const line of linesOf(raw.slice(this.#count))) this.#parsed.push(line);
+    this.#count = raw.length;
+    return runHistory(record, this.#parsed, until);
+  }
+
+  async state(): Promise<RunState> {
+    return stateOf(this.path, (await readRunFolder(this.path)).summary);
+  }
+
+  /** Names of the network's blocks, in order; those that have a slot alone while no checkpoint can be read. */
+  async blocks(state: RunState): Promise<readonly string[]> {
+    if (this.#blocks) return this.#blocks;
+    if (state === "running") return (await readStatus(this.path)).slots.map(({ id }) => id);
+    this.#blocks = (await inspectRun(this.path)).blocks.map(({ name }) => name);
+    return this.#blocks;
+  }
+}
+
+async function stateOf(path: string, summary: unknown): Promise<RunState> {
+  const ended = endedIn(summary);
+  if (ended === null) return (await isGoingOn(path)) ? "running" : "stopped";
+  return ended === "halted" || ended === "interrupted" ? ended : "finished";
+}
+
+/** The runs in a folder; or one run, where the folder is itself that of a run. */
+export class RunsFolder {
+  readonly #root: string;
+  readonly #only: string | undefined;
+  readonly #open = new Map<string, WatchedFolder>();
+
+  /** @throws KasminaError `invalid_argument` where there is no such folder */
+  constructor(folder: string) {
+    const place = placeOf(resolve(folder));
+    if (place === undefined)
+      throw new KasminaError("invalid_argument", `there is no folder ${folder}: name a folder of runs`);
+    const isRun = lstatIfThere(join(place, RUN_FILE)) !== undefined;
+    this.#root = isRun ? dirname(place) : place;
+    this.#only = isRun ? basename(place) : undefined;
+  }
+
+  /** Names of its runs, the newest first. */
+  async names(): Promise<string[]> {
+    const names = this.#only === undefined ? await namesIn(this.#root) : [this.#only];
+    const runs = names.filter((name) => this.#isRun(name));
+    return runs.sort((a, b) => this.#startedMs(b) - this.#startedMs(a));
+  }
+
+  /** The run of that name; undefined for whatever is not the name of a run in this folder. */
+  async find(name: string): Promise<WatchedFolder | undefined> {
+    const names = this.#only === undefined ? await namesIn(this.#root) : [this.#only];
+    if (!names.includes(name) || !this.#isRun(name)) return undefined;
+    const run = this.#open.get(name) ?? new WatchedFolder(join(this.#root, name));
+    this.#open.delete(name);
+    this.#open.set(name, run);
+    const [oldest] = this.#open.keys();
+    if (this.#open.size > RUNS_KEPT && oldest !== undefined) this.#open.delete(oldest);
+    return run;
+  }
+
+  async rows(): Promise<RunRow[]> {
+    const rows = await Promise.all((await this.names()).map((name) => this.#row(name)));
+    return rows.flatMap((row) => row ?? []);
+  }
+
+  /** Undefined for what cannot be read: it may be half there. */
+  async #row(name: string): Promise<RunRow | undefined> {
+    const path = join(this.#root, name);
+    try {
+      const record = await readRunFolder(path);
+      const { config, summary, observations } = runHistory(record, await lastObservation(record));
+      const last = observations.at(-1);
+      return {
+        name,
+        state: await stateOf(path, record.summary),
+        startedMs: this.#startedMs(name),
+        host: summary?.host ?? String(config.host ?? ""),
+        data: summary?.data ?? String(config.data ?? ""),
+        seed: String(config.seed ?? 0),
+        step: last?.step,
+        loss: last?.val_loss ?? undefined,
+        accuracy: summary?.accuracy ?? last?.val_accuracy ?? undefined,
+        parameters: summary?.params_total ?? last?.params_total,
+        seeds: last?.seeds.length ?? 0,
+      };
+    } catch (error) {
+      if (error instanceof KasminaError) return undefined;
+      throw error;
+    }
+  }
+
+  #isRun(name: string): boolean {
+    const path = join(this.#root, name);
+    return lstatIfThere(path)?.isDirectory() === true && lstatIfThere(join(path, RUN_FILE)) !== undefined;
+  }
+
+  #startedMs(name: string): number {
+    return Number(lstatIfThere(join(this.#root, name, RUN_FILE))?.mtimeMs ?? 0);
+  }
+}
+
+async function lastObservation({ path }: RunRecord): Promise<Line[]> {
+  const lines = await readLastEventLines(path, LAST_BYTES);
+  const last = lines.findLast((line) => line.startsWith('{"type":"observation","phase":"grow"'));
+  return last === undefined ? [] : linesOf([last]);
+}
