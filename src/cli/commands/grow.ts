@@ -149,7 +149,7 @@ async function runGrow(
   );
   const watched = metrics === "" ? undefined : await watch(metrics, (problem) => view.say(problem));
   if (watched) view.say(`metrics: http://${watched.address}/metrics`);
-  const page = await openDashboard(flags.dashboard, options, (text) => view.say(text));
+  const page = await openDashboard(flags.dashboard, options, (text) => say(io, text));
   const stop = stopOnSignals(io, () => view.say("stopping after this step; once more ends at once"));
   try {
     const bus = oona === "" ? {} : { bus: { url: oona } };

@@ -20,6 +20,8 @@ const facts = (): DOMStringMap => find("facts")?.dataset ?? {};
 /** The step that is looked at; undefined: the run as it is now. */
 let at: number | undefined;
 let drawing = 0;
+/** As it came. */
+let drawn = "";
 
 /** Draws anew; of several at once, the last one asked for stands. */
 async function draw(): Promise<void> {
@@ -31,7 +33,8 @@ async function draw(): Promise<void> {
   if (at !== undefined) url.searchParams.set("at", String(at));
   const answer = await fetch(url).catch(() => undefined);
   const text = answer?.ok ? await answer.text() : undefined;
-  if (text === undefined || turn !== drawing) return;
+  if (text === undefined || text === drawn || turn !== drawing) return;
+  drawn = text;
   const chosen = chosenRuns();
   view.innerHTML = text;
   restore(chosen);
@@ -42,9 +45,19 @@ async function draw(): Promise<void> {
 function settle(): void {
   if (find("readings")) crosshair();
   arrange();
+  letScroll();
   if (look) showStep();
   offerSeeds();
 }
+
+/** What is wider than its card can be scrolled by keys. */
+function letScroll(): void {
+  for (const card of document.querySelectorAll<HTMLElement>(".card")) {
+    if (card.scrollWidth > card.clientWidth) card.tabIndex = 0;
+    else card.removeAttribute("tabindex");
+  }
+}
+addEventListener("resize", letScroll);
 
 function showStep(): void {
   const { last = "0", state = "" } = facts();
@@ -84,7 +97,8 @@ function follow(): void {
   const path = view?.dataset.stream;
   if (path === undefined) {
     setInterval(() => {
-      if (!document.hidden) void draw();
+      // Whoever goes through a table by keys would be thrown out of it.
+      if (!document.hidden && !view?.contains(document.activeElement)) void draw();
     }, LOOK_AGAIN_MS);
     return;
   }

@@ -36,7 +36,7 @@ export function drawNetwork(history: RunHistory, blocks: readonly string[]): str
     role: "img",
     "aria-label": `The network: ${slots.length} blocks; ${branches.map(inWords).join("; ") || "no seeds"}`,
   };
-  return element("div", { class: "card scroll", tabindex: 0 }, element("svg", attributes, parts.join("")));
+  return element("div", { class: "card scroll" }, element("svg", attributes, parts.join("")));
 }
 
 function branchOf(seed: SeedTrack): Branch[] {

@@ -1,4 +1,5 @@
 /** The pages of the dashboard as HTML: the runs, one run, runs side by side, alerts. */
+import { isGrowing } from "../../contracts/index.js";
 import { courseOf, type Look, seedColor } from "../report/charts.js";
 import type { RunEvent, RunHistory } from "../report/history.js";
 import { type LineChart, readings } from "../report/line-chart.js";
@@ -154,16 +155,17 @@ export function runPage(view: RunView): string {
 }
 
 export function runBody({ history, state, blocks, lines, lastStep, look }: RunView): string {
-  const living = history.seeds.filter(
-    ({ stages }) => !["DORMANT", "TERMINATED", "CULLED"].includes(stages.at(-1)?.stage ?? "DORMANT"),
-  );
+  const growing = history.seeds.filter(({ stages }) => {
+    const stage = stages.at(-1)?.stage;
+    return stage !== undefined && (stage === "GERMINATED" || isGrowing(stage));
+  });
   const facts = {
     id: "facts",
     hidden: "",
     "data-lines": lines,
     "data-last": lastStep,
     "data-state": state,
-    "data-seeds": JSON.stringify(living.map(({ id }) => id)),
+    "data-seeds": JSON.stringify(growing.map(({ id }) => id)),
   };
   return element("div", facts) + reportBody(history, look, drawNetwork(history, blocks));
 }
@@ -187,7 +189,7 @@ ${select("scale", "Loss axis", { "": "as it fits", log: "logarithmic", linear: "
 
 function actForm(name: string): string {
   const button = (action: string, text: string, more: Readonly<Record<string, string>> = {}): string =>
-    element("button", { type: "button", "data-action": action, ...more }, text);
+    element("button", { type: "button", disabled: "", "data-action": action, ...more }, text);
   const seeds = ["advance", "pause", "resume", "fossilize"].map((action) =>
     button(action, `${action[0]?.toUpperCase()}${action.slice(1)}`, { "data-needs": "seed" }),
   );

@@ -10,9 +10,9 @@ const LIGHT = {
   accent: "#2f6fde",
   soft: "#9db8e8",
   alone: "#8a93a3",
-  good: "#1f8a54",
+  good: "#197647",
   bad: "#cf3f36",
-  warn: "#b86e00",
+  warn: "#955800",
 };
 
 const DARK: typeof LIGHT = {

@@ -92,7 +92,7 @@ export function trailTable({ events, decisions }: RunHistory): string {
       { title: "step", className: "number", cell: ({ step }) => step.toLocaleString("en-US") },
       { title: "seed", cell: ({ seed }) => escapeText(seed) },
       { title: "what", cell: ({ what }) => what },
-      { title: "", className: "wide", cell: ({ detail }) => escapeText(detail) },
+      { title: "why", className: "wide", cell: ({ detail }) => escapeText(detail) },
     ],
     rows,
   );

@@ -1,0 +1,108 @@
+/** The dashboard of a run that goes on, in a real browser. */
+import { readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Running, start } from "./kasmina.js";
+import { BrowserPage, chromium } from "./support/chromium.js";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+describe.skipIf(!chromium)("the dashboard of a run that goes on", () => {
+  let root: string;
+  let growing: Running;
+  let page: BrowserPage;
+  let url: string;
+  beforeAll(async () => {
+    root = await mkdtemp(join(tmpdir(), "kasmina-dashboard-"));
+    const run = ["--engine", "wasm", "--epochs", "4000", "--run-dir", "runs/here"];
+    growing = start(["grow", "--data", "spirals", ...run, "--json", "--dashboard"], root);
+    url = await new Promise<string>((done) => {
+      growing.child.stderr?.on("data", (text: string) => {
+        const found = /dashboard: (\S+)/.exec(text)?.[1];
+        if (found) done(found);
+      });
+    });
+    page = await BrowserPage.open(chromium ?? "");
+  });
+  afterAll(async () => {
+    growing.child.kill("SIGTERM");
+    await growing.finished;
+    await page.close();
+    await rm(root, { recursive: true });
+  });
+
+  /** What axe finds wrong with the page, one line each. */
+  async function faults(): Promise<string[]> {
+    await page.evaluate(`${axe};0`);
+    return page.evaluate<string[]>(
+      `axe.run().then(({ violations }) => violations.map((v) => v.id + ": " + v.nodes[0].html))`,
+    );
+  }
+  const press = (selector: string): Promise<unknown> =>
+    page.evaluate(`document.querySelector(${JSON.stringify(selector)}).click()`);
+
+  test("lists the run, and leads to it", async () => {
+    await page.goto(url);
+    await page.until(`document.querySelector("#compare tbody tr")?.innerText.includes("running")`);
+    await page.evaluate(`document.querySelector("#search").value = "nothing of the kind"`);
+    await page.evaluate(`document.querySelector("#search").dispatchEvent(new Event("input"))`);
+    expect(await page.evaluate(`document.querySelector("#compare tbody tr").hidden`)).toBe(true);
+    expect(await faults()).toEqual([]);
+    await press("#compare tbody a");
+    await page.until(`location.pathname === "/runs/here" && document.querySelector("#facts")`);
+    expect(await page.evaluate("location.hash")).toBe("");
+  });
+
+  test("culls a seed when it is told to, and only then", async () => {
+    const cull = "#act [data-action=cull]";
+    const outcome = `document.querySelector("#outcome").innerText`;
+    await page.evaluate(`document.querySelector("#act").open = true`);
+    const isOffered = `!document.querySelector("${cull}").disabled`;
+    await page.until(isOffered, 120_000);
+    await press(cull);
+    await press("#confirm [value=no]");
+    expect(await page.evaluate(outcome)).toBe("");
+    let seed = "";
+    // A seed with another change pending is not culled: the run goes on meanwhile.
+    for (let said = "refused"; said.includes("refused"); said = await page.evaluate<string>(outcome)) {
+      await page.until(isOffered, 120_000);
+      seed = await page.evaluate<string>(`document.querySelector("#seed").value`);
+      await press(cull);
+      expect(await page.evaluate(`document.querySelector("#confirm p").innerText`)).toContain(`Cull ${seed}`);
+      await press("#confirm [value=yes]");
+      await page.until(`${outcome}.includes("Cull ${seed}: ") && !${outcome}.endsWith("sent")`);
+    }
+    expect(await page.evaluate(outcome)).toContain(`Cull ${seed}: applied`);
+    await page.until(`[...document.querySelectorAll("tbody tr")].some((row) =>
+      row.innerText.includes(${JSON.stringify(seed)}) && row.innerText.includes("CULLED"))`);
+  });
+
+  test("shows a seed in its stages as it goes through them", async () => {
+    await page.until(`document.querySelector(".network [data-stage=TRAINING]")`, 120_000);
+    // Some last less than the time between two drawings: that they were there is seen in the seed's life.
+    const lives = `[...document.querySelectorAll("#stages [data-seed]")].map((lane) =>
+      [...lane.querySelectorAll("rect")].map((span) => span.dataset.stage).slice(0, 5).join())`;
+    await page.until(`${lives}.includes("GERMINATED,TRAINING,BLENDING,SHADOWING,PROBATIONARY")`, 120_000);
+  });
+
+  test("goes back to any step, and is live again", async () => {
+    await page.evaluate(`(() => { const at = document.forms.look.elements.namedItem("at");
+      at.value = 1; at.dispatchEvent(new Event("input", { bubbles: true })); })()`);
+    await page.until(`!document.querySelector(".network [data-seed]")`);
+    expect(await page.evaluate(`document.querySelector("#at").innerText`)).toBe("1");
+    await press("#live");
+    await page.until(`document.querySelector(".network [data-seed]")`);
+    expect(await page.evaluate(`document.querySelector("#live").ariaPressed`)).toBe("true");
+  });
+
+  test.each(["light", "dark"] as const)("has no fault that axe knows, %s, wide and narrow", async (theme) => {
+    for (const width of [1200, 360]) {
+      await page.look(width, theme);
+      expect([width, await faults()]).toEqual([width, []]);
+      expect(await page.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
+    }
+  });
+});
