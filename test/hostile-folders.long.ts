@@ -188,7 +188,9 @@ const HOSTILITIES: readonly (readonly [string, () => Promise<unknown>])[] = [
 const COMMANDS: readonly (readonly string[])[] = [
   ["inspect", "received"],
   ["report", "received"],
-  ["export", "received", "--out", "out"],
+  ["export", "received", "--onnx", "out"],
+  ["predict", "received", "--data", "spirals"],
+  ["evaluate", "received", "--data", "spirals"],
   ["replay", "received"],
   ["status", "received"],
   ["grow", "--resume", "received", "--epochs", "4"],

@@ -15,6 +15,7 @@ import { loadModule } from "./load-module.node.js";
 import { isModuleReference } from "./module-reference.js";
 import type { RunParent, RunTeacher } from "./platform.js";
 import { checkCode, openBlueprints, openHost, recordCode, withGivenCode } from "./sources.js";
+import { journalIn, refuseForeignHost } from "./vouched.node.js";
 
 /** Code of the run that its folder cannot hold. */
 export interface GivenCode {
@@ -38,8 +39,9 @@ export async function readGrownNetwork(path: string, given: GivenCode = {}): Pro
 }
 
 async function openNetwork(path: string, given: GivenCode) {
-  const { path: folder, about, checkpointPath } = await readRunFolder(path);
+  const { path: folder, about, aboutSha256, checkpointPath } = await readRunFolder(path);
   const { config, sources, data, run_id: runId, parent } = runFileOf(about, folder);
+  refuseForeignHost({ config }, () => journalIn(folder, runId, aboutSha256).problem, given);
   const saved = await readCheckpoint(checkpointPath);
   const { network } = checkpointMetaOf(saved.meta);
   const { input_shape: inputShape, input_dtype: inputDType, classes, id } = network.host;

@@ -25,19 +25,34 @@ function sealsOf(folder: string, trainingRunId: string, about: string): JournalO
 /** Data of this program and its packages; everything else lies where somebody says. */
 const OWN_DATA = /^(spirals|mnist|text:moby-dick)(\?|$)/;
 
-/** What nobody vouches for names no file that is then read: data are named by whoever asks. */
+/**
+ * What nobody vouches for names no file that is then read: data and an ONNX host are named by whoever asks.
+ *
+ * @throws KasminaError `invalid_argument` naming what is to be named
+ */
 export function refuseForeignFiles(
-  { config, data }: RunFile,
+  { config, data }: Pick<RunFile, "config" | "data">,
   problem: string,
   given: Pick<GrowOptions, "data" | "host">,
 ): void {
-  const refuse = (name: string, what: string): never => {
-    const how = `it would read ${name} because somebody else says so; name its ${what} with --${what}`;
-    throw new KasminaError("invalid_argument", `${problem}: ${how}`);
-  };
   const { origin = config.data } = data ?? {};
   if (given.data === undefined && typeof origin === "string" && !OWN_DATA.test(origin))
-    refuse(origin, "data");
-  const { host } = config;
-  if (given.host === undefined && typeof host === "string" && isOnnxReference(host)) refuse(host, "host");
+    throw foreign(problem, origin, "data");
+  refuseForeignHost({ config }, () => problem, given);
+}
+
+/** @param problemOf why nobody vouches for the folder; asked where it names an ONNX file that was not named again */
+export function refuseForeignHost(
+  { config: { host } }: Pick<RunFile, "config">,
+  problemOf: () => string | undefined,
+  given: Pick<GrowOptions, "host">,
+): void {
+  if (given.host !== undefined || typeof host !== "string" || !isOnnxReference(host)) return;
+  const problem = problemOf();
+  if (problem !== undefined) throw foreign(problem, host, "host");
+}
+
+function foreign(problem: string, name: string, what: string): KasminaError {
+  const how = `it would read ${name} because somebody else says so; name its ${what} with --${what}`;
+  return new KasminaError("invalid_argument", `${problem}: ${how}`);
 }
