@@ -34,6 +34,14 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "write the grown network as ONNX or safetensors",
     load: async () => (await import("./commands/export.js")).addExport,
   },
+  runs: {
+    summary: "list the runs of a folder",
+    load: async () => (await import("./commands/runs.js")).addRuns,
+  },
+  compare: {
+    summary: "show what sets runs apart: what they were asked for, and what came of it",
+    load: async () => (await import("./commands/runs.js")).addCompare,
+  },
   predict: {
     summary: "say what a grown network makes of each row of data",
     load: async () => (await import("./commands/predict.js")).addPredict,
