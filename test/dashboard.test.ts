@@ -1,5 +1,5 @@
-/** The dashboard of a run that goes on, in a real browser. */
-import { readFileSync } from "node:fs";
+/** The dashboard of a run that goes on, in a real browser. `npm run pictures` writes what it looks like for the docs. */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -9,6 +9,9 @@ import { type Running, start } from "./kasmina.js";
 import { BrowserPage, chromium } from "./support/chromium.js";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+const PICTURES = process.env.KASMINA_PICTURES;
+if (PICTURES) mkdirSync(PICTURES, { recursive: true });
 
 describe.skipIf(!chromium)("the dashboard of a run that goes on", () => {
   let root: string;
@@ -103,6 +106,7 @@ describe.skipIf(!chromium)("the dashboard of a run that goes on", () => {
       await page.look(width, theme);
       expect([width, await faults()]).toEqual([width, []]);
       expect(await page.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
+      if (PICTURES) writeFileSync(join(PICTURES, `dashboard-${theme}-${width}.png`), await page.picture());
     }
   });
 });

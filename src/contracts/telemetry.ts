@@ -116,7 +116,7 @@ export interface TelemetryPacket {
   readonly route: TelemetryRoute;
   readonly events: readonly TelemetryEvent[];
   readonly metrics: readonly TelemetryMetric[];
-  /** The last packet of this seed: its series end here. */
+  /** The last packet of this seed, or of a run that ended in order where it names no seed: its series end here. */
   readonly retired: boolean;
 }
 

@@ -335,6 +335,11 @@ export class Kasmina {
     rollBackTo(this.#state, snapshot, { fromStep, step });
   }
 
+  /** Tells whoever watches that the run ends in order, and not by falling silent. */
+  reportEnd(): void {
+    this.telemetry.end();
+  }
+
   /** Gives up kernels on their way, stops timers and closes the journal. */
   close(): void {
     this.#ingress.reportRejections(true);

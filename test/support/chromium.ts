@@ -101,7 +101,7 @@ export class BrowserPage {
   async look(width: number, theme: "light" | "dark"): Promise<void> {
     await this.#call("Emulation.setDeviceMetricsOverride", {
       width,
-      height: 800,
+      height: 1100,
       deviceScaleFactor: 1,
       mobile: false,
     });
@@ -110,9 +110,9 @@ export class BrowserPage {
     });
   }
 
-  /** A PNG of the whole page. */
+  /** A PNG of what is in view. */
   async picture(): Promise<Uint8Array> {
-    const { data } = await this.#call("Page.captureScreenshot", { captureBeyondViewport: true });
+    const { data } = await this.#call("Page.captureScreenshot");
     return Buffer.from(String(data), "base64");
   }
 

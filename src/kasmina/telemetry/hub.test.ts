@@ -143,6 +143,17 @@ describe("a full queue", () => {
     expect(packets[1]?.events.map(({ attributes }) => attributes.i)).toEqual([3, 4]);
   });
 
+  test("ends with one packet of the run that says so, behind whatever waited", () => {
+    const hub = newHub();
+    hub.event("s1", "seed_stage", "INFO");
+    hub.end();
+    expect(packets.map(({ seedId, retired }) => [seedId, retired])).toEqual([
+      [undefined, false],
+      ["s1", false],
+      [undefined, true],
+    ]);
+  });
+
   test("drops the least severe, then oldest, never CRITICAL, and counts exactly", () => {
     const levels = fc.constantFrom<TelemetryLevel>(...LEVELS);
     fc.assert(

@@ -145,6 +145,12 @@ export class TelemetryHub {
     this.#retired.add(seedId);
   }
 
+  /** Sends what still waits, and the run's last packet. */
+  end(): void {
+    this.flush();
+    this.#send(undefined, "normal", [], [], true);
+  }
+
   /** Sends the step's packets: the run's, then one for each of `seedIds` and each seed with something to report. */
   flush(seedIds: readonly string[] = []): void {
     const seeds = [...this.#channels.keys()].filter((subject) => subject !== undefined);

@@ -268,6 +268,22 @@ describe.skipIf(!redisServer)("services", () => {
     expect(alerts.map(({ kind }) => kind)).toContain("heard_again");
   });
 
+  test("a run that ended in order is not silent, whatever arrives late; one that goes on again may be", async () => {
+    const { service, alerts } = await openWeatherlight({ rules: { silentMs: 150 } });
+    const run = await openRun("a");
+    const last = packetOf("a", 2, []);
+    run.link.sendPacket({ ...last, retired: true });
+    run.link.sendPacket({ ...packetOf("a", 1, []), atMs: last.atMs - 5 });
+    await expect.poll(() => service.status().runs).toMatchObject([{ ended: true, packets: 2 }]);
+    (await openRun("b")).link.sendPacket(packetOf("b", 1, []));
+    await expect
+      .poll(() => alerts.map((alert) => "trainingRunId" in alert && alert.trainingRunId))
+      .toEqual(["b"]);
+    expect((await service.metrics()).text).not.toContain('run="a"');
+    run.link.sendPacket({ ...packetOf("a", 3, []), atMs: last.atMs + 5 });
+    await expect.poll(() => alerts.filter(({ kind }) => kind === "silent").length).toBe(2);
+  });
+
   test("of two Weatherlights one works, and the other takes over", async () => {
     const first = await openWeatherlight();
     const second = await openWeatherlight();

@@ -86,6 +86,8 @@ interface WatchedRun {
   step: number;
   epoch: number;
   silent: boolean;
+  /** When it said that it ends in order, milliseconds since 1970-01-01 UTC; one that goes on again says otherwise. */
+  endedMs: number | undefined;
   skewed: boolean;
   packets: number;
   critical: number;
@@ -150,16 +152,16 @@ export class WeatherlightService implements Service {
   }
 
   status() {
-    const runs = [...this.#runs].map(([id, { step, epoch, silent, packets, critical }]) => ({
-      ...{ run_id: id, step, epoch, silent, packets, critical },
+    const runs = [...this.#runs].map(([id, { step, epoch, silent, endedMs, packets, critical }]) => ({
+      ...{ run_id: id, step, epoch, silent, ended: endedMs !== undefined, packets, critical },
     }));
     return { active: this.#lease !== undefined, ...this.#counts, runs };
   }
 
-  /** Of all runs; those of a silent one have ended, but for when it reported last. */
+  /** Of all runs; those of a silent one have ended, but for when it reported last, those of one that ended altogether. */
   metrics(): Promise<Answer> {
-    for (const { silent, packets, series } of this.#runs.values())
-      if (!silent && packets > 0) this.#exporter.apply(series.take());
+    for (const { silent, endedMs, packets, series } of this.#runs.values())
+      if (!silent && endedMs === undefined && packets > 0) this.#exporter.apply(series.take());
     return this.#exporter.render();
   }
 
@@ -224,6 +226,7 @@ export class WeatherlightService implements Service {
       packets: run.packets + 1,
     });
     run.series.record(packet);
+    this.#followEnd(trainingRunId, run, packet);
     this.#checkClock(trainingRunId, run, packet.atMs);
     this.#options.onPacket?.(packet);
     for (const event of events) {
@@ -244,7 +247,16 @@ export class WeatherlightService implements Service {
   #seen(id: string): WatchedRun {
     const nowMs = this.#clock.monotonicMs();
     const run = this.#runs.get(id) ?? {
-      ...{ lastSeenMs: nowMs, step: 0, epoch: 0, silent: false, skewed: false, packets: 0, critical: 0 },
+      ...{
+        lastSeenMs: nowMs,
+        step: 0,
+        epoch: 0,
+        silent: false,
+        endedMs: undefined,
+        skewed: false,
+        packets: 0,
+        critical: 0,
+      },
       series: new MetricSeries(),
     };
     this.#runs.set(id, run);
@@ -252,6 +264,14 @@ export class WeatherlightService implements Service {
     run.silent = false;
     run.lastSeenMs = nowMs;
     return run;
+  }
+
+  /** What a run sent before its last packet may arrive behind it; what it sends afterwards says that it goes on again. */
+  #followEnd(id: string, run: WatchedRun, { seedId, retired, atMs }: TelemetryPacket): void {
+    if (retired && seedId === undefined) {
+      run.endedMs = atMs;
+      void this.#exporter.end(id);
+    } else if (run.endedMs !== undefined && atMs > run.endedMs) run.endedMs = undefined;
   }
 
   /** A packet from the future is the work of a clock; one from the past may have waited in an outbox. */
@@ -268,7 +288,7 @@ export class WeatherlightService implements Service {
     for (const [id, run] of this.#runs) {
       const silentForMs = nowMs - run.lastSeenMs;
       if (silentForMs > FORGOTTEN_MS) this.#forget(id);
-      else if (silentForMs > silentMs && !run.silent) {
+      else if (silentForMs > silentMs && !run.silent && run.endedMs === undefined) {
         run.silent = true;
         void this.#exporter.silence(id);
         this.#alert({ kind: "silent", trainingRunId: id, silentMs: silentForMs });

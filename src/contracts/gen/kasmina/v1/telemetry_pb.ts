@@ -185,7 +185,7 @@ export type TelemetryPacket = Message<"kasmina.v1.TelemetryPacket"> & {
   metrics: TelemetryMetric[];
 
   /**
-   * The last packet of this seed: its series end here.
+   * The last packet of this seed, or of a run that ended in order where it names no seed: its series end here.
    *
    * @generated from field: bool retired = 13;
    */
