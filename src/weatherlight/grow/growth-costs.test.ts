@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { resolveParameters, type SeedPart } from "../../contracts/index.js";
+import { DEFAULT_BLEND, resolveParameters, type SeedPart } from "../../contracts/index.js";
 import { makeSpirals } from "../../data/index.js";
 import { openBackend, trace } from "../../engine/index.js";
-import { parseConfig } from "../../kasmina/index.js";
+import { parseConfig, type Seed } from "../../kasmina/index.js";
 import { monitoredRows, type Topology } from "../../network/index.js";
 import { builtinBlueprints, createHost, type Host, resmlp, slotsOf } from "../../nn/index.js";
 import { SchedulePolicy } from "../../tamiyo/index.js";
@@ -37,6 +37,18 @@ const hosts: readonly Host[] = [
   createHost("charlm", { inputShape: [32], inputDType: "int32", classes: 60 }),
 ];
 
+/** A seed that a run began with. */
+function inherited(slotId: string): Seed {
+  const kernel = { blueprintId: "low-rank", parameters: {}, sha256: "0".repeat(64), form: "delta" } as const;
+  return {
+    ...{ id: "inherited-1", slotId, blueprintId: "low-rank", stage: "FOSSILIZED", inherited: true },
+    ...{ parameters: resolveParameters(builtinBlueprints.get("low-rank")), blend: DEFAULT_BLEND },
+    kernel: { ...kernel, prewarmP50Ms: 1, prewarmP95Ms: 1, fallbackUsed: false },
+    ...{ germinationOrder: 0, germinatedAtStep: 0 },
+    stats: { gradientNorms: [], losses: [], isolationViolations: 0 },
+  };
+}
+
 function flopsOf(host: Host, sites: Topology["sites"]) {
   const monitor = { batch: BATCH, rows: monitoredRows(BATCH), coordinates: 4_096 };
   const { train, evaluate, probe } = definitionsOf(
@@ -64,6 +76,24 @@ describe.each(hosts)("costs on $id $inputShape", (host) => {
   const fitting = builtinBlueprints.ids.filter(
     (id) => slot && builtinBlueprints.get(id).supports(slot.shape),
   );
+
+  test("of a network that the run began with are those of its programs, its seeds part of the host", () => {
+    if (!slot) throw new Error("the host has no slot");
+    const blueprint = builtinBlueprints.get("low-rank");
+    const begun = inherited(slot.id);
+    const network = new CountedCosts({ ...RUN, host, inherited: [begun], seeds: () => [begun] });
+    const site = { seedId: begun.id, slotId: slot.id, blueprint, part: "grown" } as const;
+    const programs = flopsOf(host, [{ ...site, parameters: resolveParameters(blueprint) }]);
+    expect(network.hostFlops(20)).toBe(20 * programs.train + 2 * programs.evaluate);
+    const arm = { slotId: slot.id, candidate: { id: "low-rank", parameters: {} } };
+    const { inherited: _, ...own } = begun;
+    const fossilized = new CountedCosts({ ...RUN, host, seeds: () => [own] });
+    const [rest, all] = [network, fossilized].map(
+      (costed) => costed.of(arm, { step: 0 }, 10)?.flopsToTheEnd ?? 0,
+    );
+    // Of this run's own the whole seed is growth; of one that it began with nothing is.
+    expect(rest).toBeLessThan(all ?? 0);
+  });
 
   test.each(fitting)("of %s are never less than what its programs take", (id) => {
     if (!slot) throw new Error("the host has no slot");
