@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Running, start } from "./kasmina.js";
+import { kasmina, type Running, start } from "./kasmina.js";
 import { BrowserPage, chromium } from "./support/chromium.js";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -109,4 +109,16 @@ describe.skipIf(!chromium)("the dashboard of a run that goes on", () => {
       if (PICTURES) writeFileSync(join(PICTURES, `dashboard-${theme}-${width}.png`), await page.picture());
     }
   });
+});
+
+test.each([
+  ["grow", "--metrics", "0", "--dashboard", "192.0.2.1:9"],
+  ["grow", "--dashboard", "192.0.2.1:9"],
+  ["dashboard", "no-such-folder"],
+])("%s %s %s: what cannot be served ends with the reason", async (...args) => {
+  const root = await mkdtemp(join(tmpdir(), "kasmina-dashboard-"));
+  const { code, stderr } = await kasmina(args, root);
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/cannot listen on 192\.0\.2\.1:9|there is no folder no-such-folder/);
+  await rm(root, { recursive: true });
 });

@@ -149,7 +149,11 @@ async function runGrow(
   );
   const watched = metrics === "" ? undefined : await watch(metrics, (problem) => view.say(problem));
   if (watched) view.say(`metrics: http://${watched.address}/metrics`);
-  const page = await openDashboard(flags.dashboard, options, (text) => say(io, text));
+  const page = await openDashboard(flags.dashboard, options, (text) => say(io, text)).catch(async (error) => {
+    // What listens keeps the process alive.
+    await watched?.close();
+    throw error;
+  });
   const stop = stopOnSignals(io, () => view.say("stopping after this step; once more ends at once"));
   try {
     const bus = oona === "" ? {} : { bus: { url: oona } };
