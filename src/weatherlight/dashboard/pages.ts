@@ -1,4 +1,5 @@
 /** The pages of the dashboard as HTML: the runs, one run, runs side by side, alerts. */
+import { maxOf } from "../../base/index.js";
 import { isGrowing } from "../../contracts/index.js";
 import { courseOf, type Look, seedColor } from "../report/charts.js";
 import type { RunEvent, RunHistory } from "../report/history.js";
@@ -230,7 +231,7 @@ export function comparePage(runs: readonly ComparedRun[], look: Look): string {
 
 export function compareBody(runs: readonly ComparedRun[], look: Look): string {
   if (runs.length === 0) return `<h1>Compare</h1><p>Choose runs in the table of runs.</p>`;
-  const lastStep = Math.max(...runs.map(({ history }) => history.lastStep));
+  const lastStep = maxOf(runs.map(({ history }) => history.lastStep));
   const chart = (
     id: string,
     title: string,
