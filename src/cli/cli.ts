@@ -54,6 +54,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "watch runs live in a browser, and command them",
     load: async () => (await import("./commands/dashboard.js")).addDashboard,
   },
+  generate: {
+    summary: "go on with a text as the network has learned",
+    load: async () => (await import("./commands/generate.js")).addGenerate,
+  },
   report: {
     summary: "draw the course of a run as one HTML page",
     load: async () => (await import("./commands/report.js")).addReport,

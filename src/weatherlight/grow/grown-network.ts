@@ -1,5 +1,5 @@
 /** The network that a run has grown: to predict with, as an ONNX model, or its weights as safetensors. */
-import { KasminaError, maxOf } from "../../base/index.js";
+import { KasminaError, maxOf, Random } from "../../base/index.js";
 import type { Rows } from "../../contracts/index.js";
 import {
   encodeSafetensors,
@@ -49,6 +49,27 @@ export interface Predictions {
 
 /** Row after row, or nested; bytes are scaled by 1/255, an Int32Array holds tokens. */
 export type RowsToPredict = Float32Array | Uint8Array | Int32Array | NestedNumbers;
+
+/**
+ * How a text goes on.
+ *
+ * @example
+ * ```ts
+ * import type { GenerateOptions } from "kasmina";
+ *
+ * const cautious: GenerateOptions = { length: 80, temperature: 0.5, topK: 5, seed: 1 };
+ * ```
+ */
+export interface GenerateOptions {
+  /** Characters; default 200. */
+  readonly length?: number;
+  /** Outputs are divided by it: below 1 the likely becomes likelier; 0 takes the likeliest always. Default 1. */
+  readonly temperature?: number;
+  /** Only so many of the likeliest are drawn from. Default: all. */
+  readonly topK?: number;
+  /** The same seed goes on in the same way. Default 0. */
+  readonly seed?: number;
+}
 
 /** What a network needs of the world around it. */
 export interface NetworkServices {
@@ -188,6 +209,65 @@ export class GrownNetwork {
     }
   }
 
+  /**
+   * Goes on with a text, one character at a time, by drawing from what the network says comes next.
+   *
+   * @throws KasminaError `invalid_argument` for a network that did not learn from a text, a prompt that is empty or has characters that
+   * were not in it
+   */
+  async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<string> {
+    const { length = 200, temperature = 1, topK = Number.POSITIVE_INFINITY, seed = 0 } = options;
+    const { host } = this.topology;
+    const names = this.#vocabulary();
+    const tokens = this.#tokensOf(prompt, names);
+    const random = new Random(seed);
+    const [window = 0] = host.inputShape;
+    const { backend, owned } = await this.#services.openEngine();
+    const state = backend.createState();
+    try {
+      const program = await backend.compile(trace(forwardProgram(this.topology, 1)));
+      state.write({ ...this.parameters, ...this.blendWeights });
+      for (let count = 0; count < length; count++) {
+        // What stands behind the last token says nothing of it: a position sees those before it alone.
+        const seen = Int32Array.from(tokens.slice(-window));
+        const { logits } = await program.run(
+          state,
+          { input: batchOf(seen, { batch: 1, host, scale: 1 }) },
+          {},
+        );
+        const at = (seen.length - 1) * host.classes;
+        const outputs = (logits?.data as Float32Array).slice(at, at + host.classes);
+        const token = drawn(outputs, { temperature, topK }, random);
+        tokens.push(token);
+        yield names[token] ?? "";
+      }
+      program.dispose();
+    } finally {
+      state.dispose();
+      if (owned) await backend.dispose();
+    }
+  }
+
+  #vocabulary(): readonly string[] {
+    const { host } = this.topology;
+    if (host.inputDType === "int32" && host.inputShape.length === 1 && this.classNames)
+      return this.classNames;
+    throw new KasminaError(
+      "invalid_argument",
+      `host ${host.id} did not learn from a text: there is nothing to go on with`,
+    );
+  }
+
+  #tokensOf(prompt: string, names: readonly string[]): number[] {
+    if (prompt === "")
+      throw new KasminaError("invalid_argument", "the prompt is empty: give a character at least");
+    return Array.from(prompt, (character) => {
+      const token = names.indexOf(character);
+      if (token > 0) return token;
+      throw new KasminaError("invalid_argument", `the network has never seen the character "${character}"`);
+    });
+  }
+
   get inputShape(): readonly number[] {
     return this.topology.host.inputShape;
   }
@@ -270,6 +350,29 @@ function batchOf(data: Rows["inputs"], { batch, host, scale }: BatchShape): Tens
   const whole = inputDType === "int32" ? new Int32Array(size) : new Float32Array(size);
   for (let i = 0; i < data.length; i++) whole[i] = (data[i] ?? 0) * scale;
   return { shape, dtype: inputDType, data: whole } as Tensor;
+}
+
+/** A class, by its softmax; never the one for unknown characters. */
+function drawn(
+  outputs: Float32Array,
+  { temperature, topK }: { readonly temperature: number; readonly topK: number },
+  random: Random,
+): number {
+  if (!outputs.every(Number.isFinite))
+    throw new KasminaError("loss_not_finite", "the network is wrecked: its outputs are not finite");
+  const ranked = [...outputs.keys()].slice(1).sort((a, b) => (outputs[b] ?? 0) - (outputs[a] ?? 0));
+  const [likeliest = 0] = ranked;
+  if (temperature === 0) return likeliest;
+  const candidates = ranked.slice(0, topK);
+  const weights = candidates.map((token) =>
+    Math.exp(((outputs[token] ?? 0) - (outputs[likeliest] ?? 0)) / temperature),
+  );
+  let left = random.uniform() * weights.reduce((total, weight) => total + weight, 0);
+  for (const [i, token] of candidates.entries()) {
+    left -= weights[i] ?? 0;
+    if (left < 0) return token;
+  }
+  return likeliest;
 }
 
 function joined(parts: readonly Float32Array[]): Float32Array {
