@@ -1,5 +1,5 @@
 /** `kasmina runs` and `kasmina compare` on the run folders that are kept as fixtures, and on folders that are none. */
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -13,6 +13,7 @@ beforeAll(async () => {
   await cp(FIXTURES, join(root, "runs"), { recursive: true });
   await mkdir(join(root, "runs", "notes"));
   await writeFile(join(root, "runs", "a file"), "");
+  await symlink("ended", join(root, "runs", "a link"));
 });
 afterAll(() => rm(root, { recursive: true }));
 

@@ -1,6 +1,7 @@
 /** The pages of the dashboard as HTML: the runs, one run, runs side by side, alerts. */
 import { maxOf } from "../../base/index.js";
 import { isGrowing } from "../../contracts/index.js";
+import type { RunState } from "../folder/list-runs.js";
 import { courseOf, type Look, seedColor } from "../report/charts.js";
 import type { RunEvent, RunHistory } from "../report/history.js";
 import { type LineChart, readings } from "../report/line-chart.js";
@@ -10,7 +11,7 @@ import { element, escapeText } from "../report/svg.js";
 import { badge, facts, quantity, table } from "../report/tables.js";
 import { drawNetwork } from "./network.js";
 import type { Runbook } from "./runbook.node.js";
-import type { RunRow, RunState } from "./runs.node.js";
+import type { RunRow } from "./runs.node.js";
 
 /** Added to the style of reports. */
 export const DASHBOARD_STYLE = `${STYLE}

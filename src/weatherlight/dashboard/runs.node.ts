@@ -2,11 +2,11 @@
 import { basename, dirname, join, resolve } from "node:path";
 import { lstatIfThere, namesIn, placeOf } from "../../base/disk/index.node.js";
 import { KasminaError } from "../../base/index.js";
-import { isGoingOn, readStatus } from "../control/control-client.js";
+import { readStatus } from "../control/control-client.js";
 import { inspectRun } from "../folder/inspect-run.js";
+import { isRunFolder, type RunState, stateOf } from "../folder/list-runs.js";
 import {
   EventLines,
-  endedIn,
   RUN_FILE,
   type RunRecord,
   readLastEventLines,
@@ -18,9 +18,6 @@ import { type Line, linesOf, type RunHistory, runHistory } from "../report/histo
 const LAST_BYTES = 64 * 1024;
 /** Runs whose lines are kept in memory. */
 const RUNS_KEPT = 16;
-
-/** `running` answers on its socket; `stopped` does not, and has not finished. */
-export type RunState = "running" | "stopped" | "finished" | "halted" | "interrupted";
 
 /** One row of the table of runs. */
 export interface RunRow {
@@ -79,12 +76,6 @@ export class WatchedFolder {
     this.#blocks = (await inspectRun(this.path)).blocks.map(({ name }) => name);
     return this.#blocks;
   }
-}
-
-async function stateOf(path: string, summary: unknown): Promise<RunState> {
-  const ended = endedIn(summary);
-  if (ended === null) return (await isGoingOn(path)) ? "running" : "stopped";
-  return ended === "halted" || ended === "interrupted" ? ended : "finished";
 }
 
 /** The runs in a folder; or one run, where the folder is itself that of a run. */
@@ -154,8 +145,7 @@ export class RunsFolder {
   }
 
   #isRun(name: string): boolean {
-    const path = join(this.#root, name);
-    return lstatIfThere(path)?.isDirectory() === true && lstatIfThere(join(path, RUN_FILE)) !== undefined;
+    return isRunFolder(join(this.#root, name));
   }
 
   #startedMs(name: string): number {

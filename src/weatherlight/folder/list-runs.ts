@@ -1,19 +1,21 @@
 /** Runs beside each other: those of a folder, and what sets some of them apart. */
 import { join } from "node:path";
-import { hasFolder, namesIn } from "../../base/disk/index.node.js";
+import { hasFolder, lstatIfThere, namesIn } from "../../base/disk/index.node.js";
 import { KasminaError, messageOf } from "../../base/index.js";
 import { isGoingOn } from "../control/control-client.js";
 import type { Summary } from "./growth-lines.js";
 import { runFileOf } from "./run-file.js";
-import { endedIn, readRunFolder } from "./run-folder.js";
+import { endedIn, RUN_FILE, readRunFolder } from "./run-folder.js";
 import { summaryOf } from "./summary-file.js";
+
+/** `running` answers on its socket; `stopped` does not, and has not finished. */
+export type RunState = "running" | "stopped" | "finished" | "halted" | "interrupted";
 
 /** As `kasmina runs --json` prints it, one object a run. */
 export interface ListedRun {
   readonly path: string;
   readonly run_id: string;
-  /** How it ended; `running`, or `stopped` where it died. */
-  readonly state: string;
+  readonly state: RunState;
   readonly data: string;
   readonly host: string;
   readonly seed: number;
@@ -32,15 +34,27 @@ export async function listRuns(
   if (!hasFolder(folder)) throw new KasminaError("io", `there is no folder ${folder}`);
   const runs: ListedRun[] = [];
   const problems: string[] = [];
-  for (const name of [...(await namesIn(folder))].sort()) {
+  const names = (await namesIn(folder)).filter((name) => isRunFolder(join(folder, name)));
+  for (const name of names.sort()) {
     try {
       runs.push(await readRun(join(folder, name)));
     } catch (error) {
-      if (error instanceof KasminaError && error.code === "invalid_argument") continue;
       problems.push(`${name}: ${messageOf(error)}`);
     }
   }
   return { runs, problems };
+}
+
+/** Whether a run lies there, and not behind a link. */
+export function isRunFolder(path: string): boolean {
+  return lstatIfThere(path)?.isDirectory() === true && lstatIfThere(join(path, RUN_FILE)) !== undefined;
+}
+
+/** @param summary the run's report, as far as there is one */
+export async function stateOf(path: string, summary: unknown): Promise<RunState> {
+  const ended = endedIn(summary);
+  if (ended === null) return (await isGoingOn(path)) ? "running" : "stopped";
+  return ended === "halted" || ended === "interrupted" ? ended : "finished";
 }
 
 async function readRun(path: string): Promise<ListedRun> {
@@ -49,7 +63,7 @@ async function readRun(path: string): Promise<ListedRun> {
   return {
     path,
     run_id,
-    state: endedIn(summary) ?? ((await isGoingOn(folder)) ? "running" : "stopped"),
+    state: await stateOf(folder, summary),
     data: String(config.data),
     host: String(config.host),
     seed: Number(config.seed ?? 0),
