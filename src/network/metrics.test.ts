@@ -58,3 +58,15 @@ test("a sequence has a perplexity: e to the loss", () => {
 test("an output that is not finite is an error, not a wrong answer", () => {
   expect(() => tallied(2, [Number.NaN, 0], [1])).toThrow(/wrecked/);
 });
+
+test("of many classes no matrix is kept, and the rest is as ever", () => {
+  const classes = 1_000;
+  const logits = Array.from({ length: 3 * classes }, (_, i) => (i % classes === 7 ? 1 : 0));
+  const metrics = tallied(classes, logits, [7, 7, 999]).classification();
+  expect(metrics).toEqual({
+    accuracy: expect.closeTo(2 / 3, 12),
+    balanced_accuracy: 0.5,
+    macro_f1: 0.4,
+    micro_f1: expect.closeTo(2 / 3, 12),
+  });
+});

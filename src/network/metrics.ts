@@ -3,6 +3,7 @@
  * sizes. The values are those of scikit-learn's `balanced_accuracy_score`, `f1_score` and `confusion_matrix`.
  */
 import { KasminaError } from "../base/errors.js";
+import { maxOf, mean, sum } from "../base/statistics.js";
 
 /** Metrics of one label a row, or of one at each position of a sequence. */
 export interface ClassificationMetrics {
@@ -14,8 +15,8 @@ export interface ClassificationMetrics {
   readonly macro_f1: number;
   /** The same over all labels together; equal to the accuracy where no outputs are equal. */
   readonly micro_f1: number;
-  /** confusion[i][j]: labels of class i that were said to be j. */
-  readonly confusion: readonly (readonly number[])[];
+  /** confusion[i][j]: labels of class i that were said to be j. Left out for more than 256 classes. */
+  readonly confusion?: readonly (readonly number[])[];
 }
 
 export interface SequenceMetrics {
@@ -63,16 +64,26 @@ export async function evaluationOf(
   };
 }
 
+/** A confusion matrix of more classes is megabytes that nobody looks at. */
+const CONFUSION_CLASSES_MAX = 256;
+
 export class OutputTally {
   readonly #classes: number;
-  readonly #confusion: Float64Array;
+  /** By class: how often it is the label, is said, and is said where it is the label. */
+  readonly #occurs: Float64Array;
+  readonly #said: Float64Array;
+  readonly #found: Float64Array;
+  readonly #confusion: Float64Array | undefined;
   #loss = 0;
   #right = 0;
   #count = 0;
 
   constructor(classes: number) {
     this.#classes = classes;
-    this.#confusion = new Float64Array(classes * classes);
+    this.#occurs = new Float64Array(classes);
+    this.#said = new Float64Array(classes);
+    this.#found = new Float64Array(classes);
+    this.#confusion = classes <= CONFUSION_CLASSES_MAX ? new Float64Array(classes * classes) : undefined;
   }
 
   /**
@@ -83,17 +94,23 @@ export class OutputTally {
     const classes = this.#classes;
     for (const [row, label] of labels.entries()) {
       const outputs = logits.subarray(row * classes, (row + 1) * classes);
-      const largest = outputs.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
       if (!outputs.every(Number.isFinite))
         throw new KasminaError("loss_not_finite", "the network is wrecked: its outputs are not finite");
+      const largest = maxOf(outputs);
       const own = outputs[label] ?? Number.NaN;
       const total = outputs.reduce((sum, value) => sum + Math.exp(value - largest), 0);
       this.#loss += largest + Math.log(total) - own;
       if (own === largest) this.#right += 1 / outputs.filter((value) => value === largest).length;
-      const at = label * classes + outputs.indexOf(largest);
-      this.#confusion[at] = (this.#confusion[at] ?? 0) + 1;
-      this.#count++;
+      this.#countLabel(label, outputs.indexOf(largest));
     }
+  }
+
+  #countLabel(label: number, said: number): void {
+    increment(this.#occurs, label);
+    increment(this.#said, said);
+    if (said === label) increment(this.#found, label);
+    if (this.#confusion) increment(this.#confusion, label * this.#classes + said);
+    this.#count++;
   }
 
   /** Labels so far. */
@@ -111,23 +128,28 @@ export class OutputTally {
   }
 
   classification(): ClassificationMetrics {
-    const classes = Array.from({ length: this.#classes }, (_, i) => i);
-    const said = (i: number, j: number): number => this.#confusion[i * this.#classes + j] ?? 0;
-    const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
-    const mean = (values: readonly number[]): number => sum(values) / values.length;
-    const perClass = classes.map((i) => ({
-      right: said(i, i),
-      occurs: sum(classes.map((j) => said(i, j))),
-      isSaid: sum(classes.map((j) => said(j, i))),
+    const classes = Array.from({ length: this.#classes }, (_, i) => ({
+      found: this.#found[i] ?? 0,
+      occurs: this.#occurs[i] ?? 0,
+      said: this.#said[i] ?? 0,
     }));
-    const occurring = perClass.filter(({ occurs }) => occurs > 0);
-    const known = perClass.filter(({ occurs, isSaid }) => occurs + isSaid > 0);
+    const occurring = classes.filter(({ occurs }) => occurs > 0);
+    const known = classes.filter(({ occurs, said }) => occurs + said > 0);
+    const confusion = this.#confusion;
     return {
       accuracy: this.#right / this.#count,
-      balanced_accuracy: mean(occurring.map(({ right, occurs }) => right / occurs)),
-      macro_f1: mean(known.map(({ right, occurs, isSaid }) => (2 * right) / (occurs + isSaid))),
-      micro_f1: sum(perClass.map(({ right }) => right)) / this.#count,
-      confusion: classes.map((i) => classes.map((j) => said(i, j))),
+      balanced_accuracy: mean(occurring.map(({ found, occurs }) => found / occurs)),
+      macro_f1: mean(known.map(({ found, occurs, said }) => (2 * found) / (occurs + said))),
+      micro_f1: sum(classes.map(({ found }) => found)) / this.#count,
+      ...(confusion && {
+        confusion: classes.map((_, i) => [
+          ...confusion.subarray(i * classes.length, (i + 1) * classes.length),
+        ]),
+      }),
     };
   }
+}
+
+function increment(counts: Float64Array, at: number): void {
+  counts[at] = (counts[at] ?? 0) + 1;
 }

@@ -99,7 +99,7 @@ function quoted(cell: string): string {
 }
 
 function formatEvaluation({ task, rows, loss, metrics, classNames }: DataEvaluation): string {
-  const { confusion, ...figures } = "confusion" in metrics ? metrics : { ...metrics, confusion: [] };
+  const { confusion = [], ...figures } = "perplexity" in metrics ? { ...metrics, confusion: [] } : metrics;
   const facts = [
     ["task", task],
     ["rows", count(rows)],

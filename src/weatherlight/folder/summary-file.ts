@@ -18,7 +18,7 @@ const metrics = z.union([
     balanced_accuracy: share,
     macro_f1: share,
     micro_f1: share,
-    confusion: z.array(z.array(count)),
+    confusion: z.array(z.array(count)).optional(),
   }),
   z.looseObject({ accuracy: share, perplexity: count }),
 ]);
