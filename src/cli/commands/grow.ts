@@ -13,7 +13,7 @@ import type { WatchedRun } from "../../weatherlight/telemetry/watched-run.node.j
 import { EXIT, EXIT_OF_SIGNAL } from "../terminal/exit.js";
 import { formatReport } from "../terminal/growth-report.js";
 import { createGrowthView } from "../terminal/growth-view.js";
-import { type Io, type StopSignal, say, wantsColor } from "../terminal/io.js";
+import { type Io, type StopSignal, say, toNumber, wantsColor } from "../terminal/io.js";
 
 /** How the run is done: in a worker, or in a test by something smaller. */
 export type Grow = (
@@ -248,12 +248,6 @@ function withoutDefaults({
     ...(blueprint !== undefined && { blueprints: [blueprint] }),
     ...options,
   };
-}
-
-/** What is no number stays a text, so that the one validator can say what was typed. */
-function toNumber(text: string): unknown {
-  const value = text.trim() === "" ? Number.NaN : Number(text);
-  return Number.isNaN(value) ? text : value;
 }
 
 function toList(text: string): string[] {

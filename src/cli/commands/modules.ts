@@ -13,8 +13,8 @@ export function addModuleOptions(command: Command): Command {
 }
 
 export interface ModuleFlags {
-  readonly host?: string;
-  readonly blueprint?: readonly string[];
+  readonly host?: string | undefined;
+  readonly blueprint?: readonly string[] | undefined;
 }
 
 export function givenModules({ host, blueprint }: ModuleFlags) {

@@ -77,3 +77,9 @@ function parentStatus(): string | undefined {
 export function wantsColor(io: Io, stream: Output): boolean {
   return stream.isTTY === true && !io.env.NO_COLOR && io.env.TERM !== "dumb";
 }
+
+/** What is no number stays a text, so that the one validator can say what was typed. */
+export function toNumber(text: string): unknown {
+  const value = text.trim() === "" ? Number.NaN : Number(text);
+  return Number.isNaN(value) ? text : value;
+}

@@ -47,6 +47,17 @@ describe("what comes next", () => {
   });
 });
 
+test.each<[GenerateOptions, string]>([
+  [{ length: 0.5 }, "length must be a whole number in 1..1000000"],
+  [{ length: Number.NaN }, "length must be a whole number"],
+  [{ temperature: -1 }, "temperature must be a number in 0..100"],
+  [{ topK: 0 }, "topK must be a whole number"],
+  [{ seed: 2 ** 32 }, "seed must be a whole number"],
+  [{ tempo: 1 } as GenerateOptions, "tempo"],
+])("options out of range are named: %j", async (options, problem) => {
+  await expect(gone("a", options)).rejects.toThrow(problem);
+});
+
 test("what it cannot go on from is named", async () => {
   await expect(gone("")).rejects.toThrow("the prompt is empty");
   await expect(gone("aZ")).rejects.toThrow('never seen the character "Z"');

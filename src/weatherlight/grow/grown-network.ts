@@ -1,4 +1,5 @@
 /** The network that a run has grown: to predict with, as an ONNX model, or its weights as safetensors. */
+import { z } from "zod";
 import { KasminaError, maxOf, Random } from "../../base/index.js";
 import type { Rows } from "../../contracts/index.js";
 import {
@@ -61,14 +62,36 @@ export type RowsToPredict = Float32Array | Uint8Array | Int32Array | NestedNumbe
  * ```
  */
 export interface GenerateOptions {
-  /** Characters; default 200. */
+  /** Characters, 1 to 1,000,000; default 200. */
   readonly length?: number;
-  /** Outputs are divided by it: below 1 the likely becomes likelier; 0 takes the likeliest always. Default 1. */
+  /** Outputs are divided by it: below 1 the likely becomes likelier; 0 takes the likeliest always; to 100. Default 1. */
   readonly temperature?: number;
   /** Only so many of the likeliest are drawn from. Default: all. */
   readonly topK?: number;
   /** The same seed goes on in the same way. Default 0. */
   readonly seed?: number;
+}
+
+const inRange = (min: number, max: number, isWhole: boolean) =>
+  z.custom<number>(
+    (value) =>
+      typeof value === "number" && value >= min && value <= max && (!isWhole || Number.isInteger(value)),
+    { error: `must be a ${isWhole ? "whole " : ""}number in ${min}..${max}` },
+  );
+const generateSchema = z.strictObject({
+  length: inRange(1, 1_000_000, true).default(200),
+  temperature: inRange(0, 100, false).default(1),
+  topK: inRange(1, 2 ** 31, true).default(2 ** 31),
+  seed: inRange(0, 2 ** 32 - 1, true).default(0),
+});
+
+function parsedGenerateOptions(options: GenerateOptions): z.infer<typeof generateSchema> {
+  const result = generateSchema.safeParse(options);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  const key = String(issue?.path[0] ?? "options");
+  const problem = String(issue?.message);
+  throw new KasminaError("invalid_argument", `${key} ${problem}`, { details: { key, problem } });
 }
 
 /** What a network needs of the world around it. */
@@ -115,7 +138,7 @@ export class GrownNetwork {
   /**
    * Where it comes from: `training_run_id`, `step`, `host`, `seeds` (JSON), `checkpoint_sha256` where it was read from disk, `parent` (the
    * digest of what the run went on from); and
-   * how raw rows become inputs: `data_sha256`, `input_scale`, `class_names`, `columns` (JSON).
+   * how raw rows become inputs: `data_sha256`, `input_scale`, `classes`, `class_names` and `columns` (JSON), `label_column`.
    */
   readonly metadata: Readonly<Record<string, string>>;
   readonly classNames: readonly string[] | undefined;
@@ -194,56 +217,67 @@ export class GrownNetwork {
     const count = inputs.length / rowSize;
     const batch = Math.min(count, PREDICTION_BATCH);
     const perRow = this.labelsPerRow * host.classes;
-    const state = backend.createState();
+    const pass = await this.#openPass(backend, batch);
     try {
-      const program = await backend.compile(trace(forwardProgram(this.topology, batch)));
-      state.write({ ...this.parameters, ...this.blendWeights });
       for (let from = 0; from < count; from += batch) {
-        const data = inputs.subarray(from * rowSize, (from + batch) * rowSize);
-        const { logits } = await program.run(state, { input: batchOf(data, { batch, host, scale }) }, {});
-        yield (logits?.data as Float32Array).slice(0, Math.min(batch, count - from) * perRow);
+        const logits = await pass.run(inputs.subarray(from * rowSize, (from + batch) * rowSize), scale);
+        yield logits.slice(0, Math.min(batch, count - from) * perRow);
       }
-      program.dispose();
     } finally {
-      state.dispose();
+      pass.close();
     }
+  }
+
+  /** The forward pass of a batch, compiled, with the network's parameters in the engine. */
+  async #openPass(backend: Backend, batch: number) {
+    const { topology, parameters, blendWeights } = this;
+    const program = await backend.compile(trace(forwardProgram(topology, batch)));
+    const state = backend.createState();
+    state.write({ ...parameters, ...blendWeights });
+    return {
+      /** @param inputs those of a batch, or of fewer rows */
+      run: async (inputs: Rows["inputs"], scale: number): Promise<Float32Array> => {
+        const input = batchOf(inputs, { batch, host: topology.host, scale });
+        const { logits } = await program.run(state, { input }, {});
+        return logits?.data as Float32Array;
+      },
+      close: (): void => {
+        program.dispose();
+        state.dispose();
+      },
+    };
   }
 
   /**
    * Goes on with a text, one character at a time, by drawing from what the network says comes next.
    *
-   * @throws KasminaError `invalid_argument` for a network that did not learn from a text, a prompt that is empty or has characters that
-   * were not in it
+   * @throws KasminaError `invalid_argument` for options out of range, a network that did not learn from a text, a prompt that is empty or
+   * has characters that were not in it
    */
   async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<string> {
-    const { length = 200, temperature = 1, topK = Number.POSITIVE_INFINITY, seed = 0 } = options;
+    const { length, temperature, topK, seed } = parsedGenerateOptions(options);
     const { host } = this.topology;
     const names = this.#vocabulary();
     const tokens = this.#tokensOf(prompt, names);
     const random = new Random(seed);
     const [window = 0] = host.inputShape;
     const { backend, owned } = await this.#services.openEngine();
-    const state = backend.createState();
     try {
-      const program = await backend.compile(trace(forwardProgram(this.topology, 1)));
-      state.write({ ...this.parameters, ...this.blendWeights });
-      for (let count = 0; count < length; count++) {
-        // What stands behind the last token says nothing of it: a position sees those before it alone.
-        const seen = Int32Array.from(tokens.slice(-window));
-        const { logits } = await program.run(
-          state,
-          { input: batchOf(seen, { batch: 1, host, scale: 1 }) },
-          {},
-        );
-        const at = (seen.length - 1) * host.classes;
-        const outputs = (logits?.data as Float32Array).slice(at, at + host.classes);
-        const token = drawn(outputs, { temperature, topK }, random);
-        tokens.push(token);
-        yield names[token] ?? "";
+      const pass = await this.#openPass(backend, 1);
+      try {
+        for (let count = 0; count < length; count++) {
+          // What stands behind the last token says nothing of it: a position sees those before it alone.
+          const seen = Int32Array.from(tokens.slice(-window));
+          const logits = await pass.run(seen, 1);
+          const at = (seen.length - 1) * host.classes;
+          const token = drawn(logits.slice(at, at + host.classes), { temperature, topK }, random);
+          tokens.push(token);
+          yield names[token] ?? "";
+        }
+      } finally {
+        pass.close();
       }
-      program.dispose();
     } finally {
-      state.dispose();
       if (owned) await backend.dispose();
     }
   }
