@@ -25,9 +25,17 @@ export interface CellOptions {
 }
 
 /** One column: numbers, NaN where one is missing, or texts, undefined where one is. */
-export type Column =
-  | { readonly name: string; readonly numbers: Float64Array }
-  | { readonly name: string; readonly texts: readonly (string | undefined)[] };
+export type Column = NumberColumn | TextColumn;
+
+interface NumberColumn {
+  readonly name: string;
+  readonly numbers: Float64Array;
+}
+
+interface TextColumn {
+  readonly name: string;
+  readonly texts: readonly (string | undefined)[];
+}
 
 /**
  * The columns at `places`. One in which no cell is a number holds texts.
@@ -83,7 +91,7 @@ function numbersOf(cells: readonly string[], name: string, options: CellOptions)
     const hint = DECIMAL_COMMA.test(cell) ? " (a decimal comma? Add ?decimal=,)" : "";
     throw new KasminaError(
       "invalid_data",
-      `${placeOf(row, name, options)}: "${cell}" is not a number${hint}`,
+      `${placeOf(row, name, options.name)}: "${cell}" is not a number${hint}`,
     );
   });
   return { name, numbers };
@@ -102,11 +110,11 @@ function refuseMissing(cell: string, row: number, name: string, options: CellOpt
   const what = cell === "" ? "empty" : `"${cell}" says that the value is missing`;
   throw new KasminaError(
     "invalid_data",
-    `${placeOf(row, name, options)}: ${what}; ?fill=mean fills such gaps`,
+    `${placeOf(row, name, options.name)}: ${what}; ?fill=mean fills such gaps`,
   );
 }
 
-function placeOf(row: number, column: string, { name }: Pick<CellOptions, "name">): string {
+function placeOf(row: number, column: string, name: string): string {
   return `${name}: row ${row + 1}, column "${column}"`;
 }
 
@@ -199,8 +207,9 @@ export function encodedRows(
   columns.forEach((column, i) => {
     const encoding = encodings[i];
     if (!encoding) return;
-    const write = "texts" in column ? writeTexts : writeNumbers;
-    write(column as never, encoding as never, rows, { inputs, width, from, what });
+    const target = { inputs, width, from, what };
+    if ("texts" in column && "categories" in encoding) writeTexts(column, encoding, rows, target);
+    else if ("numbers" in column && "mean" in encoding) writeNumbers(column, encoding, rows, target);
     from += inputsOf(encoding);
   });
   return inputs;
@@ -215,7 +224,7 @@ interface Target {
 }
 
 function writeNumbers(
-  { name, numbers }: Extract<Column, { numbers: unknown }>,
+  { name, numbers }: NumberColumn,
   { mean, deviation }: ColumnScaling,
   rows: Int32Array,
   { inputs, width, from, what }: Target,
@@ -227,7 +236,7 @@ function writeNumbers(
     if (!Number.isFinite(result)) {
       throw new KasminaError(
         "invalid_data",
-        `${placeOf(row, name, { name: what })}: ${value} is too far from the others`,
+        `${placeOf(row, name, what)}: ${value} is too far from the others`,
       );
     }
     inputs[i * width + from] = result;
@@ -235,7 +244,7 @@ function writeNumbers(
 }
 
 function writeTexts(
-  { name, texts }: Extract<Column, { texts: unknown }>,
+  { name, texts }: TextColumn,
   { categories }: ColumnCategories,
   rows: Int32Array,
   { inputs, width, from, what }: Target,
@@ -248,7 +257,7 @@ function writeTexts(
     if (at === undefined) {
       throw new KasminaError(
         "invalid_data",
-        `${placeOf(row, name, { name: what })}: "${text}" is none of the categories ${listed(categories)}`,
+        `${placeOf(row, name, what)}: "${text}" is none of the categories ${listed(categories)}`,
       );
     }
     inputs[i * width + from + at] = 1;

@@ -17,12 +17,12 @@ export class OnnxFile {
   readonly #session: InferenceSession;
   readonly #model: Model;
 
-  private constructor(ort: Ort, session: InferenceSession, model: Model) {
+  private constructor(ort: Ort, session: InferenceSession, model: Model, inputShape: readonly number[]) {
     this.#ort = ort;
     this.#session = session;
     this.#model = model;
     this.metadata = model.metadata;
-    this.inputShape = rowShape(model);
+    this.inputShape = inputShape;
   }
 
   /**
@@ -31,11 +31,11 @@ export class OnnxFile {
    */
   static async open(bytes: Uint8Array): Promise<OnnxFile> {
     const model = readModel(bytes);
-    rowShape(model);
+    const inputShape = rowShape(model);
     const ort = await loadOrt();
     try {
       const session = await ort.InferenceSession.create(bytes, { logSeverityLevel: 3 });
-      return new OnnxFile(ort, session, model);
+      return new OnnxFile(ort, session, model, inputShape);
     } catch (error) {
       throw new KasminaError("engine", `ONNX Runtime refuses the model: ${firstLine(error)}`, {
         cause: error,
@@ -50,7 +50,7 @@ export class OnnxFile {
     const rowSize = sizeOf(this.inputShape);
     const count = rows.length / rowSize;
     const fixed = input?.shape[0];
-    const batch = typeof fixed === "number" && fixed > 0 ? fixed : Math.min(BATCH, count);
+    const batch = typeof fixed === "number" ? fixed : Math.min(BATCH, count);
     for (let from = 0; from < count; from += batch) {
       const used = Math.min(batch, count - from);
       const size = typeof fixed === "number" ? batch : used;

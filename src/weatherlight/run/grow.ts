@@ -1,6 +1,7 @@
 /** `grow()`: the one way to train a network and grow it, for programs and for the command line. */
 import { platform } from "#platform";
 import { openBackend } from "../../engine/index.js";
+import type { Evaluation } from "../../network/index.js";
 import { dataMetadata } from "../folder/data-record.js";
 import { GrownNetwork } from "../grow/grown-network.js";
 import type { RunOutcome } from "../grow/run-outcome.js";
@@ -90,9 +91,10 @@ async function resultOf(
   const { runId, config, backend, sources, kept, recorded, lineage } = run;
   const { dataset, data } = sources;
   const network = networkOf(run, outcome);
-  const isMeasured = !Number.isNaN(outcome.accuracy);
-  const evaluation = isMeasured ? await network.evaluate(dataset.test, backend) : undefined;
-  const ofHostAlone = alone && (await networkOf(run, alone).evaluate(dataset.test, backend));
+  const evaluate = async (of: RunOutcome, grown: GrownNetwork): Promise<Evaluation | undefined> =>
+    Number.isNaN(of.accuracy) ? undefined : grown.evaluate(dataset.test, backend);
+  const evaluation = await evaluate(outcome, network);
+  const ofHostAlone = alone && (await evaluate(alone, networkOf(run, alone)));
   return {
     runId,
     ended: endOf(outcome, alone),

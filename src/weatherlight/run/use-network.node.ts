@@ -4,7 +4,7 @@ import { lstatIfThere, readRegular } from "../../base/disk/index.node.js";
 import { KasminaError, messageOf } from "../../base/index.js";
 import { parseDataName } from "../../data/data-name.js";
 import { digestOfDataset } from "../../data/digest.node.js";
-import { openDataset } from "../../data/index.js";
+import { type Dataset, openDataset } from "../../data/index.js";
 import { tableOptions } from "../../data/open.js";
 import { type Preprocessing, readUnseen, type UnseenRows } from "../../data/unseen.js";
 import { OnnxFile } from "../../engine/native/onnx-file.js";
@@ -106,20 +106,19 @@ function namesOf({ classes, classNames }: Preprocessing): readonly string[] {
 }
 
 async function rowsToEvaluate({ how, data: known }: UsableNetwork, name: string) {
-  if (known && (await isSameData(name, known))) {
-    const { inputs, labels, count } = (await openDataset(name)).test;
-    return { inputs, labels, count, isOwnTestPart: true };
-  }
+  const own = known && (await sameData(name, known));
+  if (own) return { ...own.test, isOwnTestPart: true };
   const { inputs, labels = new Int32Array(), count } = await readUnseen(name, how, true);
   return { inputs, labels, count, isOwnTestPart: false };
 }
 
-/** Data that cannot be opened as they are to learn from are others. */
-async function isSameData(name: string, { sha256 }: DataRecord): Promise<boolean> {
+/** The data, where they are those of the record; what cannot be opened to learn from is others. */
+async function sameData(name: string, { sha256 }: DataRecord): Promise<Dataset | undefined> {
   try {
-    return digestOfDataset(await openDataset(name)) === sha256;
+    const dataset = await openDataset(name);
+    return digestOfDataset(dataset) === sha256 ? dataset : undefined;
   } catch (error) {
-    if (error instanceof KasminaError && error.code === "invalid_data") return false;
+    if (error instanceof KasminaError && error.code === "invalid_data") return undefined;
     throw error;
   }
 }
