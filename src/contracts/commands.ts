@@ -59,6 +59,8 @@ export interface CommandDraft {
   /** 1 to 128 bytes, the issuer's own. */
   readonly commandId: string;
   readonly trainingRunId: string;
+  /** The life of the run that it is for, as its state names it. Default: any, and its date decides. */
+  readonly incarnation?: string;
   readonly issuedBy: string;
   readonly order: Order;
   readonly seedId?: string;
@@ -130,6 +132,7 @@ export function buildCommand(draft: CommandDraft, issuedAtMs: number, nonce: Uin
     issuedBy: draft.issuedBy,
     expiresAfterMs: draft.expiresAfterMs ?? 0,
     nonce,
+    incarnation: draft.incarnation ?? "",
     expectedStage: stageWords.code(draft.expectedStage ?? "UNKNOWN"),
     ...(decision && {
       decision: {

@@ -5,7 +5,7 @@
 import { KasminaError } from "../base/errors.js";
 import { ED25519_KEY_BYTES, type Ed25519, portableEd25519, SIGNATURE_BYTES } from "./ed25519.js";
 import { equalMacs, MAC_BYTES, type Mac, type MacFactory, portableMac } from "./mac.js";
-import type { KeyRole } from "./roles.js";
+import { type KeyRole, mayCommand } from "./roles.js";
 
 /** Whose a key is. */
 interface KeyOwner {
@@ -61,6 +61,7 @@ export class KeyRing {
   #signings: ReadonlyMap<string, Signing> = new Map();
   #macs: ReadonlyMap<string, Mac> = new Map();
   #activeId = "";
+  #commanders = 0;
   readonly #crypto: KeyCrypto;
 
   /**
@@ -105,6 +106,11 @@ export class KeyRing {
     return this.#macs.get(id);
   }
 
+  /** How many of those that verify may order anything. */
+  get commanders(): number {
+    return this.#commanders;
+  }
+
   /** Those that verify. */
   get ids(): readonly string[] {
     return [...this.#signings.keys()];
@@ -135,6 +141,7 @@ export class KeyRing {
     // What a run has sealed, and goes on sealing its journal with, it keeps.
     this.#macs = new Map([...macs, ...this.#macs]);
     this.#activeId = active.id;
+    this.#commanders = valid.filter(({ role }) => mayCommand(role)).length;
   }
 
   /** For JSON: no secret. */

@@ -128,6 +128,8 @@ export interface SlotState extends KernelSlot {
 /** What the policy sees, each epoch and each N steps. */
 export interface SystemState {
   readonly trainingRunId: string;
+  /** The life of the run, which commands in answer name: another after each start and each reset. */
+  readonly incarnation?: string;
   readonly step: number;
   readonly epoch: number;
   readonly epochs: number;

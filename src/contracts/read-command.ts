@@ -78,6 +78,9 @@ const FIELDS: readonly (Field | undefined)[] = byNumber({
   12: delimited((reader, command) => {
     command.decision = fromBinary(DecisionSchema, reader.bytes(), OPTIONS);
   }),
+  13: delimited((reader, command) => {
+    command.incarnation = reader.string(true);
+  }),
   20: order("seed", SeedCommandSchema),
   21: order("rollback", RollbackCommandSchema),
   22: order("optimizer", OptimizerCommandSchema),
@@ -123,6 +126,7 @@ function emptyCommand(): AdaptationCommand {
     nonce: NO_BYTES,
     expectedStage: 0,
     decision: undefined,
+    incarnation: "",
     payload: { case: undefined },
   };
 }

@@ -31,6 +31,11 @@ export function mayOrder(role: KeyRole | undefined, kind: CommandKind): boolean 
   return role === undefined || COMMANDS[role].includes(kind);
 }
 
+/** Whether a key of this role may sign any command. */
+export function mayCommand(role: KeyRole | undefined): boolean {
+  return role === undefined || COMMANDS[role].length > 0;
+}
+
 /** Whether a key of this role may sign messages of this stream; of commands, {@link mayOrder} decides. */
 export function mayPublish(role: KeyRole | undefined, context: EnvelopeContext): boolean {
   return role === undefined || MESSAGES[role].includes(context);

@@ -39,6 +39,7 @@ export function encodeState(state: SystemState): Uint8Array {
     paramsTotal: BigInt(rest.paramsTotal),
     flopsPerStep: rest.flopsPerStep,
     flopsTotal: rest.flopsTotal,
+    incarnation: rest.incarnation ?? "",
   });
   return toBinary(SystemStateSchema, message);
 }
@@ -68,9 +69,10 @@ export function decodeState(bytes: Uint8Array): SystemState {
 function read(bytes: Uint8Array): SystemState {
   const message = fromBinary(SystemStateSchema, bytes);
   if (message.version !== VERSION) throw new KasminaError("corrupt", `version ${message.version}`);
-  const { heldOutLoss, heldOutAccuracy } = message;
+  const { heldOutLoss, heldOutAccuracy, incarnation } = message;
   return {
     trainingRunId: message.trainingRunId,
+    ...(incarnation !== "" && { incarnation }),
     step: Number(message.step),
     epoch: message.epoch,
     epochs: message.epochs,

@@ -14,6 +14,7 @@
  */
 
 import type { BreakerState } from "../base/breaker.js";
+import { toHex } from "../base/bytes.js";
 import type { Clock } from "../base/clock.js";
 import type { BlueprintCatalog } from "../contracts/blueprint.js";
 import type { IsolationFailure, IsolationReading, IsolationTally } from "../contracts/isolation.js";
@@ -67,6 +68,8 @@ import { TelemetryHub } from "./telemetry/hub.js";
 
 export interface KasminaOptions {
   readonly trainingRunId: string;
+  /** Names the life of the run, another each time. Default: 16 bytes from the platform's cryptographic generator, in hex. */
+  readonly newIncarnation?: () => string;
   /** In host order. */
   readonly slots: readonly SlotSpec[];
   readonly blueprints: BlueprintCatalog;
@@ -107,7 +110,7 @@ export class Kasmina {
     });
     this.#state = new RunState({ ...options, config, journal, telemetry: this.telemetry });
     for (const seed of options.inherited ?? []) this.#state.registry.add({ ...seed });
-    this.#ledger = createLedger(config, clock, this.telemetry);
+    this.#ledger = createLedger(options, config, this.telemetry);
     this.#verifier = new CommandVerifier({
       trainingRunId,
       keys: options.keys,
@@ -145,6 +148,11 @@ export class Kasmina {
     this.telemetry.at(now.step, now.epoch);
     this.#ingress.replayDue(now);
     return this.#ingress.isReplaying ? [] : this.#ingress.handleAll(source.drain(), now);
+  }
+
+  /** The life of the run that commands name: another after each start and each reset. */
+  get incarnation(): string {
+    return this.#ledger.incarnation;
   }
 
   /** Handles one delivery. Never throws for what is in it. */
@@ -356,11 +364,20 @@ export class Kasmina {
 
 const BREAKER_GAUGE: { readonly [S in BreakerState]: number } = { closed: 0, half_open: 1, open: 2 };
 
-function createLedger(config: KasminaConfig, clock: Clock, telemetry: TelemetryHub): NonceLedger {
+function createLedger(
+  { clock, newIncarnation = randomIncarnation }: KasminaOptions,
+  config: KasminaConfig,
+  telemetry: TelemetryHub,
+): NonceLedger {
   return new NonceLedger({
     ...config.nonceLedger,
     clock,
+    newIncarnation,
     onTruncated: ({ cause, dropped, floorMs }) =>
       telemetry.event(undefined, "nonce_ledger_truncated", "WARNING", { cause, dropped, floor_ms: floorMs }),
   });
+}
+
+function randomIncarnation(): string {
+  return toHex(globalThis.crypto.getRandomValues(new Uint8Array(16)));
 }

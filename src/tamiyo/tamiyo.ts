@@ -50,7 +50,7 @@ export class Tamiyo {
     this.#reportInputs(health);
     for (const decision of policy.decide(state, { health, ...(costs && { costs }) })) {
       onDecision?.(decision, state);
-      send(signer.sign(this.#draft(decision, health)));
+      send(signer.sign(this.#draft(decision, health, state)));
     }
   }
 
@@ -60,11 +60,12 @@ export class Tamiyo {
     this.#missing = missing;
   }
 
-  #draft(decision: Decision, health: InputHealth): CommandDraft {
+  #draft(decision: Decision, health: InputHealth, { incarnation }: SystemState): CommandDraft {
     const { policy, trainingRunId } = this.#options;
     return {
       commandId: `tamiyo-${++this.#sent}`,
       trainingRunId,
+      ...(incarnation !== undefined && { incarnation }),
       issuedBy: "tamiyo",
       ...orderOf(decision),
       decision: {

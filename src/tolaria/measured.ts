@@ -63,6 +63,7 @@ export function systemState(observed: Observed): SystemState {
   const { trainingRunId, epochs, kasmina, network, progress, heldOut } = observed;
   return {
     trainingRunId,
+    incarnation: kasmina.incarnation,
     ...progress.now,
     epochs,
     trainLoss: progress.recentLoss,

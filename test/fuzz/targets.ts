@@ -100,7 +100,13 @@ const payloads = COMMANDS.map((order, at) =>
 
 function newVerifier(): CommandVerifier {
   const limits = { freshnessWindowMs: 60_000, futureSkewMs: 5_000, maxBytes: 65_536, maxIdBytes: 128 };
-  const ledger = new NonceLedger({ ttlMs: 300_000, capacity: 1_000, cleanupMs: 30_000, clock });
+  const ledger = new NonceLedger({
+    ttlMs: 300_000,
+    capacity: 1_000,
+    cleanupMs: 30_000,
+    clock,
+    newIncarnation: () => "life",
+  });
   return new CommandVerifier({ trainingRunId: RUN_ID, keys, ledger, clock, limits });
 }
 

@@ -106,6 +106,7 @@ const CASES: readonly [RejectionReason, string, (run: ControlRun) => Uint8Array]
   ["issued_in_future", "issued 5,001 ms ahead", (run) => signed(run, { ageMs: -5_001 })],
   ["wrong_run", "another run", (run) => signed(run, { draft: { trainingRunId: "run-2" } })],
   ["wrong_run", "no run", (run) => signed(run, { draft: { trainingRunId: "" } })],
+  ["wrong_incarnation", "another life", (run) => signed(run, { draft: { incarnation: "another" } })],
   ["missing_command_id", "a blank id", (run) => signed(run, { draft: { commandId: " \t" } })],
   ["missing_command_id", "an id of 130 bytes", (run) => signed(run, { draft: { commandId: LONG } })],
 ];

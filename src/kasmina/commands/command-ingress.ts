@@ -235,8 +235,9 @@ function refuseNames({ payload }: AdaptationCommand, state: RunState, message: s
 function restoreLedger({ verifier, journal }: CommandIngressOptions): void {
   const { ledger } = verifier;
   ledger.raiseFloor(journal.floorMs);
-  for (const { nonce, issuedAtMs } of journal.records) ledger.restore(fromHex(nonce), issuedAtMs);
+  for (const { nonce, ...record } of journal.records) ledger.restore({ ...record, nonce: fromHex(nonce) });
   ledger.cleanup();
+  ledger.beginIncarnation();
 }
 
 function fromHex(hex: string): Uint8Array {
@@ -245,12 +246,18 @@ function fromHex(hex: string): Uint8Array {
   );
 }
 
-/** Whether two commands order the same, dates and nonces aside. */
+/** Whether two commands order the same, dates, nonces and incarnations aside. */
 function sameOrder(a: AdaptationCommand, b: AdaptationCommand): boolean {
   return orderBytes(a) === orderBytes(b);
 }
 
 function orderBytes(command: AdaptationCommand): string {
-  const undated = { ...command, issuedAt: undefined, nonce: new Uint8Array(), decision: undefined };
+  const undated = {
+    ...command,
+    issuedAt: undefined,
+    nonce: new Uint8Array(),
+    incarnation: "",
+    decision: undefined,
+  };
   return toHex(toBinary(AdaptationCommandSchema, undated));
 }

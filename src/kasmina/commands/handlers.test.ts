@@ -438,7 +438,9 @@ describe("reset", () => {
   test("with commands in flight: none from before the reset is applied after it", async () => {
     const run = new ControlRun();
     await run.grow("TRAINING");
-    const sign = (learningRate: number) => run.signer.sign(run.draft({ kind: "OPTIMIZER", learningRate }));
+    const sign = (learningRate: number, incarnation = "") =>
+      run.signer.sign(run.draft({ kind: "OPTIMIZER", learningRate }, { incarnation }));
+    const { incarnation } = run.kasmina;
     const accepted = run.deliver(sign(0.1), "accepted");
     expect(run.handle(accepted).status).toBe("applied");
     const inFlight = [sign(0.2), sign(0.3)].map((bytes) => run.deliver(bytes));
@@ -457,8 +459,10 @@ describe("reset", () => {
     expect(run.handle(accepted).status).toBe("duplicate");
     expect(run.handle(run.deliver(accepted.envelope, "again")).reason).toBe("stale_command");
     expect(run.handle(run.deliver(sign(0.4))).reason).toBe("stale_command");
+    expect(run.handle(run.deliver(sign(0.4, run.kasmina.incarnation))).status).toBe("applied");
     run.clock.advance(1);
     expect(run.handle(run.deliver(sign(0.5))).status).toBe("applied");
+    expect(run.handle(run.deliver(sign(0.6, incarnation))).reason).toBe("wrong_incarnation");
   });
 });
 

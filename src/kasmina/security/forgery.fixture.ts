@@ -16,7 +16,13 @@ const CAPACITY = 100;
 export function besieged() {
   const clock = new ManualClock();
   const keys = new KeyRing([{ id: "k1", secret: new Uint8Array(32).fill(42) }], nodeCrypto);
-  const ledger = new NonceLedger({ ttlMs: 300_000, capacity: CAPACITY, cleanupMs: 30_000, clock });
+  const ledger = new NonceLedger({
+    ttlMs: 300_000,
+    capacity: CAPACITY,
+    cleanupMs: 30_000,
+    clock,
+    newIncarnation: () => "life",
+  });
   const limits = { freshnessWindowMs: 60_000, futureSkewMs: 5_000, maxBytes: 65_536, maxIdBytes: 128 };
   const verifier = new CommandVerifier({ trainingRunId: RUN_ID, keys, ledger, clock, limits });
   const envelopes = Array.from({ length: CAPACITY }, (_, at) => {

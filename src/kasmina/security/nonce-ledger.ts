@@ -6,6 +6,10 @@
  * again. Expired nonces raise the floor too: their commands are stale by age anyway, and stay so when somebody
  * turns the wall clock back.
  *
+ * Each **incarnation** of the run (each start, each reset) begins with a floor of its own: a command that names this one was accepted
+ * by none before it, whatever the clock said then. So a folder that was put back, and has forgotten what it did since, takes none of
+ * those commands again, and a reset under a clock that was ahead locks nobody out.
+ *
  * Nonces stand in buckets of one second of `issued_at`. Recording and dropping one touches that one entry, however
  * many there are; the sorted list of buckets is as long as the TTL in seconds at most.
  */
@@ -17,6 +21,7 @@ const RESERVED = 100;
 
 interface Entry {
   readonly key: string;
+  readonly keyId: string;
   readonly issuedAtMs: number;
 }
 
@@ -32,6 +37,8 @@ export interface NonceLedgerOptions {
   readonly capacity: number;
   readonly cleanupMs: number;
   readonly clock: Clock;
+  /** The name of an incarnation, never the same twice. */
+  readonly newIncarnation: () => string;
   /** Called whenever nonces that had not expired are dropped. */
   readonly onTruncated?: (truncation: LedgerTruncation) => void;
 }
@@ -42,22 +49,61 @@ export interface LedgerTruncation {
   readonly floorMs: number;
 }
 
+/** A nonce as it came. */
+export interface Claim {
+  readonly nonce: Uint8Array;
+  readonly issuedAtMs: number;
+  /** Who signed. */
+  readonly keyId: string;
+}
+
+/** What a claim may take. */
+export interface Quota {
+  /** Nonces of its key that the ledger may hold. */
+  readonly ofKey: number;
+  /** Whether it may also take one of the places that are kept for emergencies. Default false. */
+  readonly reserve?: boolean;
+}
+
 export class NonceLedger {
   readonly #options: NonceLedgerOptions;
   readonly #buckets: Bucket[] = [];
   readonly #bucketOf = new Map<string, Bucket>();
+  readonly #heldBy = new Map<string, number>();
   #floorMs = Number.NEGATIVE_INFINITY;
+  #incarnation = "";
+  #incarnationFloorMs = Number.NEGATIVE_INFINITY;
   #evictions = 0;
   #touched = 0;
   #timer: Timer | undefined;
 
   constructor(options: NonceLedgerOptions) {
     this.#options = options;
+    this.beginIncarnation();
   }
 
   /** Commands issued at or before this moment are stale; −Infinity at first. */
   get floorMs(): number {
     return this.#floorMs;
+  }
+
+  get incarnation(): string {
+    return this.#incarnation;
+  }
+
+  /** The same for commands that name this incarnation of the run. */
+  get incarnationFloorMs(): number {
+    return this.#incarnationFloorMs;
+  }
+
+  get capacity(): number {
+    return this.#options.capacity;
+  }
+
+  /** From now on commands that name another incarnation are not for this one. */
+  beginIncarnation(): void {
+    this.#incarnation = this.#options.newIncarnation();
+    this.#incarnationFloorMs = Number.NEGATIVE_INFINITY;
   }
 
   get size(): number {
@@ -81,32 +127,39 @@ export class NonceLedger {
 
   /**
    * Remembers a nonce; `known` where the ledger has it already. Makes room first where it is full; `full` where it could only do so
-   * by forgetting a command dated ahead of now: then the floor would lie ahead too, and make every honest command stale.
-   *
-   * @param reserve whether the nonce may also take one of the places that are kept for emergencies
+   * by forgetting a command dated ahead of now: then the floor would lie ahead too, and make every honest command stale. `full` too
+   * where the key has all that it may: nothing is forgotten for it.
    */
-  claim(nonce: Uint8Array, issuedAtMs: number, reserve = false): "claimed" | "known" | "full" {
-    const key = keyOf(nonce);
+  claim(claim: Claim, { ofKey, reserve = false }: Quota): "claimed" | "known" | "full" {
+    const key = keyOf(claim.nonce);
     this.#touched++;
     if (this.#bucketOf.has(key)) return "known";
-    if (!this.#makeRoom(this.#options.capacity + (reserve ? RESERVED : 0), this.#options.clock.nowMs()))
-      return "full";
-    this.#add(key, issuedAtMs);
+    const more = reserve ? RESERVED : 0;
+    if (!this.#mayHold(claim.keyId, ofKey + more)) return "full";
+    if (!this.#makeRoom(this.#options.capacity + more, this.#options.clock.nowMs())) return "full";
+    this.#add(key, claim);
     return "claimed";
   }
 
   /** Remembers the nonce of a command that was accepted earlier, whatever has to be forgotten for it. */
-  restore(nonce: Uint8Array, issuedAtMs: number): void {
-    const key = keyOf(nonce);
+  restore(claim: Claim): void {
+    const key = keyOf(claim.nonce);
     if (this.#bucketOf.has(key)) return;
     this.#makeRoom(this.#options.capacity, Number.POSITIVE_INFINITY);
-    this.#add(key, issuedAtMs);
+    this.#add(key, claim);
   }
 
-  #add(key: string, issuedAtMs: number): void {
+  #add(key: string, { keyId, issuedAtMs }: Claim): void {
     const bucket = this.#bucketAt(Math.floor(issuedAtMs / BUCKET_MS));
-    bucket.entries.push({ key, issuedAtMs });
+    bucket.entries.push({ key, keyId, issuedAtMs });
     this.#bucketOf.set(key, bucket);
+    this.#heldBy.set(keyId, (this.#heldBy.get(keyId) ?? 0) + 1);
+  }
+
+  #mayHold(keyId: string, count: number): boolean {
+    if ((this.#heldBy.get(keyId) ?? 0) < count) return true;
+    this.cleanup();
+    return (this.#heldBy.get(keyId) ?? 0) < count;
   }
 
   /** Drops what has expired. */
@@ -118,18 +171,20 @@ export class NonceLedger {
     }
   }
 
-  /** Forgets everything; the floor rises to now, and above everything forgotten. */
+  /** Forgets everything; the floor rises to now, and above everything forgotten. Another incarnation of the run begins. */
   reset(): void {
     const dropped = this.size;
     for (const bucket of this.#buckets) while (bucket.head < bucket.entries.length) this.#dropFirst(bucket);
     this.#buckets.length = 0;
     this.raiseFloor(this.#options.clock.nowMs());
+    this.beginIncarnation();
     if (dropped > 0) this.#options.onTruncated?.({ cause: "reset", dropped, floorMs: this.#floorMs });
   }
 
   /** Never lowers it. */
   raiseFloor(toMs: number): void {
     this.#floorMs = Math.max(this.#floorMs, toMs);
+    this.#incarnationFloorMs = Math.max(this.#incarnationFloorMs, toMs);
   }
 
   /** Cleans up every `cleanupMs`, on a timer that does not keep the process alive. */
@@ -166,6 +221,7 @@ export class NonceLedger {
     if (!entry) return;
     this.#touched++;
     this.#bucketOf.delete(entry.key);
+    this.#heldBy.set(entry.keyId, (this.#heldBy.get(entry.keyId) ?? 1) - 1);
     this.raiseFloor(entry.issuedAtMs);
   }
 

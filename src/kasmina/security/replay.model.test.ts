@@ -7,13 +7,13 @@ import { toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ManualClock } from "../../base/index.js";
-import { buildCommand } from "../../contracts/commands.js";
+import { buildCommand, type Order } from "../../contracts/commands.js";
 import { COMMAND_CONTEXT, signEnvelope } from "../../contracts/envelope.js";
 import { AdaptationCommandSchema } from "../../contracts/gen/kasmina/v1/command_pb.js";
 import { nodeCrypto } from "../../contracts/key-crypto.node.js";
 import { KeyRing } from "../../contracts/key-ring.js";
 import { countingNonces } from "../control-run.fixture.js";
-import { NonceLedger } from "./nonce-ledger.js";
+import { type LedgerTruncation, NonceLedger, type NonceLedgerOptions, type Quota } from "./nonce-ledger.js";
 import { CommandVerifier } from "./verifier.js";
 
 const LIMITS = { freshnessWindowMs: 60_000, futureSkewMs: 5_000, maxBytes: 65_536, maxIdBytes: 128 };
@@ -26,16 +26,27 @@ interface Sent {
   readonly issuedAtMs: number;
   /** Number of the key that signed. */
   readonly key: number;
+  /** The life of the run that it names; "" for any. */
+  readonly incarnation: string;
 }
 
 const keyOf = (nonce: Uint8Array): string => [...nonce].join();
 
+interface Live {
+  readonly key: string;
+  readonly signedBy: number;
+  readonly issuedAtMs: number;
+  readonly second: number;
+}
+
 /** What is remembered, in arrays. */
 class Model {
-  live: { key: string; issuedAtMs: number; second: number }[] = [];
+  live: Live[] = [];
   floorMs = Number.NEGATIVE_INFINITY;
+  incarnation = "life-1";
+  incarnationFloorMs = Number.NEGATIVE_INFINITY;
   /** What the run's journal holds. */
-  records: { key: string; issuedAtMs: number; floorMs: number }[] = [];
+  records: { key: string; signedBy: number; issuedAtMs: number; floorMs: number }[] = [];
   readonly capacity: number;
 
   constructor(capacity: number) {
@@ -45,13 +56,23 @@ class Model {
   verdict(sent: Sent, nowMs: number, keys: readonly number[]): string {
     if (!keys.includes(sent.key)) return "invalid_signature";
     const ageMs = nowMs - sent.issuedAtMs;
-    if (ageMs > LIMITS.freshnessWindowMs || sent.issuedAtMs <= this.floorMs) return "stale_command";
+    const isOfThisLife = sent.incarnation === this.incarnation;
+    const floorMs = isOfThisLife ? this.incarnationFloorMs : this.floorMs;
+    if (ageMs > LIMITS.freshnessWindowMs || sent.issuedAtMs <= floorMs) return "stale_command";
     if (-ageMs > LIMITS.futureSkewMs) return "issued_in_future";
+    if (sent.incarnation !== "" && !isOfThisLife) return "wrong_incarnation";
     if (this.live.some(({ key }) => key === keyOf(sent.nonce))) return "nonce_replayed";
-    if (!this.makeRoom(nowMs, nowMs)) return "quota_exceeded";
-    this.remember(keyOf(sent.nonce), sent.issuedAtMs, nowMs);
-    this.records.push({ key: keyOf(sent.nonce), issuedAtMs: sent.issuedAtMs, floorMs: this.floorMs });
+    const quota = keys.length > 1 ? Math.ceil(this.capacity / 2) : Number.POSITIVE_INFINITY;
+    if (this.heldBy(sent.key) >= quota) this.cleanup(nowMs);
+    if (this.heldBy(sent.key) >= quota || !this.makeRoom(nowMs, nowMs)) return "quota_exceeded";
+    const { key: signedBy, issuedAtMs } = sent;
+    this.remember({ key: keyOf(sent.nonce), signedBy, issuedAtMs }, nowMs);
+    this.records.push({ key: keyOf(sent.nonce), signedBy, issuedAtMs, floorMs: this.floorMs });
     return "accepted";
+  }
+
+  heldBy(signer: number): number {
+    return this.live.filter(({ signedBy }) => signedBy === signer).length;
   }
 
   /** Drops the oldest of those issued until `untilMs`; whether there is room then. */
@@ -66,9 +87,9 @@ class Model {
     return true;
   }
 
-  remember(key: string, issuedAtMs: number, nowMs: number): void {
+  remember(entry: Omit<Live, "second">, nowMs: number): void {
     this.makeRoom(nowMs);
-    this.live.push({ key, issuedAtMs, second: Math.floor(issuedAtMs / 1_000) });
+    this.live.push({ ...entry, second: Math.floor(entry.issuedAtMs / 1_000) });
   }
 
   cleanup(nowMs: number): void {
@@ -76,21 +97,29 @@ class Model {
     for (const entry of this.live.filter(({ second }) => second < expired)) this.drop(entry);
   }
 
-  drop(entry: { key: string; issuedAtMs: number; second: number } | undefined): void {
+  drop(entry: Live): void {
     this.live = this.live.filter((other) => other !== entry);
-    this.floorMs = Math.max(this.floorMs, entry?.issuedAtMs ?? this.floorMs);
+    this.floorMs = Math.max(this.floorMs, entry.issuedAtMs);
+    this.incarnationFloorMs = Math.max(this.incarnationFloorMs, entry.issuedAtMs);
   }
 
-  reset(nowMs: number): void {
+  reset(nowMs: number, incarnation: string): void {
     for (const entry of this.live) this.drop(entry);
     this.floorMs = Math.max(this.floorMs, nowMs);
+    this.begin(incarnation);
   }
 
   restart(nowMs: number): void {
     this.live = [];
     this.floorMs = Math.max(...this.records.map(({ floorMs }) => floorMs), this.compactedFloorMs);
-    for (const { key, issuedAtMs } of this.records) this.remember(key, issuedAtMs, nowMs);
+    for (const { floorMs: _, ...entry } of this.records) this.remember(entry, nowMs);
     this.cleanup(nowMs);
+  }
+
+  begin(incarnation: string): void {
+    expect(incarnation, "no two lives bear one name").not.toBe(this.incarnation);
+    this.incarnation = incarnation;
+    this.incarnationFloorMs = Number.NEGATIVE_INFINITY;
   }
 
   compactedFloorMs = Number.NEGATIVE_INFINITY;
@@ -113,6 +142,7 @@ class Subject {
   readonly applied = new Map<string, number>();
   readonly #nonces = countingNonces();
   #keys = [0];
+  #lives = 0;
   #verifier: CommandVerifier;
 
   constructor(capacity: number) {
@@ -126,8 +156,10 @@ class Subject {
   }
 
   #fresh(): CommandVerifier {
+    const { clock } = this;
     const { capacity } = this.model;
-    const ledger = new NonceLedger({ ttlMs: TTL_MS, capacity, cleanupMs: 30_000, clock: this.clock });
+    const newIncarnation = () => `life-${++this.#lives}`;
+    const ledger = new NonceLedger({ ttlMs: TTL_MS, capacity, cleanupMs: 30_000, clock, newIncarnation });
     return this.#with(ledger);
   }
 
@@ -136,23 +168,31 @@ class Subject {
     return new CommandVerifier({ trainingRunId: RUN_ID, keys, ledger, clock: this.clock, limits: LIMITS });
   }
 
-  sign(ageMs: number): void {
+  /** @param named whether it names the life of the run, as one that saw the run's state does */
+  sign(ageMs: number, named: boolean): void {
+    const incarnation = named ? this.#verifier.ledger.incarnation : "";
     const nonce = this.#nonces();
     const issuedAtMs = this.clock.nowMs() - ageMs;
     const draft = {
       commandId: "c",
       trainingRunId: RUN_ID,
+      incarnation,
       issuedBy: "test",
       order: { kind: "OPTIMIZER" as const, learningRate: 0.1 },
     };
     const payload = toBinary(AdaptationCommandSchema, buildCommand(draft, issuedAtMs, nonce));
     const envelope = signEnvelope(this.#ring(), COMMAND_CONTEXT, payload);
-    this.sent.push({ envelope, nonce, issuedAtMs, key: this.#keys[0] ?? 0 });
+    this.sent.push({ envelope, nonce, issuedAtMs, key: this.#keys[0] ?? 0, incarnation });
   }
 
   deliver(at: number): void {
     const sent = this.sent[at % Math.max(1, this.sent.length)];
-    if (!sent) return;
+    if (sent) this.verdictOf(sent);
+  }
+
+  /** That of model and verifier, which must be one. */
+  verdictOf(sent: Sent | undefined): string | undefined {
+    if (!sent) return undefined;
     const expected = this.model.verdict(sent, this.clock.nowMs(), this.#keys);
     const authentication = this.#verifier.authenticate(sent.envelope);
     const reason =
@@ -164,6 +204,7 @@ class Subject {
       expect(times, "a command is never applied twice").toBe(1);
     }
     this.check();
+    return expected;
   }
 
   cleanup(): void {
@@ -173,11 +214,13 @@ class Subject {
   }
 
   reset(): void {
-    this.#verifier.ledger.reset();
-    this.model.reset(this.clock.nowMs());
+    const { ledger } = this.#verifier;
+    ledger.reset();
+    this.model.reset(this.clock.nowMs(), ledger.incarnation);
     // A reset is itself a journaled command: the floor it leaves is durable.
     this.model.records.push({
       key: `reset-${this.model.records.length}`,
+      signedBy: -1,
       issuedAtMs: -1e15,
       floorMs: this.model.floorMs,
     });
@@ -190,8 +233,11 @@ class Subject {
     const { ledger } = this.#verifier;
     const { records, compactedFloorMs } = this.model;
     ledger.raiseFloor(Math.max(...records.map(({ floorMs }) => floorMs), compactedFloorMs));
-    for (const { key, issuedAtMs } of records) ledger.restore(Uint8Array.from(bytesOf(key)), issuedAtMs);
+    for (const { key, signedBy, issuedAtMs } of records)
+      ledger.restore({ nonce: Uint8Array.from(bytesOf(key)), keyId: `k${signedBy}`, issuedAtMs });
     ledger.cleanup();
+    ledger.beginIncarnation();
+    this.model.begin(ledger.incarnation);
     this.check();
   }
 
@@ -203,7 +249,12 @@ class Subject {
   check(): void {
     const { ledger } = this.#verifier;
     expect(ledger.size).toBeLessThanOrEqual(this.model.capacity);
-    expect([ledger.size, ledger.floorMs]).toEqual([this.model.live.length, this.model.floorMs]);
+    const { live, floorMs, incarnationFloorMs } = this.model;
+    expect([ledger.size, ledger.floorMs, ledger.incarnationFloorMs]).toEqual([
+      live.length,
+      floorMs,
+      incarnationFloorMs,
+    ]);
   }
 }
 
@@ -218,20 +269,20 @@ type Act = (subject: Subject) => void;
 const acts: fc.Arbitrary<Act> = fc.oneof(
   {
     weight: 6,
-    arbitrary: fc.integer({ min: -7_000, max: 70_000 }).map(
-      (age): Act =>
+    arbitrary: fc.tuple(fc.integer({ min: -7_000, max: 70_000 }), fc.boolean()).map(
+      ([age, named]): Act =>
         (s) => {
-          s.sign(age);
+          s.sign(age, named);
           s.deliver(s.sent.length - 1);
         },
     ),
   },
   {
     weight: 3,
-    arbitrary: fc.integer({ min: -5_000, max: 20_000 }).map(
-      (age): Act =>
+    arbitrary: fc.tuple(fc.integer({ min: -5_000, max: 20_000 }), fc.boolean()).map(
+      ([age, named]): Act =>
         (s) =>
-          s.sign(age),
+          s.sign(age, named),
     ),
   },
   {
@@ -272,6 +323,22 @@ const acts: fc.Arbitrary<Act> = fc.oneof(
   { weight: 1, arbitrary: fc.constant<Act>((s) => s.rotate()) },
 );
 
+/** Of a key that is alone. */
+const ANY: Quota = { ofKey: Number.POSITIVE_INFINITY };
+
+function ledgerOf(clock: ManualClock, options: Partial<NonceLedgerOptions>): NonceLedger {
+  let lives = 0;
+  const newIncarnation = () => `life-${++lives}`;
+  return new NonceLedger({
+    ttlMs: 300_000,
+    capacity: 10_000,
+    cleanupMs: 30_000,
+    clock,
+    newIncarnation,
+    ...options,
+  });
+}
+
 describe("verifier and ledger", () => {
   test("agree with the model over 3,000 schedules", () => {
     fc.assert(
@@ -287,20 +354,16 @@ describe("verifier and ledger", () => {
   test("at 10,000 entries every operation touches a constant number of them", () => {
     const clock = new ManualClock();
     const dropped: number[] = [];
-    const ledger = new NonceLedger({
-      ttlMs: 300_000,
-      capacity: 10_000,
-      cleanupMs: 30_000,
-      clock,
-      onTruncated: (truncation) => dropped.push(truncation.dropped),
-    });
+    const onTruncated = ({ dropped: count }: LedgerTruncation) => void dropped.push(count);
+    const ledger = ledgerOf(clock, { capacity: 10_000, onTruncated });
     const nonces = countingNonces();
     let most = 0;
     for (let i = 0; i < 30_000; i++) {
       clock.advance(1);
       const before = ledger.touched;
       const nonce = nonces();
-      expect(ledger.claim(nonce, clock.nowMs() - ((i * 37) % 4_000))).toBe("claimed");
+      const claim = { nonce, keyId: "k", issuedAtMs: clock.nowMs() - ((i * 37) % 4_000) };
+      expect(ledger.claim(claim, ANY)).toBe("claimed");
       expect(ledger.has(nonce)).toBe(true);
       most = Math.max(most, ledger.touched - before);
       expect(ledger.size).toBeLessThanOrEqual(10_000);
@@ -312,9 +375,10 @@ describe("verifier and ledger", () => {
 
   test("who fills it with commands dated ahead is refused, and makes no honest one stale", () => {
     const clock = new ManualClock();
-    const ledger = new NonceLedger({ ttlMs: 300_000, capacity: 100, cleanupMs: 30_000, clock });
+    const ledger = ledgerOf(clock, { capacity: 100 });
     const nonces = countingNonces();
-    const claims = (atMs: number, reserve = false) => ledger.claim(nonces(), atMs, reserve);
+    const claims = (issuedAtMs: number, reserve = false) =>
+      ledger.claim({ nonce: nonces(), keyId: "k", issuedAtMs }, { ...ANY, reserve });
     for (let i = 0; i < 100; i++) expect(claims(clock.nowMs() + 5_000)).toBe("claimed");
     expect(claims(clock.nowMs() + 5_000)).toBe("full");
     expect(ledger.floorMs).toBeLessThan(clock.nowMs());
@@ -323,11 +387,67 @@ describe("verifier and ledger", () => {
     expect(claims(clock.nowMs())).toBe("claimed");
   });
 
+  test("of several keys, one that floods is refused beyond its half, and makes nobody's command stale", () => {
+    const clock = new ManualClock();
+    const keys = new KeyRing(
+      (["policy", "operator", "safety"] as const).map((role, at) => ({
+        id: role,
+        role,
+        secret: new Uint8Array(32).fill(at + 1),
+      })),
+      nodeCrypto,
+    );
+    const ledger = ledgerOf(clock, { capacity: 100 });
+    const verifier = new CommandVerifier({ trainingRunId: RUN_ID, keys, ledger, clock, limits: LIMITS });
+    const nonces = countingNonces();
+    const admit = (keyId: string, order: Order): string | undefined => {
+      const draft = { commandId: "c", trainingRunId: RUN_ID, issuedBy: "test", order };
+      const command = buildCommand(draft, clock.nowMs(), nonces());
+      return verifier.admit({ command, keyId, payload: new Uint8Array() });
+    };
+    const seed = { kind: "SEED", operation: "CULL" } as const;
+    const flood = Array.from({ length: 10_000 }, () => admit("policy", seed));
+    expect(flood.filter((reason) => reason === undefined)).toHaveLength(50);
+    expect(flood.at(-1)).toBe("quota_exceeded");
+    expect([ledger.evictions, ledger.floorMs]).toEqual([0, Number.NEGATIVE_INFINITY]);
+    expect(admit("operator", { kind: "PAUSE", resume: false })).toBeUndefined();
+    const halt = { kind: "EMERGENCY", level: "HALT", reason: "" } as const;
+    expect(Array.from({ length: 100 }, () => admit("safety", halt))).toEqual(Array(100).fill(undefined));
+    clock.advance(302_000);
+    expect(admit("policy", seed)).toBeUndefined();
+  });
+
+  test("a reset under a clock that was a day ahead locks out nobody who asks the run for its life first", () => {
+    const subject = new Subject(10);
+    const dayMs = 24 * 60 * 60 * 1_000;
+    subject.clock.jumpWallTo(subject.clock.nowMs() + dayMs);
+    subject.sign(0, true);
+    subject.deliver(0);
+    subject.reset();
+    subject.clock.jumpWallTo(subject.clock.nowMs() - dayMs);
+    subject.sign(0, true);
+    subject.sign(0, false);
+    const [replayed, named, unnamed] = subject.sent;
+    expect([named, unnamed].map((sent) => subject.verdictOf(sent))).toEqual(["accepted", "stale_command"]);
+    subject.clock.advance(dayMs);
+    expect(subject.verdictOf(replayed)).toBe("stale_command");
+  });
+
+  test("a folder that was put back takes nothing again that it did since", () => {
+    const subject = new Subject(10);
+    subject.sign(0, true);
+    const records = [...subject.model.records];
+    expect(subject.verdictOf(subject.sent[0])).toBe("accepted");
+    subject.model.records = records;
+    subject.restart();
+    expect(subject.verdictOf(subject.sent[0])).toBe("wrong_incarnation");
+  });
+
   test("the cleanup timer drops what has expired and keeps nothing alive after close", () => {
     const clock = new ManualClock();
-    const ledger = new NonceLedger({ ttlMs: 65_000, capacity: 10, cleanupMs: 30_000, clock });
+    const ledger = ledgerOf(clock, { ttlMs: 65_000, capacity: 10 });
     ledger.start();
-    ledger.claim(new Uint8Array(16), clock.nowMs());
+    ledger.claim({ nonce: new Uint8Array(16), keyId: "k", issuedAtMs: clock.nowMs() }, ANY);
     clock.advance(60_000);
     expect(ledger.size).toBe(1);
     clock.advance(30_000);

@@ -26,6 +26,7 @@ export const REJECTION_REASONS = [
   "stale_command",
   "issued_in_future",
   "wrong_run",
+  "wrong_incarnation",
   "missing_command_id",
   "not_granted",
   "wrong_issuer",
@@ -107,8 +108,15 @@ export class CommandVerifier {
       this.#addressProblem(command) ??
       this.#grantProblem(command, keyId);
     if (reason) return reason;
-    const isEmergency = commandWords.word(command.commandType) === "EMERGENCY";
-    return CLAIM_PROBLEM[ledger.claim(command.nonce, issuedAtMs, isEmergency)];
+    const reserve = commandWords.word(command.commandType) === "EMERGENCY";
+    const claim = { nonce: command.nonce, issuedAtMs, keyId };
+    return CLAIM_PROBLEM[ledger.claim(claim, { ofKey: this.#quotaOfKey(), reserve })];
+  }
+
+  /** Where several keys may command, none takes all places: what it sends beyond its half is refused, and forgets nobody's commands. */
+  #quotaOfKey(): number {
+    const { ledger, keys } = this.#options;
+    return keys.commanders > 1 ? Math.ceil(ledger.capacity / 2) : Number.POSITIVE_INFINITY;
   }
 
   #timeProblem(command: AdaptationCommand, issuedAtMs: number): RejectionReason | undefined {
@@ -116,13 +124,15 @@ export class CommandVerifier {
     const ageMs = clock.nowMs() - issuedAtMs;
     const lifeMs = command.expiresAfterMs || limits.freshnessWindowMs;
     if (ageMs > Math.min(lifeMs, limits.freshnessWindowMs)) return "stale_command";
-    if (issuedAtMs <= ledger.floorMs) return "stale_command";
+    const isOfThisLife = command.incarnation === ledger.incarnation;
+    if (issuedAtMs <= (isOfThisLife ? ledger.incarnationFloorMs : ledger.floorMs)) return "stale_command";
     return -ageMs > limits.futureSkewMs ? "issued_in_future" : undefined;
   }
 
   #addressProblem(command: AdaptationCommand): RejectionReason | undefined {
-    const { limits, trainingRunId } = this.#options;
+    const { limits, trainingRunId, ledger } = this.#options;
     if (command.trainingRunId !== trainingRunId) return "wrong_run";
+    if (command.incarnation !== "" && command.incarnation !== ledger.incarnation) return "wrong_incarnation";
     const id = command.commandId;
     return id.trim() !== "" && fitsBytes(id, limits.maxIdBytes) ? undefined : "missing_command_id";
   }

@@ -104,12 +104,14 @@ function listens({ socket: path }: ControlAddress): Promise<boolean> {
 /** Sends one signed command to the run of a folder and resolves with its outcome. */
 export async function sendCommand(runFolder: string, what: OperatorOrder): Promise<CommandOutcome> {
   const address = addressOf(runFolder);
+  const { incarnation } = await statusOf(address);
   const keys = loadKeys(keyFileOf(runFolder));
   const signer = new CommandSigner({ keys, clock: systemClock });
   const envelope = signer.sign({
     ...what,
     commandId: `operator-${randomUUID()}`,
     trainingRunId: address.run_id,
+    ...(incarnation !== undefined && { incarnation }),
     issuedBy: keys.active.issuer ?? `operator ${userName()}`,
   });
   const response = await ask(address, {
@@ -151,7 +153,11 @@ function userName(): string {
 }
 
 export async function readStatus(runFolder: string): Promise<RunStatus> {
-  const response = await ask(addressOf(runFolder), { type: "status" });
+  return statusOf(addressOf(runFolder));
+}
+
+async function statusOf(address: ControlAddress): Promise<RunStatus> {
+  const response = await ask(address, { type: "status" });
   if (response.type === "status") return response.status;
   throw unexpected(response);
 }

@@ -57,7 +57,11 @@ const responseSchema = z.discriminatedUnion("type", [
   }),
   z.object({
     type: z.literal("status"),
-    status: z.looseObject({ trainingRunId: z.string(), step: z.number() }),
+    status: z.looseObject({
+      trainingRunId: z.string(),
+      incarnation: z.string().optional(),
+      step: z.number(),
+    }),
   }),
   z.object({ type: z.literal("error"), message: z.string() }),
 ]);

@@ -18,7 +18,7 @@ export interface RunKernels extends KernelSource {
 export interface RunStatus
   extends Pick<
     SystemState,
-    "trainingRunId" | "step" | "epoch" | "epochs" | "seeds" | "slots" | "closedBlueprints"
+    "trainingRunId" | "incarnation" | "step" | "epoch" | "epochs" | "seeds" | "slots" | "closedBlueprints"
   > {
   /** The emergency level that is on; null where none is. */
   readonly emergency: string | null;

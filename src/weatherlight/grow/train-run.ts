@@ -294,6 +294,7 @@ function controlOf(
     send: (envelope, onOutcome) => commands.send(envelope, onOutcome),
     status: () => ({
       trainingRunId: runId,
+      incarnation: kasmina.incarnation,
       ...trainer.position,
       epochs,
       emergency: kasmina.emergency ?? null,
