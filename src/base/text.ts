@@ -13,6 +13,9 @@ export function isIdentifier(text: string): boolean {
 /** Longer lines than this are cut. */
 const LINE_MAX = 2_000;
 
+/** What is shown as it stands; most texts are. */
+const PLAIN = /^[!-~](?:[ -~]{0,254}[!-~])?$/;
+
 /** Control characters, line separators, and what turns the direction of writing or joins what is not there. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
@@ -21,6 +24,7 @@ const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
  * (`\x1b`), and what is longer than 2,000 characters is cut.
  */
 export function printable(text: string): string {
+  if (PLAIN.test(text)) return text;
   const line = text
     .slice(0, 2 * LINE_MAX)
     .split("\n")

@@ -56,9 +56,10 @@ const HEADS = new WeakMap<Signing, Map<EnvelopeContext, Uint8Array>>();
 
 function headOf(key: Signing, context: EnvelopeContext): Uint8Array {
   const heads = HEADS.get(key) ?? new Map<EnvelopeContext, Uint8Array>();
-  const head = heads.get(context) ?? signingHead(context, key.id);
-  heads.set(context, head);
-  HEADS.set(key, heads);
+  const known = heads.get(context);
+  if (known) return known;
+  const head = signingHead(context, key.id);
+  HEADS.set(key, heads.set(context, head));
   return head;
 }
 

@@ -118,13 +118,12 @@ export class CommandIngress {
     const authentication = this.#options.verifier.authenticate(delivery.envelope);
     if ("reason" in authentication) return this.#reject(delivery, authentication.reason);
     const { authentic } = authentication;
-    const earlier = this.#deliveredBefore(delivery, authentic.command);
+    const earlier = this.#deliveredBefore(delivery, authentic);
     return earlier ? this.#duplicate(delivery, earlier) : this.#admit(delivery, authentic, now);
   }
 
   /** What a message that the bus delivers again was answered from the first time. */
-  #deliveredBefore({ busEntry }: CommandDelivery, command: AdaptationCommand): JournalRecord | undefined {
-    const nonce = toHex(command.nonce);
+  #deliveredBefore({ busEntry }: CommandDelivery, { nonce }: AuthenticCommand): JournalRecord | undefined {
     const journaled = this.#options.journal.find(busEntry);
     if (journaled?.nonce === nonce) return journaled;
     const repeat = this.#repeats.get(busEntry);
@@ -137,7 +136,7 @@ export class CommandIngress {
     if (reason) return this.#reject(delivery, reason, command);
     const done = this.#sameOrder(command);
     if (!done) return this.#accept(delivery, authentic, now);
-    this.#rememberRepeat(delivery.busEntry, { nonce: toHex(command.nonce), earlier: done });
+    this.#rememberRepeat(delivery.busEntry, { nonce: authentic.nonce, earlier: done });
     return this.#duplicate(delivery, done);
   }
 
@@ -171,7 +170,7 @@ export class CommandIngress {
       sequence: ++this.#lastSequence,
       busEntry: delivery.busEntry,
       commandId: command.commandId,
-      nonce: toHex(command.nonce),
+      nonce: authentic.nonce,
       issuedAtMs: issuedAtOf(command) ?? 0,
       envelope: delivery.envelope,
       payload: authentic.payload,
@@ -235,15 +234,9 @@ function refuseNames({ payload }: AdaptationCommand, state: RunState, message: s
 function restoreLedger({ verifier, journal }: CommandIngressOptions): void {
   const { ledger } = verifier;
   ledger.raiseFloor(journal.floorMs);
-  for (const { nonce, ...record } of journal.records) ledger.restore({ ...record, nonce: fromHex(nonce) });
+  for (const record of journal.records) ledger.restore(record);
   ledger.cleanup();
   ledger.beginIncarnation();
-}
-
-function fromHex(hex: string): Uint8Array {
-  return Uint8Array.from({ length: hex.length / 2 }, (_, at) =>
-    Number.parseInt(hex.slice(2 * at, 2 * at + 2), 16),
-  );
 }
 
 /** Whether two commands order the same, dates, nonces and incarnations aside. */

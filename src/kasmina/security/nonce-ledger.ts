@@ -19,15 +19,18 @@ const BUCKET_MS = 1_000;
 /** Places beyond the capacity that only emergencies may take: whoever fills the ledger does not crowd them out. */
 const RESERVED = 100;
 
-interface Entry {
-  readonly key: string;
-  readonly keyId: string;
+/** A nonce as it came. */
+export interface Claim {
+  /** 32 hex digits. */
+  readonly nonce: string;
   readonly issuedAtMs: number;
+  /** Who signed. */
+  readonly keyId: string;
 }
 
 interface Bucket {
   readonly second: number;
-  readonly entries: Entry[];
+  readonly entries: Claim[];
   /** Entries before this index are dropped. */
   head: number;
 }
@@ -47,14 +50,6 @@ export interface LedgerTruncation {
   readonly cause: "capacity" | "reset";
   readonly dropped: number;
   readonly floorMs: number;
-}
-
-/** A nonce as it came. */
-export interface Claim {
-  readonly nonce: Uint8Array;
-  readonly issuedAtMs: number;
-  /** Who signed. */
-  readonly keyId: string;
 }
 
 /** What a claim may take. */
@@ -120,9 +115,9 @@ export class NonceLedger {
     return this.#touched;
   }
 
-  has(nonce: Uint8Array): boolean {
+  has(nonce: string): boolean {
     this.#touched++;
-    return this.#bucketOf.has(keyOf(nonce));
+    return this.#bucketOf.has(nonce);
   }
 
   /**
@@ -131,28 +126,25 @@ export class NonceLedger {
    * where the key has all that it may: nothing is forgotten for it.
    */
   claim(claim: Claim, { ofKey, reserve = false }: Quota): "claimed" | "known" | "full" {
-    const key = keyOf(claim.nonce);
-    this.#touched++;
-    if (this.#bucketOf.has(key)) return "known";
+    if (this.has(claim.nonce)) return "known";
     const more = reserve ? RESERVED : 0;
     if (!this.#mayHold(claim.keyId, ofKey + more)) return "full";
     if (!this.#makeRoom(this.#options.capacity + more, this.#options.clock.nowMs())) return "full";
-    this.#add(key, claim);
+    this.#add(claim);
     return "claimed";
   }
 
   /** Remembers the nonce of a command that was accepted earlier, whatever has to be forgotten for it. */
   restore(claim: Claim): void {
-    const key = keyOf(claim.nonce);
-    if (this.#bucketOf.has(key)) return;
+    if (this.#bucketOf.has(claim.nonce)) return;
     this.#makeRoom(this.#options.capacity, Number.POSITIVE_INFINITY);
-    this.#add(key, claim);
+    this.#add(claim);
   }
 
-  #add(key: string, { keyId, issuedAtMs }: Claim): void {
+  #add({ nonce, keyId, issuedAtMs }: Claim): void {
     const bucket = this.#bucketAt(Math.floor(issuedAtMs / BUCKET_MS));
-    bucket.entries.push({ key, keyId, issuedAtMs });
-    this.#bucketOf.set(key, bucket);
+    bucket.entries.push({ nonce, keyId, issuedAtMs });
+    this.#bucketOf.set(nonce, bucket);
     this.#heldBy.set(keyId, (this.#heldBy.get(keyId) ?? 0) + 1);
   }
 
@@ -220,7 +212,7 @@ export class NonceLedger {
     const entry = bucket.entries[bucket.head++];
     if (!entry) return;
     this.#touched++;
-    this.#bucketOf.delete(entry.key);
+    this.#bucketOf.delete(entry.nonce);
     this.#heldBy.set(entry.keyId, (this.#heldBy.get(entry.keyId) ?? 1) - 1);
     this.raiseFloor(entry.issuedAtMs);
   }
@@ -235,12 +227,4 @@ export class NonceLedger {
     this.#buckets.splice(at, 0, bucket);
     return bucket;
   }
-}
-
-/** Two bytes a character: cheaper to make and to hash than hex. */
-function keyOf(nonce: Uint8Array): string {
-  let key = "";
-  for (let at = 0; at < nonce.length; at += 2)
-    key += String.fromCharCode(((nonce[at] ?? 0) << 8) | (nonce[at + 1] ?? 0));
-  return key;
 }

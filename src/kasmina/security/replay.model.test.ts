@@ -6,7 +6,7 @@
 import { toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ManualClock } from "../../base/index.js";
+import { ManualClock, toHex } from "../../base/index.js";
 import { buildCommand, type Order } from "../../contracts/commands.js";
 import { COMMAND_CONTEXT, signEnvelope } from "../../contracts/envelope.js";
 import { AdaptationCommandSchema } from "../../contracts/gen/kasmina/v1/command_pb.js";
@@ -22,15 +22,13 @@ const RUN_ID = "run-1";
 
 interface Sent {
   readonly envelope: Uint8Array;
-  readonly nonce: Uint8Array;
+  readonly nonce: string;
   readonly issuedAtMs: number;
   /** Number of the key that signed. */
   readonly key: number;
   /** The life of the run that it names; "" for any. */
   readonly incarnation: string;
 }
-
-const keyOf = (nonce: Uint8Array): string => [...nonce].join();
 
 interface Live {
   readonly key: string;
@@ -61,13 +59,13 @@ class Model {
     if (ageMs > LIMITS.freshnessWindowMs || sent.issuedAtMs <= floorMs) return "stale_command";
     if (-ageMs > LIMITS.futureSkewMs) return "issued_in_future";
     if (sent.incarnation !== "" && !isOfThisLife) return "wrong_incarnation";
-    if (this.live.some(({ key }) => key === keyOf(sent.nonce))) return "nonce_replayed";
+    if (this.live.some(({ key }) => key === sent.nonce)) return "nonce_replayed";
     const quota = keys.length > 1 ? Math.ceil(this.capacity / 2) : Number.POSITIVE_INFINITY;
     if (this.heldBy(sent.key) >= quota) this.cleanup(nowMs);
     if (this.heldBy(sent.key) >= quota || !this.makeRoom(nowMs, nowMs)) return "quota_exceeded";
     const { key: signedBy, issuedAtMs } = sent;
-    this.remember({ key: keyOf(sent.nonce), signedBy, issuedAtMs }, nowMs);
-    this.records.push({ key: keyOf(sent.nonce), signedBy, issuedAtMs, floorMs: this.floorMs });
+    this.remember({ key: sent.nonce, signedBy, issuedAtMs }, nowMs);
+    this.records.push({ key: sent.nonce, signedBy, issuedAtMs, floorMs: this.floorMs });
     return "accepted";
   }
 
@@ -182,7 +180,7 @@ class Subject {
     };
     const payload = toBinary(AdaptationCommandSchema, buildCommand(draft, issuedAtMs, nonce));
     const envelope = signEnvelope(this.#ring(), COMMAND_CONTEXT, payload);
-    this.sent.push({ envelope, nonce, issuedAtMs, key: this.#keys[0] ?? 0, incarnation });
+    this.sent.push({ envelope, nonce: toHex(nonce), issuedAtMs, key: this.#keys[0] ?? 0, incarnation });
   }
 
   deliver(at: number): void {
@@ -199,8 +197,8 @@ class Subject {
       "reason" in authentication ? authentication.reason : this.#verifier.admit(authentication.authentic);
     expect(reason ?? "accepted").toBe(expected);
     if (reason === undefined) {
-      const times = (this.applied.get(keyOf(sent.nonce)) ?? 0) + 1;
-      this.applied.set(keyOf(sent.nonce), times);
+      const times = (this.applied.get(sent.nonce) ?? 0) + 1;
+      this.applied.set(sent.nonce, times);
       expect(times, "a command is never applied twice").toBe(1);
     }
     this.check();
@@ -234,7 +232,7 @@ class Subject {
     const { records, compactedFloorMs } = this.model;
     ledger.raiseFloor(Math.max(...records.map(({ floorMs }) => floorMs), compactedFloorMs));
     for (const { key, signedBy, issuedAtMs } of records)
-      ledger.restore({ nonce: Uint8Array.from(bytesOf(key)), keyId: `k${signedBy}`, issuedAtMs });
+      ledger.restore({ nonce: nonceOf(key), keyId: `k${signedBy}`, issuedAtMs });
     ledger.cleanup();
     ledger.beginIncarnation();
     this.model.begin(ledger.incarnation);
@@ -258,10 +256,9 @@ class Subject {
   }
 }
 
-/** A reset's marker has no nonce: 16 bytes that no counter reaches stand for it. */
-function bytesOf(key: string): number[] {
-  if (!key.startsWith("reset-")) return key.split(",").map(Number);
-  return [255, ...new Array(14).fill(255), Number(key.slice(6)) % 256];
+/** A reset's marker has no nonce: one that no counter reaches stands for it. */
+function nonceOf(key: string): string {
+  return key.startsWith("reset-") ? `${"ff".repeat(15)}${toHex(Uint8Array.of(Number(key.slice(6))))}` : key;
 }
 
 type Act = (subject: Subject) => void;
@@ -361,7 +358,7 @@ describe("verifier and ledger", () => {
     for (let i = 0; i < 30_000; i++) {
       clock.advance(1);
       const before = ledger.touched;
-      const nonce = nonces();
+      const nonce = toHex(nonces());
       const claim = { nonce, keyId: "k", issuedAtMs: clock.nowMs() - ((i * 37) % 4_000) };
       expect(ledger.claim(claim, ANY)).toBe("claimed");
       expect(ledger.has(nonce)).toBe(true);
@@ -378,7 +375,7 @@ describe("verifier and ledger", () => {
     const ledger = ledgerOf(clock, { capacity: 100 });
     const nonces = countingNonces();
     const claims = (issuedAtMs: number, reserve = false) =>
-      ledger.claim({ nonce: nonces(), keyId: "k", issuedAtMs }, { ...ANY, reserve });
+      ledger.claim({ nonce: toHex(nonces()), keyId: "k", issuedAtMs }, { ...ANY, reserve });
     for (let i = 0; i < 100; i++) expect(claims(clock.nowMs() + 5_000)).toBe("claimed");
     expect(claims(clock.nowMs() + 5_000)).toBe("full");
     expect(ledger.floorMs).toBeLessThan(clock.nowMs());
@@ -403,7 +400,8 @@ describe("verifier and ledger", () => {
     const admit = (keyId: string, order: Order): string | undefined => {
       const draft = { commandId: "c", trainingRunId: RUN_ID, issuedBy: "test", order };
       const command = buildCommand(draft, clock.nowMs(), nonces());
-      return verifier.admit({ command, keyId, payload: new Uint8Array() });
+      const nonce = toHex(command.nonce);
+      return verifier.admit({ command, nonce, keyId, payload: new Uint8Array() });
     };
     const seed = { kind: "SEED", operation: "CULL" } as const;
     const flood = Array.from({ length: 10_000 }, () => admit("policy", seed));
@@ -447,7 +445,7 @@ describe("verifier and ledger", () => {
     const clock = new ManualClock();
     const ledger = ledgerOf(clock, { ttlMs: 65_000, capacity: 10 });
     ledger.start();
-    ledger.claim({ nonce: new Uint8Array(16), keyId: "k", issuedAtMs: clock.nowMs() }, ANY);
+    ledger.claim({ nonce: "00".repeat(16), keyId: "k", issuedAtMs: clock.nowMs() }, ANY);
     clock.advance(60_000);
     expect(ledger.size).toBe(1);
     clock.advance(30_000);

@@ -6,7 +6,7 @@
  * Two steps, because a redelivered command must be recognised between them: {@link CommandVerifier.authenticate} proves
  * who wrote the bytes, {@link CommandVerifier.admit} that they are for here, for now, and new.
  */
-import { utf8 } from "../../base/bytes.js";
+import { toHex, utf8 } from "../../base/bytes.js";
 import type { Clock } from "../../base/clock.js";
 import { COMMAND_VERSION, NONCE_BYTES } from "../../contracts/commands.js";
 import { COMMAND_CONTEXT, decodeEnvelope, signatureProblem } from "../../contracts/envelope.js";
@@ -55,6 +55,8 @@ export interface AuthenticCommand {
   readonly command: AdaptationCommand;
   /** The bytes that were signed. */
   readonly payload: Uint8Array;
+  /** The command's, as 32 hex digits. */
+  readonly nonce: string;
   readonly keyId: string;
 }
 
@@ -95,11 +97,12 @@ export class CommandVerifier {
     if (reason) return { reason };
     const command = decodeCommand(envelope.payload);
     if (!command) return { reason: "malformed_command" };
-    return { authentic: { command, payload: envelope.payload, keyId: envelope.keyId } };
+    const { payload, keyId } = envelope;
+    return { authentic: { command, payload, nonce: toHex(command.nonce), keyId } };
   }
 
   /** Why an authentic command is not for here, for now, or new; undefined where it is, and its nonce recorded. */
-  admit({ command, keyId }: AuthenticCommand): RejectionReason | undefined {
+  admit({ command, nonce, keyId }: AuthenticCommand): RejectionReason | undefined {
     const { ledger } = this.#options;
     const issuedAtMs = issuedAtOf(command);
     if (issuedAtMs === undefined) return "missing_timestamp";
@@ -109,8 +112,7 @@ export class CommandVerifier {
       this.#grantProblem(command, keyId);
     if (reason) return reason;
     const reserve = commandWords.word(command.commandType) === "EMERGENCY";
-    const claim = { nonce: command.nonce, issuedAtMs, keyId };
-    return CLAIM_PROBLEM[ledger.claim(claim, { ofKey: this.#quotaOfKey(), reserve })];
+    return CLAIM_PROBLEM[ledger.claim({ nonce, issuedAtMs, keyId }, { ofKey: this.#quotaOfKey(), reserve })];
   }
 
   /** Where several keys may command, none takes all places: what it sends beyond its half is refused, and forgets nobody's commands. */
