@@ -114,6 +114,20 @@ describe("a seed's way through the gates", () => {
     release();
     expect((await boundary).map((change) => change.kind)).toEqual(["attach"]);
     expect(run.clock.pendingTimers).toBe(1);
+    // Its program comes late too.
+    let compiled: () => void = () => undefined;
+    const compiling = new Promise<void>((resolve) => {
+      compiled = resolve;
+    });
+    const program = run.kasmina.countStall(compiling);
+    run.clock.advance(200);
+    compiled();
+    await program;
+    run.kasmina.flushTelemetry({ step: 2, epoch: 1 });
+    const stalls = run.packets
+      .flatMap((packet) => packet.metrics)
+      .filter(({ name }) => name === "kasmina.graft.stall_ms");
+    expect(stalls.map(({ value }) => value)).toEqual([300, 200]);
   });
 });
 

@@ -198,6 +198,15 @@ export class Kasmina {
     this.#state.topology = topology;
   }
 
+  /** Counts how long training waits for something at a graft, in `kasmina.graft.stall_ms`. */
+  async countStall<T>(work: Promise<T>): Promise<T> {
+    const { clock, telemetry } = this.#state;
+    const startMs = clock.monotonicMs();
+    const result = await work;
+    telemetry.addDuration("kasmina.graft.stall_ms", clock.monotonicMs() - startMs);
+    return result;
+  }
+
   /**
    * One step's measurements. G1 needs gradient norms of a GERMINATED seed whose kernel is attached, though it does
    * not learn yet: without any it fails as `gradient_silent`.

@@ -113,7 +113,10 @@ export class GrowingNetwork {
       const admitted = this.guard.admitted();
       seeds = admitted.map(standing);
       const topology = topologyOf(this.#topologyOptions, admitted);
-      programs = this.guard.admit(await this.#programs.prepare(topology), step);
+      const prepared = this.#programs.prepare(topology);
+      // Before the first step there is nothing that could stand still.
+      const isGraft = this.#installed !== undefined;
+      programs = this.guard.admit(await (isGraft ? this.#kasmina.countStall(prepared) : prepared), step);
     }
     if (programs !== this.#installed) {
       this.#refuseTeacherUpdates(programs);

@@ -6,8 +6,10 @@ import { builtinBlueprints, initKernel } from "../../src/nn/index.js";
 import type { RunKernels } from "../../src/weatherlight/index.js";
 
 /** Weights follow from the seed's id, latencies are fixed: nothing about a kernel depends on when it came. */
-export function kernelOf({ blueprintId, parameters, slot, seedId }: KernelRequest): Kernel {
-  const blueprint = builtinBlueprints.get(blueprintId);
+export function kernelOf(
+  { blueprintId, parameters, slot, seedId }: KernelRequest,
+  blueprint = builtinBlueprints.get(blueprintId),
+): Kernel {
   const initSeed = [...seedId].reduce((sum, letter) => 31 * sum + letter.charCodeAt(0), 7) % 65_536;
   return {
     blueprintId,

@@ -141,7 +141,7 @@ export class DueKernels {
     const startMs = clock.monotonicMs();
     const wasThere = inFlight.isComplete;
     const outcome = await abortable(inFlight.outcome, signal).catch(() => undefined);
-    telemetry.gauge(undefined, "kasmina.graft.stall_ms", wasThere ? 0 : clock.monotonicMs() - startMs);
+    telemetry.addDuration("kasmina.graft.stall_ms", wasThere ? 0 : clock.monotonicMs() - startMs);
     if (outcome) this.#inFlight.delete(seedId);
     return outcome;
   }

@@ -115,6 +115,15 @@ describe("packets", () => {
 });
 
 describe("metrics", () => {
+  test("durations of a step are summed, and begin anew in the next one", () => {
+    const hub = newHub();
+    for (const ms of [2_000, 8]) hub.addDuration("kasmina.graft.stall_ms", ms);
+    hub.flush();
+    hub.addDuration("kasmina.graft.stall_ms", 3);
+    hub.flush();
+    expect(packets.map(({ metrics }) => metrics[0]?.value)).toEqual([2_008, 3]);
+  });
+
   test("counters carry their totals by label, gauges the last value of the step", () => {
     const hub = newHub();
     hub.count("kasmina.gate.failures_total", { gate: "G2_STABILITY", reason: "loss_diverging" });

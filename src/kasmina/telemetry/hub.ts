@@ -124,6 +124,12 @@ export class TelemetryHub {
     this.#channel(subject).metrics.set(keyOf(name, labels), metric);
   }
 
+  /** Adds to a duration of the run for the next packet: the sum over a step counts. */
+  addDuration(name: MetricName, ms: number): void {
+    const before = this.#channel(undefined).metrics.get(name)?.value ?? 0;
+    this.gauge(undefined, name, before + ms);
+  }
+
   /** Adds to a counter of the run; its packets carry the total. */
   count(name: MetricName, labels?: Readonly<Record<string, string>>, by = 1): void {
     const key = keyOf(name, labels);

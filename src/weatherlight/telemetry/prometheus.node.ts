@@ -4,6 +4,7 @@
  */
 import { Counter, Gauge, Histogram, type Metric, Registry } from "prom-client";
 import { EVENT_NAMES, METRIC_NAMES, type MetricName } from "../../contracts/index.js";
+import { REJECTION_REASONS } from "../../kasmina/index.js";
 import type { Answer } from "./http-server.node.js";
 import { DISTRIBUTIONS, type SeriesUpdate, type SeriesValue } from "./metric-series.js";
 
@@ -163,11 +164,14 @@ export class PrometheusExporter {
     return { type: this.#registry.contentType, text: await this.#registry.metrics() };
   }
 
-  /** Each event counts from 0: one that appears with its first event would not be seen to rise. */
+  /** What counts begins at 0: a series that appears with its first count, or with many at once, would not be seen to rise. */
   #begin(run: string): void {
     if (this.#runs.has(run)) return;
     this.#runs.add(run);
     for (const name of EVENT_NAMES) this.#events.inc({ run, name }, 0);
+    const rejections = this.#metrics.get("kasmina.command_verifier.rejections_total") as Counter;
+    for (const reason of REJECTION_REASONS) rejections.inc({ run, reason }, 0);
+    for (const name of DISTRIBUTIONS) (this.#metrics.get(name) as Histogram).zero({ run });
   }
 
   #define(name: MetricName): Gauge | Counter | Histogram {

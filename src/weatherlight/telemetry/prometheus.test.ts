@@ -63,6 +63,18 @@ describe("what Prometheus gets", () => {
     expect(await samplesOf(exporter)).toContain(sample(1));
   });
 
+  test("has refusals and stalls from 0 on too, since many may come between two scrapes", async () => {
+    const exporter = new PrometheusExporter();
+    show(exporter, packetOf());
+    expect(await samplesOf(exporter)).toEqual(
+      expect.arrayContaining([
+        `kasmina_command_verifier_rejections_total{run="${RUN}",reason="invalid_signature"} 0`,
+        `kasmina_graft_stall_seconds_count{run="${RUN}"} 0`,
+        `kasmina_rollback_latency_seconds_count{run="${RUN}"} 0`,
+      ]),
+    );
+  });
+
   test("shows text from outside as text", async () => {
     const exporter = new PrometheusExporter();
     const reason = 'a"b\n# HELP evil\\';
