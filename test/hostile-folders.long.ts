@@ -130,6 +130,15 @@ const HOSTILITIES: readonly (readonly [string, () => Promise<unknown>])[] = [
     async () => replaceByLink(join(await artifact(), "manifest.json"), baited("secret.csv")),
   ],
   ["weights are a pipe", async () => replaceByPipe(join(await artifact(), "weights.safetensors"))],
+  [
+    "a signature is a link",
+    async () => replaceByLink(join(await artifact(), "signature"), baited("secret.csv")),
+  ],
+  ["a signature is a pipe", async () => replaceByPipe(join(await artifact(), "signature"))],
+  [
+    "a signature is large",
+    async () => writeFile(join(await artifact(), "signature"), new Uint8Array(1_000_000)),
+  ],
   ["an artifact's folder is a link", async () => replaceByLink(await artifact(), bait)],
   ["report.html is a link", () => replaceByLink(inFolder("report.html"), baited("secret.csv"))],
   ["report.html.tmp is a link", () => replaceByLink(inFolder("report.html.tmp"), baited("secret.csv"))],
@@ -199,6 +208,7 @@ const COMMANDS: readonly (readonly string[])[] = [
   ["catalog", "list", "--catalog", "received/catalog"],
   ["catalog", "verify", "--catalog", "received/catalog"],
   ["catalog", "add", "ARTIFACT", "--catalog", "catalog"],
+  ["catalog", "add", "ARTIFACT", "--catalog", "catalog", "--require-signature"],
   ["catalog", "harvest", "received", "seed-1", "--catalog", "catalog"],
 ];
 

@@ -66,6 +66,8 @@ export interface Artifact {
   readonly manifest: Manifest;
   readonly manifestBytes: Uint8Array;
   readonly weightsBytes: Uint8Array;
+  /** Who vouches for it; left out where nobody does. */
+  readonly signature?: Uint8Array;
 }
 
 /** What an artifact is made of. */

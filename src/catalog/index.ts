@@ -9,6 +9,7 @@ export {
 export { readArtifactFolder } from "./artifact-folder.js";
 export { KernelBuilder, type KernelBuilderOptions, kernelSeed, type ProvidedKernel } from "./builder.js";
 export { enginePrewarmer, type KernelCandidate, type Prewarmer, type PrewarmOptions } from "./prewarm.js";
+export { checkSignature, type SignatureCheck, signArtifact } from "./signature.js";
 export {
   type ArtifactCheck,
   type ArtifactQuery,

@@ -1,7 +1,7 @@
 /**
  * The catalog on disk. A folder holds
  *
- *     <blueprint>/<sha256>/manifest.json, weights.safetensors
+ *     <blueprint>/<sha256>/manifest.json, weights.safetensors, signature where somebody vouches for it
  *     .staging/                               what is being published; may hold the remains of a crash
  *     .damaged/                               what was found damaged when a sound one took its place
  *
@@ -36,7 +36,15 @@ import {
   type Manifest,
   parseManifest,
 } from "./artifact.js";
-import { checkNames, MANIFEST_FILE, type OpenedFolder, openFolder, WEIGHTS_FILE } from "./artifact-folder.js";
+import {
+  checkNames,
+  MANIFEST_FILE,
+  type OpenedFolder,
+  openFolder,
+  readSignature,
+  SIGNATURE_FILE,
+  WEIGHTS_FILE,
+} from "./artifact-folder.js";
 
 const STAGING = ".staging";
 const DAMAGED = ".damaged";
@@ -132,6 +140,7 @@ export class Catalog {
       await this.#files.syncFolder(this.#root);
       await this.#rename(staged, ref, sha256);
       await this.#files.syncFolder(folder);
+      if (artifact.signature) await this.#placeSignature(ref, artifact.signature);
     } catch (error) {
       await removeFolder(staged).catch(() => undefined);
       if (error instanceof KasminaError) throw error;
@@ -141,6 +150,33 @@ export class Catalog {
     const key = builtKey(entry);
     if (key !== undefined) this.#built.set(key, entry);
     return entry;
+  }
+
+  /** Puts a signature beside an artifact that is there and sound. Rejects with KasminaError `io` or `corrupt`. */
+  async sign(ref: string, signature: Uint8Array): Promise<CatalogEntry> {
+    const { blueprintId, sha256 } = partsOf(ref);
+    const entry = await this.get(blueprintId, sha256);
+    await this.#placeSignature(ref, signature);
+    return entry;
+  }
+
+  /** The signature of an artifact as it lies there; whether it holds is for {@link checkSignature}. */
+  async signatureOf(ref: string): Promise<Uint8Array | undefined> {
+    this.#refuseLinks(partsOf(ref).blueprintId, ref);
+    return readSignature(join(this.#root, ref));
+  }
+
+  async #placeSignature(ref: string, signature: Uint8Array): Promise<void> {
+    await this.#sweep();
+    const staged = join(this.#root, STAGING, randomUUID());
+    await makeSubfolder(staged);
+    try {
+      await this.#files.writeSynced(join(staged, SIGNATURE_FILE), signature);
+      await this.#files.rename(join(staged, SIGNATURE_FILE), join(this.#root, ref, SIGNATURE_FILE));
+      await this.#files.syncFolder(join(this.#root, ref));
+    } finally {
+      await removeFolder(staged).catch(() => undefined);
+    }
   }
 
   /** The verified kernel; the reader of a prefetch. Rejects with KasminaError `corrupt` or `io`. */

@@ -84,7 +84,7 @@ export type {
   SystemState,
   TelemetrySink,
 } from "./ports.js";
-export { KEY_ROLES, type KeyRole } from "./roles.js";
+export { KEY_ROLES, type KeyRole, maySignArtifacts } from "./roles.js";
 export {
   decodeSafetensors,
   encodeSafetensors,
@@ -133,6 +133,7 @@ export {
   TEACHER_ROOT,
 } from "./state-paths.js";
 export {
+  ARTIFACT_CONTEXT,
   type EnvelopeContext,
   RUN_GROUP,
   RUN_STREAMS,

@@ -36,6 +36,11 @@ export function mayCommand(role: KeyRole | undefined): boolean {
   return role === undefined || COMMANDS[role].length > 0;
 }
 
+/** Whether a key of this role may vouch for kernels in a catalog: whoever builds them, and the operator. */
+export function maySignArtifacts(role: KeyRole | undefined): boolean {
+  return role === undefined || role === "kernel" || role === "operator";
+}
+
 /** Whether a key of this role may sign messages of this stream; of commands, {@link mayOrder} decides. */
 export function mayPublish(role: KeyRole | undefined, context: EnvelopeContext): boolean {
   return role === undefined || MESSAGES[role].includes(context);

@@ -26,8 +26,11 @@ export const STREAMS = {
 >;
 
 export type Stream = keyof typeof STREAMS;
-/** One a stream, so that a signature for one can never serve another. */
-export type EnvelopeContext = (typeof STREAMS)[Stream]["context"];
+/** What an artifact of a catalog is vouched for with. */
+export const ARTIFACT_CONTEXT = "kasmina.artifact.v1";
+
+/** One a stream, and one for artifacts, so that a signature for one can never serve another. */
+export type EnvelopeContext = (typeof STREAMS)[Stream]["context"] | typeof ARTIFACT_CONTEXT;
 
 type RunStream = { [S in Stream]: (typeof STREAMS)[S]["ofRun"] extends true ? S : never }[Stream];
 

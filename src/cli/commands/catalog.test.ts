@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, truncate } from "node:fs/promises";
+import { cp, mkdtemp, readdir, rm, symlink, truncate } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -11,10 +11,12 @@ beforeEach(async () => {
 afterEach(() => rm(root, { recursive: true }));
 
 /** Runs `kasmina catalog …` with the catalog of this test, taken from the environment. */
-async function catalog(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+const catalog = (...args: string[]) => kasmina("catalog", ...args);
+
+async function kasmina(...args: string[]): Promise<{ code: number; out: string; err: string }> {
   const out: string[] = [];
   const err: string[] = [];
-  const code = await runCli(["catalog", ...args], {
+  const code = await runCli(args, {
     stdout: { write: (text: string) => out.push(text) },
     stderr: { write: (text: string) => err.push(text) },
     env: { KASMINA_CATALOG: join(root, "catalog") },
@@ -45,8 +47,10 @@ describe("kasmina catalog", () => {
   test("list shows what is there, as a table and as JSON", async () => {
     const { sha256 } = JSON.parse((await build("--json")).out);
     const table = (await catalog("list")).out.trimEnd().split("\n");
-    expect(table[0]).toMatch(/^artifact +parameters +slot +p95 ms +origin$/);
-    expect(table[1]).toMatch(new RegExp(`^low-rank/${sha256} +rank=8 +\\[6\\] +[0-9.]+ +built$`));
+    expect(table[0]).toMatch(/^artifact +parameters +slot +p95 ms +origin +maker +signed by$/);
+    expect(table[1]).toMatch(
+      new RegExp(`^low-rank/${sha256} +rank=8 +\\[6\\] +[0-9.]+ +built +kasmina catalog +nobody$`),
+    );
     expect(JSON.parse((await catalog("list", "--json")).out).sha256).toBe(sha256);
   });
 
@@ -70,6 +74,67 @@ describe("kasmina catalog", () => {
     await truncate(join(source, "manifest.json"), 10);
     const damaged = await catalog("add", source, ...elsewhere);
     expect([damaged.code, damaged.err]).toEqual([1, expect.stringContaining("not JSON")]);
+  });
+
+  describe("signatures", () => {
+    const keys = (name: string) => join(root, `${name}.keys`);
+    const newKey = (name: string, ...args: string[]) =>
+      kasmina("keys", "new", "--kind", "ed25519", ...args, "--file", keys(name));
+    const list = async (...args: string[]) => JSON.parse((await catalog("list", "--json", ...args)).out);
+
+    test("who has the maker's public key takes over what they signed, and nothing else", async () => {
+      const { ref } = JSON.parse((await build("--json")).out);
+      const source = join(root, "catalog", ref);
+      await newKey("maker", "--role", "kernel");
+      await kasmina("keys", "new", "--file", keys("ours"));
+      await kasmina("keys", "share", keys("ours"), "--file", keys("maker"));
+      await kasmina("keys", "new", "--file", keys("stranger"));
+      const add = (who: string, to: string) =>
+        catalog("add", source, "--require-signature", "--key-file", keys(who), "--catalog", join(root, to));
+
+      expect(await add("ours", "other")).toMatchObject({
+        code: 2,
+        err: expect.stringMatching(/: it is not signed$/m),
+      });
+      expect((await catalog("verify", "--require-signature", "--key-file", keys("ours"))).code).toBe(1);
+      const signed = await catalog("sign", ref, "--key-file", keys("maker"));
+      expect([signed.code, signed.err]).toEqual([0, ""]);
+      const { signature } = await list("--key-file", keys("ours"));
+      expect(signature).toEqual({ state: "signed", key_id: expect.stringMatching(/^k-/) });
+      expect((await list("--key-file", keys("stranger"))).signature.state).toBe("unknown");
+      expect((await catalog("verify", "--require-signature", "--key-file", keys("ours"))).code).toBe(0);
+
+      expect(await add("stranger", "other")).toMatchObject({
+        code: 2,
+        err: expect.stringMatching(/which is not known here$/m),
+      });
+      expect((await add("ours", "other")).code).toBe(0);
+      const elsewhere = ["--catalog", join(root, "other"), "--key-file", keys("ours")];
+      expect((await list(...elsewhere)).signature).toEqual(signature);
+      expect((await catalog("list", ...elsewhere)).out).toMatch(new RegExp(`${signature.key_id}$`, "m"));
+    });
+
+    test("one of another artifact, of a key that is for other things, or of nothing is bad", async () => {
+      const first = JSON.parse((await build("--json")).out).ref;
+      const second = JSON.parse((await build("--param", "rank=2", "--json")).out).ref;
+      await kasmina("keys", "new", "--file", keys("ours"));
+      await newKey("policy", "--role", "policy");
+      const policy = await catalog("sign", first, "--key-file", keys("policy"));
+      expect([policy.code, policy.err]).toEqual([2, expect.stringContaining("is a policy's")]);
+      await catalog("sign", first, "--key-file", keys("ours"));
+      await cp(join(root, "catalog", first, "signature"), join(root, "catalog", second, "signature"));
+      const { code, out } = await catalog("verify", "--key-file", keys("ours"));
+      expect([code, out]).toEqual([
+        1,
+        expect.stringContaining(`BAD ${second}: its signature is not of this artifact`),
+      ]);
+      const taken = await catalog("add", join(root, "catalog", second), "--catalog", join(root, "other"));
+      expect([taken.code, taken.err]).toEqual([2, expect.stringContaining("not of this artifact")]);
+      await rm(join(root, "catalog", second, "signature"));
+      await symlink(keys("ours"), join(root, "catalog", second, "signature"));
+      expect((await catalog("verify", "--key-file", keys("ours"))).out).toMatch(/BAD .*signature/);
+      expect((await catalog("list", "--key-file", keys("ours"))).out).toMatch(/does not hold$/m);
+    });
   });
 
   test.each([

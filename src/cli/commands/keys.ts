@@ -85,7 +85,8 @@ function addOptions(command: Command): Command {
     .option("--json", "print one JSON object a line");
 }
 
-function fileOf(file: string | undefined, io: Io): string {
+/** The key file that a command line means. */
+export function fileOf(file: string | undefined, io: Io): string {
   return file ?? (io.env[KEY_FILE_VARIABLE] || DEFAULT_FILE);
 }
 
