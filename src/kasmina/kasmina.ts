@@ -353,7 +353,8 @@ export class Kasmina {
   }
 
   /** Tells whoever watches that the run ends in order, and not by falling silent. */
-  reportEnd(): void {
+  reportEnd({ step, epoch }: Boundary): void {
+    this.telemetry.at(step, epoch);
     this.telemetry.end();
   }
 

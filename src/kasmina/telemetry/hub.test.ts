@@ -155,11 +155,11 @@ describe("a full queue", () => {
   test("ends with one packet of the run that says so, behind whatever waited", () => {
     const hub = newHub();
     hub.event("s1", "seed_stage", "INFO");
+    hub.event(undefined, "rollback_ready", "INFO");
     hub.end();
-    expect(packets.map(({ seedId, retired }) => [seedId, retired])).toEqual([
-      [undefined, false],
-      ["s1", false],
-      [undefined, true],
+    expect(packets.map(({ seedId, retired, events }) => [seedId, retired, events.length])).toEqual([
+      ["s1", false, 1],
+      [undefined, true, 1],
     ]);
   });
 

@@ -151,19 +151,25 @@ export class TelemetryHub {
     this.#retired.add(seedId);
   }
 
-  /** Sends what still waits, and the run's last packet. */
+  /** Sends what still waits, the run's packet last: it says that the run ends. */
   end(): void {
-    this.flush();
-    this.#send(undefined, "normal", [], [], true);
+    const seeds = this.#reporting();
+    for (const id of seeds) this.#countDropped(id);
+    for (const id of seeds) this.#flushSubject(id);
+    this.#flushSubject(undefined, true);
   }
 
   /** Sends the step's packets: the run's, then one for each of `seedIds` and each seed with something to report. */
   flush(seedIds: readonly string[] = []): void {
-    const seeds = [...this.#channels.keys()].filter((subject) => subject !== undefined);
-    const subjects = [...seedIds, ...seeds.filter((id) => !seedIds.includes(id))];
+    const subjects = [...seedIds, ...this.#reporting().filter((id) => !seedIds.includes(id))];
     for (const id of subjects) this.#countDropped(id);
     this.#flushSubject(undefined);
     for (const id of subjects) this.#flushSubject(id);
+  }
+
+  /** Seeds with something to report. */
+  #reporting(): string[] {
+    return [...this.#channels.keys()].filter((subject) => subject !== undefined);
   }
 
   #countDropped(seedId: string): void {
@@ -171,7 +177,7 @@ export class TelemetryHub {
     if (dropped > 0) this.event(undefined, "queue_dropped", "WARNING", { seed_id: seedId, dropped });
   }
 
-  #flushSubject(subject: Subject): void {
+  #flushSubject(subject: Subject, ends = subject !== undefined && this.#retired.delete(subject)): void {
     const channel = this.#channels.get(subject);
     const dropped = channel?.events.dropped ?? 0;
     const waiting = channel?.events.take() ?? [];
@@ -180,9 +186,8 @@ export class TelemetryHub {
         ? [...waiting, this.#eventNow("queue_dropped", "WARNING", { dropped })]
         : waiting;
     const metrics = [...(channel?.metrics.values() ?? [])];
-    const retired = subject !== undefined && this.#retired.delete(subject);
     this.#channels.delete(subject);
-    this.#send(subject, "normal", own, metrics, retired);
+    this.#send(subject, "normal", own, metrics, ends);
   }
 
   #eventNow(name: EventName, level: TelemetryLevel, attributes: Attributes): TelemetryEvent {

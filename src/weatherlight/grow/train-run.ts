@@ -58,7 +58,7 @@ export async function trainRun(options: RunSetup): Promise<RunOutcome> {
   const alive = setInterval(() => undefined, KEEP_ALIVE_MS);
   try {
     const result = await run.trainer.run();
-    run.kasmina.reportEnd();
+    run.kasmina.reportEnd(run.trainer.position);
     const endMs = clock.monotonicMs();
     const test = result.end === "aborted" ? undefined : await evaluateTest(run.trainer, dataset);
     const after = await run.trainer.checkpoint();
