@@ -212,6 +212,15 @@ describe("grow", () => {
     ],
     [["--epochs"], "kasmina: option '--epochs <n>' argument missing; see kasmina grow --help\n"],
     [["more"], "kasmina: too many arguments. Expected 0 arguments but got 1.; see kasmina grow --help\n"],
+    [
+      ["--log", "wandb"],
+      "kasmina: --log: expected tensorboard, tensorboard:<folder>, mlflow:<url>, or mlflow with MLFLOW_TRACKING_URI, got wandb\n",
+    ],
+    [["--log", "mlflow:here"], "kasmina: --log: mlflow takes a URL of http or https, got here\n"],
+    [
+      ["--log", "mlflow:http://me:secret@host"],
+      "kasmina: --log: user and password of mlflow belong into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, not into its URL\n",
+    ],
   ])("%j is one line and exit code 2", async (args, message) => {
     const io = new TestIo();
     expect(await grow(args, io)).toBe(2);

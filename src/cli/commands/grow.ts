@@ -6,13 +6,15 @@ import { makeFolder } from "../../base/disk/index.node.js";
 import { KasminaError, systemClock } from "../../base/index.js";
 import { DATA_FORMS } from "../../data/open.js";
 import type { Dashboard } from "../../weatherlight/dashboard/index.js";
-import type { GrowthLine, Summary } from "../../weatherlight/folder/growth-lines.js";
+import type { Summary } from "../../weatherlight/folder/growth-lines.js";
 import { growInWorker, type WorkerCallbacks } from "../../weatherlight/run/grow-in-worker.js";
 import { parseAddress } from "../../weatherlight/telemetry/http-server.node.js";
+import type { LogEnd } from "../../weatherlight/telemetry/log/log-target.js";
+import type { RunLog } from "../../weatherlight/telemetry/log/run-log.node.js";
 import type { WatchedRun } from "../../weatherlight/telemetry/watched-run.node.js";
 import { EXIT, EXIT_OF_SIGNAL } from "../terminal/exit.js";
 import { formatReport } from "../terminal/growth-report.js";
-import { createGrowthView } from "../terminal/growth-view.js";
+import { createGrowthView, type GrowthView } from "../terminal/growth-view.js";
 import { type Io, type StopSignal, say, toNumber, wantsColor } from "../terminal/io.js";
 
 /** How the run is done: in a worker, or in a test by something smaller. */
@@ -25,6 +27,7 @@ interface GrowFlags {
   readonly oona?: string;
   readonly metrics?: string;
   readonly dashboard?: string | true;
+  readonly log?: readonly string[];
   readonly json?: boolean;
   readonly quiet?: boolean;
 }
@@ -103,6 +106,11 @@ export function addGrow(
     .option("--oona <url>", "join a bus: redis://… or rediss://… (default: KASMINA_REDIS, else none)")
     .option("--metrics <host:port>", "serve /metrics to Prometheus while the run goes on")
     .option("--dashboard [host:port]", "serve the live page while the run goes on (default: any free port)")
+    .option(
+      "--log <where>",
+      "log the run: tensorboard[:<folder>], mlflow:<url>; more than once for more than one",
+      (where, others: string[] = []) => [...others, where],
+    )
     .option("--json", "print one JSON object a line")
     .option("--quiet", "print the report only")
     .action(
@@ -111,6 +119,7 @@ export function addGrow(
         quiet,
         metrics,
         dashboard,
+        log,
         oona = io.env.KASMINA_REDIS,
         ...options
       }: GrowFlags & Record<string, unknown>) => {
@@ -123,6 +132,7 @@ export function addGrow(
               oona: oona ?? "",
               metrics: metrics ?? "",
               dashboard: dashboard ?? "",
+              log: log ?? [],
             },
             io,
             grow,
@@ -144,6 +154,7 @@ async function runGrow(
       "invalid_argument",
       "--policy remote: name the bus with --oona redis://… or KASMINA_REDIS",
     );
+  const log = await openLog(flags.log, options, io);
   const view = await createGrowthView(io, flags, async () =>
     (await import("../terminal/growth-bar.js")).barView(io),
   );
@@ -154,15 +165,13 @@ async function runGrow(
     await watched?.close();
     throw error;
   });
+  let end: LogEnd = "failed";
   const stop = stopOnSignals(io, () => view.say("stopping after this step; once more ends at once"));
   try {
     const bus = oona === "" ? {} : { bus: { url: oona } };
-    const onLine = (line: GrowthLine): void => {
-      view.show(line);
-      watched?.onLine(line);
-    };
-    const series = watched ? { onSeries: watched.onSeries } : {};
-    const summary = await grow(options, { signal: stop.signal, onLine, ...bus, ...series });
+    const listeners = listenersFor(view, watched, log);
+    const summary = await grow(options, { signal: stop.signal, ...listeners, ...bus });
+    end = summary.ended ?? "finished";
     view.end();
     if (!flags.json) {
       io.stdout.write(
@@ -174,19 +183,53 @@ async function runGrow(
     view.end();
     const exitCode = stop.exitCode();
     if (exitCode === undefined || !(error instanceof KasminaError) || error.code !== "canceled") throw error;
+    end = "interrupted";
     say(io, error.message);
     return exitCode;
   } finally {
+    await log?.close(end);
     stop.dispose();
     await watched?.close();
     await page?.close();
   }
 }
 
+/** Who hears of the run: the terminal, and who was asked for. */
+function listenersFor(
+  view: GrowthView,
+  watched: WatchedRun | undefined,
+  log: RunLog | undefined,
+): WorkerCallbacks {
+  return {
+    onLine: (line) => {
+      view.show(line);
+      watched?.onLine(line);
+      if (line.type !== "notice") log?.record(line);
+    },
+    ...(watched && { onSeries: watched.onSeries }),
+    ...(log && { onRecord: (line) => log.record(line) }),
+  };
+}
+
 /** Loaded when it is asked for. */
 async function watch(address: string, onProblem: (problem: string) => void): Promise<WatchedRun> {
   const { watchRun } = await import("../../weatherlight/telemetry/watched-run.node.js");
   return watchRun(address, onProblem);
+}
+
+/** Undefined where nothing is to be logged. @throws KasminaError `invalid_argument` for what cannot be logged to */
+async function openLog(
+  places: readonly string[],
+  { runDir, resume }: Readonly<Record<string, unknown>>,
+  io: Io,
+): Promise<RunLog | undefined> {
+  if (places.length === 0) return undefined;
+  const { logTarget, RunLog } = await import("../../weatherlight/telemetry/log/run-log.node.js");
+  return new RunLog({
+    folder: String(runDir ?? resume),
+    targets: places.map((place) => logTarget(place, io.env)),
+    onProblem: (problem) => say(io, problem),
+  });
 }
 
 /** Of the folder in which the run's own lies; undefined where none was asked for. */

@@ -42,9 +42,11 @@ export interface EpochLine {
 /** A telemetry event, its attributes next to name and level. */
 export interface EventLine {
   readonly type: "event";
+  /** Left out: `grow`. */
+  readonly phase?: Phase;
   readonly name: string;
   readonly level: TelemetryLevel;
-  readonly [attribute: string]: AttributeValue;
+  readonly [attribute: string]: AttributeValue | undefined;
 }
 
 export interface SeedReport {

@@ -4,6 +4,7 @@ import { Worker } from "node:worker_threads";
 import { errorFromPosted, KasminaError } from "../../base/index.js";
 import { environmentWithKeys, quietRuntime } from "../../base/quiet-runtime.node.js";
 import type { GrowthLine, Summary } from "../folder/growth-lines.js";
+import type { RunRecordLine } from "../folder/run-records.js";
 import type { SeriesUpdate } from "../telemetry/metric-series.js";
 import type { StopMessage, TrainerMessage, TrainerStart } from "./worker-messages.js";
 
@@ -13,6 +14,8 @@ export interface WorkerCallbacks {
   readonly signal?: AbortSignal;
   /** Gets every line, the summary last. */
   readonly onLine?: (line: GrowthLine) => void;
+  /** Gets what the growing run measures at each observation, how alpha moves, and what is decided. */
+  readonly onRecord?: (line: RunRecordLine) => void;
   /** Gets what has changed of the run's series, once a second. */
   readonly onSeries?: (update: SeriesUpdate) => void;
   /** The bus that the run joins. Default: none. */
@@ -40,7 +43,12 @@ export async function growInWorker(
   runner: string = RUNNER,
 ): Promise<Summary> {
   quietRuntime();
-  const start = { options, runner, series: callbacks.onSeries !== undefined };
+  const start = {
+    options,
+    runner,
+    series: callbacks.onSeries !== undefined,
+    records: callbacks.onRecord !== undefined,
+  };
   if (!callbacks.bus) return runWorker(start, callbacks);
   const { JoinedBus } = await import("./run-bus.node.js");
   const onNotice = (text: string): void => callbacks.onLine?.({ type: "notice", text });
@@ -72,6 +80,9 @@ function runWorker(start: TrainerStart, callbacks: WorkerCallbacks): Promise<Sum
       switch (message.kind) {
         case "line":
           callbacks.onLine?.(message.line);
+          break;
+        case "record":
+          callbacks.onRecord?.(message.line);
           break;
         case "series":
           callbacks.onSeries?.(message.update);

@@ -6,12 +6,13 @@
 import { join } from "node:path";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { KasminaError, postableError } from "../../base/index.js";
-import type { TelemetryPacket } from "../../contracts/index.js";
+import type { SystemState, TelemetryPacket } from "../../contracts/index.js";
+import type { Decision } from "../../tamiyo/index.js";
 import { SeriesReports } from "../telemetry/metric-series.js";
 import type { GrowOptions } from "./grow-options.js";
 import type { GrowResult } from "./grow-result.js";
 import { PortCommands } from "./port-commands.js";
-import { lineCallbacks, summaryLine } from "./reporting.js";
+import { lineCallbacks, recordCallbacks, summaryLine } from "./reporting.js";
 import type { StopMessage, TrainerMessage, TrainerStart } from "./worker-messages.js";
 
 const port = parentPort;
@@ -38,11 +39,27 @@ try {
   });
   const bus = start.bus && onBus(new PortCommands(start.bus));
   const watch = start.series ? new SeriesReports((update) => post({ kind: "series", update })) : undefined;
+  const records = start.records ? recordCallbacks((line) => post({ kind: "record", line })) : undefined;
   const onPacket = (packet: TelemetryPacket): void => {
     bus?.onPacket?.(packet);
     watch?.record(packet);
+    records?.onPacket(packet);
   };
-  const listeners = { ...lines, ...bus, ...((bus || watch) && { onPacket }) };
+  const onObservation = (state: SystemState): void => {
+    records?.onObservation(state);
+    bus?.onObservation?.(state);
+  };
+  const onDecision = (decision: Decision, state: SystemState): void => {
+    lines.onDecision?.(decision, state);
+    records?.onDecision(decision, state);
+  };
+  const listeners = {
+    ...lines,
+    ...bus,
+    onObservation,
+    onDecision,
+    ...((bus || watch || records) && { onPacket }),
+  };
   const result = await grow({ ...(start.options as GrowOptions), ...listeners, signal: stop.signal });
   watch?.report();
   const summary = summaryLine(result);

@@ -88,9 +88,23 @@ export function lineCallbacks(emit: (line: GrowthLine) => void): GrowCallbacks {
   };
 }
 
-/** Type, name and level come first, and no attribute can take their place. */
-function eventLine({ name, level, seedId, step, attributes }: EventReport): GrowthLine {
-  const head = { type: "event", name, level } as const;
+/** Callbacks that make the records of events.ndjson of what they receive of the growing run. */
+export function recordCallbacks(emit: (line: RunRecordLine) => void) {
+  const alphas = new AlphaChanges();
+  return {
+    onObservation: (state) => emit(observationRecord(state, "grow")),
+    onDecision: (decision, state) => emit(decisionRecord(decision, state)),
+    onPacket: (packet) => {
+      const change = alphas.in(packet);
+      if (change) emit(change);
+    },
+  } satisfies GrowCallbacks;
+}
+
+/** Type, name and level come first, and no attribute can take their place; the phase is said where it is not the growing run's. */
+function eventLine({ phase, name, level, seedId, step, attributes }: EventReport): GrowthLine {
+  const of = phase === "grow" ? {} : { phase: LINE_PHASE[phase] };
+  const head = { type: "event", ...of, name, level } as const;
   const seed = seedId === undefined ? {} : { seed_id: seedId };
   return { ...head, ...seed, step, ...attributes, ...head };
 }

@@ -2,6 +2,7 @@
 import type { MessagePort } from "node:worker_threads";
 import type { PostedError } from "../../base/index.js";
 import type { GrowthLine, Summary } from "../folder/growth-lines.js";
+import type { RunRecordLine } from "../folder/run-records.js";
 import type { SeriesUpdate } from "../telemetry/metric-series.js";
 
 /** To the trainer. */
@@ -12,6 +13,7 @@ export interface StopMessage {
 /** From the trainer; nothing follows `done` or `failed`. */
 export type TrainerMessage =
   | { readonly kind: "line"; readonly line: GrowthLine }
+  | { readonly kind: "record"; readonly line: RunRecordLine }
   | { readonly kind: "series"; readonly update: SeriesUpdate }
   | { readonly kind: "done"; readonly summary: Summary }
   | { readonly kind: "failed"; readonly error: PostedError };
@@ -25,4 +27,6 @@ export interface TrainerStart {
   readonly bus?: MessagePort;
   /** Whether it reports its series. */
   readonly series: boolean;
+  /** Whether it posts what it measures and decides. */
+  readonly records: boolean;
 }
