@@ -10,6 +10,7 @@ import {
   type EmergencyLevel,
   type Kernel,
   KeyRing,
+  type MetricName,
   type Order,
   type TelemetryEvent,
   type TelemetryMetric,
@@ -23,6 +24,7 @@ import { Mutex } from "../src/weatherlight/grow/mutex.js";
 import type { RunKernels } from "../src/weatherlight/grow/ports.js";
 import { trainRun } from "../src/weatherlight/grow/train-run.js";
 import { BuiltKernels } from "../src/weatherlight/kernels/built-kernels.js";
+import { DISTRIBUTIONS } from "../src/weatherlight/telemetry/metric-series.js";
 
 const RUN_ID = "baseline";
 const STEP_MS = 10;
@@ -222,7 +224,7 @@ export function describeTelemetry({ about, epochs }: Baseline, packets: readonly
     "events: step, seed or run, level, name, attributes",
     ...packets.flatMap((packet) => packet.events.map((event) => eventLine(event, packet))),
     "",
-    "metrics: seed or run, name, labels: step=value where it changes; of many values their number and range",
+    "metrics: seed or run, name, labels: step=value where it changes, of a distribution each; of many values their number and range",
     ...metricLines(packets),
     "",
   ].join("\n");
@@ -262,16 +264,23 @@ function eventLine(
 
 const FEW = 12;
 
+interface Value {
+  readonly step: number;
+  readonly value: number;
+}
+
 function metricLines(packets: readonly TelemetryPacket[]): string[] {
-  const series = new Map<string, { step: number; value: number }[]>();
+  const series = new Map<string, { name: MetricName; values: Value[] }>();
   for (const { seedId = "run", step, metrics } of packets)
     for (const metric of metrics) {
       const key = `  ${seedId} ${metricName(metric)}`;
-      series.set(key, [...(series.get(key) ?? []), { step, value: metric.value }]);
+      const known = series.get(key) ?? { name: metric.name, values: [] };
+      known.values.push({ step, value: metric.value });
+      series.set(key, known);
     }
   return [...series]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, values]) => `${key}: ${valuesOf(values)}`);
+    .map(([key, { name, values }]) => `${key}: ${valuesOf(values, DISTRIBUTIONS.has(name))}`);
 }
 
 function metricName({ name, labels = {} }: TelemetryMetric): string {
@@ -279,14 +288,16 @@ function metricName({ name, labels = {} }: TelemetryMetric): string {
   return said.length === 0 ? name : `${name} ${said.sort().join(" ")}`;
 }
 
-function valuesOf(values: readonly { readonly step: number; readonly value: number }[]): string {
-  const changes = values.filter(
-    ({ value }, i) => i === 0 || rounded(value) !== rounded(values[i - 1]?.value ?? ""),
+/** @param each whether what is the same as before counts: of a distribution */
+function valuesOf(values: readonly Value[], each: boolean): string {
+  const shown = ({ step, value }: Value): string => `${step}=${rounded(value)}`;
+  const told = values.filter(
+    ({ value }, i) => each || rounded(value) !== rounded(values[i - 1]?.value ?? ""),
   );
-  if (changes.length <= FEW) return changes.map(({ step, value }) => `${step}=${rounded(value)}`).join(" ");
-  const all = values.map(({ value }) => value);
-  const [first, last] = [values[0], values.at(-1)];
-  return `${values.length} values, ${first?.step}=${rounded(all[0] ?? 0)} to ${last?.step}=${rounded(all.at(-1) ?? 0)}, ${rounded(Math.min(...all))} to ${rounded(Math.max(...all))}`;
+  if (told.length <= FEW) return told.map(shown).join(" ");
+  const [first, last, all] = [values.slice(0, 1), values.slice(-1), values.map(({ value }) => value)];
+  const range = `${rounded(Math.min(...all))} to ${rounded(Math.max(...all))}`;
+  return `${values.length} values, ${first.map(shown)} to ${last.map(shown)}, ${range}`;
 }
 
 function rounded(value: string | number | boolean): string {
