@@ -67,11 +67,11 @@ export async function trainFixed(training: FixedTraining): Promise<Score> {
     await step.run(model.state, { x: inputs, y: labels }, { ...blend, ...hyper.at(i, ["host"]) });
   }
   const rows = new OrderedBatches(dataset.test, dataset.inputShape, EVALUATION_BATCH);
-  const { accuracy, loss } = await evaluateRows(evaluate, topology, model.state, rows, blend);
+  const { score, loss } = await evaluateRows(evaluate, topology, model.state, rows, blend);
   model.dispose();
   step.dispose();
   evaluate.dispose();
-  return { accuracy, loss: loss.value };
+  return { accuracy: score.value, loss: loss.value };
 }
 
 function topologyOf({ host, blocks }: FixedTraining): Topology {

@@ -2,21 +2,28 @@
  * Labelled data, as the trainer meets it. The rooms that read files or generate data build these; the trainer
  * needs nothing else, so a library user's own arrays or own batches serve as well.
  */
+import type { TargetScaling, TaskId } from "./tasks.js";
 import type { Tensor } from "./tensor.js";
 
 /**
- * Labelled rows of one split: measurements with one label a row, or sequences of tokens with a label at each
- * position. Owned by the dataset, read by everybody, changed by nobody.
+ * Labelled rows of one split: measurements with one class, several labels or numbers a row, or sequences of tokens with a label at
+ * each position. Owned by the dataset, read by everybody, changed by nobody.
  */
 export interface Rows {
   /** `count` × the row size values, row after row. An Int32Array holds tokens, which stay whole numbers. */
   readonly inputs: Float32Array | Uint8Array | Int32Array;
   /** Every input is multiplied by this as it goes into a batch: 1/255 for bytes, else 1. */
   readonly scale: number;
-  /** Shape of one row's labels: [] for one label a row, [length] for one at each position of a sequence. */
+  /**
+   * Shape of one row's labels: [] for one class a row, [length] for one at each position of a sequence, [classes] for numbers
+   * and for several labels.
+   */
   readonly labelShape: readonly number[];
-  /** Class numbers, 0 .. classes − 1, row after row. */
-  readonly labels: Int32Array;
+  /**
+   * Row after row: class numbers, 0 .. classes − 1, as int32; for a regression the scaled targets, for several labels 1 for each
+   * that holds and 0 for every other one, as float32.
+   */
+  readonly labels: Int32Array | Float32Array;
   readonly count: number;
 }
 
@@ -60,9 +67,14 @@ export interface Dataset {
   readonly inputShape: readonly number[];
   /** float32 for measurements, int32 for tokens, which are then of the same vocabulary as the classes. */
   readonly inputDType: "float32" | "int32";
+  /** Left out: `classification` where a row has one label, `next-token` where each of its positions has one. */
+  readonly task?: TaskId;
+  /** What a network has outputs for: classes, labels, or the numbers to be predicted. */
   readonly classes: number;
-  /** What each class number stands for, where the data says so. */
+  /** What each class number, or each label, stands for, where the data says so. */
   readonly classNames?: readonly string[];
+  /** Of a regression: the numbers to be predicted, in their order, and how they were scaled. */
+  readonly targets?: readonly TargetScaling[];
   /** The columns that the inputs come from, in their order, where the data are a table. */
   readonly columns?: readonly ColumnEncoding[];
   /** What the parameters learn from. */
@@ -73,10 +85,15 @@ export interface Dataset {
   readonly test: Rows;
 }
 
+/** What the data are to be learned for. */
+export function taskOf({ task, train }: Pick<Dataset, "task" | "train">): TaskId {
+  return task ?? (train.labelShape.length === 0 ? "classification" : "next-token");
+}
+
 export interface Batch {
   /** float32, or int32 for tokens: [batch, ...inputShape] */
   readonly inputs: Tensor;
-  /** int32 [batch, ...labelShape] */
+  /** [batch, ...labelShape]: int32 class numbers, or float32 */
   readonly labels: Tensor;
 }
 

@@ -13,7 +13,15 @@ export {
 } from "./blueprint.js";
 export { CommandSigner, type CommandSignerOptions } from "./command-signer.js";
 export type { CommandDecision, CommandDraft, Order } from "./commands.js";
-export type { Batch, BatchSource, Dataset, EvaluationBatch, EvaluationSource, Rows } from "./dataset.js";
+export {
+  type Batch,
+  type BatchSource,
+  type Dataset,
+  type EvaluationBatch,
+  type EvaluationSource,
+  type Rows,
+  taskOf,
+} from "./dataset.js";
 export {
   COMMAND_CONTEXT,
   decodeEnvelope,
@@ -143,6 +151,18 @@ export {
   sharedTopic,
   streamOf,
 } from "./streams.js";
+export {
+  LABEL_SEPARATOR,
+  SCORE_TITLES,
+  type Score,
+  type ScoreName,
+  STATE_SCORES,
+  TASK_IDS,
+  TASK_TRAITS,
+  type TargetScaling,
+  type TaskId,
+  type TaskTraits,
+} from "./tasks.js";
 export {
   type Attributes,
   type AttributeValue,

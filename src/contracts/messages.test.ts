@@ -31,6 +31,8 @@ const states: fc.Arbitrary<SystemState> = fc.record(
     trainLoss: figure,
     heldOutLoss: estimate,
     heldOutAccuracy: figure,
+    heldOutR2: figure,
+    heldOutMicroF1: figure,
     seeds: fc.array(
       fc.record(
         {

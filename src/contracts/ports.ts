@@ -136,7 +136,12 @@ export interface SystemState {
   readonly trainLoss: number;
   /** On the held-out split that serves gates and policy. */
   readonly heldOutLoss?: Estimate;
+  /** Of classes and tokens, 0..1; a task of another kind has one of the next two instead. */
   readonly heldOutAccuracy?: number;
+  /** Of a regression. */
+  readonly heldOutR2?: number;
+  /** Of several labels a row, 0..1. */
+  readonly heldOutMicroF1?: number;
   readonly seeds: readonly SeedState[];
   readonly slots: readonly SlotState[];
   /** Blueprints under embargo, with the step from which on they are open again. */

@@ -9,11 +9,12 @@ import {
 } from "./gen/kasmina/v1/state_pb.js";
 import { stageWords } from "./names.js";
 import type { Estimate, SeedState, SlotState, SystemState } from "./ports.js";
+import type { STATE_SCORES } from "./tasks.js";
 
 const VERSION = 1;
 
 export function encodeState(state: SystemState): Uint8Array {
-  const { openBreakers, closedBlueprints, heldOutLoss, heldOutAccuracy, seeds, slots, ...rest } = state;
+  const { openBreakers, closedBlueprints, heldOutLoss, seeds, slots, ...rest } = state;
   const message = create(SystemStateSchema, {
     version: VERSION,
     trainingRunId: rest.trainingRunId,
@@ -22,7 +23,7 @@ export function encodeState(state: SystemState): Uint8Array {
     epochs: rest.epochs,
     trainLoss: rest.trainLoss,
     ...(heldOutLoss && { heldOutLoss }),
-    ...(heldOutAccuracy !== undefined && { heldOutAccuracy }),
+    ...scoresOf(rest),
     seeds: seeds.map(seedMessage),
     slots: slots.map(({ seedIds, closedUntilStep, id, shape, depth }) => ({
       slot: { id, shape: [...shape], depth },
@@ -42,6 +43,20 @@ export function encodeState(state: SystemState): Uint8Array {
     incarnation: rest.incarnation ?? "",
   });
   return toBinary(SystemStateSchema, message);
+}
+
+/** Those that there are. */
+function scoresOf(
+  from: {
+    readonly [S in (typeof STATE_SCORES)[keyof typeof STATE_SCORES]]?: number | undefined;
+  },
+) {
+  const { heldOutAccuracy, heldOutR2, heldOutMicroF1 } = from;
+  return {
+    ...(heldOutAccuracy !== undefined && { heldOutAccuracy }),
+    ...(heldOutR2 !== undefined && { heldOutR2 }),
+    ...(heldOutMicroF1 !== undefined && { heldOutMicroF1 }),
+  };
 }
 
 function seedMessage(seed: SeedState) {
@@ -69,7 +84,7 @@ export function decodeState(bytes: Uint8Array): SystemState {
 function read(bytes: Uint8Array): SystemState {
   const message = fromBinary(SystemStateSchema, bytes);
   if (message.version !== VERSION) throw new KasminaError("corrupt", `version ${message.version}`);
-  const { heldOutLoss, heldOutAccuracy, incarnation } = message;
+  const { heldOutLoss, incarnation } = message;
   return {
     trainingRunId: message.trainingRunId,
     ...(incarnation !== "" && { incarnation }),
@@ -78,7 +93,7 @@ function read(bytes: Uint8Array): SystemState {
     epochs: message.epochs,
     trainLoss: message.trainLoss,
     ...(heldOutLoss && { heldOutLoss: estimateOf(heldOutLoss) }),
-    ...(heldOutAccuracy !== undefined && { heldOutAccuracy }),
+    ...scoresOf(message),
     seeds: message.seeds.map(seedOf),
     slots: message.slots.map(slotOf),
     closedBlueprints: Object.fromEntries(

@@ -2,7 +2,10 @@
 import { KasminaError } from "../base/errors.js";
 import { maxOf } from "../base/statistics.js";
 import type { ColumnEncoding, Dataset, Rows } from "../contracts/dataset.js";
-import { checkedRows, type RowsInput, takeRows } from "./rows.js";
+import type { TargetScaling, TaskId } from "../contracts/tasks.js";
+import { sizeOf } from "../contracts/tensor.js";
+import { checkedRows, flatNumbers, type RawRows, type RowsInput, takeRows } from "./rows.js";
+import { scaledTargets, scalingOf } from "./scaling.js";
 import { stratifiedSplit } from "./split.js";
 
 /** Of the training rows, the part that is held out for gates and policy where the caller brings none. */
@@ -28,11 +31,19 @@ export interface DatasetArrays {
   readonly name?: string;
   /** Shape of one row, without the batch: [28, 28, 1], or [2]. Default: that of a nested row. */
   readonly inputShape?: readonly number[];
-  /** Shape of one row's labels; default []: one label a row. [length] where every position has one. */
+  /**
+   * `regression`: the labels are numbers to be predicted, one or several a row. `multilabel`: a 0 or 1 for each label. Default: they
+   * are class numbers, `classification` for one a row and `next-token` for one at each position.
+   */
+  readonly task?: TaskId;
+  /** Shape of one row's class numbers; default []: one a row. [length] where every position has one. */
   readonly labelShape?: readonly number[];
-  /** At least 2; for tokens, the size of their vocabulary. Default: one more than the largest label or token. */
+  /**
+   * At least 2; for tokens, the size of their vocabulary. Default: one more than the largest label or token; of a regression and of
+   * several labels, as many as a row has.
+   */
   readonly classes?: number;
-  /** What each class number stands for. */
+  /** What each class number, label or target stands for. */
   readonly classNames?: readonly string[];
   /** How the inputs came from the columns of a table, where they did. */
   readonly columns?: readonly ColumnEncoding[];
@@ -50,7 +61,7 @@ export interface DatasetArrays {
  * A dataset from arrays in memory, checked and split.
  *
  * @throws KasminaError `invalid_data` naming the split and the row, for no rows, lengths that do not fit, inputs
- * that are not finite, labels or tokens outside the classes
+ * that are not finite, labels or tokens outside the classes, a target that is the same in all training rows
  *
  * @example
  * ```ts
@@ -61,15 +72,11 @@ export interface DatasetArrays {
  * ```
  */
 export function datasetFromArrays(arrays: DatasetArrays): Dataset {
-  const { name = "arrays", labelShape = [], splitSeed = 0 } = arrays;
-  const given = [arrays.train, arrays.heldOut, arrays.test].filter((part) => part !== undefined);
-  const classes = arrays.classes ?? maxOf(given.map(largestClass)) + 1;
+  const { name = "arrays", splitSeed = 0, task, classNames } = arrays;
   const inputShape = arrays.inputShape ?? shapeOfRows(arrays.train, name);
-  if (!Number.isInteger(classes) || classes < 2) {
-    throw new KasminaError("invalid_data", `${name}: needs at least 2 classes, got ${classes}`);
-  }
-  const rows = (input: RowsInput, split: string): Rows =>
-    checkedRows(input, { inputShape, labelShape, classes }, `${name}, ${split}`);
+  const format = { inputShape, task, ...labelFormat(arrays, inputShape, name) };
+  const { classes } = format;
+  const rows = (input: RowsInput, split: string): RawRows => checkedRows(input, format, `${name}, ${split}`);
   const all = rows(arrays.train, "train");
   const tested = arrays.test
     ? { rest: all, taken: rows(arrays.test, "test") }
@@ -77,27 +84,73 @@ export function datasetFromArrays(arrays: DatasetArrays): Dataset {
   const heldOut = arrays.heldOut
     ? { rest: tested.rest, taken: rows(arrays.heldOut, "heldOut") }
     : takeOut(tested.rest, heldOutFraction(tested.rest.count), name, splitSeed);
+  const names = classNames ?? Array.from({ length: classes }, (_, i) => String(i));
+  const targets = task === "regression" ? scalingsOf(heldOut.rest, names, name) : undefined;
+  const scaled = (part: RawRows): Rows => (targets ? withTargets(part, targets) : (part as Rows));
   return {
     name,
     inputShape,
     inputDType: all.inputs instanceof Int32Array ? "int32" : "float32",
+    ...(task && { task }),
     classes,
-    ...(arrays.classNames && { classNames: arrays.classNames }),
+    ...(classNames && !targets && { classNames }),
+    ...(targets && { targets }),
     ...(arrays.columns && { columns: arrays.columns }),
-    train: heldOut.rest,
-    heldOut: heldOut.taken,
-    test: tested.taken,
+    train: scaled(heldOut.rest),
+    heldOut: scaled(heldOut.taken),
+    test: scaled(tested.taken),
   };
 }
 
-function largestClass({ inputs, labels }: RowsInput): number {
-  const largest = (values: ArrayLike<number>): number =>
-    Array.prototype.reduce.call(values, larger, 0) as number;
-  return inputs instanceof Int32Array ? Math.max(largest(inputs), largest(labels)) : largest(labels);
+/** How many outputs the labels need, and the shape of a row's. */
+function labelFormat(
+  arrays: DatasetArrays,
+  inputShape: readonly number[],
+  name: string,
+): { readonly classes: number; readonly labelShape: readonly number[] } {
+  const { task, labelShape = [], train } = arrays;
+  if (task === "regression" || task === "multilabel") {
+    const rows = lengthOf(train.inputs) / sizeOf(inputShape);
+    const classes = arrays.classes ?? Math.floor(lengthOf(train.labels) / rows);
+    if (Number.isInteger(classes) && classes >= 1) return { classes, labelShape: [classes] };
+    throw new KasminaError("invalid_data", `${name}: ${rows} rows have ${lengthOf(train.labels)} labels`);
+  }
+  const given = [train, arrays.heldOut, arrays.test].filter((part) => part !== undefined);
+  const classes = arrays.classes ?? Math.ceil(maxOf(given.map(largestClass))) + 1;
+  if (Number.isInteger(classes) && classes >= 2) return { classes, labelShape };
+  throw new KasminaError("invalid_data", `${name}: needs at least 2 classes, got ${classes}`);
 }
 
-function larger(a: unknown, b: unknown): number {
-  return Math.max(Number(a), Number(b));
+function lengthOf(values: RowsInput["inputs"] | RowsInput["labels"]): number {
+  return ArrayBuffer.isView(values) ? values.length : flatNumbers(values).length;
+}
+
+/** Of each target over the training rows. @throws KasminaError `invalid_data` for one that does not vary, or cannot be added up */
+function scalingsOf({ labels, count }: RawRows, names: readonly string[], name: string): TargetScaling[] {
+  return names.map((target, i) => {
+    const values = Float64Array.from({ length: count }, (_, row) => labels[row * names.length + i] ?? 0);
+    const { mean, deviation } = scalingOf(values);
+    if (!Number.isFinite(mean) || !Number.isFinite(deviation))
+      throw new KasminaError(
+        "invalid_data",
+        `${name}: the values of target "${target}" are too large to scale`,
+      );
+    if (deviation > 0) return { name: target, mean, deviation };
+    throw new KasminaError(
+      "invalid_data",
+      `${name}: target "${target}" is ${values[0]} in every training row: there is nothing to predict`,
+    );
+  });
+}
+
+function withTargets(rows: RawRows, targets: readonly TargetScaling[]): Rows {
+  return { ...rows, labels: scaledTargets(rows.labels, targets) };
+}
+
+function largestClass({ inputs, labels }: RowsInput): number {
+  const largest = (values: RowsInput["labels"]): number =>
+    maxOf(ArrayBuffer.isView(values) ? values : flatNumbers(values));
+  return inputs instanceof Int32Array ? Math.max(largest(inputs), largest(labels)) : largest(labels);
 }
 
 function shapeOfRows({ inputs }: RowsInput, name: string): number[] {
@@ -108,9 +161,15 @@ function shapeOfRows({ inputs }: RowsInput, name: string): number[] {
   throw new KasminaError("invalid_data", `${name}: name the inputShape, or give rows as arrays of their own`);
 }
 
-function takeOut(rows: Rows, fraction: number, name: string, seed: number): { rest: Rows; taken: Rows } {
-  // Rows of several labels each are of no one class: all are drawn alike.
-  const strata = rows.labelShape.length === 0 ? rows.labels : new Int32Array(rows.count);
+function takeOut(
+  rows: RawRows,
+  fraction: number,
+  name: string,
+  seed: number,
+): { rest: RawRows; taken: RawRows } {
+  const { labels, labelShape, count } = rows;
+  // Rows of numbers or of several labels are of no one class: all are drawn alike.
+  const strata = labels instanceof Int32Array && labelShape.length === 0 ? labels : new Int32Array(count);
   const { kept, taken } = stratifiedSplit(strata, fraction, seed);
   if (taken.length === 0) {
     throw new KasminaError("invalid_data", `${name}: ${rows.count} rows are too few to hold some out`);

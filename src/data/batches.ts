@@ -16,7 +16,7 @@ class BatchBuffer {
   readonly batch: Batch;
   readonly #rows: Rows;
   readonly #inputs: Float32Array | Int32Array;
-  readonly #labels: Int32Array;
+  readonly #labels: Rows["labels"];
   readonly #inputsPerRow: number;
   readonly #labelsPerRow: number;
 
@@ -24,12 +24,12 @@ class BatchBuffer {
     this.#rows = rows;
     this.#inputsPerRow = sizeOf(inputShape);
     this.#labelsPerRow = sizeOf(rows.labelShape);
-    this.#labels = new Int32Array(size * this.#labelsPerRow);
+    const labels = tensorLike(rows.labels, [size, ...rows.labelShape]);
+    this.#labels = labels.data as Rows["labels"];
     const shape = [size, ...inputShape];
-    const inputs =
-      rows.inputs instanceof Int32Array ? int32(shape, new Int32Array(sizeOf(shape))) : float32(shape);
+    const inputs = tensorLike(rows.inputs, shape);
     this.#inputs = inputs.data as Float32Array | Int32Array;
-    this.batch = { inputs, labels: int32([size, ...rows.labelShape], this.#labels) };
+    this.batch = { inputs, labels };
   }
 
   /** Copies row `from` to place `to` of the batch. The innermost loop of all input: no branch in it. */
@@ -49,6 +49,11 @@ class BatchBuffer {
     this.#inputs.fill(0, from * this.#inputsPerRow);
     this.#labels.fill(0, from * this.#labelsPerRow);
   }
+}
+
+/** Zeros: int32 for what is, else float32. */
+function tensorLike(values: Rows["inputs"] | Rows["labels"], shape: readonly number[]): Tensor {
+  return values instanceof Int32Array ? int32(shape, new Int32Array(sizeOf(shape))) : float32(shape);
 }
 
 export interface BatchOptions {

@@ -5,10 +5,9 @@
 import { KasminaError } from "../base/errors.js";
 import type { ColumnCategories, ColumnEncoding, ColumnScaling } from "../contracts/dataset.js";
 import { isMissing, parseNumber } from "./labels.js";
+import { scalingOf } from "./scaling.js";
 import { listed, type Table } from "./table.js";
 
-/** Less than this part of its mean, and a column's deviation is the rounding of whoever computed it. */
-const RELATIVE_DEVIATION_MIN = 1e-13;
 /** A column of more different texts is no category: names, ids, sentences. */
 const CATEGORIES_MAX = 100;
 
@@ -151,33 +150,10 @@ export function encodingOf(
   );
   if (values.length === 0)
     throw new KasminaError("invalid_data", `${what}: column "${name}" has no value in the training rows`);
-  const mean = meanOf(values);
-  const deviation = deviationOf(values.map((value) => value - mean));
+  const { mean, deviation } = scalingOf(values);
   if (!Number.isFinite(mean) || !Number.isFinite(deviation))
     throw new KasminaError("invalid_data", `${what}: the values of column "${name}" are too large to scale`);
-  const isConstant = deviation <= RELATIVE_DEVIATION_MIN * Math.abs(mean);
-  return { name, mean, deviation: isConstant ? 0 : deviation, ...filled };
-}
-
-/** The running mean, whose sums do not grow, and a second pass for what rounding left. */
-function meanOf(values: Float64Array): number {
-  let mean = 0;
-  values.forEach((value, i) => {
-    mean += (value - mean) / (i + 1);
-  });
-  let rest = 0;
-  values.forEach((value, i) => {
-    rest += (value - mean - rest) / (i + 1);
-  });
-  return mean + rest;
-}
-
-/** Of differences from the mean, in units of the largest, whose squares do not overflow. */
-function deviationOf(differences: Float64Array): number {
-  const largest = differences.reduce((most, difference) => Math.max(most, Math.abs(difference)), 0);
-  if (largest === 0) return 0;
-  const squares = differences.reduce((sum, difference) => sum + (difference / largest) ** 2, 0);
-  return largest * Math.sqrt(squares / differences.length);
+  return { name, mean, deviation, ...filled };
 }
 
 /** How many inputs a row has. */

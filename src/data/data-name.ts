@@ -42,6 +42,11 @@ export function withOption(name: string, key: string, value: string): string {
   return `${name.slice(0, mark + 1)}${changed.join("&")}`;
 }
 
+/** The same data with one more option. */
+export function addedOption(name: string, key: string, value: string): string {
+  return `${name}${markOf(name) < 0 ? "?" : "&"}${key}=${value}`;
+}
+
 /** Where the options begin: the last question mark that a key follows; −1 without. */
 function markOf(name: string): number {
   for (let at = name.lastIndexOf("?"); at >= 0; at = at > 0 ? name.lastIndexOf("?", at - 1) : -1) {

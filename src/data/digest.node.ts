@@ -5,11 +5,11 @@ import type { Dataset, Rows } from "../contracts/dataset.js";
 import { parseDataName, withOption, withPath } from "./data-name.js";
 import { isFromFiles } from "./open.js";
 
-/** SHA-256 in hex over inputs, labels, splits, class names and scaling: equal where a training would go the same way. */
+/** SHA-256 in hex over inputs, labels, splits, task, class names and scaling: equal where a training would go the same way. */
 export function digestOfDataset(dataset: Dataset): string {
-  const { inputShape, inputDType, classes, classNames, columns } = dataset;
+  const { inputShape, inputDType, task, classes, classNames, targets, columns } = dataset;
   const hash = createHash("sha256");
-  hash.update(JSON.stringify({ inputShape, inputDType, classes, classNames, columns }));
+  hash.update(JSON.stringify({ inputShape, inputDType, task, classes, classNames, targets, columns }));
   for (const rows of [dataset.train, dataset.heldOut, dataset.test]) addRows(hash, rows);
   return hash.digest("hex");
 }

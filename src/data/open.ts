@@ -5,7 +5,7 @@ import { type DataName, parseDataName } from "./data-name.js";
 import { decodeText } from "./decode.js";
 import { makeSpirals } from "./spirals.js";
 import type { Table } from "./table.js";
-import type { TableOptions } from "./table-dataset.js";
+import { TABLE_TASKS, type TableOptions, type TableTask } from "./table-dataset.js";
 
 export interface OpenOptions {
   /**
@@ -27,7 +27,19 @@ type Reader = {
 
 /** Kinds of tables. */
 export const TABLE_KINDS: ReadonlySet<string> = new Set(["csv", "jsonl", "parquet"]);
-const TABLE_KEYS = ["label", "test", "test_file", "group", "time", "missing", "fill", "drop"];
+const TABLE_KEYS = [
+  "label",
+  "labels",
+  "target",
+  "task",
+  "test",
+  "test_file",
+  "group",
+  "time",
+  "missing",
+  "fill",
+  "drop",
+];
 
 /** One reader a kind. Readers of files load only when asked for: they need Node. */
 const READERS: ReadonlyMap<string, Reader> = new Map([
@@ -120,9 +132,10 @@ export function tableOptions(spec: DataName): TableOptions {
   const texts = Object.fromEntries(["label", "group", "time"].map((key) => [key, spec.options.get(key)]));
   const decimal = decimalOf(spec);
   const fill = fillOf(spec);
-  const missing = listOf(spec, "missing");
-  const drop = listOf(spec, "drop");
-  const given = { ...texts, decimal, fill, missing, drop };
+  const lists = Object.fromEntries(
+    ["missing", "drop", "labels", "target"].map((key) => [key, listOf(spec, key)]),
+  );
+  const given = { ...texts, decimal, fill, ...lists, task: tableTaskOf(spec) };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
@@ -146,6 +159,16 @@ function fillOf(spec: DataName): "error" | "mean" | undefined {
   const text = spec.options.get("fill");
   if (text === undefined || text === "error" || text === "mean") return text;
   throw new KasminaError("invalid_argument", `data ${spec.kind}: fill must be error or mean, got ${text}`);
+}
+
+function tableTaskOf(spec: DataName): TableTask | undefined {
+  const text = spec.options.get("task");
+  const found = TABLE_TASKS.find((task) => task === text);
+  if (found || text === undefined) return found;
+  throw new KasminaError(
+    "invalid_argument",
+    `data ${spec.kind}: task must be one of ${TABLE_TASKS.join(", ")}, got ${text}`,
+  );
 }
 
 function listOf(spec: DataName, key: string): string[] | undefined {

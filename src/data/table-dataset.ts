@@ -1,16 +1,24 @@
 /** Tables as data: columns of numbers or of categories, one column with the label, and which rows serve what. */
 import { KasminaError } from "../base/errors.js";
 import type { Dataset } from "../contracts/dataset.js";
+import type { TaskId } from "../contracts/tasks.js";
 import { datasetFromArrays, heldOutFraction } from "./arrays.js";
 import { type CellOptions, encodedRows, encodingOf, readColumns, widthOf } from "./columns.js";
-import { classesOf, isMissing, MISSING_VALUES, parseNumber } from "./labels.js";
+import { isMissing, MISSING_VALUES, parseNumber } from "./labels.js";
+import { readLabels } from "./outcomes.js";
 import type { RowsInput } from "./rows.js";
 import { groupSplit, latestSplit, type Split, stratifiedSplit } from "./split.js";
 import { listed, normalized, type Table } from "./table.js";
 
 export interface TableOptions {
-  /** Column of the label; default "label". */
+  /** Column of the class; default "label". */
   readonly label?: string;
+  /** Columns of several labels, each 0 or 1, in the place of `label`. */
+  readonly labels?: readonly string[];
+  /** Columns of numbers to be predicted, in the place of `label`. */
+  readonly target?: readonly string[];
+  /** What the column that any of these names is taken for. Default: what the name of the option says. */
+  readonly task?: TableTask;
   /** Part of the rows that becomes the test set, over 0 .. 1, class by class unless a split says otherwise; default 0.2. */
   readonly testFraction?: number;
   /** Rows that are the test set: all others are learned from. */
@@ -33,9 +41,48 @@ export interface TableOptions {
   readonly drop?: readonly string[];
 }
 
+/** What a table can be learned for. */
+export type TableTask = Exclude<TaskId, "next-token">;
+
+export const TABLE_TASKS = [
+  "classification",
+  "regression",
+  "multilabel",
+] as const satisfies readonly TableTask[];
+
+/** What is to be predicted, and from which columns it is read. */
+export interface Outcome {
+  readonly task: TableTask;
+  readonly columns: readonly string[];
+}
+
+/** @throws KasminaError `invalid_argument` for two of `label`, `labels` and `target`, or a task that does not go with them */
+export function outcomeOf({ label, labels, target, task }: TableOptions, name: string): Outcome {
+  const given: readonly (readonly [TableTask, readonly string[] | undefined])[] = [
+    ["classification", label === undefined ? undefined : [label]],
+    ["multilabel", labels],
+    ["regression", target],
+  ];
+  const [first, second] = given.filter(([, columns]) => columns !== undefined);
+  if (second)
+    throw new KasminaError(
+      "invalid_argument",
+      `${name}: give one of label, labels and target, not two of them`,
+    );
+  const [own, columns] = first ?? (["classification", ["label"]] as const);
+  const chosen = { task: task ?? own, columns: columns ?? [] };
+  if (chosen.task === "classification" && chosen.columns.length > 1)
+    throw new KasminaError(
+      "invalid_argument",
+      `${name}: a classification has one label, not ${listed(chosen.columns)}`,
+    );
+  return chosen;
+}
+
 /**
  * A dataset from a table. Numbers are standardised by the mean and deviation of the training
- * rows, a column of texts becomes one input a category; labels become class numbers in sorted order (by value where all are numbers).
+ * rows, a column of texts becomes one input a category; labels become class numbers in sorted order (by value where all are numbers),
+ * numbers to be predicted are scaled as inputs are.
  *
  * @param name names the data in errors: `csv:iris.csv`
  * @throws KasminaError `invalid_data` naming row and column of what cannot be used
@@ -43,23 +90,25 @@ export interface TableOptions {
 export function datasetFromTable(table: Table, name: string, options: TableOptions = {}): Dataset {
   const whole = options.testTable ? appended(table, options.testTable, name) : table;
   const missing = new Set(options.missing ?? MISSING_VALUES);
-  const labelAt = labelColumn(whole, name, options.label);
-  const places = inputPlaces(whole, labelAt, name, options);
-  const cells = whole.records.map((record) => normalized(record[labelAt] ?? ""));
-  const { classNames, labels } = classesOf(cells, missing, name);
+  const outcome = outcomeOf(options, name);
+  const outcomeAt = outcomePlaces(whole, outcome, name, options);
+  const places = inputPlaces(whole, outcomeAt, name, { ...options, task: outcome.task });
   const cellsAre = { name, missing, decimal: options.decimal ?? ".", fill: options.fill === "mean" } as const;
+  const labels = readLabels(whole, outcomeAt, outcome.task, cellsAre);
   const columns = readColumns(whole, places, cellsAre);
-  const { train, heldOut, test } = partsOf(table, whole, { labels, cellsAre, options });
+  const { train, heldOut, test } = partsOf(table, whole, { strata: labels.strata, cellsAre, options });
   const encodings = columns.map((column) => encodingOf(column, train, cellsAre));
   const rows = (indices: Int32Array): RowsInput => ({
     inputs: encodedRows(columns, encodings, indices, name),
-    labels: pick(labels, indices),
+    labels: labels.of(indices),
   });
   return datasetFromArrays({
     name,
     inputShape: [widthOf(encodings)],
-    classes: classNames.length,
-    classNames,
+    // A classification is what data are for where nothing else is said.
+    ...(outcome.task !== "classification" && { task: outcome.task }),
+    classes: labels.names.length,
+    classNames: labels.names,
     columns: encodings,
     train: rows(train),
     heldOut: rows(heldOut),
@@ -81,15 +130,16 @@ function appended({ columns, records }: Table, more: Table, name: string): Table
 }
 
 interface Divided {
-  readonly labels: Int32Array;
+  /** Of each row: what a split keeps the proportions of. */
+  readonly strata: Int32Array;
   readonly cellsAre: CellOptions;
   readonly options: TableOptions;
 }
 
 /** Row numbers of the three splits; those of the table that is learned from come first. */
-function partsOf(table: Table, whole: Table, { labels, cellsAre, options }: Divided) {
+function partsOf(table: Table, whole: Table, { strata, cellsAre, options }: Divided) {
   const { name } = cellsAre;
-  const split = splitter(whole, { labels, cellsAre, options });
+  const split = splitter(whole, { strata, cellsAre, options });
   const all = Int32Array.from(whole.records.keys());
   const own = all.subarray(0, table.records.length);
   const { kept, taken: test } = options.testTable
@@ -105,7 +155,7 @@ function partsOf(table: Table, whole: Table, { labels, cellsAre, options }: Divi
 type Splitter = (rows: Int32Array, fraction: number, what: string) => Split;
 
 /** Takes a part of rows: by group, by time, else class by class. */
-function splitter(table: Table, { labels, cellsAre, options }: Divided): Splitter {
+function splitter(table: Table, { strata, cellsAre, options }: Divided): Splitter {
   const { splitSeed = 0, group, time } = options;
   const { name } = cellsAre;
   const of = (rows: Int32Array, { kept, taken }: Split): Split => ({
@@ -137,7 +187,7 @@ function splitter(table: Table, { labels, cellsAre, options }: Divided): Splitte
         ),
       );
   }
-  return (rows, fraction) => of(rows, stratifiedSplit(pick(labels, rows), fraction, splitSeed));
+  return (rows, fraction) => of(rows, stratifiedSplit(pick(strata, rows), fraction, splitSeed));
 }
 
 function cellsOf({ columns, records }: Table, column: string, name: string): string[] {
@@ -162,21 +212,37 @@ function momentsIn(cells: readonly string[], column: string, { name, missing }: 
   });
 }
 
-function labelColumn({ columns }: Table, name: string, label: string | undefined): number {
-  const at = columns.indexOf(normalized(label ?? "label"));
-  if (at < 0) {
-    const missing = label === undefined ? "add ?label=<column>" : `there is no column "${label}"`;
-    throw new KasminaError("invalid_data", `${name}: ${missing}; the columns are ${listed(columns)}`);
-  }
-  return at;
+/** Where the columns of what is to be predicted stand. */
+function outcomePlaces(
+  { columns }: Table,
+  outcome: Outcome,
+  name: string,
+  { label, labels, target }: TableOptions,
+): number[] {
+  const isNamed = label !== undefined || labels !== undefined || target !== undefined;
+  const wanted = outcome.columns.map(normalized);
+  const twice = wanted.find((column, i) => wanted.indexOf(column) !== i);
+  if (twice !== undefined)
+    throw new KasminaError("invalid_argument", `${name}: column "${twice}" is named twice`);
+  return wanted.map((column) => {
+    const at = columns.indexOf(column);
+    if (at >= 0) return at;
+    const [lacking, advice] = isNamed
+      ? [`there is no column "${column}"`, ""]
+      : ["add ?label=<column>", " (of a number to predict: ?target=<column>)"];
+    throw new KasminaError(
+      "invalid_data",
+      `${name}: ${lacking}; the columns are ${listed(columns)}${advice}`,
+    );
+  });
 }
 
 /** All columns but the label's, those that rows are divided by, and those that are left out. */
 function inputPlaces(
   { columns }: Table,
-  labelAt: number,
+  outcomeAt: readonly number[],
   name: string,
-  { drop = [], group, time }: TableOptions,
+  { drop = [], group, time, task }: TableOptions & Pick<Outcome, "task">,
 ): number[] {
   const dropped = [...drop, group, time].flatMap((column) =>
     column === undefined ? [] : normalized(column),
@@ -187,8 +253,14 @@ function inputPlaces(
       "invalid_data",
       `${name}: there is no column "${unknown}" to drop; the columns are ${listed(columns)}`,
     );
-  const places = columns.flatMap((column, at) => (at === labelAt || dropped.includes(column) ? [] : [at]));
-  if (places.length === 0) throw new KasminaError("invalid_data", `${name} has no column beside the label`);
+  const places = columns.flatMap((column, at) =>
+    outcomeAt.includes(at) || dropped.includes(column) ? [] : [at],
+  );
+  if (places.length === 0)
+    throw new KasminaError(
+      "invalid_data",
+      `${name} has no column beside the ${task === "regression" ? "target" : "label"}`,
+    );
   return places;
 }
 

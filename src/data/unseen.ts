@@ -1,10 +1,13 @@
 /** Rows that a network has not learned from, read as those were that it learned from: nothing is fitted to them. */
 import { KasminaError } from "../base/errors.js";
-import type { ColumnEncoding, Rows } from "../contracts/dataset.js";
-import { encodedRows, readColumnsAs } from "./columns.js";
+import { type ColumnEncoding, type Rows, taskOf } from "../contracts/dataset.js";
+import type { TargetScaling, TaskId } from "../contracts/tasks.js";
+import { type CellOptions, encodedRows, readColumnsAs } from "./columns.js";
 import type { DataName } from "./data-name.js";
 import { isMissing, MISSING_VALUES, parseNumber } from "./labels.js";
 import { checkedName, openDataset, readTable, TABLE_KINDS, tableOptions } from "./open.js";
+import { valuesIn } from "./outcomes.js";
+import { scaledTargets } from "./scaling.js";
 import { listed, normalized, type Table } from "./table.js";
 import type { TableOptions } from "./table-dataset.js";
 import { textInVocabulary } from "./text.js";
@@ -13,9 +16,12 @@ import { textInVocabulary } from "./text.js";
 export interface Preprocessing {
   /** Shape of one row. */
   readonly inputShape: readonly number[];
+  readonly task: TaskId;
   readonly classes: number;
-  /** What each class number stands for; of a text, its vocabulary. */
+  /** What each class number or label stands for; of a text, its vocabulary. */
   readonly classNames?: readonly string[];
+  /** Of a regression. */
+  readonly targets?: readonly TargetScaling[];
   /** Of a table. */
   readonly columns?: readonly ColumnEncoding[];
   /** How the table that it learned from was read; what its own name says of a new one counts more. */
@@ -23,8 +29,8 @@ export interface Preprocessing {
 }
 
 export interface UnseenRows extends Pick<Rows, "inputs" | "count"> {
-  /** Class numbers; left out where nobody asked for them. */
-  readonly labels?: Int32Array;
+  /** As a dataset has them; left out where nobody asked for them. */
+  readonly labels?: Rows["labels"];
   /** Columns of a table that the network does not know. */
   readonly ignored: readonly string[];
 }
@@ -63,20 +69,50 @@ function tableRows(table: Table, spec: DataName, how: Preprocessing, needsLabels
       "invalid_data",
       `${name}: the network did not learn from a table; it takes rows of [${how.inputShape}]`,
     );
-  const { label = "label", decimal = ".", missing: absent } = { ...how.table, ...tableOptions(spec) };
+  const { decimal = ".", missing: absent, ...options } = { ...how.table, ...tableOptions(spec) };
   const missing = new Set(absent ?? MISSING_VALUES);
   const places = placesOf(table, how, name);
   const columns = readColumnsAs(encodings, table, places, { name, missing, decimal });
   const all = Int32Array.from(table.records.keys());
   const inputs = encodedRows(columns, encodings, all, name);
-  const labelAt = table.columns.indexOf(normalized(label));
-  const ignored = table.columns.filter((_, at) => at !== labelAt && !places.includes(at));
+  const outcomes = outcomeColumns(how, options, name);
+  const outcomeAt = outcomes.map((column) => table.columns.indexOf(normalized(column)));
+  const ignored = table.columns.filter((_, at) => !outcomeAt.includes(at) && !places.includes(at));
   const rows = { inputs, count: table.records.length, ignored };
   if (!needsLabels) return rows;
-  if (labelAt >= 0) return { ...rows, labels: labelsIn(table, labelAt, how, { missing, name }) };
+  const lacking = outcomes.find((_, i) => (outcomeAt[i] ?? -1) < 0);
+  if (lacking === undefined)
+    return { ...rows, labels: labelsIn(table, outcomeAt, how, { missing, name, decimal }) };
   throw new KasminaError(
     "invalid_data",
-    `${name}: there is no column "${label}" to compare with: add ?label=<column>`,
+    `${name}: there is no column "${lacking}" to compare with: add ?${OUTCOME_OPTIONS[how.task]}=<column>`,
+  );
+}
+
+/** The option that names the columns of what is predicted. */
+const OUTCOME_OPTIONS: { readonly [T in TaskId]: keyof TableOptions } = {
+  classification: "label",
+  "next-token": "label",
+  regression: "target",
+  multilabel: "labels",
+};
+
+/** The columns that the network's answers are compared with: what the data's own name says, else what it learned from. */
+function outcomeColumns(
+  { task, classes, classNames, targets }: Preprocessing,
+  options: TableOptions,
+  name: string,
+): readonly string[] {
+  const { label = "label", labels, target } = options;
+  if (task !== "regression" && task !== "multilabel") return [label];
+  const given = task === "regression" ? target : labels;
+  const known = task === "regression" ? targets?.map((one) => one.name) : classNames;
+  const columns =
+    given ?? (options.task === task && options.label !== undefined ? [options.label] : known) ?? [];
+  if (columns.length === classes) return columns;
+  throw new KasminaError(
+    "invalid_argument",
+    `${name}: the network predicts ${classes} ${OUTCOME_OPTIONS[task]} columns, ${columns.length} are named`,
   );
 }
 
@@ -89,12 +125,23 @@ function placesOf({ columns }: Table, how: Preprocessing, name: string): number[
   throw new KasminaError("invalid_data", `${name}: ${what} missing; it has ${listed(columns)}`);
 }
 
-interface LabelOptions {
-  readonly missing: ReadonlySet<string>;
-  readonly name: string;
+type LabelOptions = Pick<CellOptions, "missing" | "name" | "decimal">;
+
+/** @param places of the columns */
+function labelsIn(
+  table: Table,
+  places: readonly number[],
+  how: Preprocessing,
+  options: LabelOptions,
+): Rows["labels"] {
+  const { task, targets } = how;
+  if (task === "multilabel") return Float32Array.from(valuesIn(table, places, task, options));
+  if (task === "regression")
+    return scaledTargets(valuesIn(table, places, task, options), targets ?? [{ mean: 0, deviation: 1 }]);
+  return classesIn(table, places[0] ?? -1, how, options);
 }
 
-function labelsIn(
+function classesIn(
   { records }: Table,
   at: number,
   { classNames, classes }: Preprocessing,
@@ -135,7 +182,13 @@ async function textRows(spec: DataName, { classNames, inputShape }: Preprocessin
 }
 
 async function testRows(name: string, how: Preprocessing): Promise<UnseenRows> {
-  const { test, inputShape, classes } = await openDataset(name);
+  const dataset = await openDataset(name);
+  const { test, inputShape, classes } = dataset;
+  if (taskOf(dataset) !== how.task)
+    throw new KasminaError(
+      "invalid_data",
+      `${name} is data of a ${taskOf(dataset)}, the network is one of a ${how.task}`,
+    );
   if (String(inputShape) !== String(how.inputShape) || classes > how.classes) {
     const has = `${name} has rows of [${inputShape}] in ${classes} classes`;
     throw new KasminaError("invalid_data", `${has}, the network takes [${how.inputShape}] in ${how.classes}`);

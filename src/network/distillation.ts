@@ -3,12 +3,12 @@
  * teacher does. Its parameters are inputs of the step under `teacher/` that nothing replaces.
  */
 
-import { nn, numpy as np } from "@jax-js/jax";
 import { KasminaError } from "../base/index.js";
 import { TEACHER_ROOT, type TensorSpecs } from "../contracts/index.js";
 import type { Arrays, JaxArray } from "../engine/index.js";
 import { type Host, labelShape } from "../nn/index.js";
 import { blendControlSpecs, forward, type Lookup } from "./forward.js";
+import { taskFor } from "./tasks.js";
 import { parameterSpecs, type TeacherNetwork, type Topology } from "./topology.js";
 
 /** Controls of a step with a teacher, both []: the softmax temperature, and the part of the teacher in the loss, 0 to 1. */
@@ -39,35 +39,32 @@ export function checkTeacher({ id, topology }: TeacherNetwork, host: Host): void
   );
 }
 
-/** What is minimised: [] from the logits of what learns and their mean cross-entropy []. Consumes both. */
-export type Objective = (crossEntropy: JaxArray, logits: JaxArray) => JaxArray;
+/** What is minimised: [] from the outputs of what learns and their mean loss []. Consumes both. */
+export type Objective = (loss: JaxArray, outputs: JaxArray) => JaxArray;
 
-/** Without a teacher, the cross-entropy itself. */
-const CROSS_ENTROPY: Objective = (crossEntropy, logits) => {
-  logits.dispose();
-  return crossEntropy;
+/** Without a teacher, the loss itself. */
+const LOSS_ALONE: Objective = (loss, outputs) => {
+  outputs.dispose();
+  return loss;
 };
 
 /**
- * (1 − w)·cross-entropy + w·T²·KL(p ‖ q), the divergence averaged over all predictions, p and q being the teacher's and
- * the learner's probabilities at temperature T. The T² keeps the gradients of both parts alike in size (§2). The
- * teacher runs here, once, outside of what is differentiated.
+ * (1 − w)·loss + w·imitation, as the task has it: of classes T²·KL(p ‖ q), p and q being the teacher's and the learner's
+ * probabilities at temperature T. The teacher runs here, once, outside of what is differentiated.
  */
 export function objectiveOf(topology: Topology, state: Arrays, control: Lookup, x: JaxArray): Objective {
-  const { teacher } = topology;
-  if (!teacher) return CROSS_ENTROPY;
+  const { teacher, loss: options } = topology;
+  if (!teacher) return LOSS_ALONE;
   const frozen: Lookup = (name) => {
     const array = state[`${TEACHER_ROOT}${name}`];
     if (!array) throw new KasminaError("illegal_state", `teacher ${teacher.id} has no ${name}`);
     return array.ref;
   };
   const answers = forward({ topology: teacher.topology, parameter: frozen, control: frozen }, x.ref);
-  const cooled = answers.mul(np.reciprocal(control(DISTILLATION_TEMPERATURE)));
-  const logP = nn.logSoftmax(cooled);
-  return (crossEntropy, logits) => {
-    const logQ = nn.logSoftmax(logits.mul(np.reciprocal(control(DISTILLATION_TEMPERATURE))));
-    const divergence = np.exp(logP.ref).mul(logP.ref.sub(logQ)).sum(-1).mean();
-    const distilled = divergence.mul(np.square(control(DISTILLATION_TEMPERATURE)));
-    return crossEntropy.ref.add(distilled.sub(crossEntropy).mul(control(DISTILLATION_WEIGHT)));
+  const temperature = (): JaxArray => control(DISTILLATION_TEMPERATURE);
+  const imitation = taskFor(options?.task).imitation(answers, temperature);
+  return (loss, outputs) => {
+    const distilled = imitation(outputs);
+    return loss.ref.add(distilled.sub(loss).mul(control(DISTILLATION_WEIGHT)));
   };
 }

@@ -5,11 +5,11 @@
  * more: comparing it at every evaluation to the end of the run would cost a forward pass each for nothing.
  */
 import { numpy as np } from "@jax-js/jax";
-import type { Estimate, Tensor } from "../contracts/index.js";
+import { type Estimate, type Score, TASK_TRAITS, type Tensor } from "../contracts/index.js";
 import type { Arrays, JaxArray, ProgramDefinition } from "../engine/index.js";
-import { correct, exampleLoss } from "../nn/index.js";
 import { blendControlSpecs, type ForwardInputs, forward, forwardFrom, forwardWithout } from "./forward.js";
 import { lookupIn } from "./gradients.js";
+import { perRow, taskFor } from "./tasks.js";
 import { batchSpecs, isJudged, isShadow, parameterSpecs, type SeedSite, type Topology } from "./topology.js";
 
 /**
@@ -20,7 +20,10 @@ export function evaluationProgram(topology: Topology, batch: number): ProgramDef
   return {
     name: "evaluation",
     state: parameterSpecs(topology),
-    batch: { ...batchSpecs(topology.host, batch), weight: { shape: [batch], dtype: "float32" } },
+    batch: {
+      ...batchSpecs(topology.host, batch, topology.loss?.task),
+      weight: { shape: [batch], dtype: "float32" },
+    },
     controls: blendControlSpecs(topology),
     run: (state, arrays, controls) => ({ state: {}, outputs: evaluate(topology, state, controls, arrays) }),
   };
@@ -35,17 +38,20 @@ function evaluate(topology: Topology, state: Arrays, controls: Arrays, batch: Ar
     else h.dispose();
   };
   const logits = forward(inputs, x, { onSite });
-  const perRow = (values: JaxArray): JaxArray => (values.ndim === 1 ? values : values.mean(-1));
+  const { labelSmoothing: _, ...judged } = topology.loss ?? {};
+  const task = taskFor(judged.task);
   // What is said of held-out rows is meant as it is said: no label is smoothed there.
-  const judged = topology.loss?.classWeights && { classWeights: topology.loss.classWeights };
-  const lossOf = (output: JaxArray): JaxArray => perRow(exampleLoss(output, y.ref, judged));
-  const sum = (values: JaxArray): JaxArray => values.mul(weight.ref).sum();
+  const lossOf = (output: JaxArray): JaxArray => perRow(task.loss(output, y.ref, judged));
+  const sum = (values: JaxArray): JaxArray =>
+    values.ndim === 1 ? values.mul(weight.ref).sum() : values.mul(weight.ref.reshape([-1, 1])).sum(0);
+  const summed = (arrays: Arrays): Arrays =>
+    Object.fromEntries(Object.entries(arrays).map(([name, values]) => [name, sum(values)]));
 
   const loss = lossOf(logits.ref);
   const outputs: Arrays = {
     loss: sum(loss.ref),
     loss_squared: sum(np.square(loss.ref)),
-    correct: sum(perRow(correct(logits, y.ref))),
+    ...summed(task.scored(logits, y.ref)),
     weight: weight.ref.sum(),
   };
   for (const [site, h] of activations) {
@@ -58,23 +64,27 @@ function evaluate(topology: Topology, state: Arrays, controls: Arrays, batch: Ar
 }
 
 export interface EvaluationResult {
-  /** Mean cross-entropy in nats. */
+  /** Mean over the rows. */
   readonly loss: Estimate;
-  /** Part of the rows that is predicted right, 0 .. 1; what is not finite is wrong, and k equal logits are right by 1/k. */
-  readonly accuracy: number;
+  /** By the figure that the task is followed by. Of classes what is not finite is wrong, and k equal outputs are right by 1/k. */
+  readonly score: Score;
   /** Rows evaluated. */
   readonly rows: number;
-  /** By seed id, of those that are not the host's yet: how much lower the loss is with the seed than without it, in nats. */
+  /** By seed id, of those that are not the host's yet: how much lower the loss is with the seed than without it. */
   readonly gains: ReadonlyMap<string, Estimate>;
 }
 
 /** Adds up the outputs of evaluation runs over several batches. */
 export class EvaluationSums {
-  readonly #sums = new Map<string, number>();
+  readonly #sums = new Map<string, Float64Array>();
 
   add(outputs: Readonly<Record<string, Tensor>>): void {
-    for (const [name, tensor] of Object.entries(outputs)) {
-      this.#sums.set(name, (this.#sums.get(name) ?? 0) + (tensor.data[0] ?? 0));
+    for (const [name, { data }] of Object.entries(outputs)) {
+      const known = this.#sums.get(name) ?? new Float64Array(data.length);
+      this.#sums.set(
+        name,
+        known.map((sum, i) => sum + (data[i] ?? 0)),
+      );
     }
   }
 
@@ -86,16 +96,20 @@ export class EvaluationSums {
         seedId,
         this.#estimate(`gain/${seedId}`, `gain_squared/${seedId}`, rows),
       ]);
+    const { task = "classification" } = topology.loss ?? {};
     return {
       loss: this.#estimate("loss", "loss_squared", rows),
-      accuracy: this.#get("correct") / rows,
+      score: {
+        name: TASK_TRAITS[task].score,
+        value: taskFor(task).score((name) => this.#sums.get(name) ?? new Float64Array(), rows),
+      },
       rows,
       gains: new Map(gains),
     };
   }
 
   #get(name: string): number {
-    return this.#sums.get(name) ?? Number.NaN;
+    return this.#sums.get(name)?.[0] ?? Number.NaN;
   }
 
   #estimate(sum: string, sumOfSquares: string, rows: number): Estimate {

@@ -1,13 +1,13 @@
 /** Loss and gradients of one step of a topology: the network's own loss, and a shadow loss for each seed that is not in the output yet. */
 import { numpy as np, valueAndGrad } from "@jax-js/jax";
 import type { Arrays, JaxArray } from "../engine/index.js";
-import { exampleLoss } from "../nn/index.js";
 import { type Objective, objectiveOf } from "./distillation.js";
 import { type ForwardInputs, forward, forwardFrom, type Lookup } from "./forward.js";
+import { taskFor } from "./tasks.js";
 import { isShadow, learningPlan, type SeedSite, type Topology } from "./topology.js";
 
 export interface StepGradients {
-  /** Mean cross-entropy of the batch, in nats: []. */
+  /** Mean loss of the batch: []. */
   readonly loss: JaxArray;
   /** Shadow loss of each seed that has one: []. */
   readonly shadowLosses: ReadonlyMap<SeedSite, JaxArray>;
@@ -46,7 +46,7 @@ export function stepGradients(
       plan.shadows.get(site) ?? [],
       (parameter) => {
         const logits = forwardFrom({ topology, parameter, control }, site, h.ref);
-        return [exampleLoss(logits.ref, y.ref, topology.loss).mean(), logits, []];
+        return [meanLoss(topology, logits.ref, y.ref), logits, []];
       },
       objective,
     );
@@ -67,7 +67,7 @@ export interface NetworkPass {
   readonly y: JaxArray;
   /** Sites whose activation is wanted. Default none. */
   readonly keepAt?: (site: SeedSite) => boolean;
-  /** What the gradients are of. Default: the cross-entropy. */
+  /** What the gradients are of. Default: the loss itself. */
   readonly objective?: Objective;
 }
 
@@ -84,10 +84,15 @@ export function networkGradients(
       const logits = forward({ ...inputs, parameter }, x.ref, {
         onSite: (site, h) => void (keepAt?.(site) && activations.push(h)),
       });
-      return [exampleLoss(logits.ref, y.ref, inputs.topology.loss).mean(), logits, activations];
+      return [meanLoss(inputs.topology, logits.ref, y.ref), logits, activations];
     },
     objective,
   );
+}
+
+/** Over the batch: []. Consumes both. */
+function meanLoss({ loss = {} }: Topology, outputs: JaxArray, labels: JaxArray): JaxArray {
+  return taskFor(loss.task).loss(outputs, labels, loss).mean();
 }
 
 /** Euclidean norm over all the given arrays: []. */
@@ -106,11 +111,11 @@ export function lookupIn(arrays: Arrays): Lookup {
 }
 
 type LossWithAux = [loss: JaxArray, aux: JaxArray[]];
-/** Mean cross-entropy [], the logits that it is of, and what else is wanted. */
+/** Mean loss [], the outputs that it is of, and what else is wanted. */
 type Pass = (parameter: Lookup) => [loss: JaxArray, logits: JaxArray, aux: JaxArray[]];
 
 /**
- * Cross-entropy and auxiliary values of a pass, and the gradients of its objective by the parameters at `paths`; all
+ * Loss and auxiliary values of a pass, and the gradients of its objective by the parameters at `paths`; all
  * others are constants.
  */
 function gradientOf(

@@ -25,12 +25,23 @@ export {
   sampleCoordinates,
 } from "./isolation/index.js";
 export { kernelProgram } from "./kernel-program.js";
+export type {
+  ClassificationMetrics,
+  LabelMetrics,
+  Metrics,
+  MultilabelMetrics,
+  RegressionMetrics,
+  SequenceMetrics,
+  TargetMetrics,
+} from "./metrics.js";
 export {
-  type ClassificationMetrics,
+  type Answers,
+  type AnswerTable,
   type Evaluation,
   evaluationOf,
-  type SequenceMetrics,
-} from "./metrics.js";
+  type OutputFormat,
+  taskFor,
+} from "./tasks.js";
 export {
   batchSpecs,
   isBlended,

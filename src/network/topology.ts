@@ -7,9 +7,11 @@ import {
   placeOf,
   type SeedPart,
   seedModule,
+  type TaskId,
   type TensorSpecs,
 } from "../contracts/index.js";
-import { type Blueprint, type Host, type LossOptions, labelShape, slotsOf } from "../nn/index.js";
+import { type Blueprint, type Host, type LossOptions, slotsOf } from "../nn/index.js";
+import { labelSpec } from "./tasks.js";
 
 export interface SeedSite {
   readonly seedId: string;
@@ -35,7 +37,7 @@ export interface Topology {
   readonly hostGradient: "detach" | "flow";
   /** Left out where nothing is distilled. */
   readonly teacher?: TeacherNetwork;
-  /** What an example's loss is, to learn from and to judge by. Default: the cross-entropy. */
+  /** What is to be learned, and what an example's loss is, to learn from and to judge by. Default: one class, by the cross-entropy. */
   readonly loss?: LossOptions;
 }
 
@@ -152,14 +154,15 @@ function depthOf(topology: Topology, block: string | undefined): number {
   return topology.host.blocks.findIndex(({ name }) => name === block);
 }
 
-/** Batch inputs of a topology: x [batch, ...input], y [batch, ...labels]. */
+/** Batch inputs of a host: x [batch, ...input], y [batch, ...labels], as the task has its labels. */
 export function batchSpecs(
   host: Host,
   batch: number,
+  task?: TaskId,
 ): { readonly x: TensorSpecs[string]; readonly y: TensorSpecs[string] } {
   return {
     x: { shape: [batch, ...host.inputShape], dtype: host.inputDType },
-    y: { shape: [batch, ...labelShape(host)], dtype: "int32" },
+    y: labelSpec(host, batch, task),
   };
 }
 

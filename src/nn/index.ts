@@ -44,6 +44,7 @@ export {
 export { type ResConvOptions, resconv } from "./hosts/resconv.js";
 export { type ResMlpOptions, resmlp } from "./hosts/resmlp.js";
 export {
+  binaryCrossEntropy,
   conv3x3,
   correct,
   exampleLoss,
@@ -55,6 +56,7 @@ export {
   maxPool2x2,
   relu,
   sigmoid,
+  squaredError,
 } from "./layers.js";
 export {
   heNormal,

@@ -3,6 +3,7 @@
  * arguments (write `x.ref` to keep one). Shapes stand in the signatures' comments; all values are float32.
  */
 import { nn, numpy as np } from "@jax-js/jax";
+import type { TaskId } from "../contracts/index.js";
 import type { JaxArray } from "../engine/index.js";
 
 /** Axis sizes of x without the last. */
@@ -103,8 +104,15 @@ export function crossEntropy(logits: JaxArray, labels: JaxArray): JaxArray {
   return nn.logSoftmax(logits).mul(target).sum(-1).neg();
 }
 
-/** What an example counts for, and how sure of its label it asks to be. */
+/** What is to be learned, what an example counts for, and how sure of its label it asks to be. */
 export interface LossOptions {
+  /** Default `classification`; `next-token` is the same at each position. */
+  readonly task?: TaskId;
+  /**
+   * Of a regression: errors beyond so many deviations of the target count by their size and no more by its square, so that a few
+   * wild ones do not rule. Default: all by the square.
+   */
+  readonly huberDelta?: number;
   /** One a class: an example's loss is multiplied by that of its class. Default: all 1. */
   readonly classWeights?: readonly number[];
   /** Part of a label that is shared by all classes alike, over 0 .. 1. Default 0. */
@@ -127,6 +135,28 @@ export function exampleLoss(
     return loss;
   }
   return loss.mul(label.mul(np.array([...classWeights])).sum(-1));
+}
+
+/**
+ * (output − target)², or with a delta d Huber's loss (1964, doi:10.1214/aoms/1177703732) times 2, which is the square within d and
+ * d·(2·|e| − d) beyond: mean over the targets. outputs, targets [..., targets] → [...].
+ */
+export function squaredError(outputs: JaxArray, targets: JaxArray, huberDelta?: number): JaxArray {
+  const error = outputs.sub(targets);
+  if (huberDelta === undefined) return np.square(error).mean(-1);
+  const size = np.abs(error);
+  const inner = np.minimum(size.ref, huberDelta);
+  return inner.ref.mul(size.mul(2).sub(inner)).mean(-1);
+}
+
+/**
+ * Cross-entropy of a yes or no for each label, natural logarithm, mean over the labels. logits, labels [..., labels], labels 0 or 1 →
+ * [...].
+ */
+export function binaryCrossEntropy(logits: JaxArray, labels: JaxArray): JaxArray {
+  const yes = nn.logSigmoid(logits.ref);
+  const no = nn.logSigmoid(logits.neg());
+  return yes.sub(no.ref).mul(labels).add(no).mean(-1).neg();
 }
 
 /**

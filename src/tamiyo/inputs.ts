@@ -9,7 +9,7 @@ export interface InputHealth {
 }
 
 /**
- * Features wanted: the losses and the accuracy, a step that has moved since `lastStep`, closed breakers, and for each
+ * Features wanted: the losses and the score of the task, a step that has moved since `lastStep`, closed breakers, and for each
  * growing seed the effect that its stage is judged by.
  */
 export function inspectInputs(
@@ -21,7 +21,7 @@ export function inspectInputs(
     ["fresh_state", state.step > lastStep],
     ["train_loss", Number.isFinite(state.trainLoss)],
     ["held_out_loss", isMeasured(state.heldOutLoss)],
-    ["held_out_accuracy", Number.isFinite(state.heldOutAccuracy)],
+    ["held_out_score", Number.isFinite(state.heldOutAccuracy ?? state.heldOutR2 ?? state.heldOutMicroF1)],
     ["closed_breakers", (state.openBreakers ?? []).length === 0],
     ...state.seeds.flatMap(seedFeatures),
     ...absent.map((name) => [name, false] as const),

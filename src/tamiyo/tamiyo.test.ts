@@ -38,7 +38,7 @@ describe("inputs", () => {
     ["train_loss", { ...STATE, trainLoss: Number.NaN }],
     ["held_out_loss", BLIND],
     ["held_out_loss", { ...STATE, heldOutLoss: { value: Number.NaN, stdErr: 0 } }],
-    ["held_out_accuracy", { ...STATE, heldOutAccuracy: Number.NaN }],
+    ["held_out_score", { ...STATE, heldOutAccuracy: Number.NaN }],
     ["closed_breakers", { ...STATE, openBreakers: ["fetch"] }],
     ["s.shadow_gain", { ...STATE, seeds: [{ ...seed, stage: "TRAINING", contribution: sure }] }],
     ["s.contribution", { ...STATE, seeds: [{ ...seed, stage: "SHADOWING", shadowGain: sure }] }],

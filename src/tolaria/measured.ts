@@ -1,6 +1,6 @@
 /** What was measured, in the words of the execution layer and of the policy. */
 
-import type { SystemState, Tensor } from "../contracts/index.js";
+import { STATE_SCORES, type SystemState, type Tensor } from "../contracts/index.js";
 import type {
   BlendWeights,
   EvaluationMeasurement,
@@ -68,7 +68,7 @@ export function systemState(observed: Observed): SystemState {
     epochs,
     trainLoss: progress.recentLoss,
     heldOutLoss: heldOut.loss,
-    heldOutAccuracy: heldOut.accuracy,
+    [STATE_SCORES[heldOut.score.name]]: heldOut.score.value,
     ...kasmina.describe(progress.step),
     paramsHost: network.paramsHost,
     paramsTotal: network.paramsTotal,

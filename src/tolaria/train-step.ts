@@ -62,7 +62,7 @@ export function trainStepProgram(topology: Topology, optimizer: Optimizer, batch
   return {
     name: "training step",
     state: { ...specs, ...(topology.teacher && teacherSpecs(topology.teacher)) },
-    batch: { ...batchSpecs(topology.host, batch) },
+    batch: { ...batchSpecs(topology.host, batch, topology.loss?.task) },
     controls: { ...blendControlSpecs(topology), ...distillationControlSpecs(topology) },
     update: updatePlan(optimizer, learning),
     run(state, arrays, controls) {

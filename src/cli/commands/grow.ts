@@ -86,6 +86,15 @@ export function addGrow(
       "part of a label that all classes share while it is learned",
       toNumber,
     )
+    .option(
+      "--task <name>",
+      "classification, regression, multilabel, next-token (default: what the data say)",
+    )
+    .option(
+      "--huber-delta <d>",
+      "of a regression: larger errors, in deviations of the target, count by their size alone",
+      toNumber,
+    )
     .option("--teacher <run-dir>", "also learn to answer like the network of this run")
     .option("--distill-weight <w>", "part of the teacher in the loss (default: 0.3)", toNumber)
     .option("--distill-temperature <t>", "softmax temperature of the comparison (default: 4)", toNumber)

@@ -2,6 +2,7 @@
 import { type Command, Option } from "commander";
 import { writeFileAtomically } from "../../base/disk/index.node.js";
 import { KasminaError, printable } from "../../base/index.js";
+import { TASK_TRAITS } from "../../contracts/index.js";
 import { DATA_FORMS } from "../../data/open.js";
 import {
   type DataEvaluation,
@@ -72,26 +73,13 @@ function formatOf(out: string | undefined): Format {
 }
 
 const WRITERS: { readonly [F in Format]: (predictions: DataPredictions) => string } = {
-  csv: ({ classNames, rows }) => {
-    const header = ["prediction", ...classNames.map((name) => `p_${name}`)].map(quoted).join(",");
-    const lines = rows.map(({ prediction, probabilities }) =>
-      [quoted(prediction), ...probabilities].join(","),
-    );
-    return `${[header, ...lines].join("\n")}\n`;
+  csv: ({ columns, rows }) => {
+    const lines = [columns, ...rows.map((row) => columns.map((column) => row[column]))];
+    return lines.map((cells) => `${cells.map((cell) => quoted(String(cell))).join(",")}\n`).join("");
   },
-  jsonl: (predictions) =>
-    records(predictions)
-      .map((record) => `${JSON.stringify(record)}\n`)
-      .join(""),
-  json: (predictions) => `${JSON.stringify(records(predictions), null, 2)}\n`,
+  jsonl: ({ rows }) => rows.map((row) => `${JSON.stringify(row)}\n`).join(""),
+  json: ({ rows }) => `${JSON.stringify(rows, null, 2)}\n`,
 };
-
-function records({ classNames, rows }: DataPredictions): readonly object[] {
-  return rows.map(({ prediction, probabilities }) => ({
-    prediction,
-    ...Object.fromEntries(classNames.map((name, i) => [`p_${name}`, probabilities[i]])),
-  }));
-}
 
 /** A cell of a CSV file, as RFC 4180 has it. */
 function quoted(cell: string): string {
@@ -99,20 +87,45 @@ function quoted(cell: string): string {
 }
 
 function formatEvaluation({ task, rows, loss, metrics, classNames }: DataEvaluation): string {
-  const { confusion = [], ...figures } = "perplexity" in metrics ? { ...metrics, confusion: [] } : metrics;
+  const { lossUnit } = TASK_TRAITS[task];
+  const figures = Object.entries(metrics).filter(([, value]) => typeof value === "number");
   const facts = [
     ["task", task],
     ["rows", count(rows)],
-    ["loss", `${loss.toFixed(4)} nats`],
-    ...Object.entries(figures).map(([name, value]) => [name.replaceAll("_", " "), value.toFixed(4)]),
+    ["loss", `${loss.toFixed(4)} ${lossUnit}`.trim()],
+    ...figures.map(([name, value]) => [name.replaceAll("_", " "), shown(value as number, name)]),
   ];
-  const lines = formatTable(facts);
-  if (confusion.length === 0 || confusion.length > SHOWN_CLASSES) return `${lines.join("\n")}\n`;
+  const parts = [formatTable(facts), ...partsOf(metrics, classNames)];
+  return `${parts.map((lines) => lines.join("\n")).join("\n\n")}\n`;
+}
+
+/** What is said of each class, target or label. */
+function partsOf(metrics: DataEvaluation["metrics"], classNames: readonly string[]): string[][] {
+  if ("confusion" in metrics && metrics.confusion) return confusionOf(metrics.confusion, classNames);
+  const each = "targets" in metrics ? metrics.targets : "labels" in metrics ? metrics.labels : undefined;
+  if (!each) return [];
+  const entries = Object.entries(each);
+  const keys = Object.keys(entries[0]?.[1] ?? {});
+  const cells = entries.map(([name, figures]) => [
+    printable(name).slice(0, SHOWN_NAME),
+    ...keys.map((key) => shown(figures[key as never], key)),
+  ]);
+  const header = ["", ...keys.map((key) => key.replaceAll("_", " "))];
+  return [formatTable([header, ...cells], ["left", ...keys.map(() => "right" as const)])];
+}
+
+function confusionOf(confusion: readonly (readonly number[])[], classNames: readonly string[]): string[][] {
+  if (confusion.length > SHOWN_CLASSES) return [];
   const names = classNames.map((name) => printable(name).slice(0, SHOWN_NAME));
   const cells = [
     ["is \\ said to be", ...names],
     ...confusion.map((row, i) => [names[i] ?? "", ...row.map(String)]),
   ];
-  const matrix = formatTable(cells, ["left", ...names.map(() => "right" as const)]);
-  return `${[...lines, "", ...matrix].join("\n")}\n`;
+  return [formatTable(cells, ["left", ...names.map(() => "right" as const)])];
+}
+
+/** Errors are in units of their own, large or small; all else is about 1. */
+function shown(value: number | null, name: string): string {
+  if (value === null) return "–";
+  return name === "rmse" || name === "mae" ? value.toPrecision(5) : value.toFixed(4);
 }

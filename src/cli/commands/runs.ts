@@ -1,7 +1,13 @@
 /** `kasmina runs` and `kasmina compare`: the runs of a folder, and what sets some of them apart. */
 import type { Command } from "commander";
 import { formatFlops, KasminaError, printable } from "../../base/index.js";
-import type { Summary } from "../../weatherlight/folder/growth-lines.js";
+import { SCORE_TITLES } from "../../contracts/index.js";
+import {
+  formatScore,
+  type Summary,
+  type TestScore,
+  testScore,
+} from "../../weatherlight/folder/growth-lines.js";
 import {
   type Comparison,
   compareRuns,
@@ -47,11 +53,11 @@ function formatRuns(runs: readonly ListedRun[]): string {
     printable(data),
     printable(host),
     String(seed),
-    percent(summary?.accuracy),
+    summary ? scored(testScore(summary)) : UNKNOWN,
     summary ? count(summary.params_total) : UNKNOWN,
     summary ? formatFlops(summary.flops_total) : UNKNOWN,
   ]);
-  const header = ["run", "state", "data", "host", "seed", "test accuracy", "parameters", "computed"];
+  const header = ["run", "state", "data", "host", "seed", scoreTitle(runs), "parameters", "computed"];
   const lines = formatTable(
     [header, ...rows],
     ["left", "left", "left", "left", "right", "right", "right", "right"],
@@ -61,15 +67,33 @@ function formatRuns(runs: readonly ListedRun[]): string {
 
 /** What is said of each run, by its report. */
 const FIGURES: readonly (readonly [string, (summary: Summary) => string])[] = [
-  ["test accuracy", ({ accuracy }) => percent(accuracy)],
-  ["host alone", ({ accuracy_host_alone }) => percent(accuracy_host_alone)],
+  ["test score", (summary) => scored(testScore(summary))],
+  [
+    "host alone",
+    (summary) => {
+      const { name, alone } = testScore(summary);
+      return scored({ name, value: alone });
+    },
+  ],
   ["test loss", ({ loss }) => (typeof loss === "number" ? loss.toFixed(4) : UNKNOWN)],
-  ...(["balanced_accuracy", "macro_f1", "perplexity"] as const).map(
+  ...(
+    [
+      "balanced_accuracy",
+      "macro_f1",
+      "perplexity",
+      "rmse",
+      "mae",
+      "average_precision",
+      "hamming_loss",
+    ] as const
+  ).map(
     (name) =>
       [
         name.replaceAll("_", " "),
         ({ metrics }: Summary) =>
-          metrics && name in metrics ? Number(metrics[name as never]).toFixed(4) : UNKNOWN,
+          metrics && typeof metrics[name as never] === "number"
+            ? Number(metrics[name as never]).toPrecision(5)
+            : UNKNOWN,
       ] as const,
   ),
   [
@@ -91,7 +115,7 @@ function formatComparison({ differences, runs }: Comparison): string {
     ),
   ]);
   const figures = FIGURES.map(([name, figureOf]) => [
-    name,
+    name === "test score" ? scoreTitle(runs) : name,
     ...runs.map(({ summary }) => (summary ? figureOf(summary) : UNKNOWN)),
   ]).filter(([, ...values]) => values.some((value) => value !== UNKNOWN));
   const state = ["state", ...runs.map((run) => printable(run.state))];
@@ -99,6 +123,15 @@ function formatComparison({ differences, runs }: Comparison): string {
   return `${[...said, "", ...formatTable([header, state, ...figures], align)].join("\n")}\n`;
 }
 
-function percent(share: number | null | undefined): string {
-  return typeof share === "number" ? `${(100 * share).toFixed(2)} %` : UNKNOWN;
+/** Where all have one score, it is named once. */
+function scoreTitle(runs: readonly ListedRun[]): string {
+  const names = new Set(runs.flatMap(({ summary }) => (summary ? [testScore(summary).name] : [])));
+  return names.size === 0 || (names.size === 1 && names.has("accuracy")) ? "test accuracy" : "test score";
+}
+
+/** What is no accuracy says what it is. */
+function scored({ name, value }: Pick<TestScore, "name" | "value">): string {
+  if (value === null) return UNKNOWN;
+  const said = formatScore({ name, value });
+  return name === "accuracy" ? said : `${SCORE_TITLES[name]} ${said}`;
 }

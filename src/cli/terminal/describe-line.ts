@@ -1,7 +1,14 @@
 /** The lines of a run in words; what is only for programs has none. */
 import { printable } from "../../base/index.js";
-import type { EpochLine, EventLine, GrowthLine, Phase } from "../../weatherlight/folder/growth-lines.js";
-import { percent } from "./growth-report.js";
+import { SCORE_TITLES } from "../../contracts/index.js";
+import {
+  type EpochLine,
+  type EventLine,
+  formatScore,
+  type GrowthLine,
+  type Phase,
+  scoreIn,
+} from "../../weatherlight/folder/growth-lines.js";
 import { LEVEL_STYLE, type Paint } from "./text.js";
 
 export const PHASE_NAMES: { readonly [P in Phase]: string } = { grow: "growing", host_alone: "host alone" };
@@ -26,7 +33,9 @@ export function describeLine(line: GrowthLine, paint: Paint): string | undefined
 function describeEpoch(line: EpochLine): string {
   const name = line.phase === "grow" ? "epoch" : "host alone, epoch";
   const losses = `train loss ${line.train_loss.toFixed(4)}  held-out loss ${line.val_loss.toFixed(4)}`;
-  return `${name} ${String(line.epoch).padStart(3)}  ${losses}  accuracy ${percent(line.val_accuracy)}`;
+  const score = scoreIn(line);
+  const told = score ? `  ${SCORE_TITLES[score.name]} ${formatScore(score)}` : "";
+  return `${name} ${String(line.epoch).padStart(3)}  ${losses}${told}`;
 }
 
 /** What follows a cull is the embargo of its slot, and no news of the seed. */

@@ -1,7 +1,13 @@
 /** The report of a growth run, for people. */
 import { formatFlops, printable } from "../../base/index.js";
-import { isRemoved, type Stage } from "../../contracts/index.js";
-import type { SeedReport, Summary } from "../../weatherlight/folder/growth-lines.js";
+import { isRemoved, SCORE_TITLES, type Stage } from "../../contracts/index.js";
+import {
+  formatGain,
+  formatScore,
+  type SeedReport,
+  type Summary,
+  testScore,
+} from "../../weatherlight/folder/growth-lines.js";
 import { formatTable, type Paint, painter, stageStyle } from "./text.js";
 
 /** Ends with a newline. */
@@ -9,7 +15,7 @@ export function formatReport(summary: Summary, runDir: string | undefined, color
   const paint = painter(color);
   const blocks = [
     [headline(summary, paint)],
-    accuracyTable(summary, paint),
+    scoreTable(summary, paint),
     summary.seeds.length > 0 ? seedTable(summary.seeds, paint) : ["no seed was germinated"],
     costLines(summary, runDir),
   ];
@@ -22,24 +28,20 @@ function headline({ ended, host, data, epochs, seed, engine, wall_s }: Summary, 
   return `${paint("bold", printable(`${host} on ${data}`))}  ${paint("dim", times)}`;
 }
 
-function accuracyTable(summary: Summary, paint: Paint): string[] {
+function scoreTable(summary: Summary, paint: Paint): string[] {
   const grown = summary.seeds.some(({ stage }) => stage === "FOSSILIZED");
   const blended = summary.seeds.some(({ stage, alpha }) => !isRemoved(stage) && alpha > 0);
-  const rows = [["", "test accuracy", "parameters"]];
-  const alone = summary.accuracy_host_alone;
-  if (alone !== null) rows.push(["host alone", percent(alone), count(summary.params_host)]);
+  const { name: score, value, alone } = testScore(summary);
+  const shown = (one: number | null): string =>
+    one === null ? "–" : formatScore({ name: score, value: one });
+  const rows = [["", `test ${SCORE_TITLES[score]}`, "parameters"]];
+  if (alone !== null) rows.push(["host alone", shown(alone), count(summary.params_host)]);
   const name = grown || alone !== null ? "host grown" : blended ? "host, blended" : "host";
-  rows.push([
-    name,
-    paint("bold", summary.accuracy === null ? "–" : percent(summary.accuracy)),
-    count(summary.params_total),
-  ]);
+  rows.push([name, paint("bold", shown(value)), count(summary.params_total)]);
   const lines = formatTable(rows, ["left", "right", "right"]);
-  if (alone === null || summary.accuracy === null) return lines;
-  const points = 100 * (summary.accuracy - alone);
-  const sign = points > 0 ? "+" : points < 0 ? "−" : "±";
-  const gain = `${sign}${Math.abs(points).toFixed(2)} points`;
-  return [...lines.slice(0, -1), `${lines.at(-1)}  ${paint(points > 0 ? "green" : "yellow", gain)}`];
+  if (alone === null || value === null) return lines;
+  const gain = formatGain({ name: score, value: value - alone });
+  return [...lines.slice(0, -1), `${lines.at(-1)}  ${paint(value > alone ? "green" : "yellow", gain)}`];
 }
 
 function seedTable(seeds: readonly SeedReport[], paint: Paint): string[] {
@@ -65,14 +67,20 @@ function fateOf(stage: Stage): Stage {
   return isRemoved(stage) && stage !== "TERMINATED" ? "CULLED" : stage;
 }
 
-/** What an accuracy hides where classes are of different sizes. */
+/** What one score hides: of classes of different sizes, of errors in units, of labels. */
 function metricsRow({ metrics }: Summary): string[][] {
-  if (!metrics) return [];
-  const said =
-    "perplexity" in metrics
-      ? `perplexity ${metrics.perplexity.toFixed(2)}`
-      : `balanced accuracy ${percent(metrics.balanced_accuracy)}, macro F1 ${metrics.macro_f1.toFixed(4)}`;
-  return [["test set", said]];
+  return metrics ? [["test set", metricsLine(metrics)]] : [];
+}
+
+function metricsLine(metrics: NonNullable<Summary["metrics"]>): string {
+  if ("perplexity" in metrics) return `perplexity ${metrics.perplexity.toFixed(2)}`;
+  if ("rmse" in metrics) return `RMSE ${metrics.rmse.toPrecision(4)}, MAE ${metrics.mae.toPrecision(4)}`;
+  if ("hamming_loss" in metrics) {
+    const { average_precision: precision, macro_f1, hamming_loss } = metrics;
+    const told = precision === null ? "–" : precision.toFixed(4);
+    return `mean average precision ${told}, macro F1 ${macro_f1.toFixed(4)}, Hamming loss ${hamming_loss.toFixed(4)}`;
+  }
+  return `balanced accuracy ${percent(metrics.balanced_accuracy)}, macro F1 ${metrics.macro_f1.toFixed(4)}`;
 }
 
 function costLines(summary: Summary, runDir: string | undefined): string[] {

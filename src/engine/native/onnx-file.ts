@@ -11,6 +11,8 @@ const BATCH = 256;
 export class OnnxFile {
   /** Shape of one row. */
   readonly inputShape: readonly number[];
+  /** Axes of the first output, the batch counted; 0 where the file does not say. */
+  readonly outputRank: number;
   /** Texts that whoever wrote the file put into it. */
   readonly metadata: ReadonlyMap<string, string>;
   readonly #ort: Ort;
@@ -23,6 +25,7 @@ export class OnnxFile {
     this.#model = model;
     this.metadata = model.metadata;
     this.inputShape = inputShape;
+    this.outputRank = model.outputs[0]?.shape.length ?? 0;
   }
 
   /**

@@ -71,7 +71,7 @@ function monitorProgram(
   return {
     name,
     state: parameterSpecs(topology),
-    batch: { ...batchSpecs(topology.host, batch) },
+    batch: { ...batchSpecs(topology.host, batch, topology.loss?.task) },
     controls: blendControlSpecs(topology),
     run(parameters, arrays, controls) {
       const { x, y } = arrays as Record<"x" | "y", JaxArray>;

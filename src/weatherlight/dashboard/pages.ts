@@ -1,6 +1,7 @@
 /** The pages of the dashboard as HTML: the runs, one run, runs side by side, alerts. */
 import { maxOf } from "../../base/index.js";
-import { isGrowing } from "../../contracts/index.js";
+import { isGrowing, SCORE_TITLES, type ScoreName, TASK_TRAITS } from "../../contracts/index.js";
+import { formatScore } from "../folder/growth-lines.js";
 import type { RunState } from "../folder/list-runs.js";
 import { courseOf, type Look, seedColor } from "../report/charts.js";
 import type { RunEvent, RunHistory } from "../report/history.js";
@@ -119,7 +120,16 @@ export function runsTable(rows: readonly RunRow[]): string {
         className: "number",
         cell: ({ loss }) => number(loss, (value) => value.toFixed(4)),
       },
-      { title: head("accuracy"), className: "number", cell: ({ accuracy }) => number(accuracy, percent) },
+      {
+        title: head("score"),
+        className: "number",
+        cell: ({ score }) =>
+          number(score?.value, () =>
+            score
+              ? `${formatScore(score)}${score.name === "accuracy" ? "" : ` ${SCORE_TITLES[score.name]}`}`
+              : "",
+          ),
+      },
       {
         title: head("parameters"),
         className: "number",
@@ -233,10 +243,11 @@ export function comparePage(runs: readonly ComparedRun[], look: Look): string {
 export function compareBody(runs: readonly ComparedRun[], look: Look): string {
   if (runs.length === 0) return `<h1>Compare</h1><p>Choose runs in the table of runs.</p>`;
   const lastStep = maxOf(runs.map(({ history }) => history.lastStep));
+  const scores = [...new Set(runs.map(({ history }) => TASK_TRAITS[history.task].score))];
   const chart = (
     id: string,
     title: string,
-    field: "val_loss" | "val_accuracy" | "train_loss",
+    field: "val_loss" | `val_${ScoreName}` | "train_loss",
   ): LineChart => ({
     id,
     title,
@@ -248,12 +259,12 @@ export function compareBody(runs: readonly ComparedRun[], look: Look): string {
         samples: courseOf(history.observations, look, field),
       }))
       .filter(({ samples }) => samples.length > 0),
-    format: field === "val_accuracy" ? percent : (value) => value.toFixed(4),
-    mayBeLog: field !== "val_accuracy",
+    format: field === "val_accuracy" || field === "val_micro_f1" ? percent : (value) => value.toFixed(4),
+    mayBeLog: field === "val_loss" || field === "train_loss",
   });
   const charts = [
     chart("loss", "Held-out loss", "val_loss"),
-    chart("accuracy", "Accuracy", "val_accuracy"),
+    ...scores.map((score) => chart(score, SCORE_TITLES[score], `val_${score}`)),
     chart("train", "Training loss", "train_loss"),
   ];
   const data = JSON.stringify(charts.map(readings)).replaceAll("<", "\\u003c");

@@ -2,7 +2,9 @@
 import { basename, dirname, join, resolve } from "node:path";
 import { lstatIfThere, namesIn, placeOf } from "../../base/disk/index.node.js";
 import { KasminaError } from "../../base/index.js";
+import type { Score } from "../../contracts/index.js";
 import { readStatus } from "../control/control-client.js";
+import { type Summary, scoreIn, testScore } from "../folder/growth-lines.js";
 import { inspectRun } from "../folder/inspect-run.js";
 import { isRunFolder, type RunState, stateOf } from "../folder/list-runs.js";
 import {
@@ -29,7 +31,8 @@ export interface RunRow {
   readonly seed: string;
   readonly step: number | undefined;
   readonly loss: number | undefined;
-  readonly accuracy: number | undefined;
+  /** On the test set, or on the held-out rows as far as the run is. */
+  readonly score: Score | undefined;
   readonly parameters: number | undefined;
   readonly seeds: number;
 }
@@ -134,7 +137,7 @@ export class RunsFolder {
         seed: String(config.seed ?? 0),
         step: last?.step,
         loss: last?.val_loss ?? undefined,
-        accuracy: summary?.accuracy ?? last?.val_accuracy ?? undefined,
+        score: scoreOf(summary) ?? scoreIn(last ?? {}),
         parameters: summary?.params_total ?? last?.params_total,
         seeds: last?.seeds.length ?? 0,
       };
@@ -151,6 +154,12 @@ export class RunsFolder {
   #startedMs(name: string): number {
     return Number(lstatIfThere(join(this.#root, name, RUN_FILE))?.mtimeMs ?? 0);
   }
+}
+
+function scoreOf(summary: Summary | undefined): Score | undefined {
+  if (!summary) return undefined;
+  const { name, value } = testScore(summary);
+  return value === null ? undefined : { name, value };
 }
 
 async function lastObservation({ path }: RunRecord): Promise<Line[]> {

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { KasminaError } from "../../base/index.js";
-import type { Dataset } from "../../contracts/index.js";
+import { type Dataset, TASK_IDS } from "../../contracts/index.js";
 import { parseDataName } from "../../data/data-name.js";
 
 /**
@@ -27,6 +27,11 @@ export const columnsSchema = z.array(
   ]),
 );
 
+/** Of a regression: a prediction is output · deviation + mean. */
+export const targetsSchema = z.array(
+  z.strictObject({ name: z.string(), mean: z.number(), deviation: z.number().positive() }),
+);
+
 export const dataSchema = z.object({
   /** As `--data` takes it, with an absolute path; of data in code, their name. */
   origin: z.string(),
@@ -35,9 +40,13 @@ export const dataSchema = z.object({
   input_shape: z.array(z.int()),
   /** Multiplied into every raw input: 1/255 for bytes. */
   input_scale: z.number(),
+  /** Left out: `classification`, or of a sequence `next-token`. */
+  task: z.enum(TASK_IDS).optional(),
+  /** Classes, labels, or numbers to be predicted. */
   classes: z.int(),
   /** What each class number stands for; of a text, its vocabulary. */
   class_names: z.array(z.string()).optional(),
+  targets: targetsSchema.optional(),
   columns: columnsSchema.optional(),
 });
 
@@ -56,14 +65,16 @@ export function dataRecordOf(
   dataset: Dataset,
   { origin, sha256 }: Pick<DataRecord, "origin" | "sha256">,
 ): DataRecord {
-  const { train, heldOut, test, classNames, columns } = dataset;
+  const { train, heldOut, test, classNames, columns, targets, task } = dataset;
   return {
     origin,
     sha256,
     rows: { train: train.count, held_out: heldOut.count, test: test.count },
     input_shape: [...dataset.inputShape],
     input_scale: train.scale,
+    ...(task && { task }),
     classes: dataset.classes,
+    ...(targets && { targets: targets.map((target) => ({ ...target })) }),
     ...(classNames && { class_names: [...classNames] }),
     ...(columns && { columns: columns.map((column) => ({ ...column })) }),
   };
@@ -80,12 +91,15 @@ export function checkSameData(name: string, recorded: DataRecord, present: DataR
 function differences(before: DataRecord, now: DataRecord): string[] {
   const rowsOf = ({ rows }: DataRecord): number => rows.train + rows.held_out + rows.test;
   const namesOf = ({ columns }: DataRecord): string => columns?.map(({ name }) => name).join(", ") ?? "";
+  const targetsOf = ({ targets }: DataRecord): string => targets?.map(({ name }) => name).join(", ") ?? "";
   const facts: readonly (readonly [what: string, before: unknown, now: unknown])[] = [
+    ["task", before.task ?? "classification", now.task ?? "classification"],
     ["rows", rowsOf(before), rowsOf(now)],
     ["inputs", `[${before.input_shape}]`, `[${now.input_shape}]`],
     ["classes", before.classes, now.classes],
     ["class names", before.class_names?.join(", "), now.class_names?.join(", ")],
     ["columns", namesOf(before), namesOf(now)],
+    ["targets", targetsOf(before), targetsOf(now)],
   ];
   const told = facts
     .filter(([, one, other]) => one !== other)
@@ -109,8 +123,10 @@ export function dataMetadata(record: DataRecord): Record<string, string> {
   return {
     data_sha256: record.sha256,
     input_scale: String(record.input_scale),
-    classes: String(record.classes),
+    ...(record.task && { task: record.task }),
+    ...(record.targets ? { targets: JSON.stringify(record.targets) } : { classes: String(record.classes) }),
     ...(record.class_names && { class_names: JSON.stringify(record.class_names) }),
-    ...(record.columns && { columns: JSON.stringify(record.columns), label_column: labelColumnOf(record) }),
+    ...(record.columns && { columns: JSON.stringify(record.columns) }),
+    ...(record.columns && !record.task && { label_column: labelColumnOf(record) }),
   };
 }

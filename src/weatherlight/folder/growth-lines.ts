@@ -3,7 +3,14 @@
  * notices for people.
  */
 
-import type { AttributeValue, Stage, TelemetryLevel } from "../../contracts/index.js";
+import {
+  type AttributeValue,
+  type Score,
+  type ScoreName,
+  type Stage,
+  TASK_TRAITS,
+  type TelemetryLevel,
+} from "../../contracts/index.js";
 import type { Evaluation } from "../../network/index.js";
 
 /** Which training a line is about: the growing host, or the same host alone for `--compare`. */
@@ -36,7 +43,62 @@ export interface EpochLine {
   readonly train_loss: number;
   /** On the held-out rows. */
   readonly val_loss: number;
-  readonly val_accuracy: number;
+  /** Null where the task has none; then one of the next two is there instead. */
+  readonly val_accuracy: number | null;
+  readonly val_r2?: number;
+  readonly val_micro_f1?: number;
+}
+
+/** The score of a task as lines and records have it: under its own name, and an accuracy that is null where it is another one. */
+export function scoreFields({
+  name,
+  value,
+}: Score): Pick<EpochLine, "val_accuracy" | "val_r2" | "val_micro_f1"> {
+  return name === "accuracy" ? { val_accuracy: value } : { val_accuracy: null, [`val_${name}`]: value };
+}
+
+/** What a line or record says of the score. */
+export function scoreIn(
+  line: {
+    readonly [F in `val_${ScoreName}`]?: number | null | undefined;
+  },
+): Score | undefined {
+  const names: readonly ScoreName[] = ["accuracy", "r2", "micro_f1"];
+  for (const name of names) {
+    const value = line[`val_${name}`];
+    if (typeof value === "number") return { name, value };
+  }
+  return undefined;
+}
+
+/** The score of a whole network on the test set, and of its host alone; null where it was not measured. */
+export interface TestScore {
+  readonly name: ScoreName;
+  readonly value: number | null;
+  readonly alone: number | null;
+}
+
+export function testScore(summary: Summary): TestScore {
+  const { task = "classification", metrics, metrics_host_alone: ofAlone, accuracy } = summary;
+  const { score: name } = TASK_TRAITS[task];
+  if (name === "accuracy") return { name, value: accuracy, alone: summary.accuracy_host_alone };
+  const figure = (of: Summary["metrics"]): number | null => {
+    const value = of && name in of ? (of as unknown as Record<ScoreName, unknown>)[name] : null;
+    return typeof value === "number" ? value : null;
+  };
+  return { name, value: figure(metrics), alone: figure(ofAlone) };
+}
+
+/** A share as a percentage, R² as a number. */
+export function formatScore({ name, value }: Score): string {
+  return name === "r2" ? value.toFixed(4) : `${(100 * value).toFixed(2)} %`;
+}
+
+/** How much better one score is than another of its kind. */
+export function formatGain({ name, value }: Score): string {
+  const sign = value > 0 ? "+" : value < 0 ? "−" : "±";
+  const size = Math.abs(value);
+  return name === "r2" ? `${sign}${size.toFixed(4)}` : `${sign}${(100 * size).toFixed(2)} points`;
 }
 
 /** A telemetry event, its attributes next to name and level. */
@@ -86,11 +148,11 @@ export interface Summary {
   readonly epochs: number;
   /** On the test set; null where the host was not also trained alone. */
   readonly accuracy_host_alone: number | null;
-  /** On the test set, 0..1; null where the run was interrupted. */
+  /** On the test set, 0..1; null where the run was interrupted, or the task has none. */
   readonly accuracy: number | null;
   /** This and the next three are left out in reports of the time before they were written. */
   readonly task?: Evaluation["task"];
-  /** On the test set, in nats; null where the run was interrupted. */
+  /** On the test set; null where the run was interrupted. */
   readonly loss?: number | null;
   /** On the test set; null where the run was interrupted. */
   readonly metrics?: Evaluation["metrics"] | null;

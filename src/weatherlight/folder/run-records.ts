@@ -21,7 +21,7 @@ export interface SeedObservation {
   readonly alpha: number;
   /** Scalars of its weights. */
   readonly parameters: number;
-  /** Held out, in nats; null where it is not measured in this stage. */
+  /** Held out; null where it is not measured in this stage. */
   readonly shadow_gain: number | null;
   readonly shadow_gain_std_err: number | null;
   readonly contribution: number | null;
@@ -37,7 +37,10 @@ export interface ObservationRecord {
   readonly train_loss: number;
   readonly val_loss: number | null;
   readonly val_loss_std_err: number | null;
+  /** Null where the task has none; then one of the next two is there instead. */
   readonly val_accuracy: number | null;
+  readonly val_r2?: number;
+  readonly val_micro_f1?: number;
   readonly params_total: number;
   readonly flops_total: number;
   readonly seeds: readonly SeedObservation[];
@@ -72,6 +75,8 @@ export function observationRecord(state: SystemState, phase: Phase): Observation
     val_loss,
     val_loss_std_err,
     val_accuracy: state.heldOutAccuracy ?? null,
+    ...(state.heldOutR2 !== undefined && { val_r2: state.heldOutR2 }),
+    ...(state.heldOutMicroF1 !== undefined && { val_micro_f1: state.heldOutMicroF1 }),
     params_total: state.paramsTotal,
     flops_total: state.flopsTotal,
     seeds: state.seeds.map((seed) => {

@@ -1,7 +1,7 @@
 /** `summary.json`: the report that a run left. It may come from a stranger, so nothing of it is taken for what it ought to be. */
 import { z } from "zod";
 import { KasminaError } from "../../base/index.js";
-import { STAGES } from "../../contracts/index.js";
+import { STAGES, TASK_IDS } from "../../contracts/index.js";
 import type { Summary } from "./growth-lines.js";
 
 /** JSON has no NaN: what was not finite is null there. */
@@ -12,7 +12,20 @@ const measured = z
 const count = z.number().min(0);
 
 const share = z.number().min(0).max(1);
+const optional = share.nullable();
+const errors = z.looseObject({ rmse: count, mae: count, r2: z.number().max(1) });
 const metrics = z.union([
+  errors.extend({ targets: z.record(z.string(), errors).optional() }),
+  z.looseObject({
+    average_precision: optional,
+    macro_f1: share,
+    micro_f1: share,
+    hamming_loss: share,
+    labels: z.record(
+      z.string(),
+      z.looseObject({ average_precision: optional, precision: share, recall: share, f1: share }),
+    ),
+  }),
   z.looseObject({
     accuracy: share,
     balanced_accuracy: share,
@@ -36,7 +49,7 @@ const summarySchema = z.looseObject({
   epochs: z.number(),
   accuracy_host_alone: z.number().nullable(),
   accuracy: z.number().nullable(),
-  task: z.enum(["classification", "next-token"]).optional(),
+  task: z.enum(TASK_IDS).optional(),
   loss: z.number().nullable().optional(),
   metrics: metrics.nullable().optional(),
   metrics_host_alone: metrics.nullable().optional(),

@@ -1,7 +1,7 @@
 /** The network that a run has grown: to predict with, as an ONNX model, or its weights as safetensors. */
 import { z } from "zod";
-import { KasminaError, maxOf, Random } from "../../base/index.js";
-import type { Rows } from "../../contracts/index.js";
+import { KasminaError, Random } from "../../base/index.js";
+import type { Rows, TargetScaling, TaskId } from "../../contracts/index.js";
 import {
   encodeSafetensors,
   nonFinitePaths,
@@ -20,6 +20,7 @@ import {
   isBlended,
   parameterSpecs,
   type Topology,
+  taskFor,
 } from "../../network/index.js";
 import { type BlueprintRegistry, type Host, labelShape } from "../../nn/index.js";
 import { blendControls, topologyOf } from "../../tolaria/index.js";
@@ -39,10 +40,16 @@ const PREDICTION_BATCH = 256;
  * ```
  */
 export interface Predictions {
-  /** The likeliest class of each row, or of each position where the network tells a class at each: [rows, ...positions]. */
+  /**
+   * The likeliest class of each row, or of each position where the network tells a class at each: [rows, ...positions]. Of several
+   * labels 1 for each whose probability is above a half, else 0: [rows, classes]. Of a regression empty.
+   */
   readonly labels: Int32Array;
-  /** By class, after the softmax: [rows, ...positions, classes]. */
+  /** By class, after the softmax, or by label, after the sigmoid: [rows, ...positions, classes]. Of a regression empty. */
   readonly probabilities: Float32Array;
+  /** Of a regression, in the targets' own units: [rows, targets]. */
+  readonly values?: Float64Array;
+  /** Classes, labels, or numbers that are predicted. */
   readonly classes: number;
   /** What each class number stands for, where the data said so. */
   readonly classNames?: readonly string[];
@@ -110,7 +117,10 @@ export interface GrownNetworkParts {
   readonly checkpointSha256?: string;
   /** Digest of what the run went on from, where it did. */
   readonly parent?: string;
+  /** What it is of, and what its outputs stand for. Default: a class of each row, or of each position. */
+  readonly task?: TaskId | undefined;
   readonly classNames?: readonly string[];
+  readonly targets?: readonly TargetScaling[] | undefined;
   /** How raw rows become inputs, for the metadata of an export. */
   readonly metadata?: Readonly<Record<string, string>>;
   readonly services: NetworkServices;
@@ -138,10 +148,14 @@ export class GrownNetwork {
   /**
    * Where it comes from: `training_run_id`, `step`, `host`, `seeds` (JSON), `checkpoint_sha256` where it was read from disk, `parent` (the
    * digest of what the run went on from); and
-   * how raw rows become inputs: `data_sha256`, `input_scale`, `classes`, `class_names` and `columns` (JSON), `label_column`.
+   * how raw rows become inputs: `data_sha256`, `input_scale`, `classes`, `class_names` and `columns` (JSON), `label_column`; of another
+   * task than a classification `task`, and of a regression `targets` (JSON): a prediction is output · deviation + mean.
    */
   readonly metadata: Readonly<Record<string, string>>;
+  readonly task: TaskId;
   readonly classNames: readonly string[] | undefined;
+  /** Of a regression: what is predicted, and how outputs become it. */
+  readonly targets: readonly TargetScaling[] | undefined;
   readonly #services: NetworkServices;
 
   /** @throws KasminaError `corrupt` where the checkpoint lacks a parameter */
@@ -170,7 +184,9 @@ export class GrownNetwork {
       ),
       ...more.metadata,
     };
+    this.task = more.task ?? (labelShape(host).length === 0 ? "classification" : "next-token");
     this.classNames = more.classNames;
+    this.targets = more.targets;
     this.#services = more.services;
   }
 
@@ -184,10 +200,11 @@ export class GrownNetwork {
    * const { labels } = await run.network.predict([[0.5, -0.5], [0.5, 0.5]]);
    */
   async predict(rows: RowsToPredict): Promise<Predictions> {
-    const { classNames, classes } = this;
-    const logits: Float32Array[] = [];
-    for await (const outputs of this.outputs(rows)) logits.push(outputs);
-    return { ...softmax(joined(logits), classes), classes, ...(classNames && { classNames }) };
+    const { classNames, classes, targets, task } = this;
+    const parts: Float32Array[] = [];
+    for await (const outputs of this.outputs(rows)) parts.push(outputs);
+    const answers = taskFor(task).answers(joined(parts), { classes, targets });
+    return { ...answers, classes, ...(classNames && { classNames }) };
   }
 
   /**
@@ -208,7 +225,8 @@ export class GrownNetwork {
   /** How good it is on labelled rows. @param backend an engine that is open already */
   evaluate({ inputs, scale, labels, count }: Rows, backend: Backend): Promise<Evaluation> {
     const outputs = this.#outputsOn(backend, this.#checked(inputs), scale);
-    return evaluationOf(outputs, { labels, rows: count, classes: this.classes });
+    const { task, classes, classNames, targets } = this;
+    return evaluationOf(outputs, { task, labels, rows: count, classes, classNames, targets });
   }
 
   async *#outputsOn(backend: Backend, inputs: Rows["inputs"], scale: number): AsyncGenerator<Float32Array> {
@@ -417,23 +435,6 @@ function joined(parts: readonly Float32Array[]): Float32Array {
     at += part.length;
   }
   return all;
-}
-
-export function softmax(
-  logits: Float32Array,
-  classes: number,
-): Pick<Predictions, "labels" | "probabilities"> {
-  const labels = new Int32Array(logits.length / classes);
-  for (const place of labels.keys()) {
-    const values = logits.subarray(place * classes, (place + 1) * classes);
-    const largest = maxOf(values);
-    if (!values.every(Number.isFinite))
-      throw new KasminaError("loss_not_finite", "the network is wrecked: its outputs are not finite");
-    labels[place] = values.indexOf(largest);
-    const total = values.reduce((sum, value) => sum + Math.exp(value - largest), 0);
-    for (const [i, value] of values.entries()) values[i] = Math.exp(value - largest) / total;
-  }
-  return { labels, probabilities: logits };
 }
 
 /** Nobody can use a network of NaN, and nobody would notice later. */

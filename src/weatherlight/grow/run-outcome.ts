@@ -8,7 +8,7 @@ export interface RunCheckpoint extends TrainerCheckpoint {
   readonly policy: unknown;
   /** Commands that the policy has sent. */
   readonly commandsSent: number;
-  /** Cross-entropy on the held-out rows as last measured, in nats; NaN where the network is wrecked. */
+  /** On the held-out rows as last measured; NaN where the network is wrecked. */
   readonly heldOutLoss?: number | undefined;
   readonly commands: { readonly accepted: number; readonly rejected: number };
   readonly seeds: readonly SeedOutcome[];
@@ -26,7 +26,7 @@ export interface SeedOutcome {
 
 export interface RunOutcome {
   readonly end: TrainingEnd;
-  /** On the test set, as is `testLoss`; both NaN where the run was aborted. */
+  /** On the test set, as is `testLoss`; both NaN where the run was aborted, the accuracy also where the task has none. */
   readonly accuracy: number;
   readonly testLoss: number;
   readonly steps: number;
@@ -38,7 +38,7 @@ export interface RunOutcome {
   /** Of the steps that this process did, evaluations included, the preparation of the first one not. */
   readonly stepsPerSecond: number;
   readonly seeds: readonly SeedOutcome[];
-  /** Cross-entropy on the held-out rows as last measured, in nats; NaN where the network is wrecked. */
+  /** On the held-out rows as last measured; NaN where the network is wrecked. */
   readonly heldOutLoss?: number | undefined;
   readonly commands: { readonly accepted: number; readonly rejected: number };
   /** Violations of this run, and the worst that the isolation monitor read. */

@@ -9,8 +9,11 @@ import {
   CommandSigner,
   type Dataset,
   KeyRing,
+  type Score,
   sizeOf,
+  TASK_TRAITS,
   type TelemetryPacket,
+  taskOf,
 } from "../../contracts/index.js";
 import { OrderedBatches, ShuffledBatches } from "../../data/batches.js";
 import { Kasmina, MemoryJournal, parseConfig, type Seed } from "../../kasmina/index.js";
@@ -66,7 +69,7 @@ export async function trainRun(options: RunSetup): Promise<RunOutcome> {
     return {
       ...result,
       flopsTotal: after.flopsTotal,
-      accuracy: test?.accuracy ?? Number.NaN,
+      accuracy: test ? accuracyIn(test.score) : Number.NaN,
       testLoss: test?.loss.value ?? Number.NaN,
       wallSeconds: (endMs - startMs) / 1_000,
       stepsPerSecond: pace.between(startMs, endMs),
@@ -82,9 +85,16 @@ export async function trainRun(options: RunSetup): Promise<RunOutcome> {
   }
 }
 
+/** NaN where the task has none. */
+export function accuracyIn({ name, value }: Score): number {
+  return name === "accuracy" ? value : Number.NaN;
+}
+
 /** Rows of an evaluation batch: fewer where a row has very many outputs. */
-export function evaluationBatchOf({ classes, heldOut }: Dataset): number {
-  const outputs = classes * sizeOf(heldOut.labelShape);
+export function evaluationBatchOf(dataset: Dataset): number {
+  const { classes, heldOut } = dataset;
+  const labels = sizeOf(heldOut.labelShape);
+  const outputs = TASK_TRAITS[taskOf(dataset)].labels === "values" ? labels : classes * labels;
   return Math.max(1, Math.min(EVALUATION_BATCH, Math.floor(EVALUATION_OUTPUTS / outputs)));
 }
 

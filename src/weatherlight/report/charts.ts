@@ -1,6 +1,7 @@
 /** The line charts of a report, from the history of a run. */
 
 import { formatFlops, maxOf } from "../../base/index.js";
+import { SCORE_TITLES, type ScoreName, TASK_TRAITS } from "../../contracts/index.js";
 import type { Observation, RunHistory, Sample, SeedTrack } from "./history.js";
 import type { Axis, LineChart, Mark, Series } from "./line-chart.js";
 import { stageColor } from "./stage-chart.js";
@@ -38,7 +39,7 @@ export function seedColor(index: number): string {
 export function chartsOf(history: RunHistory, look: Look = PLAIN_LOOK): readonly LineChart[] {
   return [
     lossChart(history, look),
-    accuracyChart(history, look),
+    scoreChart(history, look),
     alphaChart(history),
     effectChart(history),
     ...costCharts(history),
@@ -52,7 +53,7 @@ function lossChart(history: RunHistory, look: Look): LineChart {
     ...(look.scale && { scale: look.scale }),
     id: "loss",
     title: "Loss",
-    caption: "cross-entropy in nats; band: two standard errors; dotted: a seed is blended in, kept or culled",
+    caption: `${TASK_TRAITS[history.task].loss}; band: two standard errors; dotted: a seed is blended in, kept or culled`,
     series: present([
       {
         name: "training",
@@ -79,27 +80,41 @@ function lossChart(history: RunHistory, look: Look): LineChart {
   };
 }
 
-function accuracyChart(history: RunHistory, look: Look): LineChart {
+/** The charts of scores, by what they are called. */
+const SCORE_CAPTIONS: { readonly [S in ScoreName]: string } = {
+  accuracy: "right predictions, held out",
+  r2: "part of what the targets vary by that is told, held out",
+  micro_f1: "F1 over all labels together, held out",
+};
+
+function scoreChart(history: RunHistory, look: Look): LineChart {
+  const { score } = TASK_TRAITS[history.task];
+  const field = `val_${score}` as const;
+  const title = SCORE_TITLES[score];
   return {
     ...axisOf(history, look),
-    id: "accuracy",
-    title: "Accuracy",
-    caption: "right predictions, held out",
+    id: "score",
+    title: `${title.charAt(0).toUpperCase()}${title.slice(1)}`,
+    caption: SCORE_CAPTIONS[score],
     series: present([
       {
         name: "host alone",
         color: "var(--alone)",
         dashed: true,
-        samples: courseOf(history.alone, look, "val_accuracy"),
+        samples: courseOf(history.alone, look, field),
       },
       {
         name: "grown",
         color: "var(--accent)",
-        samples: courseOf(history.observations, look, "val_accuracy"),
+        samples: courseOf(history.observations, look, field),
       },
     ]),
-    format: (value) => `${(100 * value).toFixed(1)} %`,
-    tickFormat: (value) => `${Math.round(100 * value)} %`,
+    ...(score === "r2"
+      ? { format: (value: number) => value.toFixed(4) }
+      : {
+          format: (value: number) => `${(100 * value).toFixed(1)} %`,
+          tickFormat: (value: number) => `${Math.round(100 * value)} %`,
+        }),
     marks: marksOf(history, look),
   };
 }
@@ -136,7 +151,7 @@ function effectChart(history: RunHistory): LineChart {
     id: "effect",
     title: "What each seed brings",
     caption:
-      "held-out loss without it less the loss with it, in nats: dashed while it trains in the shadow, then in the output; the band is two standard errors",
+      "held-out loss without it less the loss with it: dashed while it trains in the shadow, then in the output; the band is two standard errors",
     series: present(series),
     format: (value) => value.toFixed(4),
     include: [0],
@@ -205,7 +220,7 @@ export type Field =
   | "train_loss"
   | "val_loss"
   | "val_loss_std_err"
-  | "val_accuracy"
+  | `val_${ScoreName}`
   | "params_total"
   | "flops_total";
 

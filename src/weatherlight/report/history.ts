@@ -1,7 +1,7 @@
 /** What a run folder holds about the course of its run, put in order for the report. */
 import { z } from "zod";
 import { maxOf } from "../../base/index.js";
-import { isRemoved, STAGES, type Stage } from "../../contracts/index.js";
+import { isRemoved, STAGES, type Stage, TASK_IDS, type TaskId } from "../../contracts/index.js";
 import type { Summary } from "../folder/growth-lines.js";
 import { type RunRecord, readEventLines, readRunFolder } from "../folder/run-folder.js";
 import { summaryOf } from "../folder/summary-file.js";
@@ -17,6 +17,8 @@ const observationSchema = z.object({
   val_loss: measured,
   val_loss_std_err: measured,
   val_accuracy: measured,
+  val_r2: measured,
+  val_micro_f1: measured,
   params_total: z.number(),
   flops_total: z.number(),
   seeds: z.array(
@@ -97,6 +99,8 @@ export interface RunHistory {
   readonly runId: string;
   /** As run.json holds it. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** What the network is grown for. */
+  readonly task: TaskId;
   /** Left out while the run goes on, and where it ended without one. */
   readonly summary?: Summary;
   readonly observations: readonly Observation[];
@@ -122,12 +126,17 @@ export async function readRunHistory(path: string): Promise<RunHistory> {
  */
 export function runHistory(record: RunRecord, lines: readonly Line[], until?: number): RunHistory {
   const about = z
-    .object({ run_id: z.string(), config: z.record(z.string(), z.unknown()) })
+    .object({
+      run_id: z.string(),
+      config: z.record(z.string(), z.unknown()),
+      data: z.object({ task: z.enum(TASK_IDS).optional() }),
+    })
     .partial()
     .safeParse(record.about);
   return {
     runId: about.data?.run_id ?? "unknown",
     config: about.data?.config ?? {},
+    task: about.data?.data?.task ?? "classification",
     ...(record.summary !== undefined &&
       until === undefined && { summary: summaryOf(record.summary, record.path) }),
     ...historyOf(until === undefined ? lines : linesUntil(lines, until)),

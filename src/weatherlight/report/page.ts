@@ -1,6 +1,8 @@
 /** The report of a run as one HTML page that needs nothing but itself. */
 import { createHash } from "node:crypto";
 import { formatFlops } from "../../base/index.js";
+import { SCORE_TITLES } from "../../contracts/index.js";
+import { formatGain, formatScore, scoreIn, testScore } from "../folder/growth-lines.js";
 import { chartsOf, type Look, PLAIN_LOOK, seedsDrawn } from "./charts.js";
 import { crosshair } from "./crosshair.js";
 import type { RunHistory } from "./history.js";
@@ -46,7 +48,7 @@ export function reportBody(history: RunHistory, look: Look = PLAIN_LOOK, network
     header(history),
     tiles(history),
     section("Network", network),
-    section("Learning", chart("loss") + chart("accuracy")),
+    section("Learning", chart("loss") + chart("score")),
     section("Seeds", stageCard(history) + chart("alpha") + chart("effect") + seedsPart(history)),
     section("Cost", element("div", { class: "pair" }, chart("parameters") + chart("flops"))),
     section("What happened, and why", trailTable(history)),
@@ -86,15 +88,11 @@ function header({ runId, summary, config, lastStep, ...history }: RunHistory): s
 
 function tiles(history: RunHistory): string {
   const { summary, observations, seeds } = history;
-  const accuracy = summary?.accuracy;
   const last = observations.at(-1);
   const fates = seeds.map(({ stages }) => fateOf(stages.map(({ stage }) => stage)));
   const count = (stage: string): number => fates.filter((fate) => fate === stage).length;
   const shown = [
-    ...(typeof accuracy === "number" ? [accuracyTile(accuracy, summary?.accuracy_host_alone ?? null)] : []),
-    ...(typeof accuracy !== "number" && typeof last?.val_accuracy === "number"
-      ? [tile(percent(last.val_accuracy), "accuracy, held out, so far")]
-      : []),
+    ...scoreTiles(history),
     ...(summary?.metrics ? [metricsTile(summary.metrics)] : []),
     ...(last ? [parametersTile(history, last.params_total)] : []),
     ...(last ? [tile(formatFlops(summary?.flops_total ?? last.flops_total), "computed in all")] : []),
@@ -111,17 +109,32 @@ function tile(value: string, about: string): string {
   return element("div", { class: "tile" }, `<b>${value}</b><span>${escapeText(about)}</span>`);
 }
 
-function accuracyTile(accuracy: number, alone: number | null): string {
-  if (alone === null) return tile(percent(accuracy), "test accuracy");
-  const points = (100 * (accuracy - alone)).toFixed(1);
-  const [sign, quality] =
-    Number(points) === 0 ? ["±", "quiet"] : Number(points) > 0 ? ["+", "good"] : ["−", "bad"];
-  const gain = element("small", { class: quality }, `${sign}${points.replace("-", "")}`);
-  return tile(`${percent(accuracy)} ${gain}`, `test accuracy; host alone ${percent(alone)}`);
+/** On the test set, or on the held-out rows as far as the run is. */
+function scoreTiles({ summary, observations }: RunHistory): string[] {
+  const { name, value, alone } = summary
+    ? testScore(summary)
+    : { name: "accuracy" as const, value: null, alone: null };
+  const soFar = scoreIn(observations.at(-1) ?? {});
+  if (value === null)
+    return soFar ? [tile(formatScore(soFar), `${SCORE_TITLES[soFar.name]}, held out, so far`)] : [];
+  const shown = formatScore({ name, value });
+  const title = `test ${SCORE_TITLES[name]}`;
+  if (alone === null) return [tile(shown, title)];
+  const difference = value - alone;
+  const quality = difference === 0 ? "quiet" : difference > 0 ? "good" : "bad";
+  const gain = element("small", { class: quality }, formatGain({ name, value: difference }));
+  return [tile(`${shown} ${gain}`, `${title}; host alone ${formatScore({ name, value: alone })}`)];
 }
 
 function metricsTile(metrics: NonNullable<Summary["metrics"]>): string {
   if ("perplexity" in metrics) return tile(metrics.perplexity.toFixed(2), "perplexity, test");
+  if ("rmse" in metrics)
+    return tile(metrics.rmse.toPrecision(4), `RMSE, test; MAE ${metrics.mae.toPrecision(4)}`);
+  if ("hamming_loss" in metrics)
+    return tile(
+      (metrics.average_precision ?? 0).toFixed(4),
+      `mean average precision; macro F1 ${metrics.macro_f1.toFixed(4)}`,
+    );
   return tile(
     percent(metrics.balanced_accuracy),
     `balanced accuracy; macro F1 ${metrics.macro_f1.toFixed(4)}`,

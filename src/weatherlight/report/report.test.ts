@@ -170,7 +170,7 @@ describe("what is drawn is what was measured", () => {
     expectDrawn(drawnIn(page, "loss", "held out"), loss(20));
     expectDrawn(drawnIn(page, "loss", "host alone, held out"), loss(30));
     expectDrawn(
-      drawnIn(page, "accuracy", "grown"),
+      drawnIn(page, "score", "grown"),
       STEPS.map((step) => [step, 1 - 10 / step]),
     );
   });

@@ -4,8 +4,10 @@
  */
 import { z } from "zod";
 import { IDENTIFIER_RULE, isIdentifier, KasminaError } from "../../base/index.js";
-import type { Dataset } from "../../contracts/index.js";
+import { type Dataset, TASK_IDS, type TaskId } from "../../contracts/index.js";
 import type { DatasetArrays } from "../../data/arrays.js";
+import { addedOption, parseDataName } from "../../data/data-name.js";
+import { TABLE_KINDS } from "../../data/open.js";
 import { type Backend, ENGINE_CHOICES, type EngineChoice } from "../../engine/index.js";
 import type { KasminaConfigInput } from "../../kasmina/index.js";
 import { type Blueprint, HEAD_CHOICES, HOST_IDS, type Host, TRAIN_CHOICES } from "../../nn/index.js";
@@ -146,8 +148,10 @@ const RECORDED = {
   stepShareBudget: numberBetween(0, 1).optional(),
   limits: checked<KasminaConfigInput>(isRecord, "must be an object of limits").optional(),
   hostGradient: oneOf(["detach", "flow"]).optional(),
+  task: oneOf(TASK_IDS).optional(),
   classWeights: oneOf(["balanced"]).optional(),
   labelSmoothing: numberBetween(0, 0.9).optional(),
+  huberDelta: positive.optional(),
   teacher: text.optional(),
   distillWeight: numberBetween(0, 1).default(0.3),
   distillTemperature: numberBetween(0.1, 100).default(4),
@@ -224,7 +228,7 @@ export const DEFAULT_BATCH = OTHER_DATA.batch;
  * @throws KasminaError `invalid_argument` naming the key, what it must be and what it was; `details.key` holds the key
  */
 export function parseGrowOptions(options: unknown): GrowConfig {
-  const asked = withOnnxOptions(parsed(newRun, options));
+  const asked = withTask(withOnnxOptions(parsed(newRun, options)));
   const { host, epochs, batch } = defaultsFor(asked.data);
   return {
     ...asked,
@@ -232,6 +236,27 @@ export function parseGrowOptions(options: unknown): GrowConfig {
     epochs: asked.epochs ?? epochs,
     batch: asked.batch ?? batch,
   } as GrowConfig;
+}
+
+/**
+ * What a table is learned for stands in its name: so that all who read it, later and elsewhere, read the same.
+ * @throws KasminaError `invalid_argument` for data by name that are of one task alone, which is another
+ */
+function withTask<T extends { readonly data: GrowConfig["data"]; readonly task?: TaskId | undefined }>(
+  asked: T,
+): T {
+  const { data, task } = asked;
+  if (task === undefined || typeof data !== "string") return asked;
+  const { kind, options } = parseDataName(data);
+  const own = options.get("task") ?? (kind === "text" ? "next-token" : undefined);
+  if (own === task || (own === undefined && task === "classification" && !TABLE_KINDS.has(kind)))
+    return asked;
+  if (own === undefined && TABLE_KINDS.has(kind) && task !== "next-token")
+    return { ...asked, data: addedOption(data, "task", task) };
+  const problem = `must be ${own ?? "classification"}, which ${kind} data are for`;
+  throw new KasminaError("invalid_argument", `task ${problem}, got ${task}`, {
+    details: { key: "task", problem },
+  });
 }
 
 /**

@@ -8,6 +8,7 @@ import type {
   KeyRing,
   Stage,
   SystemState,
+  TaskId,
   TelemetryLevel,
   TelemetryPacket,
 } from "../../contracts/index.js";
@@ -50,7 +51,7 @@ export interface StepReport {
   readonly stepsTotal: number;
   /** From 1. */
   readonly epoch: number;
-  /** Of the step's batch, in nats. */
+  /** Of the step's batch. */
   readonly loss: number;
   readonly seeds: readonly { readonly id: string; readonly stage: Stage; readonly alpha: number }[];
 }
@@ -70,12 +71,14 @@ export interface EpochReport {
   readonly phase: GrowPhase;
   /** From 1. */
   readonly epoch: number;
-  /** Mean over the epoch's steps, in nats. */
+  /** Mean over the epoch's steps, in nats; of a regression the squared error, targets in units of their deviation. */
   readonly trainLoss: number;
-  /** On the held-out rows, in nats. */
+  /** On the held-out rows. */
   readonly valLoss: number;
-  /** On the held-out rows, 0..1. */
+  /** On the held-out rows, 0..1; NaN where the task has none. */
   readonly valAccuracy: number;
+  /** The figure by which the task is followed, on the held-out rows: `accuracy`, `r2` of a regression, `micro_f1` of several labels. */
+  readonly valScore: { readonly name: "accuracy" | "r2" | "micro_f1"; readonly value: number };
 }
 
 /**
@@ -151,8 +154,13 @@ export interface GrowParts {
  * ```
  */
 export interface GrowOptions extends GrowCallbacks, GrowParts {
-  /** A `Dataset`, own arrays, or a name: `mnist`, `idx:<dir>`, `csv:<file>?label=<column>`, `text:<file>`, `spirals`. */
+  /** A `Dataset`, own arrays, or a name: `mnist`, `idx:<dir>`, `csv:<file>?label=<column>` (`?target=` for numbers), `text:<file>`, `spirals`. */
   readonly data?: Dataset | DatasetArrays | string;
+  /**
+   * `classification`, `next-token`, `regression` or `multilabel`. Default: what the data say, own arrays by their `task`, a table by
+   * `?label=`, `?target=` or `?labels=`; of a table it overrides what the column that `?label=` names is taken for.
+   */
+  readonly task?: TaskId;
   /**
    * A host of one's own (`defineHost`), `resmlp`, `resconv`, `charlm`, `onnx:<file>`, or `module:<file>#<export>`: a host, or a function
    * that makes one from `{ inputShape, inputDType, classes }`. Default: what suits the data.
@@ -232,6 +240,11 @@ export interface GrowOptions extends GrowCallbacks, GrowParts {
   readonly classWeights?: "balanced" | undefined;
   /** Part of a label that is shared by all classes alike while it is learned from, 0 to 0.9. Default 0. */
   readonly labelSmoothing?: number | undefined;
+  /**
+   * Of a regression: errors beyond so many standard deviations of the target count by their size and no more by its square (Huber's
+   * loss), greater than 0. Default: all by the square.
+   */
+  readonly huberDelta?: number | undefined;
   /** Folder of a run whose network is learnt from, besides the labels. */
   readonly teacher?: string;
   /** Part of the teacher in the loss, 0..1. Default 0.3. */

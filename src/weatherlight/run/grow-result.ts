@@ -24,9 +24,9 @@ export interface GrownSeed {
   readonly stage: Stage;
   /** 0..1: how much of it is in the output. */
   readonly alpha: number;
-  /** Host loss − shadow loss on held-out rows, in nats, last measured while it trained; null where it never was. */
+  /** Host loss − shadow loss on held-out rows, last measured while it trained; null where it never was. */
   readonly shadowGain: number | null;
-  /** Loss without the seed − loss with it, held out, in nats, last measured while it was blended; null where it never was. */
+  /** Loss without the seed − loss with it, held out, last measured while it was blended; null where it never was. */
   readonly contribution: number | null;
   /** Whether the run began with it, so that it counts as the host's; left out where it did not. */
   readonly inherited?: true;
@@ -69,13 +69,16 @@ export interface GrowResult {
   readonly parent?: string;
   readonly seed: number;
   readonly epochs: number;
-  /** On the test rows, 0..1; NaN where the run was interrupted. */
+  /** On the test rows, 0..1; NaN where the run was interrupted, or the task has none. */
   readonly accuracy: number;
-  /** On the test rows, in nats; NaN where the run was interrupted. */
+  /**
+   * On the test rows; NaN where the run was interrupted. In nats, of a regression the squared error with targets in units of their
+   * deviation.
+   */
   readonly testLoss: number;
   /** Of the same host trained alone; null without `compare`. */
   readonly accuracyHostAlone: number | null;
-  /** `classification` of each row, or of each position of a sequence: `next-token`. */
+  /** `classification`, `next-token`, `regression` or `multilabel`. */
   readonly task: Evaluation["task"];
   /** On the test rows; null where the run was interrupted. */
   readonly metrics: Evaluation["metrics"] | null;

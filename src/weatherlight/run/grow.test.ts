@@ -36,6 +36,7 @@ test("own data alone is enough: the rest has defaults, and callbacks hear of it"
       trainLoss: expect.any(Number),
       valLoss: expect.any(Number),
       valAccuracy: expect.any(Number),
+      valScore: { name: "accuracy", value: expect.any(Number) },
     },
   ]);
   expect(steps.at(-1)).toMatchObject({ step: 8, stepsTotal: 8, epoch: 1 });

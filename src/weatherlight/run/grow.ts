@@ -1,5 +1,6 @@
 /** `grow()`: the one way to train a network and grow it, for programs and for the command line. */
 import { platform } from "#platform";
+import { taskOf } from "../../contracts/index.js";
 import { openBackend } from "../../engine/index.js";
 import type { Evaluation } from "../../network/index.js";
 import { dataMetadata } from "../folder/data-record.js";
@@ -92,7 +93,7 @@ async function resultOf(
   const { dataset, data } = sources;
   const network = networkOf(run, outcome);
   const evaluate = async (of: RunOutcome, grown: GrownNetwork): Promise<Evaluation | undefined> =>
-    Number.isNaN(of.accuracy) ? undefined : grown.evaluate(dataset.test, backend);
+    Number.isNaN(of.testLoss) ? undefined : grown.evaluate(dataset.test, backend);
   const evaluation = await evaluate(outcome, network);
   const ofHostAlone = alone && (await evaluate(alone, networkOf(run, alone)));
   return {
@@ -108,7 +109,7 @@ async function resultOf(
     accuracy: outcome.accuracy,
     testLoss: evaluation?.loss ?? outcome.testLoss,
     accuracyHostAlone: alone?.accuracy ?? null,
-    task: dataset.train.labelShape.length === 0 ? "classification" : "next-token",
+    task: taskOf(dataset),
     metrics: evaluation?.metrics ?? null,
     metricsHostAlone: ofHostAlone?.metrics ?? null,
     steps: outcome.steps,
@@ -134,6 +135,8 @@ function networkOf({ runId, config, sources, lineage }: OpenRun, { checkpoint }:
     checkpoint,
     runId,
     ...(lineage && { parent: lineage.sha256 }),
+    task: taskOf(dataset),
+    targets: dataset.targets,
     ...(dataset.classNames && { classNames: dataset.classNames }),
     ...(data && { metadata: dataMetadata(data) }),
     services: {

@@ -2,7 +2,7 @@
 
 import { platform } from "#platform";
 import { KasminaError } from "../../base/index.js";
-import type { Dataset } from "../../contracts/index.js";
+import { type Dataset, TASK_TRAITS, taskOf } from "../../contracts/index.js";
 import { type Backend, openBackend } from "../../engine/index.js";
 import { type KasminaConfig, parseConfig } from "../../kasmina/index.js";
 import type { Policy } from "../../tamiyo/index.js";
@@ -31,6 +31,8 @@ export interface AskedRun {
   readonly runId: string;
   readonly config: GrowConfig & { readonly batch: number };
   readonly sources: Sources;
+  /** Undefined: the cross-entropy of classes. */
+  readonly loss?: RunSetup["loss"];
   readonly limits: KasminaConfig;
   readonly policy: Policy | null;
   readonly teacher: RunTeacher | undefined;
@@ -127,7 +129,7 @@ function sameEngine(engine: NonNullable<GrowOptions["engine"]>, { file }: Stoppe
 export async function askedRun(given: GrowConfig, began?: RunFile, parent?: RunParent): Promise<AskedRun> {
   const sources = await openSources(given, platform, began?.data);
   if (began) checkCode(began.sources, sources.records);
-  const { host, dataset } = sources;
+  const { dataset } = sources;
   const batch = given.batch ?? Math.min(DEFAULT_BATCH, dataset.train.count);
   if (batch > dataset.train.count)
     throw new KasminaError(
@@ -135,10 +137,12 @@ export async function askedRun(given: GrowConfig, began?: RunFile, parent?: RunP
       `batch ${batch} is larger than the ${dataset.train.count} training rows of ${dataset.name}`,
     );
   const config = { ...given, batch };
+  const loss = lossOf(config, dataset);
   return {
     runId: began?.run_id ?? config.runId ?? `run-${globalThis.crypto.randomUUID()}`,
     config,
     sources,
+    ...loss,
     limits: limitsOf(config),
     parent,
     lineage: lineageOf(config, sources, began, parent),
@@ -147,7 +151,7 @@ export async function askedRun(given: GrowConfig, began?: RunFile, parent?: RunP
     teacher:
       config.teacher === undefined
         ? undefined
-        : await platform.readTeacher(config.teacher, config, host, began?.teacher_sha256),
+        : await platform.readTeacher(config.teacher, config, sources, began?.teacher_sha256),
   };
 }
 
@@ -265,29 +269,46 @@ async function openKernels(
   return kernels;
 }
 
-/** Balanced weights are such that each class counts for as much, and a mean example for 1. */
-function lossOf(
-  { classWeights, labelSmoothing }: Pick<GrowConfig, "classWeights" | "labelSmoothing">,
-  { classes, train }: Dataset,
-): Pick<RunSetup, "loss"> {
+/**
+ * What is learned and judged by. Balanced weights are such that each class counts for as much, and a mean example for 1.
+ * @throws KasminaError `invalid_argument` for an option that the task of the data has no use for
+ */
+function lossOf(config: GrowConfig, dataset: Dataset): Pick<RunSetup, "loss"> {
+  const { classWeights, labelSmoothing, huberDelta } = config;
+  const task = taskOf(dataset);
+  const isOfClasses = TASK_TRAITS[task].labels === "class";
+  const stray = Object.entries({
+    ...(!isOfClasses && { classWeights, labelSmoothing }),
+    ...(task !== "regression" && { huberDelta }),
+  }).find(([, value]) => value !== undefined);
+  if (stray) {
+    const problem = `has no place in a ${task}: it is for ${stray[0] === "huberDelta" ? "a regression" : "classes"}`;
+    throw new KasminaError("invalid_argument", `${stray[0]} ${problem}`, {
+      details: { key: stray[0], problem },
+    });
+  }
+  if (!isOfClasses) return { loss: { task, ...(huberDelta !== undefined && { huberDelta }) } };
   if (!classWeights && !labelSmoothing) return {};
-  const counts = new Float64Array(classes);
-  for (const label of train.labels) counts[label] = (counts[label] ?? 0) + 1;
-  const present = counts.filter((count) => count > 0).length;
-  const balanced = Array.from(counts, (count) => (count === 0 ? 0 : train.labels.length / (present * count)));
   return {
     loss: {
-      ...(classWeights === "balanced" && { classWeights: balanced }),
+      ...(classWeights === "balanced" && { classWeights: balancedWeights(dataset) }),
       ...(labelSmoothing && { labelSmoothing }),
     },
   };
+}
+
+function balancedWeights({ classes, train: { labels } }: Dataset): number[] {
+  const counts = new Float64Array(classes);
+  for (const label of labels) counts[label] = (counts[label] ?? 0) + 1;
+  const present = counts.filter((count) => count > 0).length;
+  return Array.from(counts, (count) => (count === 0 ? 0 : labels.length / (present * count)));
 }
 
 /** The run as its training takes it, before anyone listens to it or ties it to a folder. */
 export function setupOf(
   run: AskedRun & Pick<OpenRun, "backend" | "kernels"> & Partial<Pick<OpenRun, "tracer">>,
 ): RunSetup {
-  const { runId, sources, backend, policy, limits, tracer, kernels, teacher, inherits, config } = run;
+  const { runId, sources, backend, policy, limits, tracer, kernels, teacher, inherits, config, loss } = run;
   const { host, blueprints, dataset } = sources;
   const {
     epochs,
@@ -311,7 +332,7 @@ export function setupOf(
     ...(schedule && { schedule }),
     ...(warmup !== undefined && { warmup }),
     ...(hostGradient && { hostGradient }),
-    ...lossOf(config, dataset),
+    ...(loss && { loss }),
     ...(teacher && { teacher }),
     ...(inherits && { inherits }),
     ...(tracer && { tracer }),

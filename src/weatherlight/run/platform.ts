@@ -4,7 +4,6 @@
  */
 import type { KeyRing } from "../../contracts/index.js";
 import type { KasminaConfig } from "../../kasmina/index.js";
-import type { Host } from "../../nn/index.js";
 import type { TeacherOptions, TopologyTracer } from "../../tolaria/index.js";
 import type { Checkpoint } from "../folder/checkpoint.js";
 import type { DataRecord } from "../folder/data-record.js";
@@ -116,7 +115,7 @@ export interface Platform extends SourceLoaders {
   readonly readTeacher: (
     path: string,
     config: GrowConfig,
-    host: Host,
+    sources: Pick<Sources, "host" | "dataset">,
     recordedSha256?: string,
   ) => Promise<RunTeacher>;
   /** Data, host and blueprints of the run in a folder, as far as they are not given. */

@@ -1,6 +1,7 @@
 /** The network of a run, from its folder. */
 import { writeFileAtomically } from "../../base/disk/index.node.js";
 import { KasminaError, messageOf } from "../../base/index.js";
+import { type Dataset, taskOf } from "../../contracts/index.js";
 import { openBackend } from "../../engine/index.js";
 import { checkTeacher } from "../../network/index.js";
 import { type Blueprint, BlueprintRegistry, type Host } from "../../nn/index.js";
@@ -14,7 +15,7 @@ import type { GrowConfig } from "./grow-config.js";
 import { loadModule } from "./load-module.node.js";
 import { isModuleReference } from "./module-reference.js";
 import type { RunParent, RunTeacher } from "./platform.js";
-import { checkCode, openBlueprints, openHost, recordCode, withGivenCode } from "./sources.js";
+import { checkCode, openBlueprints, openHost, recordCode, type Sources, withGivenCode } from "./sources.js";
 import { journalIn, refuseForeignHost } from "./vouched.node.js";
 
 /** Code of the run that its folder cannot hold. */
@@ -64,6 +65,8 @@ async function openNetwork(path: string, given: GivenCode) {
     runId,
     checkpointSha256: saved.sha256,
     ...(parent !== undefined && { parent }),
+    task: data?.task,
+    targets: data?.targets,
     ...(data && { metadata: dataMetadata(data) }),
     ...(data?.class_names && { classNames: data.class_names }),
     services: {
@@ -95,17 +98,31 @@ export async function readParent(path: string, config: GrowConfig): Promise<RunP
 export async function readTeacher(
   path: string,
   { distillTemperature, distillWeight, ...own }: GrowConfig,
-  host: Host,
+  { host, dataset }: Pick<Sources, "host" | "dataset">,
   recordedSha256?: string,
 ): Promise<RunTeacher> {
-  const { topology, parameters, blendWeights, metadata } = await readGrownNetwork(path, modulesNamedBy(own));
+  const grown = await readGrownNetwork(path, modulesNamedBy(own));
+  const { topology, parameters, blendWeights, metadata } = grown;
   const sha256 = metadata.checkpoint_sha256;
   if (recordedSha256 !== undefined && recordedSha256 !== sha256)
     throw new KasminaError("invalid_data", `the teacher in ${path} has changed since the run began`);
   const teacher = { id: metadata.training_run_id ?? path, topology };
   checkTeacher(teacher, host);
+  checkTask(teacher.id, grown, dataset);
   const tensors = { ...parameters, ...blendWeights };
   return { ...teacher, tensors, temperature: distillTemperature, weight: distillWeight, sha256 };
+}
+
+/** @throws KasminaError `invalid_argument` for a teacher whose outputs stand for something else */
+function checkTask(id: string, { task, targets }: GrownNetwork, dataset: Dataset): void {
+  const wanted = taskOf(dataset);
+  if (task !== wanted)
+    throw new KasminaError("invalid_argument", `teacher ${id} is of a ${task}, the data are for a ${wanted}`);
+  if (JSON.stringify(targets) === JSON.stringify(dataset.targets)) return;
+  throw new KasminaError(
+    "invalid_argument",
+    `teacher ${id} predicts other targets, or has them scaled by other rows: it must have learned from the same data`,
+  );
 }
 
 /** A teacher may be made of the modules that the run itself is made of: whoever began it has named them. */

@@ -1,6 +1,12 @@
 /** What a run reports: as reports to callbacks, as lines of JSON, as records in its folder, and its summary at the end. */
 import type { TelemetryEvent, TelemetryPacket } from "../../contracts/index.js";
-import type { GrowthLine, Phase, SeedReport, Summary } from "../folder/growth-lines.js";
+import {
+  type GrowthLine,
+  type Phase,
+  type SeedReport,
+  type Summary,
+  scoreFields,
+} from "../folder/growth-lines.js";
 import {
   AlphaChanges,
   decisionRecord,
@@ -8,6 +14,7 @@ import {
   type RunRecordLine,
 } from "../folder/run-records.js";
 import type { RunSetup } from "../grow/run-setup.js";
+import { accuracyIn } from "../grow/train-run.js";
 import type { EventReport, GrowCallbacks, GrowPhase } from "./grow-options.js";
 import type { GrowResult } from "./grow-result.js";
 
@@ -33,7 +40,12 @@ export function listenersOf(
       for (const { onStep } of callbacks) onStep?.({ phase, step, stepsTotal, epoch, loss, seeds: progress });
     },
     onEpoch: async ({ epoch, trainLoss, heldOut }) => {
-      const report = { phase, epoch, trainLoss, valLoss: heldOut.loss.value, valAccuracy: heldOut.accuracy };
+      const { loss, score } = heldOut;
+      const report = {
+        ...{ phase, epoch, trainLoss, valLoss: loss.value },
+        valAccuracy: accuracyIn(score),
+        valScore: score,
+      };
       for (const { onEpoch } of callbacks) await onEpoch?.(report);
     },
     onEvent: (event, packet) => {
@@ -71,14 +83,14 @@ export function lineCallbacks(emit: (line: GrowthLine) => void): GrowCallbacks {
   return {
     onStep: ({ phase, step, stepsTotal, epoch, loss, seeds }) =>
       emit({ type: "step", phase: LINE_PHASE[phase], step, steps_total: stepsTotal, epoch, loss, seeds }),
-    onEpoch: ({ phase, epoch, trainLoss, valLoss, valAccuracy }) =>
+    onEpoch: ({ phase, epoch, trainLoss, valLoss, valScore }) =>
       emit({
         type: "epoch",
         phase: LINE_PHASE[phase],
         epoch,
         train_loss: trainLoss,
         val_loss: valLoss,
-        val_accuracy: valAccuracy,
+        ...scoreFields(valScore),
       }),
     onEvent: (report) => emit(eventLine(report)),
     onDecision: (decision) => {

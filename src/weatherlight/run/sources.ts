@@ -3,7 +3,14 @@
  * itself. What `run.json` records of them is held against what a resumed run is given.
  */
 import { KasminaError, sha256Hex } from "../../base/index.js";
-import { type Dataset, encodeSafetensors, resolveParameters } from "../../contracts/index.js";
+import {
+  type Dataset,
+  encodeSafetensors,
+  resolveParameters,
+  TASK_TRAITS,
+  type TaskId,
+  taskOf,
+} from "../../contracts/index.js";
 import { type DatasetArrays, datasetFromArrays } from "../../data/arrays.js";
 import { type TracedProgram, trace } from "../../engine/index.js";
 import { forwardProgram, kernelProgram } from "../../network/index.js";
@@ -100,7 +107,7 @@ export async function openSources(
   recordedData?: DataRecord,
 ): Promise<Sources> {
   const { dataset, record: data } = await openData(
-    typeof config.data === "string" ? config.data : datasetOf(config.data),
+    typeof config.data === "string" ? config.data : datasetOf(config.data, config.task),
     recordedData,
   );
   const host = await openHost(config.host, dataset, load);
@@ -112,7 +119,7 @@ export async function openSources(
     blueprints: new BlueprintRegistry(blueprints.map(({ value }) => value)),
     ownBlueprints: blueprints.flatMap(({ value, module }) => (module ? [value.id] : [])),
     askedBlueprint: askedBlueprint(config, blueprints),
-    hostModule: host.module ? sourceOf(host.module, [taskOf(dataset)]) : "built-in",
+    hostModule: host.module ? sourceOf(host.module, [hostTaskOf(dataset)]) : "built-in",
     blueprintModules: modulesOf(blueprints),
     data,
     hostFileSha256: host.module && host.module !== "code" ? host.module.sha256 : undefined,
@@ -120,12 +127,20 @@ export async function openSources(
   };
 }
 
-function taskOf({ inputShape, inputDType, classes }: Dataset): Task {
+function hostTaskOf({ inputShape, inputDType, classes }: Task): Task {
   return { inputShape, inputDType, classes };
 }
 
-function datasetOf(given: Dataset | DatasetArrays): Dataset {
-  return "count" in given.train ? (given as Dataset) : datasetFromArrays(given as DatasetArrays);
+/** @throws KasminaError `invalid_argument` where a whole dataset is of another task than asked for */
+function datasetOf(given: Dataset | DatasetArrays, task: TaskId | undefined): Dataset {
+  if (!("count" in given.train))
+    return datasetFromArrays({ ...(given as DatasetArrays), ...(task && { task }) });
+  const dataset = given as Dataset;
+  if (task === undefined || taskOf(dataset) === task) return dataset;
+  const problem = `must be ${taskOf(dataset)}, which the data are for`;
+  throw new KasminaError("invalid_argument", `task ${problem}, got ${task}`, {
+    details: { key: "task", problem },
+  });
 }
 
 /** @param task what the host is for: the shapes of the data, or those that a checkpoint holds */
@@ -134,7 +149,7 @@ export async function openHost(given: Host | string, task: Task, load: ModuleLoa
   if (!isModuleReference(given) && !isOnnxReference(given)) return { value: createHost(given, task) };
   const module = await load(given);
   const { value } = module;
-  const host = (typeof value === "function" ? await value(taskOf(task as Dataset)) : value) as Host;
+  const host = (typeof value === "function" ? await value(hostTaskOf(task)) : value) as Host;
   if (!Array.isArray(host?.blocks))
     throw new KasminaError("invalid_argument", `${given} is not a host, nor a function that makes one`);
   return { value: tried(defineHost(host)), module };
@@ -196,14 +211,18 @@ function checkFits(host: Host, dataset: Dataset): void {
     );
   };
   const shape = (sizes: readonly number[]): string => `[${sizes.join(", ")}]`;
+  const isOfValues = TASK_TRAITS[taskOf(dataset)].labels === "values";
+  if (isOfValues && host.classes !== dataset.classes)
+    differs("gives", `${host.classes} outputs`, `is to be told in ${dataset.classes}`);
   if (host.classes < dataset.classes)
     differs("tells apart", `${host.classes} classes`, `has ${dataset.classes}`);
   if (shape(host.inputShape) !== shape(dataset.inputShape))
     differs("takes rows of shape", shape(host.inputShape), `has ${shape(dataset.inputShape)}`);
   if (host.inputDType !== dataset.inputDType)
     differs("takes", host.inputDType, `holds ${dataset.inputDType}`);
-  if (shape(labelShape(host)) !== shape(dataset.train.labelShape))
-    differs("gives labels of shape", shape(labelShape(host)), `has ${shape(dataset.train.labelShape)}`);
+  const given = isOfValues ? [...labelShape(host), host.classes] : labelShape(host);
+  if (shape(given) !== shape(dataset.train.labelShape))
+    differs("gives labels of shape", shape(given), `has ${shape(dataset.train.labelShape)}`);
 }
 
 function sourceOf(module: LoadedModule | "code", args: readonly unknown[]): ModuleSource | undefined {

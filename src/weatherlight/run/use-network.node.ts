@@ -2,36 +2,36 @@
 import { z } from "zod";
 import { lstatIfThere, readRegular } from "../../base/disk/index.node.js";
 import { KasminaError, messageOf } from "../../base/index.js";
+import { TASK_IDS, type TaskId } from "../../contracts/index.js";
 import { parseDataName } from "../../data/data-name.js";
 import { digestOfDataset } from "../../data/digest.node.js";
 import { type Dataset, openDataset } from "../../data/index.js";
 import { tableOptions } from "../../data/open.js";
 import { type Preprocessing, readUnseen, type UnseenRows } from "../../data/unseen.js";
 import { OnnxFile } from "../../engine/native/onnx-file.js";
-import { type Evaluation, evaluationOf } from "../../network/index.js";
-import { columnsSchema, type DataRecord } from "../folder/data-record.js";
+import { type Evaluation, evaluationOf, taskFor } from "../../network/index.js";
+import { columnsSchema, type DataRecord, targetsSchema } from "../folder/data-record.js";
 import { runFileOf } from "../folder/run-file.js";
 import { readRunFolder } from "../folder/run-folder.js";
-import { softmax } from "../grow/grown-network.js";
 import { type GivenCode, readGrownNetwork } from "./read-network.node.js";
 
 /** An evaluation, and of what. */
 export interface DataEvaluation extends Evaluation {
-  /** What each class number stands for. */
+  /** What each class number or label stands for; of a regression its targets. */
   readonly classNames: readonly string[];
   /** Whether the data are those that the run learned from, of which only the test part counts. */
   readonly isOwnTestPart: boolean;
 }
 
-export interface RowPrediction {
-  /** The likeliest class, by its name where it has one. */
-  readonly prediction: string;
-  /** Of each class, in the order of {@link DataPredictions.classNames}. */
-  readonly probabilities: Float32Array;
-}
+/** Cells of a row by column. */
+export type RowPrediction = Readonly<Record<string, string | number>>;
 
+/**
+ * A table: of classes `prediction` and `p_<class>`; of several labels `prediction` (their names, joined by `;`) and `p_<label>`; of a
+ * regression `prediction`, or `prediction_<target>` of each of several.
+ */
 export interface DataPredictions {
-  readonly classNames: readonly string[];
+  readonly columns: readonly string[];
   readonly rows: readonly RowPrediction[];
   /** Columns of the data that the network does not know. */
   readonly ignored: readonly string[];
@@ -60,8 +60,7 @@ export async function evaluateOn(path: string, data: string, given: GivenCode = 
   const network = await openNetwork(path, given);
   try {
     const { inputs, labels, count, isOwnTestPart } = await rowsToEvaluate(network, data);
-    const { classes } = network.how;
-    const evaluation = await evaluationOf(network.outputs(inputs), { labels, rows: count, classes });
+    const evaluation = await evaluationOf(network.outputs(inputs), { ...network.how, labels, rows: count });
     return { ...evaluation, classNames: namesOf(network.how), isOwnTestPart };
   } finally {
     await network.close();
@@ -79,30 +78,35 @@ export async function predictOn(path: string, data: string, given: GivenCode = {
   const network = await openNetwork(path, given);
   try {
     const { inputs, count, ignored } = await readUnseen(data, network.how, false);
+    if (network.how.task === "next-token")
+      throw new KasminaError(
+        "invalid_argument",
+        `${path} tells a token at each position, not a class of each row`,
+      );
     const { classes } = network.how;
-    const classNames = namesOf(network.how);
+    const task = taskFor(network.how.task);
+    const table = task.table(network.how);
     const rows: RowPrediction[] = [];
-    for await (const logits of network.outputs(inputs)) {
-      const { labels, probabilities } = softmax(logits, classes);
-      for (const [row, label] of labels.entries())
-        rows.push({
-          prediction: classNames[label] ?? String(label),
-          probabilities: probabilities.slice(row * classes, (row + 1) * classes),
-        });
-      if (rows.length > count)
-        throw new KasminaError(
-          "invalid_argument",
-          `${path} tells a token at each position, not a class of each row`,
-        );
+    for await (const outputs of network.outputs(inputs)) {
+      const some = outputs.length / classes;
+      const answers = task.answers(outputs, network.how);
+      for (let row = 0; row < some; row++) {
+        const cells = table.cells(answers, row);
+        rows.push(Object.fromEntries(table.columns.map((column, i) => [column, cells[i] ?? ""])));
+      }
     }
-    return { classNames, rows, ignored };
+    if (rows.length !== count)
+      throw new KasminaError("invalid_data", `${path} gives ${rows.length} answers for ${count} rows`);
+    return { columns: table.columns, rows, ignored };
   } finally {
     await network.close();
   }
 }
 
-function namesOf({ classes, classNames }: Preprocessing): readonly string[] {
-  return classNames ?? Array.from({ length: classes }, (_, i) => String(i));
+function namesOf({ classes, classNames, targets }: Preprocessing): readonly string[] {
+  return (
+    classNames ?? targets?.map(({ name }) => name) ?? Array.from({ length: classes }, (_, i) => String(i))
+  );
 }
 
 async function rowsToEvaluate({ how, data: known }: UsableNetwork, name: string) {
@@ -131,11 +135,13 @@ async function openRun(path: string, given: GivenCode): Promise<UsableNetwork> {
   const { path: folder, about } = await readRunFolder(path);
   const { data } = runFileOf(about, folder);
   const network = await readGrownNetwork(path, given);
-  const { inputShape, classes } = network;
+  const { inputShape, classes, task, targets } = network;
   return {
     how: {
       inputShape,
+      task,
       classes,
+      ...(targets && { targets }),
       ...(data?.class_names && { classNames: data.class_names }),
       ...(data?.columns && { columns: data.columns, table: tableOptions(parseDataName(data.origin)) }),
     },
@@ -153,8 +159,10 @@ async function openFile(path: string): Promise<UsableNetwork> {
   const { metadata, inputShape } = file;
   const classNames = jsonIn(path, metadata, "class_names", z.array(z.string()));
   const columns = jsonIn(path, metadata, "columns", columnsSchema);
-  const classes = classNames?.length ?? Number(metadata.get("classes"));
-  if (!Number.isInteger(classes) || classes < 2)
+  const targets = jsonIn(path, metadata, "targets", targetsSchema);
+  const task = taskIn(path, metadata, { targets });
+  const classes = targets?.length ?? classNames?.length ?? Number(metadata.get("classes"));
+  if (!Number.isInteger(classes) || classes < (task === "classification" ? 2 : 1))
     throw new KasminaError(
       "invalid_data",
       `${path} does not say what its outputs are: Kasmina did not export it`,
@@ -162,7 +170,9 @@ async function openFile(path: string): Promise<UsableNetwork> {
   return {
     how: {
       inputShape,
+      task: task === "classification" && file.outputRank > 2 ? "next-token" : task,
       classes,
+      ...(targets && { targets }),
       ...(classNames && { classNames }),
       ...(columns && { columns, table: { label: metadata.get("label_column") ?? "label" } }),
     },
@@ -170,6 +180,18 @@ async function openFile(path: string): Promise<UsableNetwork> {
       file.outputs(rows instanceof Uint8Array ? Float32Array.from(rows, (byte) => byte / 255) : rows),
     close: () => file.close(),
   };
+}
+
+/** @throws KasminaError `invalid_data` for a task that no network has, or a regression that does not say of what */
+function taskIn(
+  path: string,
+  metadata: ReadonlyMap<string, string>,
+  { targets }: { readonly targets: unknown },
+): TaskId {
+  const said = metadata.get("task") ?? "classification";
+  const task = TASK_IDS.find((id) => id === said);
+  if (task && (task === "regression") === (targets !== undefined)) return task;
+  throw new KasminaError("invalid_data", `${path}: its metadata task and targets do not fit`);
 }
 
 function jsonIn<T>(

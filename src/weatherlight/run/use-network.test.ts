@@ -6,6 +6,7 @@ import { InferenceSession, Tensor } from "onnxruntime-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Random } from "../../base/index.js";
 import { readModel } from "../../engine/onnx/import/read-model.js";
+import type { ClassificationMetrics } from "../../network/index.js";
 import { grow } from "./grow.js";
 import { readGrownNetwork } from "./read-network.node.js";
 import { evaluateOn, predictOn } from "./use-network.node.js";
@@ -51,12 +52,13 @@ describe("a row is scaled as the training rows were", () => {
       ["id", "size", "time"],
       ...RAW.map(([time, size], i) => [i, size, time]),
     ]);
-    const { rows, classNames, ignored } = await predictOn(run, data);
-    expect(classNames).toEqual(["big", 'small, or "so"']);
-    expect(rows.map(({ prediction }) => prediction)).toEqual([classNames[1], classNames[0], classNames[1]]);
+    const { rows, columns, ignored } = await predictOn(run, data);
+    expect(columns).toEqual(["prediction", "p_big", 'p_small, or "so"']);
+    const [big, small] = ["big", 'small, or "so"'];
+    expect(rows.map(({ prediction }) => prediction)).toEqual([small, big, small]);
     expect(ignored).toEqual(["id"]);
     const alone = await predictOn(run, await csv("one.csv", [["time", "size"], RAW[1]]));
-    expect(alone.rows[0]?.probabilities[0]).toBeCloseTo(rows[1]?.probabilities[0] ?? 0, 5);
+    expect(alone.rows[0]?.p_big).toBeCloseTo(Number(rows[1]?.p_big), 5);
   });
 
   test("so is it by a program that knows the exported file alone, and applies what its metadata say", async () => {
@@ -72,10 +74,10 @@ describe("a row is scaled as the training rows were", () => {
     const outputs = logits?.data as Float32Array;
     const data = await csv("raw.csv", [["time", "size"], ...RAW]);
     const [byRun, byFile] = [await predictOn(run, data), await predictOn(model, data)];
-    for (const [row, { probabilities }] of byRun.rows.entries()) {
+    for (const [row, { p_big }] of byRun.rows.entries()) {
       const [a = 0, b = 0] = outputs.subarray(2 * row, 2 * row + 2);
-      expect(probabilities[0]).toBeCloseTo(1 / (1 + Math.exp(b - a)), 5);
-      expect(byFile.rows[row]?.probabilities[0]).toBeCloseTo(probabilities[0] ?? 0, 5);
+      expect(p_big).toBeCloseTo(1 / (1 + Math.exp(b - a)), 5);
+      expect(byFile.rows[row]?.p_big).toBeCloseTo(Number(p_big), 5);
     }
   });
 });
@@ -86,7 +88,7 @@ describe("an evaluation", () => {
     expect(own).toMatchObject({ task: "classification", rows: 80, isOwnTestPart: true });
     const copy = await evaluateOn(model, table);
     expect(copy).toMatchObject({ rows: 400, isOwnTestPart: false });
-    expect(copy.metrics.accuracy).toBeGreaterThan(0.85);
+    expect((copy.metrics as ClassificationMetrics).accuracy).toBeGreaterThan(0.85);
   });
 
   test("compares labels as they were counted", async () => {

@@ -3,7 +3,13 @@
  * base units: `kasmina.graft.stall_ms` is `kasmina_graft_stall_seconds`. A seed's series end with the seed, a run's with the run.
  */
 import { Counter, Gauge, Histogram, type Metric, Registry } from "prom-client";
-import { EVENT_NAMES, METRIC_NAMES, type MetricName } from "../../contracts/index.js";
+import {
+  EVENT_NAMES,
+  METRIC_NAMES,
+  type MetricName,
+  type Score,
+  type ScoreName,
+} from "../../contracts/index.js";
 import { REJECTION_REASONS } from "../../kasmina/index.js";
 import type { Answer } from "./http-server.node.js";
 import { DISTRIBUTIONS, type SeriesUpdate, type SeriesValue } from "./metric-series.js";
@@ -100,7 +106,7 @@ export class PrometheusExporter {
   readonly #lastPacket: Gauge;
   readonly #loss: Gauge;
   readonly #heldOutLoss: Gauge;
-  readonly #heldOutAccuracy: Gauge;
+  readonly #heldOutScores: { readonly [S in ScoreName]: Gauge };
 
   constructor() {
     for (const name of METRIC_NAMES) this.#metrics.set(name, this.#define(name));
@@ -118,7 +124,11 @@ export class PrometheusExporter {
     );
     this.#loss = this.#gauge("tolaria_training_loss", "Loss of the last step that was reported");
     this.#heldOutLoss = this.#gauge("tolaria_held_out_loss", "Loss on the held-out rows, once an epoch");
-    this.#heldOutAccuracy = this.#gauge("tolaria_held_out_accuracy", "Accuracy on the held-out rows, 0 to 1");
+    this.#heldOutScores = {
+      accuracy: this.#gauge("tolaria_held_out_accuracy", "Accuracy on the held-out rows, 0 to 1"),
+      r2: this.#gauge("tolaria_held_out_r2", "R² of a regression on the held-out rows, 1 at best"),
+      micro_f1: this.#gauge("tolaria_held_out_micro_f1", "F1 of all labels on the held-out rows, 0 to 1"),
+    };
   }
 
   /** Takes in what has changed in a run. */
@@ -135,10 +145,10 @@ export class PrometheusExporter {
   }
 
   /** Takes in the loss of a step, or what an epoch came to. */
-  progress(run: string, { loss, heldOutLoss, heldOutAccuracy }: Progress): void {
+  progress(run: string, { loss, heldOutLoss, score }: Progress): void {
     if (loss !== undefined) this.#loss.set({ run }, loss);
     if (heldOutLoss !== undefined) this.#heldOutLoss.set({ run }, heldOutLoss);
-    if (heldOutAccuracy !== undefined) this.#heldOutAccuracy.set({ run }, heldOutAccuracy);
+    if (score) this.#heldOutScores[score.name].set({ run }, score.value);
   }
 
   /** All series of a run end. */
@@ -229,7 +239,7 @@ export class PrometheusExporter {
 export interface Progress {
   readonly loss?: number;
   readonly heldOutLoss?: number;
-  readonly heldOutAccuracy?: number;
+  readonly score?: Score | undefined;
 }
 
 function isOfSeeds(name: MetricName): boolean {

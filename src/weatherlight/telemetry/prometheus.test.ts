@@ -40,7 +40,7 @@ describe("what Prometheus gets", () => {
   test.skipIf(!promtool)("is as promtool wants it", async () => {
     const exporter = new PrometheusExporter();
     show(exporter, everything);
-    exporter.progress(RUN, { loss: 1, heldOutLoss: 2, heldOutAccuracy: 0.5 });
+    exporter.progress(RUN, { loss: 1, heldOutLoss: 2, score: { name: "accuracy", value: 0.5 } });
     const input = (await exporter.render()).text;
     expect(execFileSync(promtool ?? "", ["check", "metrics"], { input, encoding: "utf8" })).toBe("");
   });
@@ -114,7 +114,7 @@ describe("series end", () => {
     show(exporter, other);
     const before = await samplesOf(exporter);
     show(exporter, everything);
-    exporter.progress(RUN, { loss: 1, heldOutLoss: 2, heldOutAccuracy: 0.5 });
+    exporter.progress(RUN, { loss: 1, heldOutLoss: 2, score: { name: "accuracy", value: 0.5 } });
     await exporter.end(RUN);
     expect(await samplesOf(exporter)).toEqual(before);
   });

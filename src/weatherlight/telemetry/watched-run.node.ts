@@ -1,6 +1,6 @@
 /** One run, as `kasmina grow --metrics` shows it to Prometheus. */
 import { messageOf } from "../../base/index.js";
-import type { GrowthLine } from "../folder/growth-lines.js";
+import { type GrowthLine, scoreIn } from "../folder/growth-lines.js";
 import { type HttpServer, parseAddress, serveHttp } from "./http-server.node.js";
 import type { SeriesUpdate } from "./metric-series.js";
 import { PrometheusExporter } from "./prometheus.node.js";
@@ -36,7 +36,7 @@ export async function watchRun(address: string, onProblem: (problem: string) => 
       if (run === undefined) return;
       if (line.type === "step" && line.phase === "grow") exporter.progress(run, { loss: line.loss });
       if (line.type === "epoch" && line.phase === "grow")
-        exporter.progress(run, { heldOutLoss: line.val_loss, heldOutAccuracy: line.val_accuracy });
+        exporter.progress(run, { heldOutLoss: line.val_loss, score: scoreIn(line) });
     },
   };
 }

@@ -2,14 +2,16 @@
  * The lines of a run as points of curves and as notes, for tools that keep runs (docs/observability.md, "Log to TensorBoard or MLflow").
  * A curve's name is `<what>/<of what>`, by which those tools group curves: `loss/train`, `alpha/seed-1`.
  */
-import { type AttributeValue, STAGES, type TelemetryLevel } from "../../../contracts/index.js";
-import type {
-  EpochLine,
-  EventLine,
-  GrowthLine,
-  Phase,
-  StepLine,
-  Summary,
+import { type AttributeValue, type Score, STAGES, type TelemetryLevel } from "../../../contracts/index.js";
+import {
+  type EpochLine,
+  type EventLine,
+  type GrowthLine,
+  type Phase,
+  type StepLine,
+  type Summary,
+  scoreIn,
+  testScore,
 } from "../../folder/growth-lines.js";
 import type { DecisionRecord, ObservationRecord, RunRecordLine } from "../../folder/run-records.js";
 
@@ -97,10 +99,11 @@ export class LogPoints {
   }
 
   /** Of the growing run the observation at the end of the epoch says the same. */
-  #epoch({ phase, epoch, val_loss, val_accuracy }: EpochLine, atMs: number): LogPoint[] {
+  #epoch(line: EpochLine, atMs: number): LogPoint[] {
+    const { phase, epoch, val_loss } = line;
     if (phase === "grow") return [];
     const at = { step: (epoch * this.#stepsTotal) / this.#epochs, atMs };
-    return heldOut(phase, val_loss, val_accuracy, at);
+    return heldOut(phase, val_loss, scoreIn(line), at);
   }
 
   #observation(line: ObservationRecord, atMs: number): LogPoint[] {
@@ -108,7 +111,7 @@ export class LogPoints {
     this.#lastStep = line.step;
     return [
       ...this.#notesBefore(line.step),
-      ...heldOut(line.phase, line.val_loss, line.val_accuracy, at),
+      ...heldOut(line.phase, line.val_loss, scoreIn(line), at),
       scalar("network/parameters", line.params_total, at),
       scalar("network/flops", line.flops_total, at),
       ...line.seeds.flatMap(({ id, shadow_gain, contribution }) => [
@@ -134,12 +137,13 @@ export class LogPoints {
   }
 
   #summary(summary: Summary, at: Moment): LogPoint[] {
-    const { accuracy, accuracy_host_alone, loss, metrics } = summary;
-    const others = Object.entries(metrics ?? {}).filter(([name]) => name !== "accuracy");
+    const { loss, metrics } = summary;
+    const score = testScore(summary);
+    const others = Object.entries(metrics ?? {}).filter(([name]) => name !== score.name);
     return [
       ...this.rest(),
-      ...measured("accuracy/test", accuracy, at),
-      ...measured("accuracy/test_host_alone", accuracy_host_alone, at),
+      ...measured(`${score.name}/test`, score.value, at),
+      ...measured(`${score.name}/test_host_alone`, score.alone, at),
       ...measured("loss/test", loss ?? null, at),
       ...others.flatMap(([name, value]) =>
         typeof value === "number" ? [scalar(`${name}/test`, value, at)] : [],
@@ -176,10 +180,10 @@ function measured(tag: string, value: number | null, at: Moment): Scalar[] {
   return value === null ? [] : [scalar(tag, value, at)];
 }
 
-function heldOut(phase: Phase, loss: number | null, accuracy: number | null, at: Moment): Scalar[] {
+function heldOut(phase: Phase, loss: number | null, score: Score | undefined, at: Moment): Scalar[] {
   return [
     ...measured(`loss/held_out${SUFFIX[phase]}`, loss, at),
-    ...measured(`accuracy/held_out${SUFFIX[phase]}`, accuracy, at),
+    ...(score ? [scalar(`${score.name}/held_out${SUFFIX[phase]}`, score.value, at)] : []),
   ];
 }
 
