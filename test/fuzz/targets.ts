@@ -284,9 +284,10 @@ export const TARGETS: readonly Target[] = [
     open: async (folder) => {
       const write = await fileIn(folder, "events.ndjson", { "run.json": await ofRun("ended/run.json") });
       const lines = (await ofRun("ended/events.ndjson")).toString().split("\n");
-      const sample = (from: number) => utf8(`${lines.slice(from, from + 12).join("\n")}\n`);
+      const from = (share: number) => Math.floor(share * (lines.length - 4));
+      const sample = (share: number) => utf8(`${lines.slice(from(share), from(share) + 3).join("\n")}\n`);
       return {
-        samples: [sample(0), sample(Math.floor(lines.length / 2)), sample(Math.max(0, lines.length - 13))],
+        samples: [0, 0.2, 0.4, 0.6, 0.8, 1].map(sample),
         read: after(write, () => reportOf(folder)),
       };
     },
