@@ -23,5 +23,5 @@ export { JoinTable } from "./join-table.js";
 export { fromJsonText, parseStrictJson, toJsonText } from "./json.js";
 export { abortable, abortError, type Deferred, deferred, unlessStopped } from "./promises.js";
 export { Random } from "./random.js";
-export { maxOf, mean, minOf, percentile, sum } from "./statistics.js";
+export { maxOf, mean, meanInterval, minOf, percentile, sum } from "./statistics.js";
 export { formatFlops, IDENTIFIER_RULE, isIdentifier, printable } from "./text.js";

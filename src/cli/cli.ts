@@ -50,6 +50,14 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: "say how good a grown network is on data with labels",
     load: async () => (await import("./commands/predict.js")).addEvaluate,
   },
+  sweep: {
+    summary: "do many runs: a grid, random draws, seeds; compare what came of them",
+    load: async () => (await import("./commands/sweep.js")).addSweep,
+  },
+  worker: {
+    summary: "help with the runs of a sweep in a shared folder",
+    load: async () => (await import("./commands/sweep.js")).addWorker,
+  },
   dashboard: {
     summary: "watch runs live in a browser, and command them",
     load: async () => (await import("./commands/dashboard.js")).addDashboard,
