@@ -37,7 +37,8 @@ export function meanInterval(values: readonly number[]): {
 } {
   const n = values.length;
   const centre = mean(values);
-  const stdErr = n < 2 ? Number.NaN : Math.sqrt(sum(values.map((value) => (value - centre) ** 2)) / (n - 1) / n);
+  const stdErr =
+    n < 2 ? Number.NaN : Math.sqrt(sum(values.map((value) => (value - centre) ** 2)) / (n - 1) / n);
   return { mean: centre, stdErr, half: (T_95[n - 2] ?? T_95_LARGE) * stdErr };
 }
 

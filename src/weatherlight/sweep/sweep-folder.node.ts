@@ -23,7 +23,7 @@ import {
   removeFolder,
   writeFileAtomically,
 } from "../../base/disk/index.node.js";
-import { KasminaError, utf8 } from "../../base/index.js";
+import { KasminaError, messageOf, utf8 } from "../../base/index.js";
 import type { Summary } from "../folder/growth-lines.js";
 import { isRunFolder, stateOf } from "../folder/list-runs.js";
 import { readRunFolder } from "../folder/run-folder.js";
@@ -96,7 +96,16 @@ export class SweepFolder {
     return Promise.all(this.sweep.runs.map((run) => this.statusOf(run)));
   }
 
+  /** A folder that cannot be read is a run that failed, for good: nobody writes over it. */
   async statusOf(run: SweepRun): Promise<SweepRunStatus> {
+    try {
+      return await this.#statusOf(run);
+    } catch (error) {
+      return { run, state: "failed", problem: messageOf(error), failedAtMs: Number.POSITIVE_INFINITY };
+    }
+  }
+
+  async #statusOf(run: SweepRun): Promise<SweepRunStatus> {
     const path = this.runFolder(run);
     if (isRunFolder(path)) {
       const { summary } = await readRunFolder(path);

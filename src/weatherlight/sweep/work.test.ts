@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -26,11 +26,14 @@ const pathIn = (args: readonly string[]) =>
 /** A run that ends at once, with an accuracy of its own. */
 const finish: Launch = async (args) => {
   const path = pathIn(args);
-  await cp(ENDED, path, { recursive: true });
-  const summary = JSON.parse(await readFile(join(path, "summary.json"), "utf8"));
+  const made = await mkdtemp(join(root, "made-"));
+  await cp(ENDED, made, { recursive: true });
+  const summary = JSON.parse(await readFile(join(made, "summary.json"), "utf8"));
   const [, variant = 0, seed = 0] = (/v(\d+)-s(\d+)/.exec(basename(path)) ?? []).map(Number);
   const accuracy = 0.5 + 0.1 * variant + 0.01 * seed;
-  await writeFile(join(path, "summary.json"), JSON.stringify({ ...summary, accuracy, loss: 1 - accuracy }));
+  await writeFile(join(made, "summary.json"), JSON.stringify({ ...summary, accuracy, loss: 1 - accuracy }));
+  await rm(path, { recursive: true, force: true });
+  await rename(made, path);
   return { code: 0, problem: "" };
 };
 
@@ -121,6 +124,17 @@ describe("a sweep", () => {
     folder.withdrawStop();
     await work(finish);
     expect(new Set(await states())).toEqual(new Set(["finished"]));
+  });
+
+  test("goes on where one run's folder is damaged, and leaves it as it is", async () => {
+    const path = join(folder.path, "v000-s1");
+    await mkdir(path);
+    await writeFile(join(path, "run.json"), "{");
+    await work(finish);
+    const [, damaged, ...others] = await folder.status();
+    expect(damaged).toMatchObject({ state: "failed", problem: expect.stringContaining("run.json") });
+    expect(new Set(others.map(({ state }) => state))).toEqual(new Set(["finished"]));
+    expect(await readFile(join(path, "run.json"), "utf8")).toBe("{");
   });
 
   test("takes no folder in which another lies", async () => {
