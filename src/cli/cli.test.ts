@@ -1,5 +1,8 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Command } from "commander";
-import { describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { KasminaError } from "../base/index.js";
 import type { Stage } from "../contracts/index.js";
 import type { GrowthLine, Summary } from "../weatherlight/folder/growth-lines.js";
@@ -202,6 +205,77 @@ describe("grow", () => {
       growth: false,
       compare: true,
       runDir: "here",
+    });
+  });
+
+  describe("options in a file", () => {
+    let root: string;
+    beforeAll(async () => {
+      root = await mkdtemp(join(tmpdir(), "kasmina-config-"));
+    });
+    afterAll(() => rm(root, { recursive: true }));
+
+    async function heardFrom(text: string, ...more: string[]) {
+      const file = join(root, "config.json");
+      await writeFile(file, text);
+      const io = new TestIo();
+      let heard: Readonly<Record<string, unknown>> = {};
+      const code = await grow(["--config", file, ...more], io, async (options) => {
+        heard = options;
+        return summary;
+      });
+      return { code, heard, err: io.err.replace(file, "config.json") };
+    }
+
+    test("are the run's, and what is typed counts more", async () => {
+      const file = JSON.stringify({
+        data: "mnist",
+        lr: 0.1,
+        growth: false,
+        tags: ["a"],
+        patience: 3,
+        runDir: "there",
+      });
+      const typed = [
+        "--lr",
+        "0.2",
+        "--weight-decay",
+        "0.01",
+        "--clip-norm",
+        "1",
+        "--time-limit",
+        "2h",
+        "--name",
+        "mine",
+      ];
+      const { code, heard } = await heardFrom(file, ...typed);
+      expect(code).toBe(0);
+      expect(heard).toEqual({
+        ...{ data: "mnist", lr: 0.2, growth: false, tags: ["a"], patience: 3, runDir: "there" },
+        ...{ weightDecay: 0.01, clipNorm: 1, timeLimit: "2h", name: "mine", runId: expect.any(String) },
+      });
+      const tagged = await heardFrom("{}", "--tag", "a", "--tag", "b", "--no-growth");
+      expect(tagged.heard).toMatchObject({ data: "spirals", tags: ["a", "b"], growth: false });
+    });
+
+    test.each([
+      ["{", "config.json is not JSON: "],
+      ["[]", 'config.json must hold an object of options: {"data": "spirals", …}'],
+      ["null", "config.json must hold an object of options"],
+      ['{"lr": 1, "lr": 2}', "config.json is not JSON: "],
+      ['{"resume": "runs/x"}', "config.json: resume has no place in it; type --resume"],
+    ])("%j is one line", async (text, problem) => {
+      const { code, err } = await heardFrom(text);
+      expect([code, err.trimEnd().split("\n")]).toEqual([2, [expect.stringContaining(problem)]]);
+    });
+
+    test("have no place beside a run that is resumed, and must be there", async () => {
+      const io = new TestIo();
+      expect(await grow(["--resume", "runs/x", "--config", "c.json"], io)).toBe(2);
+      expect(io.err).toBe("kasmina: --config: a resumed run keeps its options; leave it out\n");
+      const other = new TestIo();
+      expect(await grow(["--config", join(root, "none.json")], other)).not.toBe(0);
+      expect(other.err).toMatch(/^kasmina: .*none\.json.*\n$/);
     });
   });
 

@@ -39,6 +39,8 @@ export interface Topology {
   readonly teacher?: TeacherNetwork;
   /** What is to be learned, and what an example's loss is, to learn from and to judge by. Default: one class, by the cross-entropy. */
   readonly loss?: LossOptions;
+  /** Largest norm of the gradient of each owner, the host and each seed for itself; what is longer is shortened. Default: none is. */
+  readonly clipNorm?: number;
 }
 
 /** Whether the seed's output is in the network's. */

@@ -36,6 +36,7 @@ type NetworkOptions = Pick<
   | "heldOut"
   | "hostGradient"
   | "loss"
+  | "clipNorm"
   | "teacher"
   | "tracer"
   | "candidates"
@@ -235,7 +236,14 @@ export class GrowingNetwork {
 
   /** The teacher is part of it until it is deregistered. */
   get #topologyOptions(): TopologyOptions {
-    const { host, blueprints, hostGradient = "detach", teacher, loss } = this.#options;
-    return { host, blueprints, hostGradient, loss, ...(teacher && this.#kasmina.teacher && { teacher }) };
+    const { host, blueprints, hostGradient = "detach", teacher, loss, clipNorm } = this.#options;
+    return {
+      host,
+      blueprints,
+      hostGradient,
+      loss,
+      clipNorm,
+      ...(teacher && this.#kasmina.teacher && { teacher }),
+    };
   }
 }

@@ -11,6 +11,13 @@ export interface ProgressSnapshot {
   readonly recentLosses: readonly number[];
   /** Whether the last step ended where the run is observed, and that has not happened yet. */
   readonly observationDue: boolean;
+  /** The lowest held-out loss at the end of an epoch so far, and how many counted epochs ago; left out before the first. */
+  readonly best?: BestEpoch | undefined;
+}
+
+export interface BestEpoch {
+  readonly loss: number;
+  readonly epochsSince: number;
 }
 
 export class Progress {
@@ -21,6 +28,7 @@ export class Progress {
   observationDue = false;
   #epochLosses: number[] = [];
   #recentLosses: number[] = [];
+  #best: BestEpoch | undefined;
 
   constructor(stepsPerEpoch: number) {
     this.#stepsPerEpoch = stepsPerEpoch;
@@ -59,6 +67,17 @@ export class Progress {
     return loss;
   }
 
+  /** Takes in the held-out loss at the end of an epoch. @param counts whether one without a better loss counts as such */
+  seeEpoch(loss: number, counts: boolean): void {
+    if (this.#best === undefined || loss < this.#best.loss) this.#best = { loss, epochsSince: 0 };
+    else if (counts) this.#best = { ...this.#best, epochsSince: this.#best.epochsSince + 1 };
+  }
+
+  /** Counted epochs since the best one. */
+  get epochsSinceBest(): number {
+    return this.#best?.epochsSince ?? 0;
+  }
+
   snapshot(): ProgressSnapshot {
     return {
       step: this.step,
@@ -66,10 +85,12 @@ export class Progress {
       epochLosses: [...this.#epochLosses],
       recentLosses: [...this.#recentLosses],
       observationDue: this.observationDue,
+      ...(this.#best && { best: this.#best }),
     };
   }
 
-  restore({ step, flopsTotal, epochLosses, recentLosses, observationDue }: ProgressSnapshot): void {
+  restore({ step, flopsTotal, epochLosses, recentLosses, observationDue, best }: ProgressSnapshot): void {
+    this.#best = best;
     this.observationDue = observationDue;
     this.step = step;
     this.flops = flopsTotal;

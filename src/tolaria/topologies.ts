@@ -32,6 +32,7 @@ export interface TopologyOptions {
   readonly hostGradient: Topology["hostGradient"];
   readonly teacher?: TeacherNetwork;
   readonly loss?: LossOptions | undefined;
+  readonly clipNorm?: number | undefined;
 }
 
 /** Whether a seed is in the program: its kernel is attached, it is not paused, and its stage takes part. */
@@ -124,10 +125,15 @@ function standingOf(seed: Seed): Standing {
 }
 
 function topologyOfSites(
-  { host, hostGradient, teacher, loss }: TopologyOptions,
+  { host, hostGradient, teacher, loss, clipNorm }: TopologyOptions,
   sites: readonly SeedSite[],
 ): Topology {
-  return { host, sites, hostGradient, ...(teacher && { teacher }), ...(loss && { loss }) };
+  return {
+    ...{ host, sites, hostGradient },
+    ...(teacher && { teacher }),
+    ...(loss && { loss }),
+    ...(clipNorm !== undefined && { clipNorm }),
+  };
 }
 
 function topologyWith(

@@ -218,6 +218,47 @@ describe.each(cases)("a step of $host.id on $engine", ({ engine, host, blueprint
     expect(await moved("grown")).toEqual(new Set([...below, ...above, "host/grown"]));
   });
 
+  test("a gradient that is longer than the limit is shortened to it, each owner's for itself", async () => {
+    const limit = 0.05;
+    const gradientsOf = async (topology: Topology) => {
+      const [{ state: before }, { state: after }] = [await run({ topology }, 0), await run({ topology }, 1)];
+      // From a momentum of 0 the first one is gradient + 0.01 · parameter.
+      return (owner: string): number[] =>
+        Object.entries(before)
+          .filter(([path]) => path.startsWith(owner))
+          .flatMap(([path, { data }]) =>
+            Array.from(
+              data,
+              (value, i) => (after[`optimizer/momentum/${path}`]?.data[i] ?? 0) - 0.01 * value,
+            ),
+          );
+    };
+    const norm = (values: readonly number[]): number => Math.hypot(...values);
+    const topology = withSeed("shadow");
+    const [plain, clipped] = [
+      await gradientsOf(topology),
+      await gradientsOf({ ...topology, clipNorm: limit }),
+    ];
+    for (const owner of ["host/", "seed/s1/"]) {
+      const [whole, short] = [plain(owner), clipped(owner)];
+      expect(norm(whole)).toBeGreaterThan(limit);
+      expect(norm(short)).toBeCloseTo(limit, 4);
+      const factor = limit / norm(whole);
+      for (const [i, value] of short.entries()) expect(value).toBeCloseTo((whole[i] ?? 0) * factor, 4);
+    }
+    const alike = await gradientsOf({ ...topology, clipNorm: 1e6 });
+    expect(alike("host/")).toEqual(plain("host/"));
+  });
+
+  test("a TRAINING seed of NaN leaves a host whose gradient is clipped as if alone, bit for bit", async () => {
+    const expected = await run({ topology: { ...alone, clipNorm: 0.05 } }, 6);
+    const actual = await run(
+      { topology: { ...withSeed("shadow"), clipNorm: 0.05 }, kernelFill: Number.NaN },
+      6,
+    );
+    expect(hostPart(actual.state)).toEqual(hostPart(expected.state));
+  });
+
   test("nothing of the host can depend on a TRAINING seed: the program shows it", () => {
     const traced = trace(trainStepProgram(withSeed("shadow"), OPTIMIZERS.adamw, BATCH));
     const reach = dependencies(traced.ir);

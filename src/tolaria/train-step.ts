@@ -1,5 +1,6 @@
 /** The training step of a topology as one program: metrics and gradients, and the optimizer's update of what learns. */
 
+import { numpy as np } from "@jax-js/jax";
 import {
   countPath,
   groupOf,
@@ -71,7 +72,8 @@ export function trainStepProgram(topology: Topology, optimizer: Optimizer, batch
       const outputs: Arrays = { loss: step.loss };
       for (const [site, loss] of step.shadowLosses) outputs[shadowLossOutput(site.seedId)] = loss;
       for (const site of topology.sites) addGradientNorm(outputs, site, step.gradients);
-      return { state: {}, gradients: pick(step.gradients, learning), outputs };
+      const gradients = pick(step.gradients, learning);
+      return { state: {}, gradients: clipped(gradients, topology.clipNorm), outputs };
     },
   };
 }
@@ -86,6 +88,24 @@ export function updatePlan(optimizer: Optimizer, parameters: readonly string[]):
     ),
   });
   return { rule: optimizer, targets: Object.fromEntries(parameters.map((path) => [path, targetOf(path)])) };
+}
+
+/**
+ * Each owner's gradients, the host's and each seed's, by a factor of min(1, limit / their norm): a seed with a wild gradient shortens
+ * nobody's but its own. As PyTorch's `clip_grad_norm_`, but for the 1e-6 that it adds to the norm.
+ */
+function clipped(gradients: Arrays, limit: number | undefined): Arrays {
+  if (limit === undefined) return gradients;
+  const owners = [...new Set(Object.keys(gradients).map(groupOf))];
+  const parts = owners.map((owner) => {
+    const own = Object.entries(gradients).filter(([path]) => groupOf(path) === owner);
+    const norm = globalNorm(own.map(([, gradient]) => gradient));
+    const factor = np.where(norm.ref.less(limit), 1, np.reciprocal(norm).mul(limit));
+    const scaled = own.map(([path, gradient]) => [path, gradient.mul(factor.ref)] as const);
+    factor.dispose();
+    return Object.fromEntries(scaled);
+  });
+  return Object.assign({}, ...parts) as Arrays;
 }
 
 function pick(arrays: Arrays, names: readonly string[]): Arrays {

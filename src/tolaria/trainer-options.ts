@@ -49,6 +49,15 @@ export interface TrainerOptions {
   readonly hostGradient?: Topology["hostGradient"];
   /** What an example's loss is, to learn from and to judge by. Default: the cross-entropy. */
   readonly loss?: LossOptions | undefined;
+  /** Largest norm of the gradient of the host, and of each seed. Default: no limit. */
+  readonly clipNorm?: number | undefined;
+  /**
+   * Ends the run after so many epochs in which the held-out loss was not lower than ever before. Epochs at whose end a seed is being
+   * tried do not count. Default: never.
+   */
+  readonly patience?: number | undefined;
+  /** Ends the run at the first step boundary after so many milliseconds of this process. Default: never. */
+  readonly timeLimitMs?: number | undefined;
   /** Left out where the labels alone are learnt from. */
   readonly teacher?: TeacherOptions | undefined;
   readonly clock: Clock;
@@ -108,7 +117,7 @@ export interface EpochReport {
 }
 
 /** How training came to its end. */
-export type TrainingEnd = "finished" | "aborted" | "halted";
+export type TrainingEnd = "finished" | "patience" | "time_limit" | "aborted" | "halted";
 
 export interface TrainingResult {
   readonly end: TrainingEnd;

@@ -5,7 +5,7 @@
  */
 
 import { abortable, unlessStopped } from "../base/index.js";
-import type { EvaluationSource } from "../contracts/index.js";
+import { type EvaluationSource, isGrowing } from "../contracts/index.js";
 import type { EvaluationResult } from "../network/index.js";
 import { frozenPaths, initHost } from "../nn/index.js";
 import { type ChangeTarget, carryOut } from "./changes.js";
@@ -43,6 +43,7 @@ export class Trainer {
   #keepDue = true;
   #lastYieldMs = 0;
   #lastCheckpointMs: number;
+  readonly #startedMs: number;
 
   constructor(options: TrainerOptions) {
     const {
@@ -58,7 +59,8 @@ export class Trainer {
       warmup = 0,
     } = options;
     this.#options = options;
-    this.#lastCheckpointMs = clock.monotonicMs();
+    this.#startedMs = clock.monotonicMs();
+    this.#lastCheckpointMs = this.#startedMs;
     this.#stepsTotal = epochs * train.stepsPerEpoch;
     this.#hyper = new HyperControls(
       options.hyper,
@@ -99,7 +101,7 @@ export class Trainer {
     return this.#progress.now;
   }
 
-  /** Trains until the last epoch, an abort, or an emergency halt. */
+  /** Trains until the last epoch, until nothing gets better or time is over, an abort, or an emergency halt. */
   async run(): Promise<TrainingResult> {
     const { signal } = this.#options;
     await unlessStopped(abortable(this.#network.prefetchTraces(this.#progress.step), signal), signal);
@@ -183,9 +185,12 @@ export class Trainer {
   }
 
   get #end(): TrainingEnd | undefined {
-    const { signal, until } = this.#options;
+    const { signal, until, patience, timeLimitMs, clock } = this.#options;
     if (this.#halted) return "halted";
-    return signal?.aborted || this.#progress.step === until?.step ? "aborted" : undefined;
+    if (signal?.aborted || this.#progress.step === until?.step) return "aborted";
+    if (patience !== undefined && this.#progress.epochsSinceBest >= patience) return "patience";
+    if (timeLimitMs === undefined) return undefined;
+    return clock.monotonicMs() - this.#startedMs >= timeLimitMs ? "time_limit" : undefined;
   }
 
   /** Ends what is under way where the run is to stop there. */
@@ -280,6 +285,8 @@ export class Trainer {
     this.#keepDue = Number.isFinite(heldOut.loss.value);
     if (!epochEnds) return;
     const trainLoss = this.#progress.endEpoch();
+    const isTrying = kasmina.seeds().some(({ stage }) => isGrowing(stage));
+    this.#progress.seeEpoch(heldOut.loss.value, !isTrying);
     await onEpoch?.({ epoch: step / train.stepsPerEpoch, trainLoss, heldOut });
   }
 

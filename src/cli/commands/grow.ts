@@ -2,8 +2,8 @@
 import { randomBytes } from "node:crypto";
 import { dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
-import { makeFolder } from "../../base/disk/index.node.js";
-import { KasminaError, systemClock } from "../../base/index.js";
+import { makeFolder, readRegular } from "../../base/disk/index.node.js";
+import { KasminaError, messageOf, parseStrictJson, systemClock } from "../../base/index.js";
 import { DATA_FORMS } from "../../data/open.js";
 import type { Dashboard } from "../../weatherlight/dashboard/index.js";
 import type { Summary } from "../../weatherlight/folder/growth-lines.js";
@@ -62,6 +62,10 @@ export function addGrow(
     )
     .option("--warmup <n>", "over which the rates rise: steps, or 5% of the run's (default: 0)", toNumber)
     .option("--optimizer <name>", "sgd, adam, adamw (default: adam)")
+    .option("--weight-decay <w>", "0..1 (default: the optimizer's)", toNumber)
+    .option("--clip-norm <n>", "largest norm of the gradient of the host, and of each seed", toNumber)
+    .option("--patience <epochs>", "end after so many epochs without a lower held-out loss", toNumber)
+    .option("--time-limit <time>", "end after 60s, 10m, 2h, to be resumed or not; also with --resume")
     .option("--seed <n>", "everything random follows from it (default: 0)", toNumber)
     .option(
       "--blueprint <name>",
@@ -118,8 +122,11 @@ export function addGrow(
     .option(
       "--log <where>",
       "log the run: tensorboard[:<folder>], mlflow:<url>; more than once for more than one",
-      (where, others: string[] = []) => [...others, where],
+      collect,
     )
+    .option("--name <text>", "what you call the run")
+    .option("--tag <text>", "what you find it by; more than once for more than one", collect)
+    .option("--config <file>", "options as JSON, named as in code; what is typed counts more")
     .option("--json", "print one JSON object a line")
     .option("--quiet", "print the report only")
     .action(
@@ -129,12 +136,17 @@ export function addGrow(
         metrics,
         dashboard,
         log,
+        tag,
+        config,
         oona = io.env.KASMINA_REDIS,
-        ...options
+        ...typed
       }: GrowFlags & Record<string, unknown>) => {
+        const options: Record<string, unknown> = { ...typed, ...(tag !== undefined && { tags: tag }) };
         done(
           await runGrow(
-            options.resume === undefined ? withRunFolder(options) : withoutDefaults(options),
+            options.resume === undefined
+              ? withRunFolder(await withConfigFile(config, options))
+              : withoutDefaults(refuseConfigFile(config, options)),
             {
               json: json ?? false,
               quiet: quiet ?? false,
@@ -300,6 +312,46 @@ function withoutDefaults({
     ...(blueprint !== undefined && { blueprints: [blueprint] }),
     ...options,
   };
+}
+
+function collect(one: string, others: string[] = []): string[] {
+  return [...others, one];
+}
+
+/** More would be no options. */
+const CONFIG_MAX_BYTES = 1024 * 1024;
+
+/**
+ * The options of a file, and over them what was typed.
+ * @throws KasminaError `invalid_argument` for what is no JSON object; what it holds is checked as all options are
+ */
+async function withConfigFile(
+  file: unknown,
+  { growth, ...typed }: Readonly<Record<string, unknown>>,
+): Promise<Record<string, unknown>> {
+  // `--no-growth` alone is typed: growth is a default of the command line's own.
+  const own = { ...typed, ...(growth === false && { growth }) };
+  if (typeof file !== "string") return { ...typed, growth };
+  const text = new TextDecoder().decode(await readRegular(file, { maxBytes: CONFIG_MAX_BYTES }));
+  let options: unknown;
+  try {
+    options = parseStrictJson(text);
+  } catch (error) {
+    throw new KasminaError("invalid_argument", `${file} is not JSON: ${messageOf(error)}`, { cause: error });
+  }
+  if (typeof options !== "object" || options === null || Array.isArray(options))
+    throw new KasminaError(
+      "invalid_argument",
+      `${file} must hold an object of options: {"data": "spirals", …}`,
+    );
+  if ("resume" in options)
+    throw new KasminaError("invalid_argument", `${file}: resume has no place in it; type --resume`);
+  return { growth, ...options, ...own };
+}
+
+function refuseConfigFile<T>(file: unknown, options: T): T {
+  if (file === undefined) return options;
+  throw new KasminaError("invalid_argument", "--config: a resumed run keeps its options; leave it out");
 }
 
 function toList(text: string): string[] {

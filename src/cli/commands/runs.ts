@@ -47,8 +47,10 @@ export function addCompare(command: Command, io: Io, done: (exitCode: number) =>
 }
 
 function formatRuns(runs: readonly ListedRun[]): string {
-  const rows = runs.map(({ path, state, data, host, seed, summary }) => [
-    printable(path),
+  const rows = runs.map(({ path, name, tags = [], state, data, host, seed, summary }) => [
+    printable(
+      [path, ...(name === undefined ? [] : [`"${name}"`]), ...tags.map((tag) => `#${tag}`)].join(" "),
+    ),
     printable(state),
     printable(data),
     printable(host),

@@ -115,12 +115,13 @@ export class ProcessTracer implements TopologyTracer {
   }
 
   /** The equal question that was asked already, or this one, which waits from now on. */
-  #ask({ sites, hostGradient, loss }: Topology, options: TracingOptions): Asked {
+  #ask({ sites, hostGradient, loss, clipNorm }: Topology, options: TracingOptions): Asked {
     const { optimizer, trainBatch, evaluationBatch, monitor } = options;
     const question: TracingRequest = {
       sites: sites.map((site, place) => ({ ...plainSite(site), seedId: stand(place) })),
       hostGradient,
       loss,
+      clipNorm,
       optimizer: optimizer.id,
       trainBatch,
       evaluationBatch,

@@ -59,7 +59,7 @@ function plain(program: LoweredStep): PlainProgram {
 
 async function answer(
   loading: Promise<[Host, BlueprintRegistry]>,
-  { sites, hostGradient, loss, ...options }: TracingRequest,
+  { sites, hostGradient, loss, clipNorm, ...options }: TracingRequest,
 ): Promise<TracingAnswer> {
   try {
     const [host, blueprints] = await loading;
@@ -67,6 +67,7 @@ async function answer(
       host,
       hostGradient,
       ...(loss && { loss }),
+      ...(clipNorm !== undefined && { clipNorm }),
       sites: sites.map(({ blueprintId, ...site }) => ({ ...site, blueprint: blueprints.get(blueprintId) })),
     };
     const optimizer = OPTIMIZERS[options.optimizer];

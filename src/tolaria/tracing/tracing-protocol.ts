@@ -31,6 +31,7 @@ export interface TracingRequest extends Omit<TracingOptions, "optimizer"> {
   readonly sites: readonly PlainSite[];
   readonly hostGradient: Topology["hostGradient"];
   readonly loss: Topology["loss"] | undefined;
+  readonly clipNorm: number | undefined;
   readonly optimizer: OptimizerId;
 }
 

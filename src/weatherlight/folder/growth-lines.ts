@@ -126,10 +126,12 @@ export interface SeedReport {
 }
 
 /**
- * How a run came to its end: its last epoch, an operator's `emergency halt`, or a signal. One that was halted or interrupted can be
- * resumed.
+ * How a run came to its end: its last epoch, so many epochs without a better loss, its time, an operator's `emergency halt`, or a signal.
+ * One that ended by the last three can be resumed.
  */
-export type Ended = "finished" | "halted" | "interrupted";
+export const ENDED = ["finished", "patience", "time_limit", "halted", "interrupted"] as const;
+
+export type Ended = (typeof ENDED)[number];
 
 /** The last line of a run. */
 export interface Summary {

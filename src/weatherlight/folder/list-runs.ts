@@ -9,12 +9,15 @@ import { endedIn, RUN_FILE, readRunFolder } from "./run-folder.js";
 import { summaryOf } from "./summary-file.js";
 
 /** `running` answers on its socket; `stopped` does not, and has not finished. */
-export type RunState = "running" | "stopped" | "finished" | "halted" | "interrupted";
+export type RunState = "running" | "stopped" | "finished" | "time_limit" | "halted" | "interrupted";
 
 /** As `kasmina runs --json` prints it, one object a run. */
 export interface ListedRun {
   readonly path: string;
   readonly run_id: string;
+  /** What people call it, and what they find it by; left out where nobody said. */
+  readonly name?: string;
+  readonly tags?: readonly string[];
   readonly state: RunState;
   readonly data: string;
   readonly host: string;
@@ -54,7 +57,7 @@ export function isRunFolder(path: string): boolean {
 export async function stateOf(path: string, summary: unknown): Promise<RunState> {
   const ended = endedIn(summary);
   if (ended === null) return (await isGoingOn(path)) ? "running" : "stopped";
-  return ended === "halted" || ended === "interrupted" ? ended : "finished";
+  return ended === "halted" || ended === "interrupted" || ended === "time_limit" ? ended : "finished";
 }
 
 async function readRun(path: string): Promise<ListedRun> {
@@ -63,11 +66,20 @@ async function readRun(path: string): Promise<ListedRun> {
   return {
     path,
     run_id,
+    ...labelsOf(config),
     state: await stateOf(folder, summary),
     data: String(config.data),
     host: String(config.host),
     seed: Number(config.seed ?? 0),
     summary: summary === undefined ? null : summaryOf(summary, folder),
+  };
+}
+
+/** As far as they are what they ought to be: the folder may come from anywhere. */
+function labelsOf({ name, tags }: Readonly<Record<string, unknown>>): Pick<ListedRun, "name" | "tags"> {
+  return {
+    ...(typeof name === "string" && { name }),
+    ...(Array.isArray(tags) && { tags: tags.filter((tag) => typeof tag === "string") }),
   };
 }
 
@@ -78,7 +90,7 @@ export interface Comparison {
 }
 
 /** Of every run another: they say nothing of what is compared. */
-const OWN: ReadonlySet<string> = new Set(["runId", "runDir"]);
+const OWN: ReadonlySet<string> = new Set(["runId", "runDir", "name", "tags"]);
 
 /** @throws KasminaError `invalid_argument` where one is no run */
 export async function compareRuns(paths: readonly string[]): Promise<Comparison> {

@@ -235,10 +235,13 @@ export class RunFolder {
   }
 }
 
-/** Whether a run with this report cannot go on: one that was halted or interrupted can. */
+/** How runs end that can go on. */
+const RESUMABLE: ReadonlySet<string | null> = new Set(["halted", "interrupted", "time_limit"]);
+
+/** Whether a run with this report cannot go on. */
 function isOver(summary: unknown): boolean {
   const ended = endedIn(summary);
-  return summary !== undefined && ended !== "halted" && ended !== "interrupted";
+  return summary !== undefined && !RESUMABLE.has(ended);
 }
 
 /** How a run ended, as its report says: `finished` in those of the time before it was written; null without a report. */

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { KasminaError } from "../../base/index.js";
 import { STAGES, TASK_IDS } from "../../contracts/index.js";
-import type { Summary } from "./growth-lines.js";
+import { ENDED, type Summary } from "./growth-lines.js";
 
 /** JSON has no NaN: what was not finite is null there. */
 const measured = z
@@ -38,7 +38,7 @@ const metrics = z.union([
 
 const summarySchema = z.looseObject({
   type: z.literal("summary"),
-  ended: z.enum(["finished", "halted", "interrupted"]).optional(),
+  ended: z.enum(ENDED).optional(),
   run_id: z.string(),
   engine: z.string(),
   seed: z.number(),

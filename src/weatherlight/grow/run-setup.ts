@@ -53,6 +53,12 @@ export interface RunSetup {
   readonly hostGradient?: Topology["hostGradient"];
   /** What an example's loss is, to learn from and to judge by. Default: the cross-entropy. */
   readonly loss?: LossOptions;
+  /** Largest norm of the gradient of the host, and of each seed. Default: no limit. */
+  readonly clipNorm?: number;
+  /** Epochs without a lower held-out loss after which the run ends; those in which a seed is tried do not count. Default: none. */
+  readonly patience?: number;
+  /** Milliseconds of this process after which the run ends at a step boundary. Default: none. */
+  readonly timeLimitMs?: number;
   /** A frozen network to learn from, besides the labels. Default: none. */
   readonly teacher?: TeacherOptions;
   /** Everything random follows from it. Default 0. */

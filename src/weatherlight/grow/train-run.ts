@@ -249,6 +249,9 @@ async function assemble(
     candidates: policy?.candidates ?? [],
     ...(options.hostGradient && { hostGradient: options.hostGradient }),
     loss: options.loss,
+    clipNorm: options.clipNorm,
+    patience: options.patience,
+    timeLimitMs: options.timeLimitMs,
     onCheckpoint: async (taken) => {
       // A journal of the run's own serves its nonces alone: it ends with the process, and must not outgrow it.
       if (!options.journal)

@@ -37,6 +37,9 @@ const BATCH_MAX = 1_000_000;
 const THREADS_MAX = 256;
 
 const INTERVAL = /^([1-9]\d{0,8})(s|m|h|steps?)$/;
+const DURATION = /^([1-9]\d{0,8})(s|m|h)$/;
+/** Printable: it is shown in lists, on terminals and pages. */
+const LABEL = /^[^\p{C}\p{Zl}\p{Zp}]{1,100}$/u;
 const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000 };
 
 /** What satisfies `is`, or one line that says what it must be. */
@@ -67,6 +70,14 @@ const amount = checked<Amount>(
 const interval = checked<string>(
   (value) => typeof value === "string" && INTERVAL.test(value),
   'must be a time or a number of steps, such as "60s", "5m", "500steps"',
+);
+const duration = checked<string>(
+  (value) => typeof value === "string" && DURATION.test(value),
+  'must be a time such as "60s", "10m", "2h"',
+);
+const label = checked<string>(
+  (value) => typeof value === "string" && LABEL.test(value),
+  "must be a text of 1 to 100 characters in one line",
 );
 const warmup = checked<Warmup>(
   (value) =>
@@ -158,6 +169,12 @@ const RECORDED = {
   growth: flag.default(true),
   compare: flag.default(false),
   catalog: text.optional(),
+  weightDecay: numberBetween(0, 1).optional(),
+  clipNorm: positive.optional(),
+  patience: wholeNumber(1, EPOCHS_MAX).optional(),
+  timeLimit: duration.optional(),
+  name: label.optional(),
+  tags: z.array(label, { error: "must be a list of texts" }).readonly().optional(),
   checkpointEvery: interval.default("60s"),
   runDir: text.optional(),
   share: flag.optional(),
@@ -203,6 +220,7 @@ const RESUMED = {
   engine: engine.optional(),
   threads: RECORDED.threads,
   checkpointEvery: interval.optional(),
+  timeLimit: duration.optional(),
   adopt: flag.optional(),
 };
 const resumedRun = z.strictObject({ ...RESUMED, ...PARTS, ...CALLBACKS });
@@ -283,6 +301,12 @@ export function checkpointInterval({
   const [, count, unit = ""] = INTERVAL.exec(checkpointEvery) ?? [];
   const ms = UNIT_MS[unit];
   return ms === undefined ? { steps: Number(count) } : { ms: Number(count) * ms };
+}
+
+/** What `timeLimit` says, in milliseconds. */
+export function timeLimitMs({ timeLimit }: Pick<GrowConfig, "timeLimit">): number | undefined {
+  const [, count, unit = ""] = DURATION.exec(timeLimit ?? "") ?? [];
+  return count === undefined ? undefined : Number(count) * (UNIT_MS[unit] ?? 1);
 }
 
 type ResumeConfig = Partial<GrowConfig> & { readonly resume: string; readonly adopt?: boolean };

@@ -211,6 +211,27 @@ export interface GrowOptions extends GrowCallbacks, GrowParts {
   readonly schedule?: ScheduleId;
   /** Steps over which the rates of the schedule rise from near 0 at the start: a number, or a percentage (`"5%"`). Default 0. */
   readonly warmup?: Warmup;
+  /** Weight decay, 0..1: with `adamw` apart from the gradient, else added to it. Default: the optimizer's, 0.01 for `adamw`, else 0. */
+  readonly weightDecay?: number;
+  /**
+   * Largest Euclidean norm of a step's gradient, greater than 0: that of the host's parameters and that of each seed's, each for itself.
+   * What is longer is shortened to it before the update. Default: no limit.
+   */
+  readonly clipNorm?: number;
+  /**
+   * Ends the run after so many epochs, 1..100000, in which the held-out loss was not lower than ever before; epochs at whose end a seed
+   * is being tried do not count. The result says `ended: "patience"`. Default: all epochs are done.
+   */
+  readonly patience?: number;
+  /**
+   * Ends the run at the first step boundary after this time (`"60s"`, `"10m"`, `"2h"`), its checkpoint written; the result says
+   * `ended: "time_limit"`. A resumed run has the same time again, or another that it is given. Default: no limit.
+   */
+  readonly timeLimit?: string;
+  /** What people call the run, 1 to 100 characters in one line. Default: nothing. */
+  readonly name?: string;
+  /** What people find it by, each 1 to 100 characters in one line. Default: none. */
+  readonly tags?: readonly string[];
   /** Default `adam`. */
   readonly optimizer?: OptimizerId;
   /** Everything random follows from it, 0..4294967295. Default 0. */

@@ -33,7 +33,7 @@ export interface GrownSeed {
 }
 
 /**
- * How a run came to its end: by its epochs, by an emergency command, or by its signal.
+ * How a run came to its end: by its epochs, because nothing got better, because its time was over, by an emergency command, or by its signal.
  *
  * @example
  * ```ts
@@ -43,7 +43,7 @@ export interface GrownSeed {
  * if (ended === "interrupted") console.log("stopped after a minute");
  * ```
  */
-export type GrowEnd = "finished" | "halted" | "interrupted";
+export type GrowEnd = "finished" | "patience" | "time_limit" | "halted" | "interrupted";
 
 /**
  * A run that has ended.

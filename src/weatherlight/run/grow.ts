@@ -8,7 +8,7 @@ import { GrownNetwork } from "../grow/grown-network.js";
 import type { RunOutcome } from "../grow/run-outcome.js";
 import type { RunSetup } from "../grow/run-setup.js";
 import { trainRun } from "../grow/train-run.js";
-import { checkpointInterval } from "./grow-config.js";
+import { checkpointInterval, timeLimitMs } from "./grow-config.js";
 import type { GrowOptions, GrowPhase } from "./grow-options.js";
 import { type GrowEnd, type GrowResult, grownSeed } from "./grow-result.js";
 import { type OpenRun, setupOf, withOpenRun } from "./open-run.js";
@@ -38,7 +38,8 @@ export function grow(options: GrowOptions): Promise<GrowResult> {
 async function train(run: OpenRun): Promise<GrowResult> {
   const { config, kept } = run;
   const outcome = await trainRun({ ...setupOf(run), ...listenersFor(run, "grow"), ...tiesOf(run) });
-  const compares = config.compare && config.growth && outcome.end === "finished";
+  const isOver = outcome.end === "finished" || outcome.end === "patience";
+  const compares = config.compare && config.growth && isOver;
   const alone = compares
     ? await trainRun({ ...setupOf(run), ...listenersFor(run, "hostAlone"), policy: null })
     : undefined;
@@ -71,8 +72,10 @@ function signalOf({ signal }: OpenRun["config"], kept: OpenRun["kept"]): Pick<Ru
 /** What ties the growing run to its folder and to those who command it. */
 function tiesOf({ kept, stopped, config, recorded, sources, limits }: OpenRun): Partial<RunSetup> {
   const ties = kept?.ties(recorded, sources, limits) ?? {};
+  const limitMs = timeLimitMs(config);
   return {
     ...ties,
+    ...(limitMs !== undefined && { timeLimitMs: limitMs }),
     ...(kept && { checkpointEvery: checkpointInterval(config) }),
     ...(stopped?.checkpoint && { resume: stopped.checkpoint }),
     ...(config.commands && { commands: config.commands }),

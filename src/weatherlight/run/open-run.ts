@@ -89,7 +89,15 @@ async function configOf(
 ): Promise<{ stopped?: StoppedRun; config: GrowConfig }> {
   if (options?.resume === undefined)
     return { config: parseGrowOptions(await withParentOptions(options ?? {})) };
-  const { resume, adopt = false, engine, threads, checkpointEvery, ...given } = parseResumeOptions(options);
+  const {
+    resume,
+    adopt = false,
+    engine,
+    threads,
+    checkpointEvery,
+    timeLimit,
+    ...given
+  } = parseResumeOptions(options);
   const stopped = await platform.openStoppedRun(resume, adopt);
   closers.add(() => stopped.close());
   const { host, data, blueprints, policy, ...parts } = given;
@@ -100,6 +108,7 @@ async function configOf(
       ...(engine && { engine: sameEngine(engine, stopped) }),
       ...(threads !== undefined && { threads }),
       ...(checkpointEvery !== undefined && { checkpointEvery }),
+      ...(timeLimit !== undefined && { timeLimit }),
       ...parts,
       runDir: stopped.path,
     }),
@@ -310,37 +319,20 @@ export function setupOf(
 ): RunSetup {
   const { runId, sources, backend, policy, limits, tracer, kernels, teacher, inherits, config, loss } = run;
   const { host, blueprints, dataset } = sources;
-  const {
-    epochs,
-    batch,
-    optimizer,
-    seed,
-    lr,
-    hostGradient,
-    batches,
-    absentInputs,
-    clock,
-    signal,
-    reportEverySteps,
-    schedule,
-    warmup,
-  } = config;
+  const { epochs, batch, optimizer, seed, lr, weightDecay } = config;
+  const { schedule, warmup, clipNorm, patience, hostGradient } = config;
+  const { batches, absentInputs, clock, signal, reportEverySteps } = config;
   return {
     ...{ runId, host, blueprints, dataset, backend, policy, epochs, batch, optimizer, seed },
     config: limits,
-    ...(lr !== undefined && { hyper: { learningRate: lr } }),
-    ...(schedule && { schedule }),
-    ...(warmup !== undefined && { warmup }),
-    ...(hostGradient && { hostGradient }),
-    ...(loss && { loss }),
-    ...(teacher && { teacher }),
-    ...(inherits && { inherits }),
-    ...(tracer && { tracer }),
-    ...(kernels && { kernels }),
-    ...(batches && { batches }),
-    ...(absentInputs && { absentInputs }),
-    ...(clock && { clock }),
-    ...(signal && { signal }),
-    ...(reportEverySteps !== undefined && { reportEverySteps }),
+    hyper: given({ learningRate: lr, weightDecay }),
+    ...given({ schedule, warmup, clipNorm, patience, hostGradient, loss, teacher, inherits }),
+    ...given({ tracer, kernels, batches, absentInputs, clock, signal, reportEverySteps }),
   };
+}
+
+/** What is defined of it: what is left out has a default. */
+function given<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const defined = Object.entries(values).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(defined) as { [K in keyof T]?: Exclude<T[K], undefined> };
 }

@@ -26,6 +26,8 @@ const SERVER_ERROR = 500;
 
 const STATUS_OF: { readonly [E in LogEnd]: string } = {
   finished: "FINISHED",
+  patience: "FINISHED",
+  time_limit: "KILLED",
   halted: "KILLED",
   interrupted: "KILLED",
   failed: "FAILED",
