@@ -110,6 +110,12 @@ export class BrowserPage {
     });
   }
 
+  /** What the page's scripts hold, once the garbage is collected. */
+  async heapBytes(): Promise<number> {
+    await this.#call("HeapProfiler.collectGarbage");
+    return Number((await this.#call("Runtime.getHeapUsage")).usedSize);
+  }
+
   /** A PNG of what is in view. */
   async picture(): Promise<Uint8Array> {
     const { data } = await this.#call("Page.captureScreenshot");

@@ -16,34 +16,69 @@ function find<E extends HTMLElement>(id: string): E | undefined {
 
 const view = find("view");
 const look = find<HTMLFormElement>("look");
+/** As the style has it. */
+const narrow = matchMedia("(max-width:700px)");
 const facts = (): DOMStringMap => find("facts")?.dataset ?? {};
 /** The step that is looked at; undefined: the run as it is now. */
 let at: number | undefined;
-let drawing = 0;
-/** As it came. */
-let drawn = "";
+/** Whether a drawing is asked for, and whether another one is wanted after it. */
+let [isDrawing, isWanted] = [false, false];
+/** The parts of the view as they came. */
+let drawn: readonly string[] = [];
+let endCrosshair = (): void => undefined;
 
-/** Draws anew; of several at once, the last one asked for stands. */
+/** Draws anew, one drawing at a time; what was asked for meanwhile is drawn after it. */
 async function draw(): Promise<void> {
+  isWanted = true;
+  if (look) showStep();
+  if (isDrawing) return;
+  isDrawing = true;
+  while (isWanted) {
+    isWanted = false;
+    await drawOnce();
+  }
+  isDrawing = false;
+}
+
+async function drawOnce(): Promise<void> {
   if (!view) return;
-  const turn = ++drawing;
   const url = new URL(view.dataset.view ?? "", location.href);
   if (look) for (const [name, value] of new FormData(look)) url.searchParams.set(name, String(value));
+  if (narrow.matches) url.searchParams.set("narrow", "1");
   url.searchParams.delete("at");
   if (at !== undefined) url.searchParams.set("at", String(at));
   const answer = await fetch(url).catch(() => undefined);
   const text = answer?.ok ? await answer.text() : undefined;
-  if (text === undefined || text === drawn || turn !== drawing) return;
-  drawn = text;
+  if (text === undefined) return;
   const chosen = chosenRuns();
-  view.innerHTML = text;
+  await replaceParts(view, text);
   restore(chosen);
   settle();
 }
 
+/** Replaces what has changed, with a pause after each part: no drawing keeps the page from its reader for long. */
+async function replaceParts(whole: HTMLElement, text: string): Promise<void> {
+  const template = document.createElement("template");
+  template.innerHTML = text;
+  const parts = [...template.content.children];
+  const written = parts.map(({ outerHTML }) => outerHTML);
+  endCrosshair();
+  for (const [i, part] of parts.entries()) {
+    const old = whole.children[i];
+    if (old && written[i] === drawn[i]) continue;
+    if (old) old.replaceWith(part);
+    else whole.append(part);
+    letScroll();
+    await new Promise((done) => setTimeout(done));
+  }
+  while (whole.children.length > parts.length) whole.lastElementChild?.remove();
+  drawn = written;
+}
+
 /** What follows from what was drawn. */
 function settle(): void {
-  if (find("readings")) crosshair();
+  endCrosshair();
+  if (find("readings")) endCrosshair = crosshair();
   arrange();
   letScroll();
   if (look) showStep();
@@ -61,7 +96,8 @@ addEventListener("resize", letScroll);
 
 function showStep(): void {
   const { last = "0", state = "" } = facts();
-  const range = look?.elements.namedItem("at") as HTMLInputElement;
+  const range = look?.elements.namedItem("at") as HTMLInputElement | null;
+  if (!range) return;
   range.max = last;
   if (at === undefined) range.value = last;
   find("at")?.replaceChildren(Number(at ?? last).toLocaleString("en-US"));
@@ -251,4 +287,6 @@ function isConfirmed(question: string): Promise<boolean> {
 
 takeToken();
 settle();
+narrow.addEventListener("change", () => void draw());
+if (narrow.matches) void draw();
 follow();

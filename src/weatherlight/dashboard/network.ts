@@ -90,7 +90,7 @@ function drawBranch(branch: Branch, blockTop: number, index: number): string {
     element("title", {}, escapeText(inWords(branch))) +
       element("path", path) +
       element("rect", box) +
-      element("text", { x: SEED_X + 22, y: top + 15 }, escapeText(label)) +
-      element("text", { class: "quiet", x: SEED_X + 22, y: top + 31 }, escapeText(seed.blueprint)),
+      element("text", { x: SEED_X + 22, y: top + 14 }, escapeText(label)) +
+      element("text", { class: "quiet", x: SEED_X + 22, y: top + 33 }, escapeText(seed.blueprint)),
   );
 }

@@ -1,15 +1,15 @@
 /** The pages of the dashboard as HTML: the runs, one run, runs side by side, alerts. */
-import { maxOf } from "../../base/index.js";
-import { isGrowing, SCORE_TITLES, type ScoreName, TASK_TRAITS } from "../../contracts/index.js";
+import { formatFlops, meanInterval } from "../../base/index.js";
+import { isGrowing, SCORE_TITLES } from "../../contracts/index.js";
 import { formatScore } from "../folder/growth-lines.js";
 import type { RunState } from "../folder/list-runs.js";
-import { courseOf, type Look, seedColor } from "../report/charts.js";
+import type { Look } from "../report/charts.js";
 import type { RunEvent, RunHistory } from "../report/history.js";
-import { type LineChart, readings } from "../report/line-chart.js";
-import { asText, chartCard, percent, reportBody, section } from "../report/page.js";
+import { reportBody, section } from "../report/page.js";
 import { STYLE } from "../report/style.js";
 import { element, escapeText } from "../report/svg.js";
 import { badge, facts, quantity, table } from "../report/tables.js";
+import { type ComparedRun, compareBody } from "./compare.js";
 import { drawNetwork } from "./network.js";
 import type { Runbook } from "./runbook.node.js";
 import type { RunRow } from "./runs.node.js";
@@ -36,8 +36,15 @@ dialog::backdrop{background:#0008}dialog p{margin-top:0}
 .danger{border-color:var(--bad);color:var(--bad)}
 [role=status]{font-size:14px;min-height:21px;display:block}
 .badge{color:var(--text);background:none!important;border:1px solid var(--quiet)}
-@media (max-width:700px){nav{padding:10px 12px}td.wide{min-width:220px}}
+@media (max-width:700px){nav{padding:10px 12px}td.wide{min-width:220px}.chart,.pair .chart{min-width:0}
+.chart text,.chart text.tick,.chart .cross text,.pair .chart text,.pair .chart text.tick{font-size:13px}
+.network{min-width:0}.network text{font-size:17px}}
 `;
+
+/** More are not compared: their lines could not be told from each other. */
+export const COMPARED_MAX = 32;
+/** Rows of a table on the page of a run. */
+const ROWS_SHOWN = 200;
 
 /** What a page is made of, besides what {@link shell} adds. */
 interface Page {
@@ -48,7 +55,7 @@ interface Page {
   readonly body: string;
   /** What stands above it, and stays. */
   readonly above?: string;
-  /** Where the run's lines are streamed; without one the page looks again now and then. */
+  /** Where it is told that the run has more lines; without one the page looks again now and then. */
   readonly stream?: string;
 }
 
@@ -89,8 +96,6 @@ export function runsPage(rows: readonly RunRow[]): string {
 /** Cells that are sorted by another value than their text bear it as `data-value`. */
 export function runsTable(rows: readonly RunRow[]): string {
   if (rows.length === 0) return `<div class="card quiet">No runs yet: kasmina grow</div>`;
-  const number = (value: number | undefined, text: (value: number) => string): string =>
-    element("span", { "data-value": value ?? "" }, value === undefined ? "–" : text(value));
   const head = (title: string): string => `<button type="button">${title}</button>`;
   const written = table<RunRow>(
     [
@@ -103,12 +108,15 @@ export function runsTable(rows: readonly RunRow[]): string {
         title: head("run"),
         cell: ({ name }) => element("a", { href: pathOf(name) }, escapeText(name)),
       },
+      { title: head("name"), cell: ({ title }) => escapeText(title) },
+      { title: head("tags"), cell: ({ tags }) => escapeText(tags.join(", ")) },
       { title: head("state"), cell: ({ state }) => escapeText(state) },
       {
-        title: head("started"),
-        cell: ({ startedMs }) => {
-          const text = new Date(startedMs).toISOString().slice(0, 16).replace("T", " ");
-          return number(startedMs, () => text);
+        title: head("age"),
+        className: "number",
+        cell: ({ startedMs, ageMs }) => {
+          const title = `began ${new Date(startedMs).toISOString().slice(0, 16).replace("T", " ")} UTC`;
+          return element("span", { "data-value": ageMs, title }, age(ageMs));
         },
       },
       { title: head("data"), cell: ({ data }) => escapeText(data) },
@@ -135,11 +143,90 @@ export function runsTable(rows: readonly RunRow[]): string {
         className: "number",
         cell: ({ parameters }) => number(parameters, quantity),
       },
+      { title: head("FLOPs"), className: "number", cell: ({ flops }) => number(flops, formatFlops) },
       { title: head("seeds"), className: "number", cell: ({ seeds }) => number(seeds, String) },
     ],
     rows,
   );
-  return element("form", { id: "compare", action: "/compare", method: "get" }, written);
+  return element("form", { id: "compare", action: "/compare", method: "get" }, written) + groupsOf(rows);
+}
+
+function number(value: number | undefined, text: (value: number) => string): string {
+  return element("span", { "data-value": value ?? "" }, value === undefined ? "–" : text(value));
+}
+
+const UNITS = [
+  ["d", 86_400_000],
+  ["h", 3_600_000],
+  ["min", 60_000],
+] as const;
+
+/** In the largest unit of which there is one: 3 h. */
+function age(ms: number): string {
+  const [unit, length] = UNITS.find(([, unitMs]) => ms >= unitMs) ?? ["s", 1_000];
+  return `${Math.floor(ms / length)} ${unit}`;
+}
+
+/** Runs that were asked for the same but for the random seed, where there are such. */
+function groupsOf(rows: readonly RunRow[]): string {
+  const groups = new Map<string, RunRow[]>();
+  for (const row of rows) groups.set(row.group, [...(groups.get(row.group) ?? []), row]);
+  const several = [...groups.values()].filter(({ length }) => length > 1);
+  const spread = (values: readonly (number | undefined)[], text: (value: number) => string): string => {
+    const known = values.filter((value) => value !== undefined);
+    if (known.length === 0) return "–";
+    const { mean, half } = meanInterval(known);
+    return known.length === 1 ? text(mean) : `${text(mean)} ± ${text(half)}`;
+  };
+  const written = table<readonly RunRow[]>(
+    [
+      {
+        title: "runs",
+        cell: (members) => {
+          const query = members.slice(0, COMPARED_MAX).map(({ name }) => `run=${encodeURIComponent(name)}`);
+          return element("a", { href: `/compare?${query.join("&")}` }, `${members.length} runs`);
+        },
+      },
+      { title: "data", cell: ([first]) => escapeText(first?.data ?? "") },
+      { title: "host", cell: ([first]) => escapeText(first?.host ?? "") },
+      {
+        title: "random seeds",
+        className: "wide",
+        cell: (members) =>
+          escapeText(
+            members
+              .map(({ seed }) => seed)
+              .slice(0, COMPARED_MAX)
+              .join(", "),
+          ),
+      },
+      {
+        title: "loss",
+        className: "number",
+        cell: (members) =>
+          spread(
+            members.map(({ loss }) => loss),
+            (value) => value.toFixed(4),
+          ),
+      },
+      {
+        title: "score",
+        className: "number",
+        cell: (members) => {
+          const name = members.find(({ score }) => score)?.score?.name ?? "accuracy";
+          const own = members.map(({ score }) => (score?.name === name ? score.value : undefined));
+          return spread(own, (value) => formatScore({ name, value }));
+        },
+      },
+    ],
+    several,
+    element(
+      "p",
+      { class: "quiet" },
+      "mean ± half of the 95 % interval; chosen together, their curves are one line with a band",
+    ),
+  );
+  return several.length === 0 ? "" : section("Asked for the same, with other random seeds", written);
 }
 
 /** What a run looks like at a moment. */
@@ -160,7 +247,7 @@ export function runPage(view: RunView): string {
     title: view.name,
     place: "",
     view: `${pathOf(view.name)}/view`,
-    stream: `${pathOf(view.name)}/lines`,
+    stream: `${pathOf(view.name)}/count`,
     body: runBody(view),
     above: lookForm(view) + actForm(view.name),
   });
@@ -179,24 +266,31 @@ export function runBody({ history, state, blocks, lines, lastStep, look }: RunVi
     "data-state": state,
     "data-seeds": JSON.stringify(growing.map(({ id }) => id)),
   };
-  return element("div", facts) + reportBody(history, look, drawNetwork(history, blocks));
+  return (
+    element("div", facts) +
+    reportBody(history, { look, network: drawNetwork(history, blocks), rows: ROWS_SHOWN })
+  );
 }
 
 /** How the curves are drawn, and which step is looked at. */
 function lookForm({ name, lastStep, state }: RunView): string {
+  const back = element("input", { type: "range", name: "at", min: 0, max: lastStep, value: lastStep });
+  return `<p class="quiet">${escapeText(name)} · <span id="state">${state}</span></p>
+<form class="bar" id="look">
+${curveControls()}
+<label class="long"><span>Step <b id="at">${quantity(lastStep)}</b></span> ${back}</label>
+<button type="button" id="live" aria-pressed="true">Live</button>
+</form>`;
+}
+
+function curveControls(): string {
   const select = (id: string, title: string, options: Readonly<Record<string, string>>): string => {
     const written = Object.entries(options).map(([value, text]) => element("option", { value }, text));
     return `<label>${title} ${element("select", { name: id }, written.join(""))}</label>`;
   };
-  const back = element("input", { type: "range", name: "at", min: 0, max: lastStep, value: lastStep });
-  return `<p class="quiet">${escapeText(name)} · <span id="state">${state}</span></p>
-<form class="bar" id="look">
-${select("axis", "Over", { step: "steps", flops: "FLOPs" })}
+  return `${select("axis", "Over", { step: "steps", flops: "FLOPs" })}
 ${select("scale", "Loss axis", { "": "as it fits", log: "logarithmic", linear: "linear" })}
-<label>Smoothing <input type="range" name="smoothing" min="0" max="0.95" step="0.05" value="0"></label>
-<label class="long"><span>Step <b id="at">${quantity(lastStep)}</b></span> ${back}</label>
-<button type="button" id="live" aria-pressed="true">Live</button>
-</form>`;
+<label>Smoothing <input type="range" name="smoothing" min="0" max="0.95" step="0.05" value="0"></label>`;
 }
 
 function actForm(name: string): string {
@@ -224,12 +318,6 @@ function actForm(name: string): string {
 </details>`;
 }
 
-/** One of the runs that are compared. */
-export interface ComparedRun {
-  readonly name: string;
-  readonly history: RunHistory;
-}
-
 export function comparePage(runs: readonly ComparedRun[], look: Look): string {
   const query = runs.map(({ name }) => `run=${encodeURIComponent(name)}`).join("&");
   return shell({
@@ -237,62 +325,8 @@ export function comparePage(runs: readonly ComparedRun[], look: Look): string {
     place: "",
     view: `/compare/view?${query}`,
     body: compareBody(runs, look),
+    above: `<form class="bar" id="look">${curveControls()}</form>`,
   });
-}
-
-export function compareBody(runs: readonly ComparedRun[], look: Look): string {
-  if (runs.length === 0) return `<h1>Compare</h1><p>Choose runs in the table of runs.</p>`;
-  const lastStep = maxOf(runs.map(({ history }) => history.lastStep));
-  const scores = [...new Set(runs.map(({ history }) => TASK_TRAITS[history.task].score))];
-  const chart = (
-    id: string,
-    title: string,
-    field: "val_loss" | `val_${ScoreName}` | "train_loss",
-  ): LineChart => ({
-    id,
-    title,
-    caption: field === "train_loss" ? "on what is learned from" : "held out",
-    series: runs
-      .map(({ name, history }, i) => ({
-        name,
-        color: seedColor(i),
-        samples: courseOf(history.observations, look, field),
-      }))
-      .filter(({ samples }) => samples.length > 0),
-    format: field === "val_accuracy" || field === "val_micro_f1" ? percent : (value) => value.toFixed(4),
-    mayBeLog: field === "val_loss" || field === "train_loss",
-  });
-  const charts = [
-    chart("loss", "Held-out loss", "val_loss"),
-    ...scores.map((score) => chart(score, SCORE_TITLES[score], `val_${score}`)),
-    chart("train", "Training loss", "train_loss"),
-  ];
-  const data = JSON.stringify(charts.map(readings)).replaceAll("<", "\\u003c");
-  return `<h1>Compare</h1>
-${section("What was asked for otherwise", differences(runs))}
-${section("Learning", charts.map((one) => chartCard(one, { lastStep })).join(""))}
-<script type="application/json" id="readings">${data}</script>`;
-}
-
-/** Options that are not the same in all runs; where the runs lie is none. */
-function differences(runs: readonly ComparedRun[]): string {
-  const keys = [...new Set(runs.flatMap(({ history }) => Object.keys(history.config)))];
-  const textOf = ({ history }: ComparedRun, key: string): string =>
-    history.config[key] === undefined ? "–" : asText(history.config[key]);
-  const differing = keys
-    .filter((key) => key !== "runId" && key !== "runDir")
-    .filter((key) => new Set(runs.map((run) => textOf(run, key))).size > 1);
-  if (differing.length === 0) return `<div class="card quiet">The same was asked of all of them.</div>`;
-  return table<string>(
-    [
-      { title: "option", cell: (key) => escapeText(key) },
-      ...runs.map((run) => ({
-        title: escapeText(run.name),
-        cell: (key: string) => escapeText(textOf(run, key)),
-      })),
-    ],
-    differing,
-  );
 }
 
 /** What should not have happened, and in which run. */

@@ -1,7 +1,8 @@
 /** The runs under one folder, as the dashboard reads them: nothing else of the disk is within reach of a request. */
 import { basename, dirname, join, resolve } from "node:path";
+import { z } from "zod";
 import { lstatIfThere, namesIn, placeOf } from "../../base/disk/index.node.js";
-import { KasminaError } from "../../base/index.js";
+import { type Clock, KasminaError, systemClock } from "../../base/index.js";
 import type { Score } from "../../contracts/index.js";
 import { readStatus } from "../control/control-client.js";
 import { type Summary, scoreIn, testScore } from "../folder/growth-lines.js";
@@ -14,18 +15,27 @@ import {
   readLastEventLines,
   readRunFolder,
 } from "../folder/run-folder.js";
-import { type Line, linesOf, type RunHistory, runHistory } from "../report/history.js";
+import { type RunEvent, type RunHistory, RunLines, runHistory } from "../report/history.js";
+import { groupKeyOf } from "./compare.js";
 
 /** Of the end of events.ndjson, in which the last observation is looked for. */
 const LAST_BYTES = 64 * 1024;
+/** Of an event that is more than information, and of little else. */
+const SEVERE = /"level":"(?:WARNING|ERROR|CRITICAL)"/;
 /** Runs whose lines are kept in memory. */
 const RUNS_KEPT = 16;
 
 /** One row of the table of runs. */
 export interface RunRow {
+  /** Of its folder. */
   readonly name: string;
+  /** What it was called; empty where it was not. */
+  readonly title: string;
+  readonly tags: readonly string[];
   readonly state: RunState;
   readonly startedMs: number;
+  /** Since it began. */
+  readonly ageMs: number;
   readonly host: string;
   readonly data: string;
   readonly seed: string;
@@ -34,15 +44,20 @@ export interface RunRow {
   /** On the test set, or on the held-out rows as far as the run is. */
   readonly score: Score | undefined;
   readonly parameters: number | undefined;
+  readonly flops: number | undefined;
   readonly seeds: number;
+  /** The same for runs that were asked for the same but for the random seed. */
+  readonly group: string;
 }
 
 /** One run as it is read: its record, and its lines as far as they are written. */
 export class WatchedFolder {
   readonly path: string;
   readonly #events: EventLines;
-  #parsed: Line[] = [];
+  #known = new RunLines();
   #count = 0;
+  #severe: RunEvent[] = [];
+  #severeCount = 0;
   #blocks: readonly string[] | undefined;
 
   constructor(path: string) {
@@ -60,24 +75,41 @@ export class WatchedFolder {
     const record = await readRunFolder(this.path);
     const raw = await this.lines();
     if (raw.length < this.#count) {
-      this.#parsed = [];
+      this.#known = new RunLines();
       this.#count = 0;
     }
-    for (const line of linesOf(raw.slice(this.#count))) this.#parsed.push(line);
+    this.#known.add(raw.slice(this.#count));
     this.#count = raw.length;
-    return runHistory(record, this.#parsed, until);
+    return runHistory(record, this.#known, until);
+  }
+
+  /** Events that are more than information, without a reading of all the others. */
+  async severe(): Promise<readonly RunEvent[]> {
+    const raw = await this.lines();
+    if (raw.length < this.#severeCount) {
+      this.#severe = [];
+      this.#severeCount = 0;
+    }
+    const found = new RunLines();
+    found.add(raw.slice(this.#severeCount).filter((line) => SEVERE.test(line)));
+    this.#severeCount = raw.length;
+    for (const event of found.events.until(Number.POSITIVE_INFINITY))
+      if (event.level !== "INFO") this.#severe.push(event);
+    return this.#severe;
   }
 
   async state(): Promise<RunState> {
     return stateOf(this.path, (await readRunFolder(this.path)).summary);
   }
 
-  /** Names of the network's blocks, in order; those that have a slot alone while no checkpoint can be read. */
+  /** Names of the network's blocks, in order; those that have a slot alone while there is no checkpoint. */
   async blocks(state: RunState): Promise<readonly string[]> {
     if (this.#blocks) return this.#blocks;
-    if (state === "running") return (await readStatus(this.path)).slots.map(({ id }) => id);
-    this.#blocks = (await inspectRun(this.path)).blocks.map(({ name }) => name);
-    return this.#blocks;
+    // One that goes on may replace its checkpoint while it is read.
+    const inspected = await inspectRun(this.path).catch(() => undefined);
+    if (inspected && inspected.blocks.length > 0) this.#blocks = inspected.blocks.map(({ name }) => name);
+    if (this.#blocks || state !== "running") return this.#blocks ?? [];
+    return (await readStatus(this.path)).slots.map(({ id }) => id);
   }
 }
 
@@ -86,9 +118,13 @@ export class RunsFolder {
   readonly #root: string;
   readonly #only: string | undefined;
   readonly #open = new Map<string, WatchedFolder>();
+  /** Rows of the table as they were last made, and from what. */
+  readonly #rows = new Map<string, { readonly from: string; readonly row: RowOfRun }>();
+  readonly #clock: Clock;
 
   /** @throws KasminaError `invalid_argument` where there is no such folder */
-  constructor(folder: string) {
+  constructor(folder: string, clock: Clock = systemClock) {
+    this.#clock = clock;
     const place = placeOf(resolve(folder));
     if (place === undefined)
       throw new KasminaError("invalid_argument", `there is no folder ${folder}: name a folder of runs`);
@@ -125,22 +161,13 @@ export class RunsFolder {
   async #row(name: string): Promise<RunRow | undefined> {
     const path = join(this.#root, name);
     try {
-      const record = await readRunFolder(path);
-      const { config, summary, observations } = runHistory(record, await lastObservation(record));
-      const last = observations.at(-1);
-      return {
-        name,
-        state: await stateOf(path, record.summary),
-        startedMs: this.#startedMs(name),
-        host: summary?.host ?? String(config.host ?? ""),
-        data: summary?.data ?? String(config.data ?? ""),
-        seed: String(config.seed ?? 0),
-        step: last?.step,
-        loss: last?.val_loss ?? undefined,
-        score: scoreOf(summary) ?? scoreIn(last ?? {}),
-        parameters: summary?.params_total ?? last?.params_total,
-        seeds: last?.seeds.length ?? 0,
-      };
+      const from = ROW_FILES.map((file) => signatureOf(join(path, file))).join();
+      const known = this.#rows.get(name);
+      const row = known?.from === from ? known.row : await readRow(path);
+      this.#rows.set(name, { from, row });
+      const startedMs = this.#startedMs(name);
+      const state = await stateOf(path, row.summary);
+      return { ...row, name, startedMs, ageMs: Math.max(0, this.#clock.nowMs() - startedMs), state };
     } catch (error) {
       if (error instanceof KasminaError) return undefined;
       throw error;
@@ -162,8 +189,44 @@ function scoreOf(summary: Summary | undefined): Score | undefined {
   return value === null ? undefined : { name, value };
 }
 
-async function lastObservation({ path }: RunRecord): Promise<Line[]> {
+/** What a row shows but for its name, its age and whether the run goes on. */
+interface RowOfRun extends Omit<RunRow, "name" | "startedMs" | "ageMs" | "state"> {
+  readonly summary: unknown;
+}
+
+/** Whatever a row is made from. */
+const ROW_FILES = [RUN_FILE, "summary.json", "events.ndjson"];
+
+function signatureOf(path: string): string {
+  const stats = lstatIfThere(path);
+  return stats ? `${stats.ino} ${stats.size} ${stats.mtimeMs}` : "";
+}
+
+async function readRow(path: string): Promise<RowOfRun> {
+  const record = await readRunFolder(path);
+  const { config, summary, observations } = runHistory(record, await lastObservation(record));
+  const last = observations.at(-1);
+  return {
+    summary: record.summary,
+    title: String(config.name ?? ""),
+    tags: z.array(z.string()).catch([]).parse(config.tags),
+    host: summary?.host ?? String(config.host ?? ""),
+    data: summary?.data ?? String(config.data ?? ""),
+    seed: String(config.seed ?? 0),
+    step: last?.step,
+    loss: last?.val_loss ?? undefined,
+    score: scoreOf(summary) ?? scoreIn(last ?? {}),
+    parameters: summary?.params_total ?? last?.params_total,
+    flops: summary?.flops_total ?? last?.flops_total,
+    seeds: last?.seeds.length ?? 0,
+    group: groupKeyOf(config),
+  };
+}
+
+async function lastObservation({ path }: RunRecord): Promise<RunLines> {
   const lines = await readLastEventLines(path, LAST_BYTES);
   const last = lines.findLast((line) => line.startsWith('{"type":"observation","phase":"grow"'));
-  return last === undefined ? [] : linesOf([last]);
+  const found = new RunLines();
+  found.add(last === undefined ? [] : [last]);
+  return found;
 }

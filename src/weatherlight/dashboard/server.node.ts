@@ -19,12 +19,12 @@ import {
   listenHttp,
 } from "../telemetry/http-server.node.js";
 import { carryOut, parseAction } from "./actions.js";
+import { type ComparedRun, compareBody } from "./compare.js";
 import {
   type Alert,
   alertsBody,
   alertsPage,
-  type ComparedRun,
-  compareBody,
+  COMPARED_MAX,
   comparePage,
   DASHBOARD_STYLE,
   type RunView,
@@ -72,7 +72,6 @@ const LINES_A_WRITE = 500;
 const KEEP_ALIVE_MS = 15_000;
 /** Of the newest runs, and of the alerts that are listed. */
 const [ALERT_RUNS, ALERTS_SHOWN] = [16, 200];
-const COMPARED_MAX = 8;
 const MAX_SMOOTHING = 0.99;
 
 interface Page {
@@ -140,8 +139,9 @@ class Site {
   ): Promise<Page | undefined> {
     if (part === "act") return this.#act(run, request);
     if (request.method === "POST") return NOT_FOUND;
-    if (part === "lines") {
-      await this.#stream(run, request, response, query);
+    const write = STREAMS[part];
+    if (write) {
+      await this.#stream(run, request, response, { query, write });
       return undefined;
     }
     if (part !== "" && part !== "view") return NOT_FOUND;
@@ -164,12 +164,12 @@ class Site {
     return timingSafeEqual(digest(typeof token === "string" ? token : ""), digest(this.#token));
   }
 
-  /** Server-sent events: a line of events.ndjson each, its number from 1 as the id. */
+  /** Server-sent events, as long as somebody listens. @param write what goes out of the lines that are there, after those that have gone */
   async #stream(
     run: WatchedFolder,
     request: IncomingMessage,
     response: ServerResponse,
-    query: URLSearchParams,
+    { query, write }: { readonly query: URLSearchParams; readonly write: LineWriter },
   ): Promise<void> {
     let sent = countOf(request.headers["last-event-id"] ?? query.get("after"));
     let quietMs = 0;
@@ -178,21 +178,33 @@ class Site {
     while (!response.destroyed) {
       const lines = await run.lines();
       // What was read again from its beginning has fewer lines.
-      sent = Math.min(sent, lines.length);
-      const next = lines.slice(sent, sent + LINES_A_WRITE);
-      if (next.length > 0) await written(response, eventsOf(next, sent + 1));
+      const before = Math.min(sent, lines.length);
+      const { text, upTo } = write(lines, before);
+      if (upTo > before) await written(response, text);
       else if (quietMs >= KEEP_ALIVE_MS) await written(response, ": here\n\n");
-      quietMs = next.length > 0 || quietMs >= KEEP_ALIVE_MS ? 0 : quietMs + this.#pollMs;
-      sent += next.length;
-      if (next.length < LINES_A_WRITE) await pause(response, this.#pollMs);
+      quietMs = upTo > before || quietMs >= KEEP_ALIVE_MS ? 0 : quietMs + this.#pollMs;
+      sent = upTo;
+      if (upTo === lines.length) await pause(response, this.#pollMs);
     }
   }
 }
 
-/** @param first number of the first line */
-function eventsOf(lines: readonly string[], first: number): string {
-  return lines.map((line, i) => `id: ${first + i}\ndata: ${line}\n\n`).join("");
-}
+type LineWriter = (
+  lines: readonly string[],
+  sent: number,
+) => { readonly text: string; readonly upTo: number };
+
+/** What a run streams, by the last part of the path. */
+const STREAMS: Readonly<Record<string, LineWriter | undefined>> = Object.assign(Object.create(null), {
+  /** A line of events.ndjson each, its number from 1 as the id. */
+  lines: (lines, sent) => {
+    const next = lines.slice(sent, sent + LINES_A_WRITE);
+    const events = next.map((line, i) => `id: ${sent + i + 1}\ndata: ${line}\n\n`);
+    return { text: events.join(""), upTo: sent + next.length };
+  },
+  /** How many lines there are, whenever there are more: for who has the server draw. */
+  count: ({ length }) => ({ text: `id: ${length}\ndata: ${length}\n\n`, upTo: length }),
+} satisfies Record<string, LineWriter>);
 
 /** A number of lines; 0 for what is none. */
 function countOf(text: string | string[] | null): number {
@@ -202,7 +214,10 @@ function countOf(text: string | string[] | null): number {
 /** Waits where the other end is slow; ends where it is gone. */
 async function written(response: ServerResponse, text: string): Promise<void> {
   if (response.write(text) || response.destroyed) return;
-  await Promise.race([once(response, "drain"), once(response, "close")]);
+  const over = new AbortController();
+  const { signal } = over;
+  await Promise.race([once(response, "drain", { signal }), once(response, "close", { signal })]);
+  over.abort();
 }
 
 function pause(response: ServerResponse, ms: number): Promise<void> {
@@ -265,6 +280,7 @@ function lookOf(query: URLSearchParams): Look {
   return {
     axis: query.get("axis") === "flops" ? "flops" : "step",
     smoothing: smoothing > 0 ? Math.min(smoothing, MAX_SMOOTHING) : 0,
+    narrow: query.get("narrow") === "1",
     ...((scale === "log" || scale === "linear") && { scale }),
   };
 }
@@ -285,9 +301,11 @@ async function alertsOf(runs: RunsFolder): Promise<Alert[]> {
   const names = (await runs.names()).slice(0, ALERT_RUNS);
   const found = await Promise.all(
     names.map(async (name): Promise<Alert[]> => {
-      const history = await (await runs.find(name))?.history().catch(() => undefined);
-      const severe = history?.events.filter(({ level }) => level !== "INFO") ?? [];
-      return severe.reverse().map((event) => ({ run: name, event }));
+      const severe = (await (await runs.find(name))?.severe()) ?? [];
+      return severe
+        .slice(-ALERTS_SHOWN)
+        .reverse()
+        .map((event) => ({ run: name, event }));
     }),
   );
   return found.flat().slice(0, ALERTS_SHOWN);

@@ -100,6 +100,26 @@ describe("the pages", () => {
     expect(text.indexOf("asked for otherwise")).toBeLessThan(text.indexOf("Held-out loss"));
   });
 
+  test("say what groups of random seeds came to, and the paired difference between two", async () => {
+    const asked = { data: "spirals", host: "resmlp" };
+    const runs = ["a0", "a1", "b0", "b1"].map((name) => `${name}-paired`);
+    for (const [i, name] of runs.entries()) {
+      const config = { ...asked, seed: i % 2, lr: i < 2 ? 0.1 : 0.2 };
+      const run = await RunFolder.create(join(root, "runs", name), { run_id: name, config });
+      const loss = [0.5, 0.6, 0.4, 0.44][i];
+      const figures = { train_loss: 1, val_loss: loss, val_accuracy: 0.5, params_total: 1, flops_total: 1 };
+      run.append({ type: "observation", phase: "grow", step: 20, ...figures, seeds: [] });
+      run.close();
+    }
+    const { text } = await ask(`/compare?${runs.map((name) => `run=${name}`).join("&")}`);
+    expect(text).toContain("a0-paired and 1 more");
+    // Pairs of −0.10 and −0.16: mean −0.13, standard error 0.03, t of one degree of freedom 12.706.
+    expect(text).toContain(`-0.1300 ± 0.3812 <span class="quiet">2 pairs</span>`);
+    expect(text).toContain("a band of two standard errors");
+    expect((await ask("/")).text).toContain("Asked for the same, with other random seeds");
+    for (const name of runs) rmSync(join(root, "runs", name), { recursive: true });
+  });
+
   test("go back to a step", async () => {
     const then = (await ask("/runs/ended/view?at=36")).text;
     const now = (await ask("/runs/ended/view")).text;
@@ -238,6 +258,15 @@ describe("the stream of a run's lines", () => {
     const later = follow(`${LIVE}/lines?after=0`, 2, { "last-event-id": "3" });
     for (const step of [4, 5]) live.append({ type: "test", step });
     expect(await later).toEqual([4, 5].map((id) => [id, { type: "test", step: id }]));
+  });
+
+  test("tells how many there are instead, to who has the server draw", async () => {
+    const before = await follow(`${LIVE}/count`, 1);
+    const [[count]] = before as [[number, unknown]];
+    expect(before).toEqual([[count, count]]);
+    const later = follow(`${LIVE}/count?after=${count}`, 1);
+    live.append({ type: "test", step: 6 });
+    expect(await later).toEqual([[count + 1, count + 1]]);
   });
 
   test("leaves out a line that is not whole yet", async () => {

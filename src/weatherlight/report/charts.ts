@@ -12,6 +12,8 @@ const SEED_COLORS = 8;
 const SEEDS_DRAWN = 16;
 /** Of a chart that shares its row with another one. */
 const HALF_WIDTH = 460;
+/** Of any chart on a narrow screen. */
+export const NARROW_WIDTH = 400;
 /** The stages whose beginning is worth a line in the charts of the whole network. */
 const MARKED: ReadonlySet<string> = new Set(["BLENDING", "FOSSILIZED", "CULLED"]);
 
@@ -23,6 +25,8 @@ export interface Look {
   readonly smoothing: number;
   /** Of a loss; left out: what suits it. */
   readonly scale?: "log" | "linear";
+  /** Drawn for a narrow screen. Default false. */
+  readonly narrow?: boolean;
 }
 
 export const PLAIN_LOOK: Look = { axis: "step", smoothing: 0 };
@@ -43,7 +47,9 @@ export function chartsOf(history: RunHistory, look: Look = PLAIN_LOOK): readonly
     alphaChart(history),
     effectChart(history),
     ...costCharts(history),
-  ].filter(({ series }) => series.length > 0);
+  ]
+    .filter(({ series }) => series.length > 0)
+    .map((chart) => (look.narrow ? { ...chart, width: NARROW_WIDTH } : chart));
 }
 
 function lossChart(history: RunHistory, look: Look): LineChart {
@@ -209,11 +215,12 @@ function flopTick(value: number): string {
         .replace(/\.? (.)FLOP/, " $1");
 }
 
+/** Made once: to make one takes as long as to draw a curve. */
+const COMPACT = new Intl.NumberFormat("en-US", { notation: "compact", maximumSignificantDigits: 3 });
+
 /** 147,666 as 148k, 1.8e12 as 1.8T. */
 export function compact(value: number): string {
-  return value
-    .toLocaleString("en-US", { notation: "compact", maximumSignificantDigits: 3 })
-    .replace("K", "k");
+  return COMPACT.format(value).replace("K", "k");
 }
 
 export type Field =

@@ -11,7 +11,9 @@ export interface ChartReadings {
   }[];
 }
 
-export function crosshair(): void {
+/** Returns how to take it away again. */
+export function crosshair(): () => void {
+  const listening = new AbortController();
   const source = document.getElementById("readings");
   const charts = JSON.parse(source?.textContent ?? "[]") as ChartReadings[];
   const drawn = [...document.querySelectorAll<SVGSVGElement>("svg.chart[data-box]")].map((svg) => {
@@ -52,13 +54,21 @@ export function crosshair(): void {
   };
 
   for (const { svg, left, right, first, last } of drawn) {
-    svg.addEventListener("pointermove", (event) => {
-      const box = svg.getBoundingClientRect();
-      const x = ((event.clientX - box.left) / box.width) * svg.viewBox.baseVal.width;
-      const fraction = Math.min(1, Math.max(0, (x - left) / (right - left)));
-      show(Math.round(first + fraction * (last - first)));
-    });
-    svg.addEventListener("pointerleave", () => show(undefined));
+    svg.addEventListener(
+      "pointermove",
+      (event) => {
+        const box = svg.getBoundingClientRect();
+        const x = ((event.clientX - box.left) / box.width) * svg.viewBox.baseVal.width;
+        const fraction = Math.min(1, Math.max(0, (x - left) / (right - left)));
+        show(Math.round(first + fraction * (last - first)));
+      },
+      { signal: listening.signal },
+    );
+    svg.addEventListener("pointerleave", () => show(undefined), { signal: listening.signal });
   }
   show(undefined);
+  return () => {
+    listening.abort();
+    for (const { cross } of drawn) cross.remove();
+  };
 }

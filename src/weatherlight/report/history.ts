@@ -65,9 +65,10 @@ const lineSchema = z.discriminatedUnion("type", [
 ]);
 
 /** A line of events.ndjson that the report draws. */
-export type Line = z.infer<typeof lineSchema>;
+type Line = z.infer<typeof lineSchema>;
 export type Observation = z.infer<typeof observationSchema>;
 export type RunEvent = z.infer<typeof eventSchema>;
+type AlphaLine = z.infer<typeof alphaSchema>;
 export type RunDecision = z.infer<typeof decisionSchema>;
 
 /** A value at a step, with its standard error where there is one. */
@@ -117,14 +118,16 @@ export interface RunHistory {
 /** @throws KasminaError `invalid_argument` where there is no run at `path`, `corrupt` where a file of it is not JSON */
 export async function readRunHistory(path: string): Promise<RunHistory> {
   const record = await readRunFolder(path);
-  return runHistory(record, linesOf(await readEventLines(record.path)));
+  const lines = new RunLines();
+  lines.add(await readEventLines(record.path));
+  return runHistory(record, lines);
 }
 
 /**
  * The history of a run from its folder's record and its lines.
  * @param until leaves out what came after this step, as if the run were there still
  */
-export function runHistory(record: RunRecord, lines: readonly Line[], until?: number): RunHistory {
+export function runHistory(record: RunRecord, lines: RunLines, until = Number.POSITIVE_INFINITY): RunHistory {
   const about = z
     .object({
       run_id: z.string(),
@@ -138,93 +141,116 @@ export function runHistory(record: RunRecord, lines: readonly Line[], until?: nu
     config: about.data?.config ?? {},
     task: about.data?.data?.task ?? "classification",
     ...(record.summary !== undefined &&
-      until === undefined && { summary: summaryOf(record.summary, record.path) }),
-    ...historyOf(until === undefined ? lines : linesUntil(lines, until)),
+      until === Number.POSITIVE_INFINITY && { summary: summaryOf(record.summary, record.path) }),
+    ...historyOf(lines, until),
   };
 }
 
-/** The line of an epoch has no step: it stands behind the observation of its last one. */
-function linesUntil(lines: readonly Line[], until: number): Line[] {
-  let step = 0;
-  return lines.filter((line) => {
-    if (line.type !== "epoch" && line.step !== undefined) step = line.step;
-    return step <= until;
-  });
-}
+/** Lines of one type in order of steps. Of lines that a resumed run wrote again, the last one stands. */
+class OncePerStep<L extends { readonly step: number }> {
+  readonly #keyOf: (line: L) => string;
+  readonly #known = new Map<string, L>();
+  #sorted: readonly L[] | undefined;
 
-/** The lines that the report knows. One that was cut off, or is of another type, is passed over. */
-export function linesOf(lines: readonly string[]): Line[] {
-  return lines.flatMap((line) => {
-    try {
-      const parsed = lineSchema.safeParse(JSON.parse(line));
-      return parsed.success ? [parsed.data] : [];
-    } catch {
-      return [];
-    }
-  });
-}
-
-function historyOf(lines: readonly Line[]) {
-  const observed = onceAStep(
-    lines.filter((line) => line.type === "observation"),
-    ({ phase }) => phase,
-  );
-  const observations = observed.filter(({ phase }) => phase === "grow");
-  const events = onceAStep(
-    lines.filter((line) => line.type === "event"),
-    ({ step: _, ...event }) => JSON.stringify(event),
-  );
-  const decisions = onceAStep(
-    lines.filter((line) => line.type === "decision"),
-    ({ seed_id, action }) => `${seed_id} ${action}`,
-  );
-  const alphas = onceAStep(
-    lines.filter((line) => line.type === "alpha"),
-    ({ seed_id }) => seed_id,
-  );
-  const lastStep = maxOf([{ step: 1 }, ...observations, ...events].map(({ step }) => step));
-  const seeds = seedTracks(observations, events, alphas, lastStep);
-  const alone = observed.filter(({ phase }) => phase === "host_alone");
-  return { observations, alone, epochEnds: epochEnds(lines), seeds, events, decisions, lastStep };
-}
-
-/** In order of steps. Of lines that a resumed run wrote again, the last one stands. */
-function onceAStep<L extends { readonly step: number }>(
-  lines: readonly L[],
-  keyOf: (line: L) => string,
-): L[] {
-  const known = new Map(lines.map((line) => [`${line.step} ${keyOf(line)}`, line]));
-  return [...known.values()].sort((a, b) => a.step - b.step);
-}
-
-/** The line of an epoch follows the observation of its last step. */
-function epochEnds(lines: readonly Line[]): number[] {
-  const ends = new Set<number>();
-  let step = 0;
-  for (const line of lines) {
-    if (line.type === "observation" && line.phase === "grow") step = line.step;
-    if (line.type === "epoch" && line.phase === "grow" && step > 0) ends.add(step);
+  constructor(keyOf: (line: L) => string) {
+    this.#keyOf = keyOf;
   }
-  return [...ends].sort((a, b) => a - b);
+
+  add(line: L): void {
+    this.#known.set(`${line.step} ${this.#keyOf(line)}`, line);
+    this.#sorted = undefined;
+  }
+
+  until(step: number): readonly L[] {
+    this.#sorted ??= [...this.#known.values()].sort((a, b) => a.step - b.step);
+    const last = this.#sorted.at(-1)?.step ?? 0;
+    return last <= step ? this.#sorted : this.#sorted.filter((line) => line.step <= step);
+  }
+}
+
+/** The lines of a run that the report knows, in order; more can be added as they are written. */
+export class RunLines {
+  readonly observations = new OncePerStep<Observation>(({ phase }) => phase);
+  readonly events = new OncePerStep<RunEvent>(({ step: _, ...event }) => JSON.stringify(event));
+  readonly decisions = new OncePerStep<RunDecision>(({ seed_id, action }) => `${seed_id} ${action}`);
+  readonly alphas = new OncePerStep<AlphaLine>(({ seed_id }) => seed_id);
+  readonly #epochEnds = new Set<number>();
+  /** Of the observation that was added last. */
+  #step = 0;
+
+  /** One that was cut off, or is of another type, is passed over. */
+  add(lines: readonly string[]): void {
+    for (const text of lines) {
+      const line = lineOf(text);
+      if (line) this.#addLine(line);
+    }
+  }
+
+  /** Last steps of epochs. */
+  epochEnds(until: number): number[] {
+    return [...this.#epochEnds].filter((step) => step <= until).sort((a, b) => a - b);
+  }
+
+  #addLine(line: Line): void {
+    if (line.type === "event") this.events.add(line);
+    else if (line.type === "alpha") this.alphas.add(line);
+    else if (line.type === "decision") this.decisions.add(line);
+    else if (line.type === "observation") {
+      this.observations.add(line);
+      if (line.phase === "grow") this.#step = line.step;
+    }
+    // The line of an epoch has no step: it stands behind the observation of its last one.
+    else if (line.phase === "grow" && this.#step > 0) this.#epochEnds.add(this.#step);
+  }
+}
+
+function lineOf(text: string): Line | undefined {
+  try {
+    return lineSchema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}
+
+function historyOf(lines: RunLines, until: number) {
+  const observed = lines.observations.until(until);
+  const observations = observed.filter(({ phase }) => phase === "grow");
+  const events = lines.events.until(until);
+  const lastStep = maxOf([{ step: 1 }, ...lastOf(observations), ...lastOf(events)].map(({ step }) => step));
+  const seeds = seedTracks(observations, events, lines.alphas.until(until), lastStep);
+  const alone = observed.filter(({ phase }) => phase === "host_alone");
+  const decisions = lines.decisions.until(until);
+  return { observations, alone, epochEnds: lines.epochEnds(until), seeds, events, decisions, lastStep };
+}
+
+function lastOf<L>(lines: readonly L[]): readonly L[] {
+  return lines.slice(-1);
 }
 
 /** Germination order: the order in which the seeds were first reported. */
 function seedTracks(
   observations: readonly Observation[],
   events: readonly RunEvent[],
-  alphas: readonly { readonly seed_id: string; readonly step: number; readonly alpha: number }[],
+  alphas: readonly AlphaLine[],
   lastStep: number,
 ): SeedTrack[] {
-  const moves = events.filter(({ name }) => name === "seed_stage");
-  return [...new Set(moves.map(({ seed_id }) => seed_id))].map((id) => {
-    const seen = observations.flatMap(({ step, seeds }) =>
-      seeds.filter((seed) => seed.id === id).map((seed) => ({ step, ...seed })),
-    );
-    const [first] = seen;
-    const gate = events.find((event) => event.seed_id === id && event.slot_id !== undefined);
+  const seen = bySeed(
+    observations.flatMap(({ step, seeds }) => seeds.map((seed) => ({ ...seed, step }))),
+    "id",
+  );
+  const told = bySeed(events, "seed_id");
+  const moved = bySeed(alphas, "seed_id");
+  const moves = bySeed(
+    events.filter(({ name }) => name === "seed_stage"),
+    "seed_id",
+  );
+  return [...moves].map(([id, own]) => {
+    const reports = seen.get(id) ?? [];
+    const [first] = reports;
+    const gate = told.get(id)?.find(({ slot_id }) => slot_id !== undefined);
     // What was measured stays in later observations: it is drawn for as long as it is measured.
     const samples = (name: "shadow_gain" | "contribution"): Sample[] =>
-      seen.flatMap((seed) => {
+      reports.flatMap((seed) => {
         if (seed.stage === "FOSSILIZED" || isRemoved(seed.stage)) return [];
         const [value, stdErr] = [seed[name], seed[`${name}_std_err`]];
         return typeof value === "number" ? [{ step: seed.step, value, stdErr: stdErr ?? 0 }] : [];
@@ -234,17 +260,26 @@ function seedTracks(
       slot: first?.slot ?? String(gate?.slot_id ?? ""),
       blueprint: first?.blueprint ?? String(gate?.blueprint_id ?? ""),
       parameters: first?.parameters ?? 0,
-      stages: stageSpans(
-        moves.filter(({ seed_id }) => seed_id === id),
-        lastStep,
-      ),
-      alpha: alphas
-        .filter(({ seed_id }) => seed_id === id)
-        .map(({ step, alpha }) => ({ step, value: alpha })),
+      stages: stageSpans(own, lastStep),
+      alpha: (moved.get(id) ?? []).map(({ step, alpha }) => ({ step, value: alpha })),
       shadowGain: samples("shadow_gain"),
       contribution: samples("contribution"),
     };
   });
+}
+
+/** In the order in which the seeds first come. */
+function bySeed<K extends string, L extends Readonly<Record<K, string>>>(
+  lines: readonly L[],
+  key: K,
+): Map<string, L[]> {
+  const groups = new Map<string, L[]>();
+  for (const line of lines) {
+    const group = groups.get(line[key]);
+    if (group) group.push(line);
+    else groups.set(line[key], [line]);
+  }
+  return groups;
 }
 
 function stageSpans(moves: readonly RunEvent[], lastStep: number): StageSpan[] {

@@ -83,11 +83,12 @@ export function stepScale(lastStep: number, width: number = WIDTH): Scale {
  * The chart as SVG. `data-x-domain`, `data-y-domain`, `data-y-scale` and `data-box` (left, right, top, bottom) say how
  * values became places.
  */
-export function drawLineChart(chart: LineChart, lastStep: number): string {
+export function drawLineChart(whole: LineChart, lastStep: number): string {
+  const series = whole.series.map((drawn) => ({ ...drawn, samples: thinned(drawn.samples) }));
+  const chart = { ...whole, series };
   const { width = WIDTH, height = 190 } = chart;
   const x = stepScale(chart.axis?.end ?? lastStep, width);
   const y = valueScale(chart, [height - MARGIN.bottom, MARGIN.top]);
-  const series = chart.series.map((drawn) => ({ ...drawn, samples: thinned(drawn.samples) }));
   const parts = [
     stepAxis(x, height, chart.axis),
     valueAxis(y, x, chart),

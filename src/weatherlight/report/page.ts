@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { formatFlops } from "../../base/index.js";
 import { SCORE_TITLES } from "../../contracts/index.js";
 import { formatGain, formatScore, scoreIn, testScore } from "../folder/growth-lines.js";
-import { chartsOf, type Look, PLAIN_LOOK, seedsDrawn } from "./charts.js";
+import { chartsOf, type Look, NARROW_WIDTH, PLAIN_LOOK, seedsDrawn } from "./charts.js";
 import { crosshair } from "./crosshair.js";
 import type { RunHistory } from "./history.js";
 import { drawLineChart, type LineChart, readings } from "./line-chart.js";
@@ -34,11 +34,20 @@ export function reportPage(history: RunHistory): string {
 `;
 }
 
-/**
- * What a report shows of a run, and the readings of its charts for the crosshair.
- * @param network markup of what the network looks like, where it is known
- */
-export function reportBody(history: RunHistory, look: Look = PLAIN_LOOK, network = ""): string {
+/** What a report shows besides what the history of its run gives. */
+export interface ReportParts {
+  readonly look?: Look;
+  /** Markup of what the network looks like, where it is known. */
+  readonly network?: string;
+  /** Rows of a table at most: the last ones. Default: all. */
+  readonly rows?: number;
+}
+
+/** What a report shows of a run, and the readings of its charts for the crosshair. */
+export function reportBody(
+  history: RunHistory,
+  { look = PLAIN_LOOK, network = "", rows = Number.POSITIVE_INFINITY }: ReportParts = {},
+): string {
   const charts = chartsOf(history, look);
   const chart = (id: string): string => {
     const found = charts.find((one) => one.id === id);
@@ -49,9 +58,9 @@ export function reportBody(history: RunHistory, look: Look = PLAIN_LOOK, network
     tiles(history),
     section("Network", network),
     section("Learning", chart("loss") + chart("score")),
-    section("Seeds", stageCard(history) + chart("alpha") + chart("effect") + seedsPart(history)),
+    section("Seeds", stageCard(history, look) + chart("alpha") + chart("effect") + seedsPart(history, rows)),
     section("Cost", element("div", { class: "pair" }, chart("parameters") + chart("flops"))),
-    section("What happened, and why", trailTable(history)),
+    section("What happened, and why", trailTable(history, rows)),
     section("What was asked for", configCard(history)),
   ];
   const data = JSON.stringify(charts.map(readings)).replaceAll("<", "\\u003c");
@@ -186,7 +195,7 @@ export function card(title: string, caption: string, legend: readonly string[], 
   return element("div", { class: "card" }, element("div", { class: "head" }, head) + list + drawing);
 }
 
-function stageCard(history: RunHistory): string {
+function stageCard(history: RunHistory, { narrow }: Look): string {
   const seeds = seedsDrawn(history);
   if (seeds.length === 0) return "";
   const gates = history.events.filter(({ name }) => name === "gate_event" || name === "gate_failure");
@@ -195,12 +204,17 @@ function stageCard(history: RunHistory): string {
   );
   const left = history.seeds.length - seeds.length;
   const caption = `stages over steps; ▾ a gate that was passed, ✕ one that was not${left > 0 ? `; ${left} earlier seeds are not drawn` : ""}`;
-  return card("Stages", caption, legend, drawStageChart(seeds, gates, history.lastStep));
+  return card(
+    "Stages",
+    caption,
+    legend,
+    drawStageChart(seeds, gates, history.lastStep, narrow ? NARROW_WIDTH : undefined),
+  );
 }
 
-function seedsPart(history: RunHistory): string {
+function seedsPart(history: RunHistory, rows: number): string {
   return history.seeds.length > 0
-    ? seedTable(history)
+    ? seedTable(history, rows)
     : element("div", { class: "card quiet" }, "No seed was germinated.");
 }
 

@@ -26,9 +26,10 @@ export function drawStageChart(
   seeds: readonly SeedTrack[],
   gates: readonly RunEvent[],
   lastStep: number,
+  width: number = WIDTH,
 ): string {
   const height = seeds.length * LANE_HEIGHT + 8 + MARGIN.bottom;
-  const x = stepScale(lastStep);
+  const x = stepScale(lastStep, width);
   const lanes = seeds.map((seed, i) => {
     const own = gates.filter(({ seed_id }) => seed_id === seed.id);
     const parts = [
@@ -45,7 +46,7 @@ export function drawStageChart(
   const attributes = {
     class: "chart",
     id: "stages",
-    viewBox: `0 0 ${WIDTH} ${height}`,
+    viewBox: `0 0 ${width} ${height}`,
     role: "img",
     "aria-label": "Stages of each seed over steps",
     "data-x-domain": x.domain().join(" "),

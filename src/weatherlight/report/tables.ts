@@ -11,7 +11,8 @@ export interface Column<R> {
   readonly cell: (row: R) => string;
 }
 
-export function table<R>(columns: readonly Column<R>[], rows: readonly R[]): string {
+/** @param above markup over the table */
+export function table<R>(columns: readonly Column<R>[], rows: readonly R[], above = ""): string {
   const head = columns.map(({ title, className }) => element("th", { class: className }, title));
   const body = rows.map((row) =>
     element(
@@ -21,14 +22,21 @@ export function table<R>(columns: readonly Column<R>[], rows: readonly R[]): str
     ),
   );
   const whole = element("thead", {}, element("tr", {}, head.join(""))) + element("tbody", {}, body.join(""));
-  return element("div", { class: "card scroll" }, element("table", {}, whole));
+  return element("div", { class: "card scroll" }, above + element("table", {}, whole));
+}
+
+function leftOut(count: number, what: string): string {
+  return count > 0
+    ? element("p", { class: "quiet" }, `${count.toLocaleString("en-US")} earlier ${what} are not listed`)
+    : "";
 }
 
 export function badge(text: string, color: string): string {
   return element("span", { class: "badge", style: `background:${color}` }, escapeText(text));
 }
 
-export function seedTable({ seeds }: RunHistory): string {
+/** @param limit so many of the last seeds are listed */
+export function seedTable({ seeds }: RunHistory, limit: number): string {
   const last = (seed: SeedTrack, name: "shadowGain" | "contribution"): string => {
     const sample = seed[name].at(-1);
     if (!sample) return "–";
@@ -57,7 +65,8 @@ export function seedTable({ seeds }: RunHistory): string {
       { title: "shadow gain", className: "number", cell: (seed) => last(seed, "shadowGain") },
       { title: "contribution", className: "number", cell: (seed) => last(seed, "contribution") },
     ],
-    seeds,
+    seeds.slice(-limit),
+    leftOut(seeds.length - limit, "seeds"),
   );
 }
 
@@ -74,9 +83,12 @@ interface TrailRow {
   readonly detail: string;
 }
 
-/** Decisions, gates and stages, and whatever is more severe than INFO, in order of steps. */
-export function trailTable({ events, decisions }: RunHistory): string {
-  const rows = [
+/**
+ * Decisions, gates and stages, and whatever is more severe than INFO, in order of steps.
+ * @param limit so many of the last entries are listed
+ */
+export function trailTable({ events, decisions }: RunHistory, limit: number): string {
+  const all = [
     ...decisions.map(
       ({ step, seed_id, why }): TrailRow => ({
         step,
@@ -94,7 +106,8 @@ export function trailTable({ events, decisions }: RunHistory): string {
       { title: "what", cell: ({ what }) => what },
       { title: "why", className: "wide", cell: ({ detail }) => escapeText(detail) },
     ],
-    rows,
+    all.slice(-limit),
+    leftOut(all.length - limit, "entries"),
   );
 }
 
