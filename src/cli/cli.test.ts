@@ -208,6 +208,20 @@ describe("grow", () => {
     });
   });
 
+  test("--dry-run says what a run would take, and starts none", async () => {
+    const never: Grow = () => Promise.reject(new Error("it was started"));
+    const args = ["--dry-run", "--engine", "wasm", "--epochs", "2"];
+    const io = new TestIo();
+    expect(await grow(args, io, never)).toBe(0);
+    expect(io.out).toMatch(
+      /^run +resmlp on spirals, classification, wasm\nrows +1,800 to train on, 200 held out, 1,000 to test\n/,
+    );
+    expect(io.out).toMatch(/\nslot block1 +\[16\]: mlp-residual, /);
+    const json = new TestIo();
+    expect(await grow([...args, "--json"], json, never)).toBe(0);
+    expect(JSON.parse(json.out)).toMatchObject({ type: "plan", steps: 72 });
+  });
+
   describe("options in a file", () => {
     let root: string;
     beforeAll(async () => {

@@ -32,6 +32,7 @@ export type {
   StepReport,
 } from "./run/grow-options.js";
 export type { GrowEnd, GrownSeed, GrowResult } from "./run/grow-result.js";
+export { planRun, type RunPlan } from "./run/plan-run.js";
 export { type GivenCode, readGrownNetwork } from "./run/read-network.node.js";
 export { type Replay, type ReplayOptions, replayRun } from "./run/replay.node.js";
 export { lineCallbacks, summaryLine } from "./run/reporting.js";

@@ -3,7 +3,14 @@ import { randomBytes } from "node:crypto";
 import { dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { makeFolder, readRegular } from "../../base/disk/index.node.js";
-import { KasminaError, messageOf, parseStrictJson, systemClock } from "../../base/index.js";
+import {
+  formatFlops,
+  KasminaError,
+  messageOf,
+  parseStrictJson,
+  printable,
+  systemClock,
+} from "../../base/index.js";
 import { DATA_FORMS } from "../../data/open.js";
 import type { Dashboard } from "../../weatherlight/dashboard/index.js";
 import type { Summary } from "../../weatherlight/folder/growth-lines.js";
@@ -13,9 +20,10 @@ import type { LogEnd } from "../../weatherlight/telemetry/log/log-target.js";
 import type { RunLog } from "../../weatherlight/telemetry/log/run-log.node.js";
 import type { WatchedRun } from "../../weatherlight/telemetry/watched-run.node.js";
 import { EXIT, EXIT_OF_SIGNAL } from "../terminal/exit.js";
-import { formatReport } from "../terminal/growth-report.js";
+import { count, formatDuration, formatReport } from "../terminal/growth-report.js";
 import { createGrowthView, type GrowthView } from "../terminal/growth-view.js";
 import { type Io, type StopSignal, say, toNumber, wantsColor } from "../terminal/io.js";
+import { formatTable } from "../terminal/text.js";
 
 /** How the run is done: in a worker, or in a test by something smaller. */
 export type Grow = (
@@ -126,6 +134,7 @@ export function addGrow(
     )
     .option("--name <text>", "what you call the run")
     .option("--tag <text>", "what you find it by; more than once for more than one", collect)
+    .option("--dry-run", "say what the run would take, after its first steps; nothing is written")
     .option("--config <file>", "options as JSON, named as in code; what is typed counts more")
     .option("--json", "print one JSON object a line")
     .option("--quiet", "print the report only")
@@ -138,10 +147,15 @@ export function addGrow(
         log,
         tag,
         config,
+        dryRun,
         oona = io.env.KASMINA_REDIS,
         ...typed
       }: GrowFlags & Record<string, unknown>) => {
         const options: Record<string, unknown> = { ...typed, ...(tag !== undefined && { tags: tag }) };
+        if (dryRun) {
+          await showPlan({ data: "spirals", ...(await withConfigFile(config, options)) }, json ?? false, io);
+          return done(EXIT.done);
+        }
         done(
           await runGrow(
             options.resume === undefined
@@ -312,6 +326,38 @@ function withoutDefaults({
     ...(blueprint !== undefined && { blueprints: [blueprint] }),
     ...options,
   };
+}
+
+async function showPlan(options: Readonly<Record<string, unknown>>, json: boolean, io: Io): Promise<void> {
+  const { planRun } = await import("../../weatherlight/run/plan-run.js");
+  const plan = await planRun(options);
+  if (json) return void io.stdout.write(`${JSON.stringify(plan)}\n`);
+  const { rows, slots } = plan;
+  const facts = [
+    ["run", `${plan.host} on ${plan.data}, ${plan.task}, ${plan.engine}`],
+    [
+      "rows",
+      `${count(rows.train)} to train on, ${count(rows.held_out)} held out, ${count(rows.test)} to test`,
+    ],
+    ["steps", `${count(plan.steps)}: ${count(plan.epochs)} epochs, ${count(plan.batch)} rows a step`],
+    ["parameters", count(plan.params)],
+    ["memory", `weights and optimizer ${megabytes(plan.state_bytes)}, data ${megabytes(plan.data_bytes)}`],
+    ["computed", `${formatFlops(plan.flops_per_step)} a step, ${formatFlops(plan.flops_total)} in all`],
+    ["time", `about ${formatDuration(plan.seconds)}, ${plan.steps_per_s.toFixed(1)} steps/s`],
+    ...slots.map(({ id, shape, blueprints }) => [
+      `slot ${printable(id)}`,
+      `[${shape.join(", ")}]: ${printable(blueprints.join(", ") || "no blueprint fits")}`,
+    ]),
+  ];
+  const lines = [
+    ...formatTable(facts),
+    "of the host alone, on this machine; what growth adds nobody knows yet",
+  ];
+  io.stdout.write(`${lines.join("\n")}\n`);
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(bytes < 1e7 ? 2 : 0)} MB`;
 }
 
 function collect(one: string, others: string[] = []): string[] {

@@ -110,7 +110,9 @@ export class SweepFolder {
     if (isRunFolder(path)) {
       const { summary } = await readRunFolder(path);
       const state = await stateOf(path, summary);
-      if (state === "finished") return { run, state, summary: summaryOf(summary, path) };
+      // A run whose time was over has had what the sweep gives each.
+      if (state === "finished" || state === "time_limit")
+        return { run, state: "finished", summary: summaryOf(summary, path) };
       if (state === "running" || state === "halted") return { run, state };
     }
     const failed = await readRegularIfThere(this.#failedFile(run), { maxBytes: MAX_BYTES });
