@@ -13,6 +13,7 @@ const MEASUREMENTS: Readonly<Record<string, () => Promise<Measurement>>> = {
   "kernel-delay": async () => (await import("./kernel-delay.js")).kernelDelay,
   overhead: async () => (await import("./overhead.js")).overhead,
   prefetch: async () => (await import("./prefetch.js")).prefetch,
+  watching: async () => (await import("./watching.js")).watching,
 };
 
 function printTable(figures: Figures, indent = ""): void {

@@ -2,6 +2,7 @@
 export { ProcessTracer, type ProcessTracerOptions } from "../tolaria/tracing/process-tracer.node.js";
 export { BusCommands, type BusCommandsOptions } from "./control/bus-commands.js";
 export { type ArrivedCommand, BusLink, type BusLinkOptions } from "./control/bus-link.js";
+export { type Dashboard, type DashboardOptions, serveDashboard } from "./dashboard/index.js";
 export type {
   EpochLine,
   EventLine,
@@ -43,3 +44,4 @@ export {
   predictOn,
   type RowPrediction,
 } from "./run/use-network.node.js";
+export { type WatchedRun, watchRun } from "./telemetry/watched-run.node.js";

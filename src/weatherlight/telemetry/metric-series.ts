@@ -4,7 +4,7 @@
  * elsewhere, from what {@link MetricSeries.take} returns.
  */
 import { type Clock, systemClock } from "../../base/index.js";
-import type { EventName, MetricName, TelemetryPacket } from "../../contracts/index.js";
+import type { EventName, MetricName, TelemetryMetric, TelemetryPacket } from "../../contracts/index.js";
 
 /** Metrics whose values are observations of a distribution, each reported once. */
 export const DISTRIBUTIONS: ReadonlySet<MetricName> = new Set([
@@ -43,14 +43,22 @@ export interface SeriesUpdate {
   readonly retired: readonly string[];
 }
 
+/** A series while its seed or run lives: what is told of it changes in place, since this happens on the training thread, each step. */
+interface LivingSeries {
+  readonly told: SeriesValue;
+  value: number;
+  changed: boolean;
+}
+
 interface Changes {
-  readonly values: Map<string, SeriesValue>;
   readonly observations: SeriesValue[];
   readonly events: Map<EventName, number>;
   readonly retired: Set<string>;
 }
 
 export class MetricSeries {
+  /** By seed (undefined: the run), then by name and labels. */
+  readonly #living = new Map<string | undefined, Map<string, LivingSeries>>();
   #changes = noChanges();
   #last = { run: "", step: 0, epoch: 0, atMs: 0 };
 
@@ -58,31 +66,55 @@ export class MetricSeries {
   record(packet: TelemetryPacket): void {
     const { seedId, step, epoch, atMs, events, metrics, retired } = packet;
     this.#last = { run: packet.trainingRunId, step, epoch, atMs };
-    const { values, observations, retired: ended } = this.#changes;
-    for (const { name, value, labels } of metrics) {
-      const series = { name, value, ...(seedId !== undefined && { seedId }), ...(labels && { labels }) };
-      if (DISTRIBUTIONS.has(name)) observations.push(series);
-      else values.set(keyOf(series), series);
+    const living = this.#livingOf(seedId);
+    for (const metric of metrics) {
+      const { name, value, labels } = metric;
+      const known = living.get(labels ? keyOf(name, labels) : name);
+      if (known) {
+        known.value = value;
+        known.changed = true;
+      } else this.#begin(living, seedId, metric);
     }
     const counts = this.#changes.events;
     for (const { name } of events) counts.set(name, (counts.get(name) ?? 0) + 1);
     if (retired && seedId !== undefined) {
-      for (const [key, { seedId: owner }] of values) if (owner === seedId) values.delete(key);
-      ended.add(seedId);
+      this.#living.delete(seedId);
+      this.#changes.retired.add(seedId);
     }
   }
 
   /** What has changed since it was called last. */
   take(): SeriesUpdate {
-    const { values, observations, events, retired } = this.#changes;
+    const { observations, events, retired } = this.#changes;
     this.#changes = noChanges();
+    const values: SeriesValue[] = [];
+    for (const living of this.#living.values())
+      for (const series of living.values()) {
+        if (series.changed) values.push({ ...series.told, value: series.value });
+        series.changed = false;
+      }
     return {
       ...this.#last,
-      values: [...values.values()],
+      values,
       observations,
       events: [...events].map(([name, count]) => ({ name, count })),
       retired: [...retired],
     };
+  }
+
+  #begin(living: Map<string, LivingSeries>, seedId: string | undefined, metric: TelemetryMetric): void {
+    const { name, value, labels } = metric;
+    const told = { name, value, ...(seedId !== undefined && { seedId }), ...(labels && { labels }) };
+    if (DISTRIBUTIONS.has(name)) this.#changes.observations.push(told);
+    else living.set(labels ? keyOf(name, labels) : name, { told, value, changed: true });
+  }
+
+  #livingOf(seedId: string | undefined): Map<string, LivingSeries> {
+    const known = this.#living.get(seedId);
+    if (known) return known;
+    const living = new Map<string, LivingSeries>();
+    this.#living.set(seedId, living);
+    return living;
   }
 }
 
@@ -114,10 +146,11 @@ export class SeriesReports {
 }
 
 function noChanges(): Changes {
-  return { values: new Map(), observations: [], events: new Map(), retired: new Set() };
+  return { observations: [], events: new Map(), retired: new Set() };
 }
 
-function keyOf({ name, seedId, labels }: SeriesValue): string {
-  if (seedId === undefined && !labels) return name;
-  return labels ? `${name} ${seedId ?? ""} ${JSON.stringify(labels)}` : `${name} ${seedId}`;
+function keyOf(name: string, labels: Readonly<Record<string, string>>): string {
+  let key = name;
+  for (const label in labels) key += `\0${label}\0${labels[label]}`;
+  return key;
 }
