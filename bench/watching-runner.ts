@@ -1,5 +1,6 @@
 /** What `watching` runs in a worker: a run that is watched in every other stretch, and how long its steps took. */
 import { readFileSync, readlinkSync } from "node:fs";
+import type { TelemetryPacket } from "kasmina/contracts";
 import { type GrowOptions, type GrowResult, grow as growRun } from "kasmina/weatherlight";
 import { median } from "./measurement.js";
 
@@ -15,6 +16,14 @@ export interface Stretch {
   readonly mainCpuMsPerS: number;
 }
 
+export interface Watched {
+  readonly stretches: readonly Stretch[];
+  /** Processor time of the trainer's thread for taking in the packets of a step, again and again after the run. */
+  readonly packetsUs: number;
+}
+
+/** Packets that are taken in again, the first ones with a seed among them, and how often. */
+const [PACKETS_KEPT, ROUNDS] = [4_000, 50];
 const STRETCH_MS = 700;
 /** Of two neighbours neither kind is always the first. */
 const TURNS = [false, true, true, false];
@@ -22,6 +31,8 @@ const TURNS = [false, true, true, false];
 export async function grow(options: GrowOptions & { readonly watched: Int32Array }): Promise<GrowResult> {
   const { watched, onPacket, onObservation, ...rest } = options;
   const stretches: Stretch[] = [];
+  const kept: TelemetryPacket[] = [];
+  let hasSeed = false;
   let isWatched = false;
   let gapsMs: number[] = [];
   let lastMs = Number.NaN;
@@ -48,6 +59,8 @@ export async function grow(options: GrowOptions & { readonly watched: Int32Array
     ...rest,
     onPacket: (packet) => {
       if (isWatched) onPacket?.(packet);
+      if (hasSeed && kept.length < PACKETS_KEPT) kept.push(packet);
+      hasSeed ||= packet.seedId !== undefined;
       if (packet.seedId !== undefined) return;
       const nowMs = performance.now();
       if (Number.isFinite(lastMs)) gapsMs.push(nowMs - lastMs);
@@ -60,7 +73,11 @@ export async function grow(options: GrowOptions & { readonly watched: Int32Array
     },
   });
   Atomics.store(watched, 0, 0);
-  options.onNotice?.(JSON.stringify(stretches));
+  const before = readings();
+  for (let round = 0; round < ROUNDS; round++) for (const packet of kept) onPacket?.(packet);
+  const steps = ROUNDS * kept.filter(({ seedId }) => seedId === undefined).length;
+  const packetsUs = (1_000 * (readings().cpuMs - before.cpuMs)) / steps;
+  options.onNotice?.(JSON.stringify({ stretches, packetsUs } satisfies Watched));
   return result;
 }
 

@@ -14,7 +14,7 @@ import { Worker } from "node:worker_threads";
 import { KasminaError, percentile, Random } from "kasmina/base";
 import { growInWorker, serveDashboard, watchRun } from "kasmina/weatherlight";
 import { type Figures, type Measurement, median } from "./measurement.js";
-import type { Stretch } from "./watching-runner.js";
+import type { Stretch, Watched } from "./watching-runner.js";
 
 const RUNNER = new URL("./watching-runner.js", import.meta.url).href;
 const VISITOR = new URL("./watching-visitor.js", import.meta.url);
@@ -36,15 +36,15 @@ export const watching: Measurement = {
     setFlagsFromString("--no-parallel-scavenge"); // as the command line runs
     const folder = await mkdtemp(join(tmpdir(), "kasmina-bench-"));
     try {
-      return figuresOf(await stretchesOf(folder, epochs));
+      return figuresOf(await watch(folder, epochs));
     } finally {
       await rm(folder, { recursive: true });
     }
   },
 };
 
-async function stretchesOf(folder: string, epochs: number): Promise<readonly Stretch[]> {
-  let stretches: readonly Stretch[] = [];
+async function watch(folder: string, epochs: number): Promise<Watched> {
+  let result: Watched | undefined;
   /** The number of the stretch that is watched; 0 while none is. */
   const watched = new Int32Array(new SharedArrayBuffer(4));
   const metrics = await watchRun("127.0.0.1:0", (problem) => console.error(problem));
@@ -64,13 +64,14 @@ async function stretchesOf(folder: string, epochs: number): Promise<readonly Str
   };
   const onLine = (line: Parameters<typeof metrics.onLine>[0]): void => {
     metrics.onLine(line);
-    if (line.type === "notice" && line.text.startsWith("[")) stretches = JSON.parse(line.text) as Stretch[];
+    if (line.type === "notice" && line.text.startsWith("{")) result = JSON.parse(line.text) as Watched;
   };
   await growInWorker(options, { onSeries: metrics.onSeries, onLine }, RUNNER);
   await visitor.terminate();
   await dashboard.close();
   await metrics.close();
-  return stretches;
+  if (!result) throw new KasminaError("illegal_state", "the run reported no step times");
+  return result;
 }
 
 interface Pair {
@@ -78,7 +79,7 @@ interface Pair {
   readonly alone: Stretch;
 }
 
-function figuresOf(stretches: readonly Stretch[]): Figures {
+function figuresOf({ stretches, packetsUs }: Watched): Figures {
   const pairs: Pair[] = [];
   for (let i = WARM_UP_STRETCHES; i + 1 < stretches.length; i += 2) {
     const [a, b] = stretches.slice(i, i + 2) as [Stretch, Stretch];
@@ -95,6 +96,7 @@ function figuresOf(stretches: readonly Stretch[]): Figures {
     main_thread_cpu_ms_a_s: withInterval(
       pairs.map(({ watched, alone }) => watched.mainCpuMsPerS - alone.mainCpuMsPerS),
     ),
+    packets_us_a_step: Number(packetsUs.toPrecision(3)),
     step_ms: withInterval(pairs.map(({ alone }) => alone.medianMs)),
   };
 }
