@@ -1,6 +1,6 @@
 /** The dashboard of a run that goes on, in a real browser. `npm run pictures` writes what it looks like for the docs. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -109,7 +109,60 @@ describe.skipIf(!chromium)("the dashboard of a run that goes on", () => {
       if (PICTURES) writeFileSync(join(PICTURES, `dashboard-${theme}-${width}.png`), await page.picture());
     }
   });
+
+  test.each([
+    ["runs", ""],
+    ["compare", "compare?run=here&run=seed-1&run=fast-0&run=fast-1"],
+    ["alerts", "alerts"],
+  ])("has none on the page of %s, and is no wider than the screen", async (name, path) => {
+    await writeOthers(join(root, "runs"));
+    await page.goto(`${url.split("#")[0]}${path}`);
+    for (const [width, theme] of [
+      [1200, "light"],
+      [1200, "dark"],
+      [360, "light"],
+    ] as const) {
+      await page.look(width, theme);
+      expect([theme, width, await faults()]).toEqual([theme, width, []]);
+      expect(await page.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
+      const picture = join(PICTURES ?? "", `dashboard-${name}-${theme}.png`);
+      if (PICTURES && width === 1200) writeFileSync(picture, await page.picture());
+    }
+  });
+
+  test("has charts that need no scrolling sideways on a narrow screen", async () => {
+    await page.goto(`${url.split("#")[0]}runs/here`);
+    await page.look(360, "light");
+    const widest = `Math.max(...[...document.querySelectorAll("svg.chart")].map((svg) => svg.getBoundingClientRect().right))`;
+    await page.until(`${widest} <= innerWidth`);
+  });
 });
+
+/** What runs like the first one were asked for otherwise, and what their losses are a multiple of. */
+const OTHERS = [
+  { name: "seed-1", otherwise: { seed: 1 }, factor: 0.8 },
+  { name: "fast-0", otherwise: { lr: 0.02 }, factor: 0.5 },
+  { name: "fast-1", otherwise: { lr: 0.02, seed: 1 }, factor: 0.35 },
+] as const;
+
+/** Runs beside the one that goes on, as far as the dashboard reads them. */
+async function writeOthers(runs: string): Promise<void> {
+  const about = JSON.parse(await readFile(join(runs, "here", "run.json"), "utf8")) as { config: object };
+  const events = await readFile(join(runs, "here", "events.ndjson"), "utf8");
+  const level = "CRITICAL";
+  const refused = { type: "event", name: "command_rejected", level, step: 7, reason: "invalid_signature" };
+  for (const { name, otherwise, factor } of OTHERS) {
+    const folder = join(runs, name);
+    await mkdir(folder, { recursive: true });
+    const config = { ...about.config, ...otherwise };
+    await writeFile(join(folder, "run.json"), JSON.stringify({ ...about, run_id: name, config }));
+    const losses = events.replace(
+      /"(val_loss|train_loss)":([\d.e-]+)/g,
+      (_, field, value) => `"${field}":${factor * Number(value)}`,
+    );
+    await writeFile(join(folder, "events.ndjson"), `${losses}${JSON.stringify(refused)}\n`);
+  }
+}
 
 test.each([
   ["grow", "--metrics", "0", "--dashboard", "192.0.2.1:9"],

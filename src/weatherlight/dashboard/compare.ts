@@ -76,7 +76,8 @@ function chartsOfRuns(runs: readonly ComparedRun[]): readonly ChartOf[] {
     { id: "loss", title: "Held-out loss", field: "val_loss", format: lossText },
     ...scoresOf(runs).map((name): ChartOf => {
       const format = (value: number) => formatScore({ name, value });
-      return { id: name, title: SCORE_TITLES[name], field: `val_${name}`, format };
+      const title = SCORE_TITLES[name].replace(/^./, (letter) => letter.toUpperCase());
+      return { id: name, title, field: `val_${name}`, format };
     }),
     { id: "train", title: "Training loss", field: "train_loss", format: lossText },
   ];

@@ -35,10 +35,11 @@ dialog{border:1px solid var(--line);border-radius:12px;background:var(--card);co
 dialog::backdrop{background:#0008}dialog p{margin-top:0}
 .danger{border-color:var(--bad);color:var(--bad)}
 [role=status]{font-size:14px;min-height:21px;display:block}
+p.quiet{margin:0 0 10px;font-size:13px}
 .badge{color:var(--text);background:none!important;border:1px solid var(--quiet)}
 @media (max-width:700px){nav{padding:10px 12px}td.wide{min-width:220px}.chart,.pair .chart{min-width:0}
 .chart text,.chart text.tick,.chart .cross text,.pair .chart text,.pair .chart text.tick{font-size:13px}
-.network{min-width:0}.network text{font-size:17px}}
+.tile b{font-size:19px}.network{min-width:0}.network text{font-size:17px}}
 `;
 
 /** More are not compared: their lines could not be told from each other. */
@@ -108,8 +109,12 @@ export function runsTable(rows: readonly RunRow[]): string {
         title: head("run"),
         cell: ({ name }) => element("a", { href: pathOf(name) }, escapeText(name)),
       },
-      { title: head("name"), cell: ({ title }) => escapeText(title) },
-      { title: head("tags"), cell: ({ tags }) => escapeText(tags.join(", ")) },
+      ...(rows.some(({ title }) => title !== "")
+        ? [{ title: head("name"), cell: ({ title }: RunRow) => escapeText(title) }]
+        : []),
+      ...(rows.some(({ tags }) => tags.length > 0)
+        ? [{ title: head("tags"), cell: ({ tags }: RunRow) => escapeText(tags.join(", ")) }]
+        : []),
       { title: head("state"), cell: ({ state }) => escapeText(state) },
       {
         title: head("age"),
