@@ -12,10 +12,12 @@ export interface ResMlpOptions {
   readonly width?: number;
   /** Residual blocks, a slot after each. Default 2. */
   readonly depth?: number;
+  /** Whether the last layer reads its input normalised. Default true. */
+  readonly headNorm?: boolean;
 }
 
 /** Input [batch, ...inputShape] → logits [batch, classes]; slots `block1` … of shape [width]. */
-export function resmlp({ inputShape, classes, width = 16, depth = 2 }: ResMlpOptions): Host {
+export function resmlp({ inputShape, classes, width = 16, depth = 2, headNorm = true }: ResMlpOptions): Host {
   const inputs = sizeOf(inputShape);
   const stem = defineBlock({
     name: "stem",
@@ -23,17 +25,27 @@ export function resmlp({ inputShape, classes, width = 16, depth = 2 }: ResMlpOpt
     outputShape: [width],
     apply: ({ w, b }, x) => relu(linear(x.reshape([-1, inputs]), w, b)),
   });
-  const head = defineBlock({
-    name: "head",
-    parameters: {
-      scale: { shape: [width], init: ones },
-      shift: { shape: [width], init: zeros },
-      w: { shape: [classes, width], init: lecunNormal },
-      b: { shape: [classes], init: zeros },
-    },
-    outputShape: [classes],
-    apply: ({ scale, shift, w, b }, x) => linear(layerNorm(x, scale, shift), w, b),
-  });
+  const last = {
+    w: { shape: [classes, width], init: lecunNormal },
+    b: { shape: [classes], init: zeros },
+  } satisfies ParameterSpecs;
+  const head = headNorm
+    ? defineBlock({
+        name: "head",
+        parameters: {
+          scale: { shape: [width], init: ones },
+          shift: { shape: [width], init: zeros },
+          ...last,
+        },
+        outputShape: [classes],
+        apply: ({ scale, shift, w, b }, x) => linear(layerNorm(x, scale, shift), w, b),
+      })
+    : defineBlock({
+        name: "head",
+        parameters: last,
+        outputShape: [classes],
+        apply: ({ w, b }, x) => linear(x, w, b),
+      });
   const blocks = Array.from({ length: depth }, (_, i) => residualBlock(`block${i + 1}`, width));
   return defineHost({ id: "resmlp", inputShape, classes, blocks: [stem, ...blocks, head] });
 }

@@ -44,6 +44,8 @@ export function inherited(
 ): Inheritance {
   const inherits = inheritanceOf(fromSaved(checkpoint), keepOptimizer);
   const differs = (what: string): never => refuse("from", `run ${runId} does not fit: ${what}`);
+  const [itsTask, ownTask] = [data, own].map((one) => one?.task ?? "classification");
+  if (data && own && itsTask !== ownTask) differs(`it is of a ${itsTask}, the data are for a ${ownTask}`);
   const specs = parameterSpecs({ host, sites: [], hostGradient: "detach" });
   for (const [path, { shape }] of Object.entries(specs)) {
     const found = inherits.parameters[path]?.shape;
@@ -57,8 +59,6 @@ export function inherited(
       differs(
         `blueprint ${blueprintId} of ${id} is not among those of this run (${blueprints.ids.join(", ")})`,
       );
-  const [itsTask, ownTask] = [data, own].map((one) => one?.task ?? "classification");
-  if (data && own && itsTask !== ownTask) differs(`it is of a ${itsTask}, the data are for a ${ownTask}`);
   const isOfTokens = host.inputDType === "int32";
   if (isOfTokens && data?.class_names && own?.class_names && `${data.class_names}` !== `${own.class_names}`)
     differs("its text has other characters, so that every number would stand for another one");

@@ -67,7 +67,7 @@ function openTracer(sources: Sources, onFallback: (problem: string) => void): Pr
 
 /** The module of the built-in hosts, by its URL: another process makes the same one. */
 function builtinHost({ host, dataset }: Sources): ModuleSource {
-  const { inputShape, inputDType, classes } = dataset;
+  const { inputShape, inputDType, classes, task } = dataset;
   const module = new URL("../../nn/index.js", import.meta.url).href;
-  return { module, name: "createHost", args: [host.id, { inputShape, inputDType, classes }] };
+  return { module, name: "createHost", args: [host.id, { inputShape, inputDType, classes, task }] };
 }

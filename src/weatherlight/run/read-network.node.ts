@@ -49,7 +49,7 @@ async function openNetwork(path: string, given: GivenCode) {
   const known = withGivenCode({ config, sources: { ...sources, data: undefined, policy: undefined } }, given);
   const host = await openHost(
     (known.host ?? id) as Host | string,
-    { inputShape, inputDType, classes },
+    { inputShape, inputDType, classes, task: data?.task },
     loadModule,
   );
   const blueprints = await openBlueprints(

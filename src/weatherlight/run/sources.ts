@@ -94,6 +94,7 @@ interface Task {
   readonly inputShape: readonly number[];
   readonly inputDType: Host["inputDType"];
   readonly classes: number;
+  readonly task?: TaskId | undefined;
 }
 
 /**
@@ -146,7 +147,8 @@ function datasetOf(given: Dataset | DatasetArrays, task: TaskId | undefined): Da
 /** @param task what the host is for: the shapes of the data, or those that a checkpoint holds */
 export async function openHost(given: Host | string, task: Task, load: ModuleLoader): Promise<Piece<Host>> {
   if (typeof given !== "string") return { value: tried(defineHost(given)), module: "code" };
-  if (!isModuleReference(given) && !isOnnxReference(given)) return { value: createHost(given, task) };
+  if (!isModuleReference(given) && !isOnnxReference(given))
+    return { value: createHost(given, { ...hostTaskOf(task), task: task.task }) };
   const module = await load(given);
   const { value } = module;
   const host = (typeof value === "function" ? await value(hostTaskOf(task)) : value) as Host;

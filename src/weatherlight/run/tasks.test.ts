@@ -102,6 +102,14 @@ describe("a regression", () => {
     expect(values?.[0]).toBeCloseTo(Number(byRun.rows[0]?.prediction_price), -1);
   });
 
+  test("reads its last layer's input as it is, which a classification's normalises", async () => {
+    const { parameters } = await readGrownNetwork(runDir);
+    expect(Object.keys(parameters).filter((path) => path.startsWith("host/head/"))).toEqual([
+      "host/head/w",
+      "host/head/b",
+    ]);
+  });
+
   test("is evaluated on its own test part, and on other rows in the same units", async () => {
     const own = await evaluateOn(runDir, `${table}?target=price,height&drop=up,left`);
     expect(own).toMatchObject({ task: "regression", rows: 60, isOwnTestPart: true });
