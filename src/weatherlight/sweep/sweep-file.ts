@@ -9,7 +9,7 @@ import { KasminaError, Random } from "../../base/index.js";
 export const MAX_RUNS = 10_000;
 /** Options that a sweep sets itself, or that make no sense in many runs at once. */
 const OWN: ReadonlySet<string> = new Set([
-  ..."seed run-dir resume adopt json quiet metrics dashboard help".split(" "),
+  ..."seed run-dir resume adopt json quiet metrics dashboard dry-run help".split(" "),
 ]);
 
 const value = z.union([z.string(), z.number(), z.boolean()]);
