@@ -116,6 +116,7 @@ describe.skipIf(!chromium)("the dashboard of a run that goes on", () => {
     ["alerts", "alerts"],
   ])("has none on the page of %s, and is no wider than the screen", async (name, path) => {
     await writeOthers(join(root, "runs"));
+    await page.look(1200, "light");
     await page.goto(`${url.split("#")[0]}${path}`);
     for (const [width, theme] of [
       [1200, "light"],

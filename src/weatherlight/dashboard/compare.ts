@@ -218,7 +218,7 @@ function pairedText(reference: Group, group: Group, { of, differenceText }: Figu
   });
   if (found.length === 0) return `<span class="quiet">no pair</span>`;
   const { mean, half } = meanInterval(found);
-  const interval = found.length === 1 ? "" : ` ± ${differenceText(half).replace("+", "")}`;
+  const interval = found.length === 1 ? "" : ` ± ${differenceText(half).replace(/^[+±]/, "")}`;
   const pairs = element(
     "span",
     { class: "quiet" },
