@@ -51,7 +51,7 @@ export class BrowserPage {
     const page = new BrowserPage(child.stdio[3] as Writable, child.stdio[4] as Readable, async () => {
       child.kill("SIGKILL");
       await exited;
-      rmSync(profile, { recursive: true, force: true, maxRetries: 10 });
+      rmSync(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 300 });
     });
     const { targetInfos } = (await page.#call("Target.getTargets")) as {
       targetInfos: { type: string; targetId: string }[];
