@@ -46,10 +46,12 @@ export class BrowserPage {
     const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"];
     const child = spawn(browser, [...flags, `--user-data-dir=${profile}`, "about:blank"], {
       stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"],
+      detached: true,
     });
     const exited = once(child, "exit");
     const page = new BrowserPage(child.stdio[3] as Writable, child.stdio[4] as Readable, async () => {
-      child.kill("SIGKILL");
+      // With the processes that it has started: they write into its profile.
+      if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
       await exited;
       rmSync(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 300 });
     });
