@@ -11,6 +11,9 @@ export interface DataName {
   readonly options: ReadonlyMap<string, string>;
 }
 
+/** Kinds of tables. */
+export const TABLE_KINDS: ReadonlySet<string> = new Set(["csv", "jsonl", "parquet"]);
+
 const OPTION = /^[a-z_]+=/;
 /** Between two options. */
 const SEPARATOR = /&(?=[a-z_]+=)/;

@@ -1,7 +1,7 @@
 /** Datasets by name, as `--data` gives them. */
 import { KasminaError } from "../base/errors.js";
 import type { Dataset } from "../contracts/dataset.js";
-import { type DataName, parseDataName } from "./data-name.js";
+import { type DataName, parseDataName, TABLE_KINDS } from "./data-name.js";
 import { decodeText } from "./decode.js";
 import { makeSpirals } from "./spirals.js";
 import type { Table } from "./table.js";
@@ -25,8 +25,6 @@ type Reader = {
   open(spec: DataName, seed: number): Promise<Dataset>;
 };
 
-/** Kinds of tables. */
-export const TABLE_KINDS: ReadonlySet<string> = new Set(["csv", "jsonl", "parquet"]);
 const TABLE_KEYS = [
   "label",
   "labels",
