@@ -1,7 +1,7 @@
 /** `kasmina dashboard`: the runs of a folder as a page that follows them, until it is told to end. */
 import type { Command } from "commander";
 import { serveDashboard } from "../../weatherlight/dashboard/index.js";
-import { parseAddress } from "../../weatherlight/telemetry/http-server.node.js";
+import { parseAddress } from "../../weatherlight/telemetry/http-address.js";
 import { EXIT } from "../terminal/exit.js";
 import type { Io } from "../terminal/io.js";
 

@@ -15,7 +15,7 @@ import { DATA_FORMS } from "../../data/open.js";
 import type { Dashboard } from "../../weatherlight/dashboard/index.js";
 import type { Summary } from "../../weatherlight/folder/growth-lines.js";
 import { growInWorker, type WorkerCallbacks } from "../../weatherlight/run/grow-in-worker.js";
-import { parseAddress } from "../../weatherlight/telemetry/http-server.node.js";
+import { parseAddress } from "../../weatherlight/telemetry/http-address.js";
 import type { LogEnd } from "../../weatherlight/telemetry/log/log-target.js";
 import type { RunLog } from "../../weatherlight/telemetry/log/run-log.node.js";
 import type { WatchedRun } from "../../weatherlight/telemetry/watched-run.node.js";

@@ -3,7 +3,7 @@ import { type Command, Option } from "commander";
 import { KasminaError } from "../../base/index.js";
 import { ENGINE_CHOICES, type EngineChoice } from "../../engine/index.js";
 import { SERVICE_NAMES, type ServiceName, startService } from "../../weatherlight/services/index.js";
-import { parseAddress } from "../../weatherlight/telemetry/http-server.node.js";
+import { parseAddress } from "../../weatherlight/telemetry/http-address.js";
 import { EXIT } from "../terminal/exit.js";
 import type { Io } from "../terminal/io.js";
 

@@ -11,13 +11,8 @@ import { fileURLToPath } from "node:url";
 import { readRegular } from "../../base/disk/index.node.js";
 import { KasminaError, messageOf, sha256Hex, utf8 } from "../../base/index.js";
 import type { Look } from "../report/charts.js";
-import {
-  type HttpServer,
-  isOwnName,
-  jsonAnswer,
-  type ListenAddress,
-  listenHttp,
-} from "../telemetry/http-server.node.js";
+import type { HttpServer, ListenAddress } from "../telemetry/http-address.js";
+import { isOwnName, jsonAnswer, listenHttp } from "../telemetry/http-server.node.js";
 import { carryOut, parseAction } from "./actions.js";
 import { type ComparedRun, compareBody } from "./compare.js";
 import {

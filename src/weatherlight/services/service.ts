@@ -2,13 +2,8 @@
  * What every service is: a process that says how it is (`/healthz`: it runs; `/readyz`: it can work; `/status`: in
  * figures; `/metrics`: to Prometheus), and that ends in order.
  */
-import {
-  type Answer,
-  type HttpServer,
-  jsonAnswer,
-  type ListenAddress,
-  serveHttp,
-} from "../telemetry/http-server.node.js";
+import type { HttpServer, ListenAddress } from "../telemetry/http-address.js";
+import { type Answer, jsonAnswer, serveHttp } from "../telemetry/http-server.node.js";
 
 /** A service, however it came up. */
 export interface Service {

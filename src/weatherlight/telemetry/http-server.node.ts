@@ -2,23 +2,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AddressInfo, isIP } from "node:net";
 import { KasminaError, messageOf } from "../../base/index.js";
-
-/** Where a server listens. */
-export interface ListenAddress {
-  readonly host: string;
-  readonly port: number;
-}
-
-/**
- * Reads host:port, `[…]` around an IPv6 address. A port alone is one of this machine only.
- * @throws KasminaError `invalid_argument` for what is neither
- */
-export function parseAddress(text: string): ListenAddress {
-  const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]:|([^:\s[\]]+):)?(\d{1,5})$/.exec(text) ?? [];
-  const port = Number(digits);
-  if (!(port <= 65_535)) throw new KasminaError("invalid_argument", `expected host:port, got ${text}`);
-  return { host: bracketed ?? plain ?? "127.0.0.1", port };
-}
+import type { HttpServer, ListenAddress } from "./http-address.js";
 
 export interface Answer {
   /** Default 200. */
@@ -33,12 +17,6 @@ export function jsonAnswer(body: unknown, status = 200): Answer {
 
 /** What there is under each path. */
 export type Paths = Readonly<Record<string, () => Answer | Promise<Answer>>>;
-
-export interface HttpServer {
-  /** As in a URL: host:port. */
-  readonly address: string;
-  close(): Promise<void>;
-}
 
 const MAX_CONNECTIONS = 64;
 const REQUEST_MS = 5_000;

@@ -1,6 +1,7 @@
 import { request } from "node:http";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type HttpServer, parseAddress, serveHttp } from "./http-server.node.js";
+import { type HttpServer, parseAddress } from "./http-address.js";
+import { serveHttp } from "./http-server.node.js";
 
 const PATHS = {
   "/metrics": () => ({ type: "text/plain", text: "seeds 3\n" }),

@@ -1,7 +1,8 @@
 /** One run, as `kasmina grow --metrics` shows it to Prometheus. */
 import { messageOf } from "../../base/index.js";
 import { type GrowthLine, scoreIn } from "../folder/growth-lines.js";
-import { type HttpServer, parseAddress, serveHttp } from "./http-server.node.js";
+import { type HttpServer, parseAddress } from "./http-address.js";
+import { serveHttp } from "./http-server.node.js";
 import type { SeriesUpdate } from "./metric-series.js";
 import { PrometheusExporter } from "./prometheus.node.js";
 
