@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { KasminaError } from "../base/index.js";
 import type { Stage } from "../contracts/index.js";
 import type { GrowthLine, Summary } from "../weatherlight/folder/growth-lines.js";
+import { grow as growRun } from "../weatherlight/run/grow.js";
 import type { WorkerCallbacks } from "../weatherlight/run/grow-in-worker.js";
 import { runCli } from "./cli.js";
 import { addGrow, type Grow } from "./commands/grow.js";
@@ -220,6 +221,20 @@ describe("grow", () => {
     const json = new TestIo();
     expect(await grow([...args, "--json"], json, never)).toBe(0);
     expect(JSON.parse(json.out)).toMatchObject({ type: "plan", steps: 72 });
+  });
+
+  test("--dry-run of a run that goes on from another one is of that one's data", async () => {
+    const root = await mkdtemp(join(tmpdir(), "kasmina-dry-run-"));
+    const rows = Array.from({ length: 60 }, (_, i) => `${i % 7},${i % 5},${i % 2 === 0 ? "x" : "y"}`);
+    const file = join(root, "t.csv");
+    await writeFile(file, ["a,b,label", ...rows].join("\n"));
+    const runDir = join(root, "parent");
+    await growRun({ data: `csv:${file}?label=label`, engine: "wasm", epochs: 1, growth: false, runDir });
+    const io = new TestIo();
+    const never: Grow = () => Promise.reject(new Error("it was started"));
+    expect(await grow(["--dry-run", "--from", runDir, "--engine", "wasm", "--json"], io, never)).toBe(0);
+    expect(JSON.parse(io.out).data).toBe(`csv:${file}?label=label`);
+    await rm(root, { recursive: true });
   });
 
   describe("options in a file", () => {

@@ -153,7 +153,7 @@ export function addGrow(
       }: GrowFlags & Record<string, unknown>) => {
         const options: Record<string, unknown> = { ...typed, ...(tag !== undefined && { tags: tag }) };
         if (dryRun) {
-          await showPlan({ data: "spirals", ...(await withConfigFile(config, options)) }, json ?? false, io);
+          await showPlan(withData(await withConfigFile(config, options)), json ?? false, io);
           return done(EXIT.done);
         }
         done(
@@ -303,16 +303,16 @@ function stopOnSignals(io: Io, onFirst: () => void) {
   };
 }
 
+/** Adds the data where they are left out; a run that goes on from another one has its own. */
+function withData(options: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return { ...(options.from === undefined && { data: "spirals" }), ...options };
+}
+
 /** Adds what is left out: the data, the run's id, and the folder of that name. */
 function withRunFolder(options: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const time = new Date(systemClock.nowMs()).toISOString().replace(/[-:]|\..*/g, "");
   const runId = `${time}-${randomBytes(3).toString("hex")}`;
-  return {
-    ...(options.from === undefined && { data: "spirals" }),
-    runId,
-    runDir: join("runs", runId),
-    ...options,
-  };
+  return { runId, runDir: join("runs", runId), ...withData(options) };
 }
 
 /** What was typed: `--no-growth` has a default of its own, which a resumed run does not need; its blueprints are named again as a list. */
