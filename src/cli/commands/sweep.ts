@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { basename, join } from "node:path";
 import { Command } from "commander";
 import { KasminaError, printable, systemClock } from "../../base/index.js";
-import type { Variant } from "../../weatherlight/sweep/sweep-file.js";
+import { type Variant, variantName } from "../../weatherlight/sweep/sweep-file.js";
 import { SweepFolder, type SweepRunStatus } from "../../weatherlight/sweep/sweep-folder.node.js";
 import { type Interval, sweepResults, type VariantResult } from "../../weatherlight/sweep/sweep-results.js";
 import { launchProcess, workOn } from "../../weatherlight/sweep/work.node.js";
@@ -130,14 +130,21 @@ function formatStatuses(statuses: readonly SweepRunStatus[]): string {
 
 function formatResults(results: readonly VariantResult[]): string {
   const rows = results.map((result) => [
-    `v${String(result.variant).padStart(3, "0")}`,
+    variantName(result.variant),
     printable(optionsText(result.options)),
     `${result.finished} of ${result.runs}`,
     shown(result.accuracy, percent),
     shown(result.loss, (loss) => loss.toFixed(4)),
     shown(result.loss_difference, (loss) => `${loss < 0 ? "−" : "+"}${Math.abs(loss).toFixed(4)}`),
   ]);
-  const header = ["variant", "options", "finished", "accuracy", "loss", "loss, less that of v000"];
+  const header = [
+    "variant",
+    "options",
+    "finished",
+    "accuracy",
+    "loss",
+    `loss, less that of ${variantName(0)}`,
+  ];
   const lines = formatTable([header, ...rows], ["left", "left", "right", "right", "right", "right"]);
   return `${lines.join("\n")}\n± is half of a 95 % interval over the seeds\n`;
 }

@@ -80,13 +80,18 @@ export function parseSweep(text: string, path: string, known: ReadonlySet<string
   if (new Set(file.seeds).size !== file.seeds.length) throw wrong(path, "names a seed twice");
   const runs = variants.flatMap((variant, at) =>
     file.seeds.map((seed) => ({
-      id: `v${String(at).padStart(3, "0")}-s${seed}`,
+      id: `${variantName(at)}-s${seed}`,
       variant: at,
       seed,
       args: [...argsOf(file.options), ...argsOf(variant), "--seed", String(seed)],
     })),
   );
   return { variants, runs };
+}
+
+/** `v000`, `v001`, … */
+export function variantName(variant: number): string {
+  return `v${String(variant).padStart(3, "0")}`;
 }
 
 function read(text: string, path: string): SweepFile {

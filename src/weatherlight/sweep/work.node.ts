@@ -61,22 +61,21 @@ type WorkerOptions = WorkOptions & { readonly pollMs: number };
 class Worker {
   readonly #options: WorkerOptions;
   readonly #startMs: number;
+  /** Runs that may not be over yet; those that are, are not read again. */
+  readonly #open: Set<SweepRun>;
   /** Runs that a slot of this worker has in hand: a claim does not keep them apart. */
   readonly #taken = new Set<SweepRun>();
 
   constructor(options: WorkerOptions) {
     this.#options = options;
     this.#startMs = options.clock.nowMs();
+    this.#open = new Set(options.folder.sweep.runs);
   }
 
   /** One slot. */
   async run(): Promise<void> {
-    const { signal, folder } = this.#options;
-    while (!signal.aborted) {
-      const open = (await folder.status()).filter((status) => this.#isOpen(status));
-      if (open.length === 0) return;
-      if (!(await this.#takeOne(open))) await this.#pause();
-    }
+    const { signal } = this.#options;
+    while (!signal.aborted && this.#open.size > 0) if (!(await this.#takeOne())) await this.#pause();
   }
 
   /** What failed before this worker began is tried again: somebody may have mended it. */
@@ -85,13 +84,18 @@ class Worker {
     return state !== "finished" && state !== "halted";
   }
 
-  /** Does one of these that nobody else does; false where there is none. */
-  async #takeOne(open: readonly SweepRunStatus[]): Promise<boolean> {
-    for (const { run } of open) {
+  /** Does one that nobody else does; false where there is none. */
+  async #takeOne(): Promise<boolean> {
+    const { folder } = this.#options;
+    for (const run of this.#open) {
       if (this.#taken.has(run)) continue;
       this.#taken.add(run);
       try {
-        const lease = await this.#options.folder.claim(run);
+        if (!this.#isOpen(await folder.statusOf(run))) {
+          this.#open.delete(run);
+          continue;
+        }
+        const lease = await folder.claim(run);
         if (!lease) continue;
         try {
           await this.#attend(run);
