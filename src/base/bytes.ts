@@ -30,6 +30,11 @@ export function toHex(bytes: Uint8Array): string {
   return out;
 }
 
+/** The bytes that {@link toHex} wrote. */
+export function fromHex(hex: string): Uint8Array {
+  return Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
+}
+
 /** Node's own SHA-256, where this is Node: it is 18 times as fast as the portable one (13 and 240 ms for 16 MiB). */
 const nodeCrypto = globalThis.process?.getBuiltinModule?.("crypto");
 

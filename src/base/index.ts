@@ -7,7 +7,7 @@ export {
   type JobOutcome,
 } from "./async-worker.js";
 export type { BreakerLimits, BreakerSnapshot, BreakerState } from "./breaker.js";
-export { concatBytes, sha256Hex, toHex, u32be, utf8 } from "./bytes.js";
+export { concatBytes, fromHex, sha256Hex, toHex, u32be, utf8 } from "./bytes.js";
 export { type Clock, ManualClock, systemClock, type Timer } from "./clock.js";
 export {
   DependencyViolationError,

@@ -2,7 +2,7 @@
  * Who vouches for an artifact: a signed envelope over its SHA-256, in a file beside its two. The artifact and its name stay as they
  * are, so that a signature can be added, or another put in its place.
  */
-import { KasminaError, toHex } from "../base/index.js";
+import { fromHex, KasminaError, toHex } from "../base/index.js";
 import {
   ARTIFACT_CONTEXT,
   decodeEnvelope,
@@ -36,7 +36,7 @@ export function signArtifact(keys: KeyRing, sha256: string): Uint8Array {
   if (!maySignArtifacts(role))
     throw new KasminaError("invalid_argument", `key ${id} is a ${role}'s: it vouches for no kernel`);
   if (!sign) throw new KasminaError("invalid_argument", `key ${id} has no private half here`);
-  return signEnvelope(keys, ARTIFACT_CONTEXT, bytesOf(sha256));
+  return signEnvelope(keys, ARTIFACT_CONTEXT, fromHex(sha256));
 }
 
 /** Whether these bytes vouch for an artifact. Never throws. @param keys left out: nobody's signature is known */
@@ -58,8 +58,4 @@ export function checkSignature(
   if (!maySignArtifacts(key.role))
     return { state: "bad", keyId, problem: `key ${keyId} is a ${key.role}'s: it vouches for no kernel` };
   return { state: "signed", keyId };
-}
-
-function bytesOf(hex: string): Uint8Array {
-  return Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
 }

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { z } from "zod";
-import { toHex, utf8 } from "../base/bytes.js";
+import { fromHex, toHex, utf8 } from "../base/bytes.js";
 import { readRegularSync, readRegularSyncIfThere, writeFileAtomicallySync } from "../base/disk/index.node.js";
 import { KasminaError, messageOf } from "../base/errors.js";
 import { environmentWithKeys } from "../base/quiet-runtime.node.js";
@@ -190,7 +190,7 @@ export function keysFromEnvironment(value: string): KeyRing {
     const [id = "", hex = ""] = entry.trim().split(":");
     if (!secret.safeParse(hex).success)
       throw new KasminaError("invalid_argument", `${KEYS_VARIABLE} must be id:hex,id:hex…`);
-    return { id, secret: bytesOf(hex) };
+    return { id, secret: fromHex(hex) };
   });
   return new KeyRing(keys, nodeCrypto);
 }
@@ -211,16 +211,12 @@ function toKey({ id, role, issuer, revoked_at, ...key }: StoredKey): Key {
     ...(issuer !== undefined && { issuer }),
     ...(revoked_at !== undefined && { revoked: true }),
   };
-  if (key.kind !== "ed25519") return { ...owner, secret: bytesOf(key.secret) };
+  if (key.kind !== "ed25519") return { ...owner, secret: fromHex(key.secret) };
   return {
     ...owner,
-    publicKey: bytesOf(key.public_key),
-    ...(key.secret !== undefined && { seed: bytesOf(key.secret) }),
+    publicKey: fromHex(key.public_key),
+    ...(key.secret !== undefined && { seed: fromHex(key.secret) }),
   };
-}
-
-function bytesOf(hex: string): Uint8Array {
-  return Uint8Array.from(Buffer.from(hex, "hex"));
 }
 
 function load(path: string): KeyFile {

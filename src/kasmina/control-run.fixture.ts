@@ -83,6 +83,7 @@ export class ControlRun {
   step = 0;
   readonly #stepShare: number | undefined;
   #entries = 0;
+  #lives = 0;
   #commands = 0;
 
   constructor(options: ControlRunOptions = {}) {
@@ -102,6 +103,7 @@ export class ControlRun {
       clock: this.clock,
       telemetry: { emit: (packet) => void this.packets.push(structuredClone(packet)) },
       keys: this.keys,
+      newIncarnation: () => `life-${++this.#lives}`,
       kernels: options.kernels ?? { fetch: (request) => Promise.resolve(kernelFor(request)) },
       ...(options.journal && { journal: options.journal }),
     });

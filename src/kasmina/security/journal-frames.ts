@@ -5,7 +5,7 @@
  */
 import { base64Decode, base64Encode } from "@bufbuild/protobuf/wire";
 import { z } from "zod";
-import { concatBytes, toHex, utf8 } from "../../base/bytes.js";
+import { concatBytes, fromHex, toHex, utf8 } from "../../base/bytes.js";
 import { ERROR_CODES, KasminaError, messageOf } from "../../base/errors.js";
 import { fromJsonText, toJsonText } from "../../base/json.js";
 import { COMMAND_CONTEXT, decodeEnvelope, signatureProblem } from "../../contracts/envelope.js";
@@ -168,7 +168,7 @@ export class FrameChain {
     const data = concatBytes(this.#seal, utf8(json));
     if (!this.#sealer.holds(this.#context, data, this.#keyId, seal) || n !== this.#count)
       throw corrupt(`was changed by somebody else at byte ${at}`);
-    this.#seal = Uint8Array.from(seal.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
+    this.#seal = fromHex(seal);
     this.#count++;
     const opened = {
       ...rest,

@@ -5,6 +5,7 @@
 import { maxOf, meanInterval } from "../../base/index.js";
 import { SCORE_TITLES, type ScoreName, TASK_TRAITS } from "../../contracts/index.js";
 import { formatGain, formatScore, testScore } from "../folder/growth-lines.js";
+import { OWN_OPTIONS } from "../folder/list-runs.js";
 import { courseOf, type Field, type Look, NARROW_WIDTH, seedColor } from "../report/charts.js";
 import type { RunHistory, Sample } from "../report/history.js";
 import type { LineChart, Series } from "../report/line-chart.js";
@@ -19,15 +20,19 @@ export interface ComparedRun {
   readonly history: RunHistory;
 }
 
-/** Of every run another: they say nothing of what is compared. */
-const OWN: ReadonlySet<string> = new Set(["runId", "runDir", "name", "tags"]);
-
 /** What a run was asked for, but for its random seed: the same text for the runs of a group. */
 export function groupKeyOf(config: Readonly<Record<string, unknown>>): string {
   const asked = Object.entries(config).filter(
-    ([key, value]) => !OWN.has(key) && key !== "seed" && value !== undefined,
+    ([key, value]) => !OWN_OPTIONS.has(key) && key !== "seed" && value !== undefined,
   );
   return JSON.stringify(asked.sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** Those of one key together, in the order in which they come. */
+export function grouped<T>(items: readonly T[], keyOf: (item: T) => string): readonly (readonly T[])[] {
+  const groups = new Map<string, T[]>();
+  for (const item of items) groups.set(keyOf(item), [...(groups.get(keyOf(item)) ?? []), item]);
+  return [...groups.values()];
 }
 
 interface Group {
@@ -50,12 +55,7 @@ ${section("Learning", charts.map((one) => chartCard(one, { lastStep })).join("")
 }
 
 function groupsOf(runs: readonly ComparedRun[]): Group[] {
-  const groups = new Map<string, ComparedRun[]>();
-  for (const run of runs) {
-    const key = groupKeyOf(run.history.config);
-    groups.set(key, [...(groups.get(key) ?? []), run]);
-  }
-  return [...groups.values()].map((members) => ({
+  return grouped(runs, ({ history }) => groupKeyOf(history.config)).map((members) => ({
     name:
       members.length === 1 ? (members[0]?.name ?? "") : `${members[0]?.name} and ${members.length - 1} more`,
     runs: members,
@@ -127,7 +127,7 @@ function differences(runs: readonly ComparedRun[]): string {
   const textOf = ({ history }: ComparedRun, key: string): string =>
     history.config[key] === undefined ? "–" : asText(history.config[key]);
   const differing = keys
-    .filter((key) => !OWN.has(key))
+    .filter((key) => !OWN_OPTIONS.has(key))
     .filter((key) => new Set(runs.map((run) => textOf(run, key))).size > 1);
   if (differing.length === 0) return `<div class="card quiet">The same was asked of all of them.</div>`;
   return table<string>(
@@ -184,7 +184,11 @@ function outcomes(groups: readonly Group[]): string {
       { title: "run", cell: ({ name }) => escapeText(name) },
       { title: "seeds", className: "number", cell: ({ runs }) => String(runs.length) },
       ...figures.flatMap((figure) => [
-        { title: figure.title, className: "number", cell: ({ runs }: Group) => meanText(runs, figure) },
+        {
+          title: figure.title,
+          className: "number",
+          cell: ({ runs }: Group) => meanText(runs.map(figure.of), figure.text),
+        },
         {
           title: `less ${escapeText(reference?.name ?? "")}`,
           className: "number",
@@ -202,8 +206,9 @@ function outcomes(groups: readonly Group[]): string {
   );
 }
 
-function meanText(runs: readonly ComparedRun[], { of, text }: Figure): string {
-  const values = runs.flatMap((run) => of(run) ?? []);
+/** The mean of what is known of the members of a group, with half of its 95 % interval where there are several. */
+export function meanText(known: readonly (number | undefined)[], text: (value: number) => string): string {
+  const values = known.filter((value) => value !== undefined);
   if (values.length === 0) return "–";
   const { mean, half } = meanInterval(values);
   return values.length === 1 ? text(mean) : `${text(mean)} ± ${text(half)}`;

@@ -1,5 +1,5 @@
 /** The pages of the dashboard as HTML: the runs, one run, runs side by side, alerts. */
-import { formatFlops, meanInterval } from "../../base/index.js";
+import { formatFlops } from "../../base/index.js";
 import { isGrowing, SCORE_TITLES } from "../../contracts/index.js";
 import { formatScore } from "../folder/growth-lines.js";
 import type { RunState } from "../folder/list-runs.js";
@@ -9,7 +9,7 @@ import { reportBody, section } from "../report/page.js";
 import { STYLE } from "../report/style.js";
 import { element, escapeText } from "../report/svg.js";
 import { badge, facts, quantity, table } from "../report/tables.js";
-import { type ComparedRun, compareBody } from "./compare.js";
+import { type ComparedRun, compareBody, grouped, meanText } from "./compare.js";
 import { drawNetwork } from "./network.js";
 import type { Runbook } from "./runbook.node.js";
 import type { RunRow } from "./runs.node.js";
@@ -174,15 +174,7 @@ function age(ms: number): string {
 
 /** Runs that were asked for the same but for the random seed, where there are such. */
 function groupsOf(rows: readonly RunRow[]): string {
-  const groups = new Map<string, RunRow[]>();
-  for (const row of rows) groups.set(row.group, [...(groups.get(row.group) ?? []), row]);
-  const several = [...groups.values()].filter(({ length }) => length > 1);
-  const spread = (values: readonly (number | undefined)[], text: (value: number) => string): string => {
-    const known = values.filter((value) => value !== undefined);
-    if (known.length === 0) return "–";
-    const { mean, half } = meanInterval(known);
-    return known.length === 1 ? text(mean) : `${text(mean)} ± ${text(half)}`;
-  };
+  const several = grouped(rows, ({ group }) => group).filter(({ length }) => length > 1);
   const written = table<readonly RunRow[]>(
     [
       {
@@ -209,7 +201,7 @@ function groupsOf(rows: readonly RunRow[]): string {
         title: "loss",
         className: "number",
         cell: (members) =>
-          spread(
+          meanText(
             members.map(({ loss }) => loss),
             (value) => value.toFixed(4),
           ),
@@ -220,7 +212,7 @@ function groupsOf(rows: readonly RunRow[]): string {
         cell: (members) => {
           const name = members.find(({ score }) => score)?.score?.name ?? "accuracy";
           const own = members.map(({ score }) => (score?.name === name ? score.value : undefined));
-          return spread(own, (value) => formatScore({ name, value }));
+          return meanText(own, (value) => formatScore({ name, value }));
         },
       },
     ],

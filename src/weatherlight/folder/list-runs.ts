@@ -89,8 +89,8 @@ export interface Comparison {
   readonly runs: readonly ListedRun[];
 }
 
-/** Of every run another: they say nothing of what is compared. */
-const OWN: ReadonlySet<string> = new Set(["runId", "runDir", "name", "tags"]);
+/** Options that are another in every run: they say nothing of what is compared. */
+export const OWN_OPTIONS: ReadonlySet<string> = new Set(["runId", "runDir", "name", "tags"]);
 
 /** @throws KasminaError `invalid_argument` where one is no run */
 export async function compareRuns(paths: readonly string[]): Promise<Comparison> {
@@ -106,7 +106,9 @@ export async function compareRuns(paths: readonly string[]): Promise<Comparison>
       };
     }),
   );
-  const keys = [...new Set(configs.flatMap((config) => Object.keys(config)))].filter((key) => !OWN.has(key));
+  const keys = [...new Set(configs.flatMap((config) => Object.keys(config)))].filter(
+    (key) => !OWN_OPTIONS.has(key),
+  );
   const valuesOf = (key: string) =>
     configs.map((config) => (config as Readonly<Record<string, unknown>>)[key] ?? null);
   const differing = keys.filter(
