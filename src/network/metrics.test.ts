@@ -45,6 +45,20 @@ function tallied(classes: number, logits: readonly number[], labels: readonly nu
   return tally;
 }
 
+/** In two parts: outputs come some rows at a time. */
+function addInTwo(
+  tally: RegressionTally | MultilabelTally,
+  outputs: readonly number[],
+  labels: readonly number[],
+  half: number,
+): void {
+  for (const [from, to] of [
+    [0, half],
+    [half, outputs.length],
+  ] as const)
+    tally.add(Float32Array.from(outputs.slice(from, to)), Float32Array.from(labels.slice(from, to)));
+}
+
 describe("metrics are those of scikit-learn", () => {
   test.each(cases)("$name", ({ classes, logits, labels, loss, confusion, ...expected }) => {
     const tally = tallied(classes, logits, labels);
@@ -63,13 +77,7 @@ describe("metrics are those of scikit-learn", () => {
     ...expected
   }) => {
     const tally = new RegressionTally(targets);
-    // In two parts: outputs come some rows at a time.
-    const half = targets.length * 7;
-    for (const [from, to] of [
-      [0, half],
-      [half, outputs.length],
-    ] as const)
-      tally.add(Float32Array.from(outputs.slice(from, to)), Float32Array.from(labels.slice(from, to)));
+    addInTwo(tally, outputs, labels, targets.length * 7);
     const metrics = tally.metrics();
     expect(tally.loss).toBeCloseTo(loss, 6);
     const own = targets.length === 1 ? [metrics] : Object.values(metrics.targets ?? {});
@@ -80,12 +88,7 @@ describe("metrics are those of scikit-learn", () => {
 
   test.each(multilabels)("$name", ({ classes, outputs, labels, loss, each, ...expected }) => {
     const tally = new MultilabelTally(Array.from({ length: classes }, (_, i) => `label ${i}`));
-    const half = classes * 7;
-    for (const [from, to] of [
-      [0, half],
-      [half, outputs.length],
-    ] as const)
-      tally.add(Float32Array.from(outputs.slice(from, to)), Float32Array.from(labels.slice(from, to)));
+    addInTwo(tally, outputs, labels, classes * 7);
     const metrics = tally.metrics();
     expect(tally.loss).toBeCloseTo(loss, 5);
     for (const metric of ["average_precision", "macro_f1", "micro_f1", "hamming_loss"] as const)
