@@ -1,23 +1,15 @@
 /** The root export in a browser: bundled without a Node module, and run where there is a browser. */
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { beforeAll, describe, expect, test } from "vitest";
-import { deferred } from "../src/base/index.js";
-import { findTool } from "../src/base/tools.fixture.js";
+import { BrowserPage, chromium } from "./support/chromium.js";
 
 const root = new URL("..", import.meta.url).pathname;
 const program = new URL("./support/browser-program.ts", import.meta.url).pathname;
-
-const chromium = findTool("chromium", [
-  process.env.CHROMIUM ?? "chromium",
-  "chromium-browser",
-  "google-chrome",
-]);
 
 /** Modules that a bundle asks its surroundings for. */
 let external: readonly string[];
@@ -96,36 +88,26 @@ function expectGrown(says: Record<string, unknown>): void {
 
 /** Runs the bundle in a page, and resolves with what it says. */
 async function runIn(browser: string, bundle: string): Promise<Record<string, unknown>> {
-  const report =
-    "fetch('/says', { method: 'POST', body: JSON.stringify(globalThis.kasminaSays ?? failure) })";
   const page = `<script type="module">
-    let failure;
-    await import("/bundle.js").catch((error) => (failure = error.stack));
-    ${report};
+    await import("/bundle.js").catch((error) => (globalThis.failure = error.stack));
   </script>`;
-  const { promise: said, resolve: say } = deferred<string>();
   const server = createServer((request, response) => {
     const isBundle = request.url === "/bundle.js";
     response.setHeader("content-type", isBundle ? "text/javascript" : "text/html");
-    if (request.url === "/says") void text(request).then(say);
     response.end(isBundle ? bundle : page);
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as { readonly port: number };
-  const profile = mkdtempSync(join(tmpdir(), "kasmina-browser-"));
-  const flags = ["--headless", "--no-sandbox", "--disable-gpu", `--user-data-dir=${profile}`];
-  const child = spawn(browser, [...flags, `http://127.0.0.1:${port}/`], { stdio: "ignore" });
-  const exited = once(child, "exit");
+  const tab = await BrowserPage.open(browser);
   try {
-    const gone = exited.then(() => JSON.stringify(`${browser} ended before the page did`));
-    const says: unknown = JSON.parse(await Promise.race([said, gone]));
+    await tab.goto(`http://127.0.0.1:${port}/`);
+    await tab.until("globalThis.kasminaSays !== undefined || globalThis.failure !== undefined");
+    const says = await tab.evaluate<unknown>("globalThis.failure ?? globalThis.kasminaSays");
     if (typeof says === "string") throw new Error(says);
     return says as Record<string, unknown>;
   } finally {
-    child.kill("SIGKILL");
-    await exited;
+    await tab.close();
     server.close();
-    rmSync(profile, { recursive: true, force: true, maxRetries: 10 });
   }
 }
