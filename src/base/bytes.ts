@@ -35,6 +35,15 @@ export function fromHex(hex: string): Uint8Array {
   return Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
 }
 
+/** Standard base64, padded. */
+export function toBase64(bytes: Uint8Array): string {
+  let latin1 = "";
+  // In parts: the arguments of one call lie on the stack.
+  for (let at = 0; at < bytes.length; at += 4_096)
+    latin1 += String.fromCharCode(...bytes.subarray(at, at + 4_096));
+  return btoa(latin1);
+}
+
 /** Node's own SHA-256, where this is Node: it is 18 times as fast as the portable one (13 and 240 ms for 16 MiB). */
 const nodeCrypto = globalThis.process?.getBuiltinModule?.("crypto");
 

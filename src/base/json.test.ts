@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { parseStrictJson } from "./json.js";
+import { fromJsonText, parseStrictJson, toJsonText } from "./json.js";
 
 describe("strict JSON", () => {
   test("reads what JSON.stringify writes, pretty or not", () => {
@@ -38,4 +38,18 @@ describe("strict JSON", () => {
   ])("the same key in different objects, or a string that is no key, is no duplicate: %s", (text) => {
     expect(parseStrictJson(text)).toEqual(JSON.parse(text));
   });
+});
+
+test("JSON of our own keeps what a value holds, numbers that are not finite too, beside null and the word", () => {
+  const part = fc.oneof(
+    fc.double().filter((number) => !Object.is(number, -0)),
+    fc.constant(null),
+    fc.constant("null"),
+    fc.string(),
+  );
+  fc.assert(
+    fc.property(fc.dictionary(fc.stringMatching(/^[a-z]+$/), fc.array(part)), (value) => {
+      expect(fromJsonText(toJsonText(value))).toEqual(value);
+    }),
+  );
 });

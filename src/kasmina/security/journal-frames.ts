@@ -3,9 +3,9 @@
  * neither forged nor dropped, repeated or moved; the first line says whose journal it is. Of a command the line holds the signed
  * envelope as it came, and what else is known of it is read from there again, signature and run id checked.
  */
-import { base64Decode, base64Encode } from "@bufbuild/protobuf/wire";
+import { base64Decode } from "@bufbuild/protobuf/wire";
 import { z } from "zod";
-import { concatBytes, fromHex, toHex, utf8 } from "../../base/bytes.js";
+import { concatBytes, fromHex, toBase64, toHex, utf8 } from "../../base/bytes.js";
 import { ERROR_CODES, KasminaError, messageOf } from "../../base/errors.js";
 import { fromJsonText, toJsonText } from "../../base/json.js";
 import { COMMAND_CONTEXT, decodeEnvelope, signatureProblem } from "../../contracts/envelope.js";
@@ -19,6 +19,7 @@ import { issuedAtOf } from "./verifier.js";
 export const JOURNAL_FORMAT = "kasmina.journal.v2";
 const SEAL_DIGITS = 2 * MAC_BYTES;
 const NEWLINE = 0x0a;
+const LINE_END = Uint8Array.of(NEWLINE);
 const LINE = /^([0-9a-f]{64}) (\{.*\})$/s;
 
 /** What the first line of a journal says besides its records. */
@@ -136,9 +137,10 @@ export class FrameChain {
       records: records.map(toStored),
       ...(verdicts.length > 0 && { verdicts }),
     });
-    this.#seal = this.#sealer.seal(this.#context, concatBytes(this.#seal, utf8(json)), this.#keyId);
+    const text = utf8(json);
+    this.#seal = this.#sealer.seal(this.#context, concatBytes(this.#seal, text), this.#keyId);
     this.#count++;
-    return utf8(`${this.seal} ${json}\n`);
+    return concatBytes(utf8(`${this.seal} `), text, LINE_END);
   }
 
   /**
@@ -221,7 +223,7 @@ function toStored(record: JournalRecord): object {
     acceptedAtMs,
     floorMs,
     outcome,
-    envelope: base64Encode(envelope),
+    envelope: toBase64(envelope),
   };
 }
 
