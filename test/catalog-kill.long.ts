@@ -1,12 +1,14 @@
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { Random } from "../src/base/index.js";
 import { Catalog } from "../src/catalog/index.js";
 
+const run = promisify(execFile);
 const KILLS = 60;
 
 test(`kill -9 at ${KILLS} random moments of steady publication leaves a catalog that verifies`, async () => {
@@ -29,5 +31,27 @@ test(`kill -9 at ${KILLS} random moments of steady publication leaves a catalog 
   }
   console.log(JSON.stringify({ kills: KILLS, published }));
   expect(published).toBeGreaterThanOrEqual(KILLS);
+  await rm(root, { recursive: true, force: true });
+});
+
+test("kill -9 at every operation leaves a catalog that verifies and can be published to", async () => {
+  const root = await mkdtemp(join(tmpdir(), "kasmina-catalog-kill-"));
+  const script = new URL("publish-and-die.mjs", import.meta.url).pathname;
+  const survivors: boolean[] = [];
+  for (let dieAt = 1; survivors.at(-1) !== true; dieAt++) {
+    survivors.push(
+      await run(process.execPath, [script, root, `${dieAt}`]).then(
+        () => true,
+        (error) => {
+          expect(error).toMatchObject({ signal: "SIGKILL" });
+          return false;
+        },
+      ),
+    );
+    const checks = await (await Catalog.open(root)).verify();
+    expect(checks.filter(({ problem }) => problem !== undefined)).toEqual([]);
+  }
+  expect(survivors.length).toBeGreaterThan(8);
+  expect((await (await Catalog.open(root)).list()).entries.length).toBeGreaterThan(0);
   await rm(root, { recursive: true, force: true });
 });

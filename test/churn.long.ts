@@ -7,6 +7,7 @@ import { evaluationProgram, type Topology } from "../src/network/index.js";
 import { evaluateRows } from "../src/tolaria/evaluate.js";
 import type { RunCheckpoint } from "../src/weatherlight/grow/run-outcome.js";
 import { type Churn, churn, dataset, type Holdings, host } from "./churn.fixture.js";
+import { times } from "./support/full-counts.js";
 
 /** Programs of the present topology and of the one before: two of each, and a monitor. */
 const PROGRAMS = 6;
@@ -19,8 +20,8 @@ const COMPILER_MIB = 13;
 const HEAP_KIB_A_SEED = 10;
 
 describe.each([
-  { engine: "native", seeds: 1_000, lookEvery: 100 },
-  { engine: "wasm", seeds: 240, lookEvery: 20 },
+  { engine: "native", seeds: times(400, 1_000), lookEvery: times(40, 100) },
+  { engine: "wasm", seeds: times(120, 240), lookEvery: times(10, 20) },
 ] as const)("$seeds seeds on $engine", ({ engine, seeds, lookEvery }) => {
   let run: Churn;
 

@@ -10,6 +10,7 @@ import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { kasmina } from "./kasmina.js";
+import { someOf } from "./support/full-counts.js";
 
 const MAIN = new URL("../dist/cli/main.js", import.meta.url).pathname;
 const HAS_STRACE = existsSync("/usr/bin/strace");
@@ -271,9 +272,22 @@ function isAskedFor(hostility: string, args: readonly string[]): boolean {
   return hostility === "catalog/ is a link" && args.includes("received/catalog");
 }
 
-describe.each(HOSTILITIES)("%s", (hostility, makeHostile) => {
-  const commands = COMMANDS.filter((args) => !isAskedFor(hostility, args));
-  test.each(commands.map((args) => [args.slice(0, 2).join(" "), args] as const))("%s", async (name, args) => {
+interface Case {
+  readonly hostility: string;
+  readonly makeHostile: () => Promise<unknown>;
+  readonly args: readonly string[];
+}
+
+const CASES = HOSTILITIES.flatMap(([hostility, makeHostile]) =>
+  COMMANDS.filter((args) => !isAskedFor(hostility, args)).map(
+    (args): Case => ({ hostility, makeHostile, args }),
+  ),
+);
+
+describe("a folder in which", () => {
+  test.each(
+    someOf(CASES, 4).map((one) => [one.hostility, one.args.slice(0, 2).join(" "), one] as const),
+  )("%s: %s", async (_, name, { makeHostile, args }) => {
     const path = args.includes("ARTIFACT") ? await artifact() : "";
     await makeHostile();
     const before = await contentOf(bait);

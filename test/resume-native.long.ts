@@ -1,3 +1,4 @@
 import { describeCuts } from "./resume-cuts.fixture.js";
+import { times } from "./support/full-counts.js";
 
-describeCuts("native", 80);
+describeCuts("native", times(24, 80));

@@ -1,3 +1,4 @@
 import { describeCuts } from "./resume-cuts.fixture.js";
+import { times } from "./support/full-counts.js";
 
-describeCuts("wasm", 120);
+describeCuts("wasm", times(24, 120));

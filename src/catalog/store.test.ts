@@ -1,4 +1,3 @@
-import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import {
   cp,
@@ -16,15 +15,12 @@ import {
 } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { diskFiles, type FileOperations } from "../base/disk/index.node.js";
 import { builtinBlueprints, initKernel } from "../nn/index.js";
 import { type Artifact, packArtifact } from "./artifact.js";
 import { readArtifactFolder } from "./artifact-folder.js";
 import { Catalog } from "./store.js";
-
-const run = promisify(execFile);
 
 function artifactOf(rank: number, initSeed = 1): Artifact {
   const blueprint = builtinBlueprints.get("low-rank");
@@ -308,25 +304,5 @@ describe("publication", () => {
     }
     expect(stops).toBe(6);
     expect((await (await Catalog.open(root)).list()).entries).toHaveLength(2);
-  });
-
-  test("kill -9 at every operation leaves a catalog that verifies and can be published to", async () => {
-    const script = new URL("../../test/publish-and-die.mjs", import.meta.url).pathname;
-    const survivors: boolean[] = [];
-    for (let dieAt = 1; survivors.at(-1) !== true; dieAt++) {
-      survivors.push(
-        await run(process.execPath, [script, root, `${dieAt}`]).then(
-          () => true,
-          (error) => {
-            expect(error).toMatchObject({ signal: "SIGKILL" });
-            return false;
-          },
-        ),
-      );
-      const checks = await (await Catalog.open(root)).verify();
-      expect(checks.filter(({ problem }) => problem !== undefined)).toEqual([]);
-    }
-    expect(survivors.length).toBeGreaterThan(8);
-    expect((await (await Catalog.open(root)).list()).entries.length).toBeGreaterThan(0);
   });
 });
