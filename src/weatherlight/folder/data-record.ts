@@ -130,3 +130,8 @@ export function dataMetadata(record: DataRecord): Record<string, string> {
     ...(record.columns && !record.task && { label_column: labelColumnOf(record) }),
   };
 }
+
+/** The same for a model that does so itself. */
+export function dataReading({ columns, input_scale: inputScale }: DataRecord) {
+  return { columns, inputScale };
+}

@@ -12,6 +12,7 @@ import {
 import { flatNumbers, type NestedNumbers } from "../../data/rows.js";
 import { type Backend, trace } from "../../engine/index.js";
 import { exportOnnx } from "../../engine/onnx/export-onnx.js";
+import { type RawFormat, rawModel } from "../../engine/onnx/raw-model.js";
 import {
   type Evaluation,
   evaluationOf,
@@ -123,6 +124,8 @@ export interface GrownNetworkParts {
   readonly targets?: readonly TargetScaling[] | undefined;
   /** How raw rows become inputs, for the metadata of an export. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** The same for an export that takes raw rows. Default: inputs as they are. */
+  readonly reading?: Pick<RawFormat, "columns" | "inputScale">;
   readonly services: NetworkServices;
 }
 
@@ -156,6 +159,7 @@ export class GrownNetwork {
   readonly classNames: readonly string[] | undefined;
   /** Of a regression: what is predicted, and how outputs become it. */
   readonly targets: readonly TargetScaling[] | undefined;
+  readonly #reading: Pick<RawFormat, "columns" | "inputScale">;
   readonly #services: NetworkServices;
 
   /** @throws KasminaError `corrupt` where the checkpoint lacks a parameter */
@@ -187,6 +191,7 @@ export class GrownNetwork {
     this.task = more.task ?? (labelShape(host).length === 0 ? "classification" : "next-token");
     this.classNames = more.classNames;
     this.targets = more.targets;
+    this.#reading = more.reading ?? { inputScale: 1 };
     this.#services = more.services;
   }
 
@@ -336,14 +341,25 @@ export class GrownNetwork {
   /**
    * The forward pass as an ONNX model, for any batch size: `input` [batch, ...] → `logits` [batch, ..., classes].
    *
+   * With `preprocessing` it takes raw rows and gives answers. Of a table each column is an input [batch, 1] by its name, of numbers
+   * (float64) or texts; of bytes `input` is uint8 [batch, ...]. The outputs are `prediction`, of classes [batch] (their names, or int64
+   * numbers), of labels [batch, labels] (bool), of a regression [batch, targets] (float64), and of classes and labels `probabilities`
+   * [batch, classes]. A row with a value that the network cannot read has answers that are NaN.
+   *
    * @param file where to write it too; Node alone
-   * @throws KasminaError `io` where the file cannot be written, `loss_not_finite` for parameters that are not finite
+   * @throws KasminaError `io` where the file cannot be written, `loss_not_finite` for parameters that are not finite,
+   * `invalid_argument` for preprocessing that ONNX cannot say
+   * @example
+   * await network.toOnnx("grown.onnx", { preprocessing: true });
    */
-  async toOnnx(file?: string): Promise<Uint8Array> {
+  async toOnnx(
+    file?: string,
+    { preprocessing = false }: { readonly preprocessing?: boolean } = {},
+  ): Promise<Uint8Array> {
     const { topology, parameters, blendWeights, metadata } = this;
     requireFinite(parameters);
     const tensors = { ...parameters, ...blendWeights };
-    const bytes = topology.host.origin
+    const plain = topology.host.origin
       ? grownOnnx(topology, tensors, metadata)
       : exportOnnx({
           name: `forward pass of ${topology.host.id}`,
@@ -351,8 +367,20 @@ export class GrownNetwork {
           parameters: tensors,
           metadata,
         });
+    const bytes = preprocessing ? this.#raw(plain) : plain;
     if (file !== undefined) await this.#services.writeFile(file, bytes);
     return bytes;
+  }
+
+  #raw(bytes: Uint8Array): Uint8Array {
+    const { task, classes, classNames, targets } = this;
+    const { id, origin } = this.topology.host;
+    if (origin && !this.#reading.columns)
+      throw new KasminaError(
+        "invalid_argument",
+        `host ${id} takes what its own file takes: what stands before it is not ours to put into it`,
+      );
+    return rawModel(bytes, { task, classes, classNames, targets, ...this.#reading });
   }
 
   /**

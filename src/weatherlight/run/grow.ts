@@ -3,7 +3,7 @@ import { platform } from "#platform";
 import { taskOf } from "../../contracts/index.js";
 import { openBackend } from "../../engine/index.js";
 import type { Evaluation } from "../../network/index.js";
-import { dataMetadata } from "../folder/data-record.js";
+import { dataMetadata, dataReading } from "../folder/data-record.js";
 import { GrownNetwork } from "../grow/grown-network.js";
 import type { RunOutcome } from "../grow/run-outcome.js";
 import type { RunSetup } from "../grow/run-setup.js";
@@ -141,7 +141,7 @@ function networkOf({ runId, config, sources, lineage }: OpenRun, { checkpoint }:
     task: taskOf(dataset),
     targets: dataset.targets,
     ...(dataset.classNames && { classNames: dataset.classNames }),
-    ...(data && { metadata: dataMetadata(data) }),
+    ...(data && { metadata: dataMetadata(data), reading: dataReading(data) }),
     services: {
       openEngine: async () =>
         typeof engine === "string"

@@ -6,7 +6,7 @@ import { openBackend } from "../../engine/index.js";
 import { checkTeacher } from "../../network/index.js";
 import { type Blueprint, BlueprintRegistry, type Host } from "../../nn/index.js";
 import { readCheckpoint } from "../folder/checkpoint.js";
-import { dataMetadata } from "../folder/data-record.js";
+import { dataMetadata, dataReading } from "../folder/data-record.js";
 import { runFileOf } from "../folder/run-file.js";
 import { readRunFolder } from "../folder/run-folder.js";
 import { checkpointMetaOf, fromSaved, refuseWrecked } from "../folder/saved-checkpoint.js";
@@ -67,7 +67,7 @@ async function openNetwork(path: string, given: GivenCode) {
     ...(parent !== undefined && { parent }),
     task: data?.task,
     targets: data?.targets,
-    ...(data && { metadata: dataMetadata(data) }),
+    ...(data && { metadata: dataMetadata(data), reading: dataReading(data) }),
     ...(data?.class_names && { classNames: data.class_names }),
     services: {
       openEngine: async () => ({ backend: (await openBackend("auto")).backend, owned: true }),

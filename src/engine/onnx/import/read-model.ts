@@ -15,6 +15,7 @@ import {
   type NodeProto,
   type ValueInfoProto,
 } from "../gen/onnx_pb.js";
+import { RAW_KEY } from "../raw-model.js";
 import { type ElementType, elementTypeOf } from "./element-type.js";
 import { type StoredTensor, storedTensor } from "./tensor-proto.js";
 import { invalidModel } from "./wire.js";
@@ -62,6 +63,10 @@ export interface Model {
 /** @throws KasminaError `invalid_data` in one line: what is wrong, and where */
 export function readModel(bytes: Uint8Array): Model {
   const proto = parse(bytes);
+  if (proto.metadataProps.some(({ key }) => key === RAW_KEY))
+    throw invalid(
+      "it takes raw rows, which ONNX Runtime gives it; take the run, or a file exported without preprocessing",
+    );
   const opset = opsetOf(proto);
   const { graph } = proto;
   if (!graph || graph.node.length === 0) throw invalid("it holds no graph");
