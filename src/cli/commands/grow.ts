@@ -50,7 +50,7 @@ export function addGrow(
     .option("--data <name>", `${DATA_FORMS} (default: spirals)`)
     .option(
       "--host <name>",
-      "resmlp, resconv, charlm, onnx:<file>, module:<file>#<export> (default: what suits the data)",
+      "resmlp, resconv, charlm, with sizes: resmlp:width=128,blocks=4; onnx:<file>, module:<file>#<export> (default: what suits the data)",
     )
     .option(
       "--from <run>",

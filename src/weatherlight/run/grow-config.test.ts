@@ -52,11 +52,11 @@ describe("each problem is one line naming the key", () => {
     [{ optimizer: "lbfgs" }, 'optimizer must be one of sgd, adam, adamw, got "lbfgs"'],
     [
       { host: "vgg" },
-      'host must be one of resmlp, resconv, charlm, onnx:<file>, module:<file>#<export>, or a Host, got "vgg"',
+      'host must be one of resmlp, resconv, charlm (with sizes: resmlp:width=128,blocks=4), onnx:<file>, module:<file>#<export>, or a Host, got "vgg"',
     ],
     [
       { host: {} },
-      "host must be one of resmlp, resconv, charlm, onnx:<file>, module:<file>#<export>, or a Host, got an object",
+      "host must be one of resmlp, resconv, charlm (with sizes: resmlp:width=128,blocks=4), onnx:<file>, module:<file>#<export>, or a Host, got an object",
     ],
     [{ engine: "cuda" }, 'engine must be one of auto, native, wasm, or a Backend, got "cuda"'],
     [{ blueprints: [] }, "blueprints must hold a blueprint, got an empty list"],

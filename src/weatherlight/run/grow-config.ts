@@ -96,9 +96,11 @@ const data = checked<Dataset | DatasetArrays | string>(
 const host = checked<Host | string>(
   (value) =>
     typeof value === "string"
-      ? (HOST_IDS as readonly string[]).includes(value) || isModuleReference(value) || isOnnxReference(value)
+      ? (HOST_IDS as readonly string[]).includes(value.split(":", 1)[0] ?? "") ||
+        isModuleReference(value) ||
+        isOnnxReference(value)
       : isRecord(value) && Array.isArray(value.blocks),
-  `must be one of ${HOST_IDS.join(", ")}, onnx:<file>, module:<file>#<export>, or a Host`,
+  `must be one of ${HOST_IDS.join(", ")} (with sizes: resmlp:width=128,blocks=4), onnx:<file>, module:<file>#<export>, or a Host`,
 );
 const blueprint = checked<Blueprint | string>(
   (value) =>
