@@ -38,6 +38,24 @@ async function expectReplayed(folder: string): Promise<void> {
   expect([code, stdout], stderr).toEqual([0, expect.stringContaining("the same to the last bit")]);
 }
 
+test("the best network, seeds and all, is the same after a replay, and what predicts and is exported", async () => {
+  const { best, epochs } = await grown("best", "--keep", "best", "--epochs", "20");
+  expect(best.step).toBeLessThan(epochs * 9);
+  await expectReplayed("best");
+  expect((await kasmina(["export", "best", "--onnx", "best.onnx"], root)).code).toBe(0);
+  const [run, file] = await Promise.all(
+    ["best", "best.onnx"].map(async (of) => {
+      const { code, stdout } = await kasmina(
+        ["evaluate", of, "--data", "csv:noise.csv?label=class&test=0.5", "--json"],
+        root,
+      );
+      expect(code).toBe(0);
+      return JSON.parse(stdout);
+    }),
+  );
+  expect(run.loss).toBeCloseTo(file.loss, 5);
+});
+
 test("patience, clipping and decay: a run with seeds ends by itself, and is replayed", async () => {
   const summary = await grown(
     "patient",

@@ -31,3 +31,4 @@ export type {
   TrainingEnd,
   TrainingResult,
 } from "./trainer-options.js";
+export { KEEPS, type Keep } from "./trainer-options.js";

@@ -103,6 +103,13 @@ export class ModelState {
     return this.state.read(this.state.paths.filter((path) => !isTeachers(path)));
   }
 
+  /** Copies of the parameters alone. */
+  parameters(): Promise<Tensors> {
+    return this.state.read(
+      this.state.paths.filter((path) => !isTeachers(path) && parameterOf(path) === path),
+    );
+  }
+
   /** Makes the state exactly what a snapshot holds; the teacher stays what it is. */
   restore(snapshot: Tensors): void {
     const gone = this.state.paths.filter((path) => !isTeachers(path) && !Object.hasOwn(snapshot, path));

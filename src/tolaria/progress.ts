@@ -67,10 +67,18 @@ export class Progress {
     return loss;
   }
 
-  /** Takes in the held-out loss at the end of an epoch. @param counts whether one without a better loss counts as such */
-  seeEpoch(loss: number, counts: boolean): void {
-    if (this.#best === undefined || loss < this.#best.loss) this.#best = { loss, epochsSince: 0 };
-    else if (counts) this.#best = { ...this.#best, epochsSince: this.#best.epochsSince + 1 };
+  /**
+   * Takes in the held-out loss at the end of an epoch.
+   * @param counts whether one without a better loss counts as such
+   * @returns whether it is lower than ever before
+   */
+  seeEpoch(loss: number, counts: boolean): boolean {
+    if (this.#best === undefined || loss < this.#best.loss) {
+      this.#best = { loss, epochsSince: 0 };
+      return true;
+    }
+    if (counts) this.#best = { ...this.#best, epochsSince: this.#best.epochsSince + 1 };
+    return false;
   }
 
   /** Counted epochs since the best one. */

@@ -6,9 +6,10 @@ import type {
   EvaluationSource,
   SeedState,
   SystemState,
+  Tensors,
 } from "../contracts/index.js";
 import type { Backend } from "../engine/index.js";
-import type { Kasmina } from "../kasmina/index.js";
+import type { Kasmina, KasminaSnapshot } from "../kasmina/index.js";
 import type { EvaluationResult, Topology } from "../network/index.js";
 import type { BlueprintRegistry, Host, LossOptions } from "../nn/index.js";
 import type { TeacherOptions } from "./distillation.js";
@@ -56,6 +57,8 @@ export interface TrainerOptions {
    * tried do not count. Default: never.
    */
   readonly patience?: number | undefined;
+  /** Which network is the run's: that of its last step, or of the epoch with the lowest held-out loss. Default `last`. */
+  readonly keep?: Keep | undefined;
   /** Ends the run at the first step boundary after so many milliseconds of this process. Default: never. */
   readonly timeLimitMs?: number | undefined;
   /** Left out where the labels alone are learnt from. */
@@ -129,6 +132,19 @@ export interface TrainingResult {
   readonly flopsTotal: number;
 }
 
+export const KEEPS = ["last", "best"] as const;
+export type Keep = (typeof KEEPS)[number];
+
+/** The network of the epoch with the lowest held-out loss so far, to be used, not to be trained on. */
+export interface BestNetwork {
+  /** Steps done. */
+  readonly step: number;
+  readonly heldOutLoss: number;
+  /** Parameters by path, without optimizer state. */
+  readonly tensors: Tensors;
+  readonly kasmina: KasminaSnapshot;
+}
+
 /** All that a trainer needs to go on from a step as if it had never stopped. */
 export interface TrainerCheckpoint extends GoodState, ProgressSnapshot, RollbackSnapshot {
   /** From 0. */
@@ -141,4 +157,6 @@ export interface TrainerCheckpoint extends GoodState, ProgressSnapshot, Rollback
   readonly taught: boolean;
   /** Whether the state is to be kept for a rollback, once isolation has been looked at. */
   readonly keepDue: boolean;
+  /** Where the best network is to be kept, from the end of the first epoch on. */
+  readonly bestNetwork?: BestNetwork | undefined;
 }

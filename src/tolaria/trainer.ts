@@ -19,6 +19,7 @@ import { Rollback } from "./recovery/rollback.js";
 import type { TrainingFailure } from "./recovery/training-failure.js";
 import { Training } from "./step-runner.js";
 import type {
+  BestNetwork,
   StepReport,
   StopPlace,
   TrainerCheckpoint,
@@ -38,6 +39,7 @@ export class Trainer {
   readonly #progress: Progress;
   readonly #rollback: Rollback;
   readonly #training: Training;
+  #bestNetwork: BestNetwork | undefined;
   #halted = false;
   /** Whether the state before the next step was found good and is to be kept. The initial state is. */
   #keepDue = true;
@@ -138,6 +140,7 @@ export class Trainer {
       ...this.#rollback.snapshot(),
       keepDue: this.#keepDue,
       kasmina: this.#options.kasmina.snapshot(),
+      ...(this.#bestNetwork && { bestNetwork: this.#bestNetwork }),
     };
   }
 
@@ -167,6 +170,7 @@ export class Trainer {
     if (!checkpoint.taught) releaseTeacher(kasmina, this.model);
     this.#rollback.resume(checkpoint);
     this.#keepDue = checkpoint.keepDue;
+    this.#bestNetwork = checkpoint.bestNetwork;
   }
 
   get #checkpointDue(): boolean {
@@ -286,8 +290,18 @@ export class Trainer {
     if (!epochEnds) return;
     const trainLoss = this.#progress.endEpoch();
     const isTrying = kasmina.seeds().some(({ stage }) => isGrowing(stage));
-    this.#progress.seeEpoch(heldOut.loss.value, !isTrying);
+    const isBest = this.#progress.seeEpoch(heldOut.loss.value, !isTrying);
+    if (isBest && this.#options.keep === "best") this.#bestNetwork = await this.#presentNetwork(heldOut);
     await onEpoch?.({ epoch: step / train.stepsPerEpoch, trainLoss, heldOut });
+  }
+
+  async #presentNetwork({ loss }: EvaluationResult): Promise<BestNetwork> {
+    return {
+      step: this.#progress.step,
+      heldOutLoss: loss.value,
+      tensors: await this.model.parameters(),
+      kasmina: this.#options.kasmina.snapshot(),
+    };
   }
 
   /** Undefined where the run is stopped meanwhile. */

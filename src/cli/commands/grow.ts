@@ -73,6 +73,10 @@ export function addGrow(
     .option("--weight-decay <w>", "0..1 (default: the optimizer's)", toNumber)
     .option("--clip-norm <n>", "largest norm of the gradient of the host, and of each seed", toNumber)
     .option("--patience <epochs>", "end after so many epochs without a lower held-out loss", toNumber)
+    .option(
+      "--keep <which>",
+      "the network of the run: last, or best by its held-out loss at the end of an epoch (default: last)",
+    )
     .option("--time-limit <time>", "end after 60s, 10m, 2h, to be resumed or not; also with --resume")
     .option("--seed <n>", "everything random follows from it (default: 0)", toNumber)
     .option(

@@ -72,6 +72,13 @@ function metricsRow({ metrics }: Summary): string[][] {
   return metrics ? [["test set", metricsLine(metrics)]] : [];
 }
 
+/** Which network the figures are of, where it is not the last one. */
+function bestRow({ best }: Summary): string[][] {
+  return best
+    ? [["network", `of step ${count(best.step)}, held-out loss ${best.held_out_loss.toFixed(4)}`]]
+    : [];
+}
+
 function metricsLine(metrics: NonNullable<Summary["metrics"]>): string {
   if ("perplexity" in metrics) return `perplexity ${metrics.perplexity.toFixed(2)}`;
   if ("rmse" in metrics) return `RMSE ${metrics.rmse.toPrecision(4)}, MAE ${metrics.mae.toPrecision(4)}`;
@@ -88,6 +95,7 @@ function costLines(summary: Summary, runDir: string | undefined): string[] {
   const violations = isolation.violations === 1 ? "1 violation" : `${isolation.violations} violations`;
   const rows = [
     ...metricsRow(summary),
+    ...bestRow(summary),
     ["cost", `${formatFlops(summary.flops_total)}, ${Math.round(summary.steps_per_s)} steps/s`],
     ["commands", `${commands.accepted} accepted, ${commands.rejected} rejected`],
     [

@@ -10,6 +10,8 @@ import type { SeedReport } from "./growth-lines.js";
 
 /** Tensors of the state that a rollback would return to stand under this root. */
 const GOOD_ROOT = "good/";
+/** Parameters of the best network stand under this one. */
+const BEST_ROOT = "best/";
 
 /** The part of a checkpoint's meta that describes the network, under the key `network`. */
 const networkSchema = z.object({
@@ -120,17 +122,24 @@ const remainderSchema = goodSchema.extend({
   commands: z.looseObject({ accepted: count, rejected: count }),
   seeds: z.array(z.looseObject({ seed: seedSchema, alpha: figure })),
   good: goodSchema.optional(),
+  bestNetwork: z.looseObject({ step: count, heldOutLoss: figure, kasmina: controlSchema }).optional(),
 });
 
 /** All of a checkpoint but its tensors. */
-type Remainder = Omit<RunCheckpoint, "tensors" | "good"> & {
+type Remainder = Omit<RunCheckpoint, "tensors" | "good" | "bestNetwork"> & {
   readonly good?: Omit<NonNullable<RunCheckpoint["good"]>, "tensors">;
+  readonly bestNetwork?: Omit<NonNullable<RunCheckpoint["bestNetwork"]>, "tensors">;
 };
 
 export function toSaved(run: SavedRun, checkpoint: RunCheckpoint): Checkpoint {
-  const { tensors, good, ...rest } = checkpoint;
+  const { tensors, good, bestNetwork, ...rest } = checkpoint;
   const { tensors: goodTensors = {}, ...goodRest } = good ?? {};
-  const remainder = { ...rest, ...(good && { good: goodRest }) };
+  const { tensors: bestTensors = {}, ...bestRest } = bestNetwork ?? {};
+  const remainder = {
+    ...rest,
+    ...(good && { good: goodRest }),
+    ...(bestNetwork && { bestNetwork: bestRest }),
+  };
   const network: NetworkMeta = {
     step: checkpoint.step,
     epoch: checkpoint.epoch,
@@ -139,7 +148,7 @@ export function toSaved(run: SavedRun, checkpoint: RunCheckpoint): Checkpoint {
     seeds: checkpoint.seeds.map(reportSeed),
   };
   return {
-    tensors: { ...tensors, ...underRoot(goodTensors) },
+    tensors: { ...tensors, ...underRoot(GOOD_ROOT, goodTensors), ...underRoot(BEST_ROOT, bestTensors) },
     meta: {
       run_id: run.runId,
       ...(run.journal && {
@@ -158,13 +167,16 @@ export function toSaved(run: SavedRun, checkpoint: RunCheckpoint): Checkpoint {
 export function fromSaved({ tensors, meta }: Checkpoint): RunCheckpoint {
   if (typeof meta.state !== "string")
     throw new KasminaError("corrupt", "the checkpoint holds no state to resume from");
-  const { good, ...rest } = remainderOf(meta.state);
-  const own = Object.entries(tensors).filter(([path]) => !path.startsWith(GOOD_ROOT));
-  const kept = Object.entries(tensors).filter(([path]) => path.startsWith(GOOD_ROOT));
-  const goodTensors = Object.fromEntries(
-    kept.map(([path, tensor]) => [path.slice(GOOD_ROOT.length), tensor]),
+  const { good, bestNetwork, ...rest } = remainderOf(meta.state);
+  const own = Object.entries(tensors).filter(
+    ([path]) => ![GOOD_ROOT, BEST_ROOT].some((root) => path.startsWith(root)),
   );
-  return { ...rest, tensors: Object.fromEntries(own), good: good && { ...good, tensors: goodTensors } };
+  return {
+    ...rest,
+    tensors: Object.fromEntries(own),
+    good: good && { ...good, tensors: belowRoot(GOOD_ROOT, tensors) },
+    ...(bestNetwork && { bestNetwork: { ...bestNetwork, tensors: belowRoot(BEST_ROOT, tensors) } }),
+  };
 }
 
 function remainderOf(text: string): Remainder {
@@ -249,8 +261,16 @@ export function refuseWrecked(network: Evaluated, parameters: Tensors, source: s
     throw new KasminaError("loss_not_finite", `${source}: the network is wrecked: ${why}`);
 }
 
-function underRoot(tensors: Tensors): Tensors {
-  return Object.fromEntries(Object.entries(tensors).map(([path, tensor]) => [`${GOOD_ROOT}${path}`, tensor]));
+function underRoot(root: string, tensors: Tensors): Tensors {
+  return Object.fromEntries(Object.entries(tensors).map(([path, tensor]) => [`${root}${path}`, tensor]));
+}
+
+function belowRoot(root: string, tensors: Tensors): Tensors {
+  return Object.fromEntries(
+    Object.entries(tensors).flatMap(([path, tensor]) =>
+      path.startsWith(root) ? [[path.slice(root.length), tensor]] : [],
+    ),
+  );
 }
 
 /** The value as JSON holds it: what is undefined is left out. */

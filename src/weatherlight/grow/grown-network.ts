@@ -25,7 +25,7 @@ import {
 } from "../../network/index.js";
 import { type BlueprintRegistry, type Host, labelShape } from "../../nn/index.js";
 import { blendControls, topologyOf } from "../../tolaria/index.js";
-import type { RunCheckpoint } from "./run-outcome.js";
+import { networkIn, type RunCheckpoint } from "./run-outcome.js";
 
 /** Rows of a batch that is predicted at once. */
 const PREDICTION_BATCH = 256;
@@ -164,22 +164,23 @@ export class GrownNetwork {
 
   /** @throws KasminaError `corrupt` where the checkpoint lacks a parameter */
   constructor({ host, blueprints, checkpoint, runId, checkpointSha256, parent, ...more }: GrownNetworkParts) {
-    const { seeds } = checkpoint.kasmina;
+    const { kasmina, tensors, step } = networkIn(checkpoint);
+    const { seeds } = kasmina;
     const all = topologyOf({ host, blueprints, hostGradient: "detach" }, seeds);
     const sites = all.sites.filter(isBlended);
     this.topology = { ...all, sites };
-    this.parameters = pick(checkpoint.tensors, Object.keys(parameterSpecs(this.topology)));
-    this.blendWeights = blendControls(this.topology, seeds, checkpoint.step).tensors;
+    this.parameters = pick(tensors, Object.keys(parameterSpecs(this.topology)));
+    this.blendWeights = blendControls(this.topology, seeds, step).tensors;
     this.metadata = {
       training_run_id: runId,
       ...(checkpointSha256 !== undefined && { checkpoint_sha256: checkpointSha256 }),
       ...(parent !== undefined && { parent }),
-      step: String(checkpoint.step),
+      step: String(step),
       host: host.id,
       seeds: JSON.stringify(
-        checkpoint.seeds
-          .filter(({ seed }) => sites.some(({ seedId }) => seedId === seed.id))
-          .map(({ seed: { id, blueprintId, slotId, stage } }) => ({
+        seeds
+          .filter(({ id }) => sites.some(({ seedId }) => seedId === id))
+          .map(({ id, blueprintId, slotId, stage }) => ({
             id,
             blueprint: blueprintId,
             slot: slotId,

@@ -14,6 +14,13 @@ export interface RunCheckpoint extends TrainerCheckpoint {
   readonly seeds: readonly SeedOutcome[];
 }
 
+/** What of a checkpoint is the run's network: the best one, where that was to be kept, else the last. */
+export function networkIn<T extends Pick<RunCheckpoint, "step" | "tensors" | "kasmina" | "bestNetwork">>(
+  checkpoint: T,
+): Pick<RunCheckpoint, "step" | "tensors" | "kasmina"> {
+  return checkpoint.bestNetwork ?? checkpoint;
+}
+
 /** A seed as a report shows it. */
 export interface SeedOutcome {
   readonly seed: Seed;

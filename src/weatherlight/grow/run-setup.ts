@@ -22,6 +22,7 @@ import type {
   EpochReport,
   HyperParameters,
   Inheritance,
+  Keep,
   OptimizerId,
   ScheduleId,
   StepReport,
@@ -57,6 +58,8 @@ export interface RunSetup {
   readonly clipNorm?: number;
   /** Epochs without a lower held-out loss after which the run ends; those in which a seed is tried do not count. Default: none. */
   readonly patience?: number;
+  /** Whether the run's network is that of its last step, or of the epoch with the lowest held-out loss. Default `last`. */
+  readonly keep?: Keep;
   /** Milliseconds of this process after which the run ends at a step boundary. Default: none. */
   readonly timeLimitMs?: number;
   /** A frozen network to learn from, besides the labels. Default: none. */

@@ -251,6 +251,7 @@ async function assemble(
     loss: options.loss,
     clipNorm: options.clipNorm,
     patience: options.patience,
+    keep: options.keep,
     timeLimitMs: options.timeLimitMs,
     onCheckpoint: async (taken) => {
       // A journal of the run's own serves its nonces alone: it ends with the process, and must not outgrow it.

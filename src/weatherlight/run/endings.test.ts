@@ -7,6 +7,7 @@ import { type Clock, systemClock } from "../../base/index.js";
 import { compareRuns, listRuns } from "../folder/list-runs.js";
 import { grow } from "./grow.js";
 import type { GrowOptions } from "./grow-options.js";
+import { readGrownNetwork } from "./read-network.node.js";
 
 let root: string;
 beforeAll(async () => {
@@ -68,6 +69,60 @@ describe("patience", () => {
     });
     const resumed = await grow({ resume: runDir, data: NOISE });
     expect([resumed.ended, resumed.steps]).toEqual(["patience", whole.steps]);
+    expect(resumed.network.parameters).toEqual(whole.network.parameters);
+  });
+});
+
+describe("keep: best", () => {
+  const asked = { ...QUICK, data: NOISE, epochs: 12, lr: 0.03, keep: "best" } as const;
+
+  test("makes the network of the best epoch the run's, in memory and from its folder", async () => {
+    const losses: number[] = [];
+    const runDir = join(root, "best");
+    const run = await grow({ ...asked, runDir, onEpoch: ({ valLoss }) => void losses.push(valLoss) });
+    const best = losses.indexOf(Math.min(...losses));
+    expect(best).toBeLessThan(losses.length - 1);
+    const stepsPerEpoch = run.steps / losses.length;
+    expect(run.best).toEqual({ step: (best + 1) * stepsPerEpoch, heldOutLoss: losses[best] });
+    expect(await summaryOf(runDir)).toMatchObject({
+      best: { step: run.best?.step, held_out_loss: losses[best] },
+      accuracy: run.accuracy,
+    });
+    // Cut there, with the same schedule, the last network is that one.
+    const stop = new AbortController();
+    const cut = await grow({
+      ...asked,
+      keep: "last",
+      signal: stop.signal,
+      onEpoch: ({ epoch }) => void (epoch === best + 1 && stop.abort()),
+    });
+    expect(cut.steps).toBe(run.best?.step);
+    expect(run.network.parameters).toEqual(cut.network.parameters);
+    const read = await readGrownNetwork(runDir);
+    expect(read.parameters).toEqual(run.network.parameters);
+    expect(read.metadata.step).toBe(String(run.best?.step));
+    const next = await grow({
+      from: runDir,
+      data: NOISE,
+      epochs: 1,
+      engine: "wasm",
+      growth: false,
+      lr: 1e-30,
+    });
+    // At this rate nothing changes that is not 0.
+    const stem = "host/stem/w";
+    expect(next.network.parameters[stem]).toEqual(read.parameters[stem]);
+  });
+
+  test("is remembered by a run that is stopped and resumed", async () => {
+    const whole = await grow(asked);
+    const stop = new AbortController();
+    const runDir = join(root, "best-stopped");
+    const afterBest = (whole.best?.step ?? 0) + 3;
+    const onStep = ({ step }: { readonly step: number }) => step >= afterBest && stop.abort();
+    await grow({ ...asked, runDir, signal: stop.signal, reportEverySteps: 1, onStep });
+    const resumed = await grow({ resume: runDir, data: NOISE });
+    expect(resumed.best).toEqual(whole.best);
     expect(resumed.network.parameters).toEqual(whole.network.parameters);
   });
 });

@@ -11,7 +11,7 @@ import { type Backend, ENGINE_CHOICES, type EngineChoice } from "../../engine/in
 import type { KasminaConfigInput } from "../../kasmina/index.js";
 import { type Blueprint, HEAD_CHOICES, HOST_IDS, type Host, TRAIN_CHOICES } from "../../nn/index.js";
 import type { Amount, Policy } from "../../tamiyo/index.js";
-import { type CheckpointInterval, SCHEDULE_IDS, type Warmup } from "../../tolaria/index.js";
+import { type CheckpointInterval, KEEPS, SCHEDULE_IDS, type Warmup } from "../../tolaria/index.js";
 import type { GrowCallbacks, GrowOptions, GrowParts } from "./grow-options.js";
 import { isModuleReference } from "./module-reference.js";
 import { isOnnxReference, onnxReference, parseOnnxReference } from "./onnx-reference.js";
@@ -173,6 +173,7 @@ const RECORDED = {
   weightDecay: numberBetween(0, 1).optional(),
   clipNorm: positive.optional(),
   patience: wholeNumber(1, EPOCHS_MAX).optional(),
+  keep: oneOf(KEEPS).optional(),
   timeLimit: duration.optional(),
   name: label.optional(),
   tags: z.array(label, { error: "must be a list of texts" }).readonly().optional(),

@@ -18,7 +18,7 @@ import type { Backend, EngineChoice } from "../../engine/index.js";
 import type { KasminaConfigInput } from "../../kasmina/index.js";
 import type { Blueprint, Host } from "../../nn/index.js";
 import type { Amount, Decision, Policy } from "../../tamiyo/index.js";
-import type { OptimizerId, ScheduleId, TopologyTracer, Warmup } from "../../tolaria/index.js";
+import type { Keep, OptimizerId, ScheduleId, TopologyTracer, Warmup } from "../../tolaria/index.js";
 import type { RunControl, RunKernels } from "../grow/ports.js";
 
 /**
@@ -223,6 +223,11 @@ export interface GrowOptions extends GrowCallbacks, GrowParts {
    * is being tried do not count. The result says `ended: "patience"`. Default: all epochs are done.
    */
   readonly patience?: number;
+  /**
+   * Which network is the run's, to be evaluated, exported, predicted with and gone on from: that of its last step (`last`), or that of the
+   * epoch at whose end the held-out loss was lowest (`best`). Training goes on from the last one either way. Default `last`.
+   */
+  readonly keep?: Keep;
   /**
    * Ends the run at the first step boundary after this time (`"60s"`, `"10m"`, `"2h"`), its checkpoint written; the result says
    * `ended: "time_limit"`. A resumed run has the same time again, or another that it is given. Default: no limit.

@@ -84,6 +84,8 @@ export interface GrowResult {
   readonly metrics: Evaluation["metrics"] | null;
   /** Of the same host trained alone; null without `compare`. */
   readonly metricsHostAlone: Evaluation["metrics"] | null;
+  /** Where the best network is the run's: the step at whose end it was, and its loss on the held-out rows. */
+  readonly best?: { readonly step: number; readonly heldOutLoss: number };
   /** Training steps done. */
   readonly steps: number;
   readonly stepsPerSecond: number;

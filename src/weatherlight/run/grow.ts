@@ -94,6 +94,7 @@ async function resultOf(
 ): Promise<GrowResult> {
   const { runId, config, backend, sources, kept, recorded, lineage } = run;
   const { dataset, data } = sources;
+  const { bestNetwork } = outcome.checkpoint;
   const network = networkOf(run, outcome);
   const evaluate = async (of: RunOutcome, grown: GrownNetwork): Promise<Evaluation | undefined> =>
     Number.isNaN(of.testLoss) ? undefined : grown.evaluate(dataset.test, backend);
@@ -109,12 +110,13 @@ async function resultOf(
     ...(lineage && { parent: lineage.sha256 }),
     seed: config.seed,
     epochs: config.epochs,
-    accuracy: outcome.accuracy,
+    accuracy: accuracyOf(evaluation),
     testLoss: evaluation?.loss ?? outcome.testLoss,
-    accuracyHostAlone: alone?.accuracy ?? null,
+    accuracyHostAlone: alone ? accuracyOf(ofHostAlone) : null,
     task: taskOf(dataset),
     metrics: evaluation?.metrics ?? null,
     metricsHostAlone: ofHostAlone?.metrics ?? null,
+    ...(bestNetwork && { best: { step: bestNetwork.step, heldOutLoss: bestNetwork.heldOutLoss } }),
     steps: outcome.steps,
     stepsPerSecond: outcome.stepsPerSecond,
     wallSeconds: outcome.wallSeconds + (alone?.wallSeconds ?? 0),
@@ -127,6 +129,11 @@ async function resultOf(
     network,
     ...(kept && { runDir: kept.path }),
   };
+}
+
+/** NaN where there is none. */
+function accuracyOf(evaluation: Evaluation | undefined): number {
+  return evaluation && "accuracy" in evaluation.metrics ? evaluation.metrics.accuracy : Number.NaN;
 }
 
 function networkOf({ runId, config, sources, lineage }: OpenRun, { checkpoint }: RunOutcome): GrownNetwork {

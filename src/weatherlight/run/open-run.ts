@@ -320,13 +320,13 @@ export function setupOf(
   const { runId, sources, backend, policy, limits, tracer, kernels, teacher, inherits, config, loss } = run;
   const { host, blueprints, dataset } = sources;
   const { epochs, batch, optimizer, seed, lr, weightDecay } = config;
-  const { schedule, warmup, clipNorm, patience, hostGradient } = config;
+  const { schedule, warmup, clipNorm, patience, keep, hostGradient } = config;
   const { batches, absentInputs, clock, signal, reportEverySteps } = config;
   return {
     ...{ runId, host, blueprints, dataset, backend, policy, epochs, batch, optimizer, seed },
     config: limits,
     hyper: given({ learningRate: lr, weightDecay }),
-    ...given({ schedule, warmup, clipNorm, patience, hostGradient, loss, teacher, inherits }),
+    ...given({ schedule, warmup, clipNorm, patience, keep, hostGradient, loss, teacher, inherits }),
     ...given({ tracer, kernels, batches, absentInputs, clock, signal, reportEverySteps }),
   };
 }

@@ -4,6 +4,7 @@ import { KasminaError } from "../../base/index.js";
 import { parameterSpecs } from "../../network/index.js";
 import { type Inheritance, inheritanceOf } from "../../tolaria/index.js";
 import { fromSaved } from "../folder/saved-checkpoint.js";
+import { networkIn } from "../grow/run-outcome.js";
 import type { GrowOptions } from "./grow-options.js";
 import { onnxReference } from "./onnx-reference.js";
 import type { RunParent } from "./platform.js";
@@ -42,7 +43,7 @@ export function inherited(
   { host, blueprints, data: own }: Sources,
   keepOptimizer: boolean,
 ): Inheritance {
-  const inherits = inheritanceOf(fromSaved(checkpoint), keepOptimizer);
+  const inherits = inheritanceOf(networkIn(fromSaved(checkpoint)), keepOptimizer);
   const differs = (what: string): never => refuse("from", `run ${runId} does not fit: ${what}`);
   const [itsTask, ownTask] = [data, own].map((one) => one?.task ?? "classification");
   if (data && own && itsTask !== ownTask) differs(`it is of a ${itsTask}, the data are for a ${ownTask}`);
