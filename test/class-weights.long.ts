@@ -46,4 +46,20 @@ test("balanced classes find the rare one, and the run is done again to the last 
     0,
     expect.stringContaining("the same to the last bit"),
   ]);
+  const moved = await grown("moved", "--threshold", "balanced_accuracy");
+  expect(moved.balanced_accuracy).toBeGreaterThan(plain.balanced_accuracy + 0.1);
+  const { threshold } = JSON.parse(await readFile(join(root, "moved", "summary.json"), "utf8"));
+  // `usual` is the second: it is said where it is all but certain.
+  expect(threshold).toBeGreaterThan(0.5);
+  await kasmina(["export", "moved", "--onnx", "moved.onnx"], root);
+  const said = async (of: string) =>
+    (await kasmina(["predict", of, "--data", "csv:hidden.csv"], root)).stdout;
+  const names = (table: string) => table.split("\n").map((row) => row.split(",")[0]);
+  expect(names(await said("moved.onnx"))).toEqual(names(await said("moved")));
+  expect(names(await said("moved"))).not.toEqual(names(await said("plain")));
+  const three = await kasmina(["grow", "--data", "spirals", "--threshold", "f2", "--run-dir", "none"], root);
+  expect([three.code, three.stderr]).toEqual([
+    2,
+    expect.stringContaining("threshold must be one of balanced_accuracy, f1"),
+  ]);
 });

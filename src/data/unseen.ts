@@ -22,6 +22,8 @@ export interface Preprocessing {
   readonly classNames?: readonly string[];
   /** Of a regression. */
   readonly targets?: readonly TargetScaling[];
+  /** Of two classes: the probability from which the second is said. */
+  readonly threshold?: number | undefined;
   /** Of a table. */
   readonly columns?: readonly ColumnEncoding[];
   /** How the table that it learned from was read; what its own name says of a new one counts more. */

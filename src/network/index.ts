@@ -42,6 +42,7 @@ export {
   type OutputFormat,
   taskFor,
 } from "./tasks.js";
+export { chooseThreshold, THRESHOLD_AIMS, type ThresholdAim } from "./threshold.js";
 export {
   batchSpecs,
   isBlended,

@@ -86,11 +86,22 @@ export function requireFiniteOutputs(outputs: Float32Array): void {
     throw new KasminaError("loss_not_finite", "the network is wrecked: its outputs are not finite");
 }
 
+/** Of two classes, whether the second is said. @param outputs of the two, before the softmax */
+export function saysSecond(outputs: Float32Array, threshold: number): boolean {
+  return probabilityOfSecond(outputs) >= threshold;
+}
+
+/** Of two classes. @param outputs of the two, before the softmax */
+export function probabilityOfSecond([first = Number.NaN, second = Number.NaN]: Float32Array): number {
+  return 1 / (1 + Math.exp(first - second));
+}
+
 /** A confusion matrix of more classes is megabytes that nobody looks at. */
 const CONFUSION_CLASSES_MAX = 256;
 
 abstract class ClassTally implements Tally {
   readonly #classes: number;
+  readonly #threshold: number | undefined;
   /** By class: how often it is the label, is said, and is said where it is the label. */
   readonly #occurs: Float64Array;
   readonly #said: Float64Array;
@@ -100,8 +111,10 @@ abstract class ClassTally implements Tally {
   #right = 0;
   #count = 0;
 
-  constructor(classes: number) {
+  /** @param threshold of two classes: the probability from which the second is said; left out, the likelier one is */
+  constructor(classes: number, threshold?: number) {
     this.#classes = classes;
+    this.#threshold = threshold;
     this.#occurs = new Float64Array(classes);
     this.#said = new Float64Array(classes);
     this.#found = new Float64Array(classes);
@@ -119,9 +132,18 @@ abstract class ClassTally implements Tally {
       const own = outputs[label] ?? Number.NaN;
       const total = outputs.reduce((sum, value) => sum + Math.exp(value - largest), 0);
       this.#loss += largest + Math.log(total) - own;
-      if (own === largest) this.#right += 1 / outputs.filter((value) => value === largest).length;
-      this.#countLabel(label, outputs.indexOf(largest));
+      const said = this.#saidOf(outputs, largest);
+      // Of equal outputs none is said before the other.
+      if (this.#threshold === undefined && own === largest)
+        this.#right += 1 / outputs.filter((value) => value === largest).length;
+      else if (this.#threshold !== undefined && said === label) this.#right++;
+      this.#countLabel(label, said);
     }
+  }
+
+  #saidOf(outputs: Float32Array, largest: number): number {
+    if (this.#threshold === undefined) return outputs.indexOf(largest);
+    return saysSecond(outputs, this.#threshold) ? 1 : 0;
   }
 
   #countLabel(label: number, said: number): void {

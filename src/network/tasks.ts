@@ -31,6 +31,7 @@ import {
   RegressionTally,
   requireFiniteOutputs,
   SequenceTally,
+  saysSecond,
   type Tally,
 } from "./metrics.js";
 
@@ -42,6 +43,8 @@ export interface OutputFormat {
   readonly classNames?: readonly string[] | undefined;
   /** Of a regression. */
   readonly targets?: readonly TargetScaling[] | undefined;
+  /** Of two classes: the probability from which the second is said. Default: the likelier one is. */
+  readonly threshold?: number | undefined;
 }
 
 /** What a network says of rows. */
@@ -198,7 +201,7 @@ const MULTILABEL: Task = {
 const TASKS: { readonly [T in TaskId]: Task } = {
   classification: {
     ...CLASSES,
-    tally: ({ classes }) => new ClassificationTally(classes),
+    tally: ({ classes, threshold }) => new ClassificationTally(classes, threshold),
   },
   "next-token": { ...CLASSES, tally: ({ classes }) => new SequenceTally(classes) },
   regression: REGRESSION,
@@ -269,13 +272,13 @@ function rowOf(values: Int32Array | Float32Array | Float64Array, row: number, si
   return [...values.subarray(row * size, (row + 1) * size)];
 }
 
-function softmaxAnswers(logits: Float32Array, { classes }: OutputFormat): Answers {
+function softmaxAnswers(logits: Float32Array, { classes, threshold }: OutputFormat): Answers {
   requireFiniteOutputs(logits);
   const labels = new Int32Array(logits.length / classes);
   for (const place of labels.keys()) {
     const values = logits.subarray(place * classes, (place + 1) * classes);
     const largest = maxOf(values);
-    labels[place] = values.indexOf(largest);
+    labels[place] = threshold === undefined ? values.indexOf(largest) : Number(saysSecond(values, threshold));
     const total = values.reduce((sum, value) => sum + Math.exp(value - largest), 0);
     for (const [i, value] of values.entries()) values[i] = Math.exp(value - largest) / total;
   }

@@ -77,6 +77,10 @@ export function addGrow(
       "--keep <which>",
       "the network of the run: last, or best by its held-out loss at the end of an epoch (default: last)",
     )
+    .option(
+      "--threshold <aim>",
+      "of two classes: choose from which probability on the second is said, for balanced_accuracy or f1 on the held-out rows",
+    )
     .option("--time-limit <time>", "end after 60s, 10m, 2h, to be resumed or not; also with --resume")
     .option("--seed <n>", "everything random follows from it (default: 0)", toNumber)
     .option(

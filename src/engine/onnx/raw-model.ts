@@ -32,6 +32,8 @@ export interface RawFormat {
   readonly classNames?: readonly string[] | undefined;
   /** Of a regression. */
   readonly targets?: readonly TargetScaling[] | undefined;
+  /** Of two classes: the probability from which the second is said. Default: the likelier one is. */
+  readonly threshold?: number | undefined;
   /** Of a table. */
   readonly columns?: readonly ColumnEncoding[] | undefined;
   /** Multiplied into every raw input: 1/255 for bytes. */
@@ -259,14 +261,24 @@ function oneHot(part: GraphPart, { name, categories, fill }: ColumnCategories): 
   return part.node("Div", [feature, isKnown]);
 }
 
+/** 1 where the second of two classes has this probability at least, else 0: int64 [N, 1]. */
+function secondFrom(part: GraphPart, probabilities: string, threshold: number): string {
+  const second = part.node("Gather", [probabilities, part.wholes([1], [1])], { attributes: { axis: 1 } });
+  const isLess = part.node("Less", [second, part.floats([threshold], [])]);
+  return part.cast(part.node("Not", [isLess]), Type.INT64);
+}
+
 /** What the model's output says, as outputs of the graph. */
 type Answer = (part: GraphPart, output: string, format: RawFormat) => void;
 
 const ANSWERS: Readonly<Partial<Record<TaskId, Answer>>> = {
-  classification(part, output, { classes, classNames }) {
+  classification(part, output, { classes, classNames, threshold }) {
     part.node("Softmax", [output], { attributes: { axis: 1 }, output: "probabilities" });
     part.output("probabilities", Type.FLOAT, [ROWS, classes]);
-    const at = part.node("ArgMax", ["probabilities"], { attributes: { axis: 1, keepdims: 1 } });
+    const at =
+      threshold === undefined
+        ? part.node("ArgMax", ["probabilities"], { attributes: { axis: 1, keepdims: 1 } })
+        : secondFrom(part, "probabilities", threshold);
     const name = classNames ? part.node("Gather", [part.texts(classNames, [classes]), at]) : at;
     const none = classNames ? part.texts([""], []) : part.wholes([-1], []);
     const sum = part.node("MatMul", ["probabilities", part.floats(Array(classes).fill(1), [classes, 1])]);

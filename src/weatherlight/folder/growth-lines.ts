@@ -160,6 +160,8 @@ export interface Summary {
   readonly metrics?: Evaluation["metrics"] | null;
   /** Null where the host was not also trained alone. */
   readonly metrics_host_alone?: Evaluation["metrics"] | null;
+  /** Of two classes: the probability from which the second is said, where it was chosen on the held-out rows. */
+  readonly threshold?: number;
   /** Where the network of the epoch with the lowest held-out loss is the run's; left out where the last one is. */
   readonly best?: { readonly step: number; readonly held_out_loss: number };
   readonly params_host: number;

@@ -53,6 +53,7 @@ const summarySchema = z.looseObject({
   loss: z.number().nullable().optional(),
   metrics: metrics.nullable().optional(),
   metrics_host_alone: metrics.nullable().optional(),
+  threshold: z.number().min(0).max(1).optional(),
   best: z.looseObject({ step: count, held_out_loss: z.number() }).optional(),
   params_host: count,
   params_total: count,

@@ -14,12 +14,14 @@ import { type Backend, trace } from "../../engine/index.js";
 import { exportOnnx } from "../../engine/onnx/export-onnx.js";
 import { type RawFormat, rawModel } from "../../engine/onnx/raw-model.js";
 import {
+  chooseThreshold,
   type Evaluation,
   evaluationOf,
   forwardProgram,
   grownOnnx,
   isBlended,
   parameterSpecs,
+  type ThresholdAim,
   type Topology,
   taskFor,
 } from "../../network/index.js";
@@ -122,6 +124,8 @@ export interface GrownNetworkParts {
   readonly task?: TaskId | undefined;
   readonly classNames?: readonly string[];
   readonly targets?: readonly TargetScaling[] | undefined;
+  /** Of two classes: the probability from which the second is said. Default: the likelier one is. */
+  readonly threshold?: number | undefined;
   /** How raw rows become inputs, for the metadata of an export. */
   readonly metadata?: Readonly<Record<string, string>>;
   /** The same for an export that takes raw rows. Default: inputs as they are. */
@@ -151,7 +155,7 @@ export class GrownNetwork {
   /**
    * Where it comes from: `training_run_id`, `step`, `host`, `seeds` (JSON), `checkpoint_sha256` where it was read from disk, `parent` (the
    * digest of what the run went on from); and
-   * how raw rows become inputs: `data_sha256`, `input_scale`, `classes`, `class_names` and `columns` (JSON), `label_column`; of another
+   * how raw rows become inputs: `data_sha256`, `input_scale`, `classes`, `class_names` and `columns` (JSON), `label_column`; of two classes `threshold`, where it is not a half; of another
    * task than a classification `task`, and of a regression `targets` (JSON): a prediction is output · deviation + mean.
    */
   readonly metadata: Readonly<Record<string, string>>;
@@ -159,6 +163,8 @@ export class GrownNetwork {
   readonly classNames: readonly string[] | undefined;
   /** Of a regression: what is predicted, and how outputs become it. */
   readonly targets: readonly TargetScaling[] | undefined;
+  /** Of two classes: the probability from which the second is said; undefined where the likelier one is. */
+  readonly threshold: number | undefined;
   readonly #reading: Pick<RawFormat, "columns" | "inputScale">;
   readonly #services: NetworkServices;
 
@@ -188,7 +194,9 @@ export class GrownNetwork {
           })),
       ),
       ...more.metadata,
+      ...(more.threshold !== undefined && { threshold: String(more.threshold) }),
     };
+    this.threshold = more.threshold;
     this.task = more.task ?? (labelShape(host).length === 0 ? "classification" : "next-token");
     this.classNames = more.classNames;
     this.targets = more.targets;
@@ -206,10 +214,10 @@ export class GrownNetwork {
    * const { labels } = await run.network.predict([[0.5, -0.5], [0.5, 0.5]]);
    */
   async predict(rows: RowsToPredict): Promise<Predictions> {
-    const { classNames, classes, targets, task } = this;
+    const { classNames, classes, targets, task, threshold } = this;
     const parts: Float32Array[] = [];
     for await (const outputs of this.outputs(rows)) parts.push(outputs);
-    const answers = taskFor(task).answers(joined(parts), { classes, targets });
+    const answers = taskFor(task).answers(joined(parts), { classes, targets, threshold });
     return { ...answers, classes, ...(classNames && { classNames }) };
   }
 
@@ -231,8 +239,15 @@ export class GrownNetwork {
   /** How good it is on labelled rows. @param backend an engine that is open already */
   evaluate({ inputs, scale, labels, count }: Rows, backend: Backend): Promise<Evaluation> {
     const outputs = this.#outputsOn(backend, this.#checked(inputs), scale);
-    const { task, classes, classNames, targets } = this;
-    return evaluationOf(outputs, { task, labels, rows: count, classes, classNames, targets });
+    const { task, classes, classNames, targets, threshold } = this;
+    return evaluationOf(outputs, { task, labels, rows: count, classes, classNames, targets, threshold });
+  }
+
+  /** The threshold that is best on labelled rows. @param backend an engine that is open already */
+  async thresholdOn({ inputs, scale, labels }: Rows, aim: ThresholdAim, backend: Backend): Promise<number> {
+    const parts: Float32Array[] = [];
+    for await (const outputs of this.#outputsOn(backend, this.#checked(inputs), scale)) parts.push(outputs);
+    return chooseThreshold(joined(parts), labels, aim);
   }
 
   async *#outputsOn(backend: Backend, inputs: Rows["inputs"], scale: number): AsyncGenerator<Float32Array> {
@@ -374,14 +389,14 @@ export class GrownNetwork {
   }
 
   #raw(bytes: Uint8Array): Uint8Array {
-    const { task, classes, classNames, targets } = this;
+    const { task, classes, classNames, targets, threshold } = this;
     const { id, origin } = this.topology.host;
     if (origin && !this.#reading.columns)
       throw new KasminaError(
         "invalid_argument",
         `host ${id} takes what its own file takes: what stands before it is not ours to put into it`,
       );
-    return rawModel(bytes, { task, classes, classNames, targets, ...this.#reading });
+    return rawModel(bytes, { task, classes, classNames, targets, threshold, ...this.#reading });
   }
 
   /**

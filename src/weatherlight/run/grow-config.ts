@@ -9,6 +9,7 @@ import type { DatasetArrays } from "../../data/arrays.js";
 import { addedOption, parseDataName, TABLE_KINDS } from "../../data/data-name.js";
 import { type Backend, ENGINE_CHOICES, type EngineChoice } from "../../engine/index.js";
 import type { KasminaConfigInput } from "../../kasmina/index.js";
+import { THRESHOLD_AIMS } from "../../network/index.js";
 import { type Blueprint, HEAD_CHOICES, HOST_IDS, type Host, TRAIN_CHOICES } from "../../nn/index.js";
 import type { Amount, Policy } from "../../tamiyo/index.js";
 import { type CheckpointInterval, KEEPS, SCHEDULE_IDS, type Warmup } from "../../tolaria/index.js";
@@ -174,6 +175,7 @@ const RECORDED = {
   clipNorm: positive.optional(),
   patience: wholeNumber(1, EPOCHS_MAX).optional(),
   keep: oneOf(KEEPS).optional(),
+  threshold: oneOf(THRESHOLD_AIMS).optional(),
   timeLimit: duration.optional(),
   name: label.optional(),
   tags: z.array(label, { error: "must be a list of texts" }).readonly().optional(),

@@ -16,6 +16,7 @@ import type { DatasetArrays } from "../../data/arrays.js";
 import type { BatchOptions } from "../../data/batches.js";
 import type { Backend, EngineChoice } from "../../engine/index.js";
 import type { KasminaConfigInput } from "../../kasmina/index.js";
+import type { ThresholdAim } from "../../network/index.js";
 import type { Blueprint, Host } from "../../nn/index.js";
 import type { Amount, Decision, Policy } from "../../tamiyo/index.js";
 import type { Keep, OptimizerId, ScheduleId, TopologyTracer, Warmup } from "../../tolaria/index.js";
@@ -228,6 +229,11 @@ export interface GrowOptions extends GrowCallbacks, GrowParts {
    * epoch at whose end the held-out loss was lowest (`best`). Training goes on from the last one either way. Default `last`.
    */
   readonly keep?: Keep;
+  /**
+   * Of two classes: chooses the probability from which the second class is said, so that on the held-out rows the balanced accuracy, or the
+   * F1 of the second class, is highest. It is the run's: in its figures, in predictions and in exports. Default: the likelier class is said.
+   */
+  readonly threshold?: ThresholdAim;
   /**
    * Ends the run at the first step boundary after this time (`"60s"`, `"10m"`, `"2h"`), its checkpoint written; the result says
    * `ended: "time_limit"`. A resumed run has the same time again, or another that it is given. Default: no limit.

@@ -84,6 +84,8 @@ export interface GrowResult {
   readonly metrics: Evaluation["metrics"] | null;
   /** Of the same host trained alone; null without `compare`. */
   readonly metricsHostAlone: Evaluation["metrics"] | null;
+  /** Of two classes: the probability from which the second is said, where it was to be chosen on the held-out rows. */
+  readonly threshold?: number;
   /** Where the best network is the run's: the step at whose end it was, and its loss on the held-out rows. */
   readonly best?: { readonly step: number; readonly heldOutLoss: number };
   /** Training steps done. */

@@ -95,11 +95,8 @@ async function resultOf(
   const { runId, config, backend, sources, kept, recorded, lineage } = run;
   const { dataset, data } = sources;
   const { bestNetwork } = outcome.checkpoint;
-  const network = networkOf(run, outcome);
-  const evaluate = async (of: RunOutcome, grown: GrownNetwork): Promise<Evaluation | undefined> =>
-    Number.isNaN(of.testLoss) ? undefined : grown.evaluate(dataset.test, backend);
-  const evaluation = await evaluate(outcome, network);
-  const ofHostAlone = alone && (await evaluate(alone, networkOf(run, alone)));
+  const { network, evaluation } = await evaluated(run, outcome);
+  const ofHostAlone = alone && (await evaluated(run, alone)).evaluation;
   return {
     runId,
     ended: endOf(outcome, alone),
@@ -116,6 +113,7 @@ async function resultOf(
     task: taskOf(dataset),
     metrics: evaluation?.metrics ?? null,
     metricsHostAlone: ofHostAlone?.metrics ?? null,
+    ...(network.threshold !== undefined && { threshold: network.threshold }),
     ...(bestNetwork && { best: { step: bestNetwork.step, heldOutLoss: bestNetwork.heldOutLoss } }),
     steps: outcome.steps,
     stepsPerSecond: outcome.stepsPerSecond,
@@ -131,12 +129,28 @@ async function resultOf(
   };
 }
 
+/** The network of a run, and what the test rows say of it where it came to an end. */
+async function evaluated(run: OpenRun, outcome: RunOutcome) {
+  const { config, backend, sources } = run;
+  const plain = networkOf(run, outcome);
+  if (Number.isNaN(outcome.testLoss)) return { network: plain, evaluation: undefined };
+  const { heldOut, test } = sources.dataset;
+  const network = config.threshold
+    ? networkOf(run, outcome, await plain.thresholdOn(heldOut, config.threshold, backend))
+    : plain;
+  return { network, evaluation: await network.evaluate(test, backend) };
+}
+
 /** NaN where there is none. */
 function accuracyOf(evaluation: Evaluation | undefined): number {
   return evaluation && "accuracy" in evaluation.metrics ? evaluation.metrics.accuracy : Number.NaN;
 }
 
-function networkOf({ runId, config, sources, lineage }: OpenRun, { checkpoint }: RunOutcome): GrownNetwork {
+function networkOf(
+  { runId, config, sources, lineage }: OpenRun,
+  { checkpoint }: RunOutcome,
+  threshold?: number,
+): GrownNetwork {
   const { host, blueprints, dataset, data } = sources;
   const { engine, threads } = config;
   return new GrownNetwork({
@@ -147,6 +161,7 @@ function networkOf({ runId, config, sources, lineage }: OpenRun, { checkpoint }:
     ...(lineage && { parent: lineage.sha256 }),
     task: taskOf(dataset),
     targets: dataset.targets,
+    threshold,
     ...(dataset.classNames && { classNames: dataset.classNames }),
     ...(data && { metadata: dataMetadata(data), reading: dataReading(data) }),
     services: {

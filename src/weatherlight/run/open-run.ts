@@ -283,8 +283,14 @@ async function openKernels(
  * @throws KasminaError `invalid_argument` for an option that the task of the data has no use for
  */
 function lossOf(config: GrowConfig, dataset: Dataset): Pick<RunSetup, "loss"> {
-  const { classWeights, labelSmoothing, huberDelta } = config;
+  const { classWeights, labelSmoothing, huberDelta, threshold } = config;
   const task = taskOf(dataset);
+  if (threshold !== undefined && (task !== "classification" || dataset.classes !== 2)) {
+    const problem = `is for a classification of two classes, the data are for a ${task} of ${dataset.classes}`;
+    throw new KasminaError("invalid_argument", `threshold ${problem}`, {
+      details: { key: "threshold", problem },
+    });
+  }
   const isOfClasses = TASK_TRAITS[task].labels === "class";
   const stray = Object.entries({
     ...(!isOfClasses && { classWeights, labelSmoothing }),

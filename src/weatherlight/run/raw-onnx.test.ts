@@ -6,6 +6,7 @@ import { InferenceSession, Tensor } from "onnxruntime-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Random } from "../../base/index.js";
 import { grow } from "./grow.js";
+import type { GrowOptions } from "./grow-options.js";
 import { readGrownNetwork } from "./read-network.node.js";
 import { predictOn } from "./use-network.node.js";
 
@@ -28,13 +29,18 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true }));
 
 /** A run on the rows with these columns to be learned, its predictions, and what its file says to the raw rows. */
-async function grown(name: string, options: string, more: readonly Readonly<Record<string, unknown>>[]) {
+async function grown(
+  name: string,
+  options: string,
+  more: readonly Readonly<Record<string, unknown>>[],
+  asked: Pick<GrowOptions, "threshold"> = {},
+) {
   const path = join(root, `${name}.csv`);
   const all = rows.map((row, i) => ({ ...row, ...more[i] }));
   const lines = [Object.keys(all[0] ?? {}), ...all.map((row) => Object.values(row))];
   await writeFile(path, `${lines.map((cells) => cells.join(",")).join("\n")}\n`);
   const runDir = join(root, name);
-  const config = { engine: "wasm", epochs: 2, growth: false } as const;
+  const config = { engine: "wasm", epochs: 2, growth: false, ...asked } as const;
   await grow({ data: `csv:${path}?fill=mean&${options}`, ...config, runDir });
   const network = await readGrownNetwork(runDir);
   const session = await InferenceSession.create(await network.toOnnx(undefined, { preprocessing: true }));
@@ -74,6 +80,15 @@ describe("the model of a table", () => {
     const strange = await session.run(feeds([{ ...row, colour: "mauve" }, row]));
     expect(strange.prediction?.data).toEqual(["", predicted[0]?.prediction]);
     expect((strange.probabilities?.data as Float32Array)[0]).toBeNaN();
+  });
+
+  test("says the second of two classes from the threshold on that was chosen", async () => {
+    const kinds = rows.map((_, i) => ({ kind: i % 9 === 0 ? "rare" : "often" }));
+    const { predicted, answers } = await grown("rare", "label=kind", kinds, { threshold: "f1" });
+    expect(answers.prediction?.data).toEqual(predicted.map(({ prediction }) => prediction));
+    expect(predicted.some(({ prediction, p_rare }) => (prediction === "rare") !== Number(p_rare) > 0.5)).toBe(
+      true,
+    );
   });
 
   test("says numbers in their own units", async () => {

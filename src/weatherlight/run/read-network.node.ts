@@ -10,6 +10,7 @@ import { dataMetadata, dataReading } from "../folder/data-record.js";
 import { runFileOf } from "../folder/run-file.js";
 import { readRunFolder } from "../folder/run-folder.js";
 import { checkpointMetaOf, fromSaved, refuseWrecked } from "../folder/saved-checkpoint.js";
+import { summaryOf } from "../folder/summary-file.js";
 import { GrownNetwork } from "../grow/grown-network.js";
 import type { GrowConfig } from "./grow-config.js";
 import { loadModule } from "./load-module.node.js";
@@ -40,7 +41,7 @@ export async function readGrownNetwork(path: string, given: GivenCode = {}): Pro
 }
 
 async function openNetwork(path: string, given: GivenCode) {
-  const { path: folder, about, aboutSha256, checkpointPath } = await readRunFolder(path);
+  const { path: folder, about, aboutSha256, checkpointPath, summary } = await readRunFolder(path);
   const { config, sources, data, run_id: runId, parent } = runFileOf(about, folder);
   refuseForeignHost({ config }, () => journalIn(folder, runId, aboutSha256).problem, given);
   const saved = await readCheckpoint(checkpointPath);
@@ -67,6 +68,7 @@ async function openNetwork(path: string, given: GivenCode) {
     ...(parent !== undefined && { parent }),
     task: data?.task,
     targets: data?.targets,
+    threshold: summary === undefined ? undefined : summaryOf(summary, folder).threshold,
     ...(data && { metadata: dataMetadata(data), reading: dataReading(data) }),
     ...(data?.class_names && { classNames: data.class_names }),
     services: {

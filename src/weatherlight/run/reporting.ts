@@ -146,6 +146,7 @@ export function summaryLine(result: GrowResult): Summary {
     loss: measured(result.testLoss),
     metrics: result.metrics,
     metrics_host_alone: result.metricsHostAlone,
+    ...(result.threshold !== undefined && { threshold: result.threshold }),
     ...(result.best && { best: { step: result.best.step, held_out_loss: result.best.heldOutLoss } }),
     params_host: result.paramsHost,
     params_total: result.paramsTotal,

@@ -135,12 +135,13 @@ async function openRun(path: string, given: GivenCode): Promise<UsableNetwork> {
   const { path: folder, about } = await readRunFolder(path);
   const { data } = runFileOf(about, folder);
   const network = await readGrownNetwork(path, given);
-  const { inputShape, classes, task, targets } = network;
+  const { inputShape, classes, task, targets, threshold } = network;
   return {
     how: {
       inputShape,
       task,
       classes,
+      threshold,
       ...(targets && { targets }),
       ...(data?.class_names && { classNames: data.class_names }),
       ...(data?.columns && { columns: data.columns, table: tableOptions(parseDataName(data.origin)) }),
@@ -161,6 +162,7 @@ async function openFile(path: string): Promise<UsableNetwork> {
   const columns = jsonIn(path, metadata, "columns", columnsSchema);
   const targets = jsonIn(path, metadata, "targets", targetsSchema);
   const task = taskIn(path, metadata, { targets });
+  const threshold = jsonIn(path, metadata, "threshold", z.number().min(0).max(1));
   const classes = targets?.length ?? classNames?.length ?? Number(metadata.get("classes"));
   if (!Number.isInteger(classes) || classes < (task === "classification" ? 2 : 1))
     throw new KasminaError(
@@ -172,6 +174,7 @@ async function openFile(path: string): Promise<UsableNetwork> {
       inputShape,
       task: task === "classification" && file.outputRank > 2 ? "next-token" : task,
       classes,
+      threshold,
       ...(targets && { targets }),
       ...(classNames && { classNames }),
       ...(columns && { columns, table: { label: metadata.get("label_column") ?? "label" } }),
