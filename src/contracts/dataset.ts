@@ -49,6 +49,20 @@ export interface ColumnCategories {
 
 export type ColumnEncoding = ColumnScaling | ColumnCategories;
 
+/** How images of any size became inputs: scaled to cover a square and cut to its middle; then (byte − mean) / deviation. */
+export interface ImageEncoding {
+  /** Height and width, in pixels. */
+  readonly size: number;
+  /** 1: grey, 3: red, green and blue. */
+  readonly channels: 1 | 3;
+  /** In bytes, of every channel. */
+  readonly mean: number;
+  /** In bytes, of every channel. */
+  readonly deviation: number;
+  /** Rows of pixels, pixels, channels. */
+  readonly layout: "NHWC";
+}
+
 /**
  * Labelled data in three splits, with what is known of its rows.
  *
@@ -77,6 +91,8 @@ export interface Dataset {
   readonly targets?: readonly TargetScaling[];
   /** The columns that the inputs come from, in their order, where the data are a table. */
   readonly columns?: readonly ColumnEncoding[];
+  /** How the inputs came from images, where they did. */
+  readonly images?: ImageEncoding;
   /** What the parameters learn from. */
   readonly train: Rows;
   /** A fixed part of the training data that nothing learns from: it serves gates and policy. */

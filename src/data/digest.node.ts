@@ -7,9 +7,11 @@ import { isFromFiles } from "./open.js";
 
 /** SHA-256 in hex over inputs, labels, splits, task, class names and scaling: equal where a training would go the same way. */
 export function digestOfDataset(dataset: Dataset): string {
-  const { inputShape, inputDType, task, classes, classNames, targets, columns } = dataset;
+  const { inputShape, inputDType, task, classes, classNames, targets, columns, images } = dataset;
   const hash = createHash("sha256");
-  hash.update(JSON.stringify({ inputShape, inputDType, task, classes, classNames, targets, columns }));
+  hash.update(
+    JSON.stringify({ inputShape, inputDType, task, classes, classNames, targets, columns, images }),
+  );
   for (const rows of [dataset.train, dataset.heldOut, dataset.test]) addRows(hash, rows);
   return hash.digest("hex");
 }

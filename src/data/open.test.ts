@@ -223,7 +223,7 @@ test.each([
   const error = await failure(name);
   expect(error.code).toBe("invalid_argument");
   expect(error.message).toContain(
-    "use one of mnist, idx:<dir>, csv:<file>?label=<column>, jsonl:<file>, parquet:<file>, text:<file>, spirals",
+    "use one of mnist, idx:<dir>, csv:<file>?label=<column>, jsonl:<file>, parquet:<file>, images:<folder>, text:<file>, spirals",
   );
 });
 

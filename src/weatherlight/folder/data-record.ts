@@ -27,6 +27,15 @@ export const columnsSchema = z.array(
   ]),
 );
 
+/** Of images: scaled to cover a square of `size` pixels, cut to its middle, then (byte − mean) / deviation. */
+export const imagesSchema = z.strictObject({
+  size: z.int().positive(),
+  channels: z.union([z.literal(1), z.literal(3)]),
+  mean: z.number(),
+  deviation: z.number().positive(),
+  layout: z.literal("NHWC"),
+});
+
 /** Of a regression: a prediction is output · deviation + mean. */
 export const targetsSchema = z.array(
   z.strictObject({ name: z.string(), mean: z.number(), deviation: z.number().positive() }),
@@ -48,6 +57,7 @@ export const dataSchema = z.object({
   class_names: z.array(z.string()).optional(),
   targets: targetsSchema.optional(),
   columns: columnsSchema.optional(),
+  images: imagesSchema.optional(),
 });
 
 export type DataRecord = z.infer<typeof dataSchema>;
@@ -65,7 +75,7 @@ export function dataRecordOf(
   dataset: Dataset,
   { origin, sha256 }: Pick<DataRecord, "origin" | "sha256">,
 ): DataRecord {
-  const { train, heldOut, test, classNames, columns, targets, task } = dataset;
+  const { train, heldOut, test, classNames, columns, targets, task, images } = dataset;
   return {
     origin,
     sha256,
@@ -77,6 +87,7 @@ export function dataRecordOf(
     ...(targets && { targets: targets.map((target) => ({ ...target })) }),
     ...(classNames && { class_names: [...classNames] }),
     ...(columns && { columns: columns.map((column) => ({ ...column })) }),
+    ...(images && { images: { ...images } }),
   };
 }
 
@@ -127,6 +138,7 @@ export function dataMetadata(record: DataRecord): Record<string, string> {
     ...(record.targets ? { targets: JSON.stringify(record.targets) } : { classes: String(record.classes) }),
     ...(record.class_names && { class_names: JSON.stringify(record.class_names) }),
     ...(record.columns && { columns: JSON.stringify(record.columns) }),
+    ...(record.images && { images: JSON.stringify(record.images) }),
     ...(record.columns && !record.task && { label_column: labelColumnOf(record) }),
   };
 }

@@ -10,7 +10,7 @@ import { tableOptions } from "../../data/open.js";
 import { type Preprocessing, readUnseen, type UnseenRows } from "../../data/unseen.js";
 import { OnnxFile } from "../../engine/native/onnx-file.js";
 import { type Evaluation, evaluationOf, taskFor } from "../../network/index.js";
-import { columnsSchema, type DataRecord, targetsSchema } from "../folder/data-record.js";
+import { columnsSchema, type DataRecord, imagesSchema, targetsSchema } from "../folder/data-record.js";
 import { runFileOf } from "../folder/run-file.js";
 import { readRunFolder } from "../folder/run-folder.js";
 import { type GivenCode, readGrownNetwork } from "./read-network.node.js";
@@ -28,7 +28,7 @@ export type RowPrediction = Readonly<Record<string, string | number>>;
 
 /**
  * A table: of classes `prediction` and `p_<class>`; of several labels `prediction` (their names, joined by `;`) and `p_<label>`; of a
- * regression `prediction`, or `prediction_<target>` of each of several.
+ * regression `prediction`, or `prediction_<target>` of each of several. Of images, `file` before all of these.
  */
 export interface DataPredictions {
   readonly columns: readonly string[];
@@ -77,7 +77,7 @@ export async function evaluateOn(path: string, data: string, given: GivenCode = 
 export async function predictOn(path: string, data: string, given: GivenCode = {}): Promise<DataPredictions> {
   const network = await openNetwork(path, given);
   try {
-    const { inputs, count, ignored } = await readUnseen(data, network.how, false);
+    const { inputs, count, ignored, files } = await readUnseen(data, network.how, false);
     if (network.how.task === "next-token")
       throw new KasminaError(
         "invalid_argument",
@@ -92,12 +92,16 @@ export async function predictOn(path: string, data: string, given: GivenCode = {
       const answers = task.answers(outputs, network.how);
       for (let row = 0; row < some; row++) {
         const cells = table.cells(answers, row);
-        rows.push(Object.fromEntries(table.columns.map((column, i) => [column, cells[i] ?? ""])));
+        const file = files && { file: files[rows.length] ?? "" };
+        rows.push({
+          ...file,
+          ...Object.fromEntries(table.columns.map((column, i) => [column, cells[i] ?? ""])),
+        });
       }
     }
     if (rows.length !== count)
       throw new KasminaError("invalid_data", `${path} gives ${rows.length} answers for ${count} rows`);
-    return { columns: table.columns, rows, ignored };
+    return { columns: files ? ["file", ...table.columns] : table.columns, rows, ignored };
   } finally {
     await network.close();
   }
@@ -145,6 +149,7 @@ async function openRun(path: string, given: GivenCode): Promise<UsableNetwork> {
       ...(targets && { targets }),
       ...(data?.class_names && { classNames: data.class_names }),
       ...(data?.columns && { columns: data.columns, table: tableOptions(parseDataName(data.origin)) }),
+      ...(data?.images && { images: data.images }),
     },
     ...(data && { data }),
     outputs: (rows) => network.outputs(rows),
@@ -161,6 +166,7 @@ async function openFile(path: string): Promise<UsableNetwork> {
   const classNames = jsonIn(path, metadata, "class_names", z.array(z.string()));
   const columns = jsonIn(path, metadata, "columns", columnsSchema);
   const targets = jsonIn(path, metadata, "targets", targetsSchema);
+  const images = jsonIn(path, metadata, "images", imagesSchema);
   const task = taskIn(path, metadata, { targets });
   const threshold = jsonIn(path, metadata, "threshold", z.number().min(0).max(1));
   const classes = targets?.length ?? classNames?.length ?? Number(metadata.get("classes"));
@@ -178,6 +184,7 @@ async function openFile(path: string): Promise<UsableNetwork> {
       ...(targets && { targets }),
       ...(classNames && { classNames }),
       ...(columns && { columns, table: { label: metadata.get("label_column") ?? "label" } }),
+      ...(images && { images }),
     },
     outputs: (rows) =>
       file.outputs(rows instanceof Uint8Array ? Float32Array.from(rows, (byte) => byte / 255) : rows),
