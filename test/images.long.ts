@@ -27,6 +27,19 @@ test("a run on an image folder predicts folders and single images, as its export
   expect(about.data.images).toEqual({ size: 8, channels: 3, mean: 0, deviation: 255, layout: "NHWC" });
   await succeed(["export", "run", "--onnx", "net.onnx"]);
 
+  // What a replay sees of changed images is the same, to the last bit.
+  await succeed([
+    "grow",
+    "--data",
+    "images:pictures?size=8",
+    "--run-dir",
+    "changed",
+    ...training,
+    "--augment",
+    "flip,crop,shift",
+  ]);
+  expect(await succeed(["replay", "changed"])).toContain("the same to the last bit");
+
   await write(join(root, "new", "b.jpg"), await imageOf("#0000ff", 7, "b.jpg"));
   await write(join(root, "new", "a.png"), await imageOf("#ff0000", 4, "a.png"));
   const predictions = async (what: string, data: string): Promise<Record<string, string>[]> =>

@@ -10,6 +10,7 @@ import type {
   Rows,
 } from "../contracts/dataset.js";
 import { float32, int32, sizeOf, type Tensor } from "../contracts/tensor.js";
+import { type Augmentation, Augmenter } from "./augment.js";
 
 /** One batch's arrays, filled again and again. */
 class BatchBuffer {
@@ -44,6 +45,13 @@ class BatchBuffer {
     for (let i = 0; i < count; i++) this.#labels[to * count + i] = labels[from * count + i] as number;
   }
 
+  /** Changes the image at a place of the batch. */
+  augment(augmenter: Augmenter, place: number, random: Random): void {
+    const size = this.#inputsPerRow;
+    const image = this.#inputs.subarray(place * size, (place + 1) * size);
+    if (image instanceof Float32Array) augmenter.apply(image, random);
+  }
+
   /** Zeroes the places from `from` on. */
   clear(from: number): void {
     this.#inputs.fill(0, from * this.#inputsPerRow);
@@ -61,6 +69,8 @@ export interface BatchOptions {
   readonly batch: number;
   /** Decides the order, together with the epoch. */
   readonly seed: number;
+  /** Of images [height, width, channels]; how each is changed follows from seed, epoch and row alone. Default: none. */
+  readonly augment?: readonly Augmentation[] | undefined;
 }
 
 /**
@@ -76,6 +86,7 @@ export class ShuffledBatches implements BatchSource {
   readonly #seed: number;
   readonly #buffer: BatchBuffer;
   readonly #order: Int32Array;
+  readonly #augmenter: Augmenter | undefined;
   #epoch = -1;
 
   constructor(dataset: Pick<Dataset, "name" | "inputShape" | "train">, options: BatchOptions) {
@@ -92,13 +103,20 @@ export class ShuffledBatches implements BatchSource {
     this.#seed = options.seed;
     this.#buffer = new BatchBuffer(rows, options.batch, dataset.inputShape);
     this.#order = new Int32Array(rows.count);
+    this.#augmenter = options.augment && new Augmenter(dataset.inputShape, options.augment);
   }
 
   at(step: number): Batch {
     if (!Number.isInteger(step) || step < 0) throw new RangeError(`step must be 0 or more, got ${step}`);
     this.#enterEpoch(Math.floor(step / this.stepsPerEpoch));
     const start = (step % this.stepsPerEpoch) * this.batch;
-    for (let i = 0; i < this.batch; i++) this.#buffer.copyRow(this.#order[start + i] ?? 0, i);
+    for (let i = 0; i < this.batch; i++) {
+      const row = this.#order[start + i] ?? 0;
+      this.#buffer.copyRow(row, i);
+      if (!this.#augmenter) continue;
+      const random = Random.forLabel(this.#seed, `augment/${this.#epoch}/${row}`);
+      this.#buffer.augment(this.#augmenter, i, random);
+    }
     return this.#buffer.batch;
   }
 

@@ -155,9 +155,9 @@ async function entriesOf(folder: string): Promise<Entries> {
 async function imagesBelow(folder: string): Promise<string[]> {
   const { folders, files } = await entriesOf(folder);
   const own = imagesAmong(folder, files);
-  const below: string[] = [];
-  for (const one of folders) below.push(...(await imagesBelow(join(folder, one))));
-  return [...own, ...below];
+  const below: string[][] = [];
+  for (const one of folders) below.push(await imagesBelow(join(folder, one)));
+  return [own, ...below].flat();
 }
 
 /** @throws KasminaError `invalid_data` for a file of another kind */

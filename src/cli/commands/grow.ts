@@ -102,6 +102,11 @@ export function addGrow(
     )
     .option("--class-weights <how>", "balanced: classes count alike, however many rows they have")
     .option(
+      "--augment <names>",
+      "changes images while they are learned: flip, crop, shift, separated by commas",
+      toList,
+    )
+    .option(
       "--label-smoothing <part>",
       "part of a label that all classes share while it is learned",
       toNumber,

@@ -10,6 +10,7 @@ import type {
   TelemetryEvent,
   TelemetryPacket,
 } from "../../contracts/index.js";
+import type { Augmentation } from "../../data/augment.js";
 import type { BatchOptions, ShuffledBatches } from "../../data/batches.js";
 import type { Backend } from "../../engine/index.js";
 import type { CommandJournal, KasminaConfig } from "../../kasmina/index.js";
@@ -72,6 +73,8 @@ export interface RunSetup {
   readonly policy?: Policy | null;
   readonly blueprints?: BlueprintRegistry;
   readonly config?: KasminaConfig;
+  /** How images are changed while they are learned from. Default: not at all. */
+  readonly augment?: readonly Augmentation[];
   /** Training batches. Default: {@link ShuffledBatches}. */
   readonly batches?: (dataset: Dataset, options: BatchOptions) => BatchSource;
   /** Commands besides those of the policy and of `onControl`. Default: none. */

@@ -202,7 +202,8 @@ async function assemble(
   const policy = options.policy === undefined ? defaultPolicy(host, blueprints) : options.policy;
   const signer = new CommandSigner({ keys, clock });
   await prewarm(kernels, policy, host, kasmina);
-  const train = options.batches?.(dataset, { batch, seed }) ?? new ShuffledBatches(dataset, { batch, seed });
+  const order = { batch, seed, augment: options.augment };
+  const train = options.batches?.(dataset, order) ?? new ShuffledBatches(dataset, order);
   const optimizer = OPTIMIZERS[options.optimizer ?? "adam"];
   const { lr: learningRate, ...defaults } = optimizer.defaults;
   const everySteps = observeEverySteps(train.stepsPerEpoch, options.epochs);

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { IDENTIFIER_RULE, isIdentifier, KasminaError } from "../../base/index.js";
 import { type Dataset, TASK_IDS, type TaskId } from "../../contracts/index.js";
 import type { DatasetArrays } from "../../data/arrays.js";
+import { AUGMENTATIONS } from "../../data/augment.js";
 import { addedOption, parseDataName, TABLE_KINDS } from "../../data/data-name.js";
 import { type Backend, ENGINE_CHOICES, type EngineChoice } from "../../engine/index.js";
 import type { KasminaConfigInput } from "../../kasmina/index.js";
@@ -163,6 +164,11 @@ const RECORDED = {
   hostGradient: oneOf(["detach", "flow"]).optional(),
   task: oneOf(TASK_IDS).optional(),
   classWeights: oneOf(["balanced"]).optional(),
+  augment: z
+    .array(oneOf(AUGMENTATIONS), { error: "must be a list of augmentations" })
+    .min(1, { error: "must name an augmentation" })
+    .readonly()
+    .optional(),
   labelSmoothing: numberBetween(0, 0.9).optional(),
   huberDelta: positive.optional(),
   teacher: text.optional(),

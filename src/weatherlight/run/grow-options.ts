@@ -13,6 +13,7 @@ import type {
   TelemetryPacket,
 } from "../../contracts/index.js";
 import type { DatasetArrays } from "../../data/arrays.js";
+import type { Augmentation } from "../../data/augment.js";
 import type { BatchOptions } from "../../data/batches.js";
 import type { Backend, EngineChoice } from "../../engine/index.js";
 import type { KasminaConfigInput } from "../../kasmina/index.js";
@@ -270,6 +271,11 @@ export interface GrowOptions extends GrowCallbacks, GrowParts {
    * what is learned from and in what gates and policy judge by. Default: every example counts alike.
    */
   readonly classWeights?: "balanced" | undefined;
+  /**
+   * How images are changed while they are learned from, each time anew: `flip` (left to right), `crop` (to 80 to 100 % of their sides,
+   * and scaled back), `shift` (by up to an eighth). What is evaluated is never changed. Default: none.
+   */
+  readonly augment?: readonly Augmentation[] | undefined;
   /** Part of a label that is shared by all classes alike while it is learned from, 0 to 0.9. Default 0. */
   readonly labelSmoothing?: number | undefined;
   /**

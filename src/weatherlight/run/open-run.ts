@@ -147,6 +147,7 @@ export async function askedRun(given: GrowConfig, began?: RunFile, parent?: RunP
     );
   const config = { ...given, batch };
   const loss = lossOf(config, dataset);
+  checkAugment(config, dataset);
   return {
     runId: began?.run_id ?? config.runId ?? `run-${globalThis.crypto.randomUUID()}`,
     config,
@@ -312,6 +313,13 @@ function lossOf(config: GrowConfig, dataset: Dataset): Pick<RunSetup, "loss"> {
   };
 }
 
+/** @throws KasminaError `invalid_argument` where the rows are no images */
+function checkAugment({ augment }: GrowConfig, { name, inputShape, inputDType }: Dataset): void {
+  if (!augment || (inputShape.length === 3 && inputDType === "float32")) return;
+  const problem = `is for images, the rows of ${name} are [${inputShape}]`;
+  throw new KasminaError("invalid_argument", `augment ${problem}`, { details: { key: "augment", problem } });
+}
+
 function balancedWeights({ classes, train: { labels } }: Dataset): number[] {
   const counts = new Float64Array(classes);
   for (const label of labels) counts[label] = (counts[label] ?? 0) + 1;
@@ -326,13 +334,13 @@ export function setupOf(
   const { runId, sources, backend, policy, limits, tracer, kernels, teacher, inherits, config, loss } = run;
   const { host, blueprints, dataset } = sources;
   const { epochs, batch, optimizer, seed, lr, weightDecay } = config;
-  const { schedule, warmup, clipNorm, patience, keep, hostGradient } = config;
+  const { schedule, warmup, clipNorm, patience, keep, hostGradient, augment } = config;
   const { batches, absentInputs, clock, signal, reportEverySteps } = config;
   return {
     ...{ runId, host, blueprints, dataset, backend, policy, epochs, batch, optimizer, seed },
     config: limits,
     hyper: given({ learningRate: lr, weightDecay }),
-    ...given({ schedule, warmup, clipNorm, patience, keep, hostGradient, loss, teacher, inherits }),
+    ...given({ schedule, warmup, clipNorm, patience, keep, hostGradient, augment, loss, teacher, inherits }),
     ...given({ tracer, kernels, batches, absentInputs, clock, signal, reportEverySteps }),
   };
 }
