@@ -13,6 +13,7 @@ import {
   RUN_FILE,
   type RunRecord,
   readLastEventLines,
+  readLosses,
   readRunFolder,
 } from "../folder/run-folder.js";
 import { type RunEvent, type RunHistory, RunLines, runHistory } from "../report/history.js";
@@ -80,7 +81,7 @@ export class WatchedFolder {
     }
     this.#known.add(raw.slice(this.#count));
     this.#count = raw.length;
-    return runHistory(record, this.#known, until);
+    return runHistory(record, this.#known, await readLosses(this.path), until);
   }
 
   /** Events that are more than information, without a reading of all the others. */
@@ -204,7 +205,11 @@ function signatureOf(path: string): string {
 
 async function readRow(path: string): Promise<RowOfRun> {
   const record = await readRunFolder(path);
-  const { config, summary, observations } = runHistory(record, await lastObservation(record));
+  const { config, summary, observations } = runHistory(
+    record,
+    await lastObservation(record),
+    new Float32Array(),
+  );
   const last = observations.at(-1);
   return {
     summary: record.summary,

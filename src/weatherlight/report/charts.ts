@@ -3,7 +3,7 @@
 import { formatFlops, maxOf } from "../../base/index.js";
 import { SCORE_TITLES, type ScoreName, TASK_TRAITS } from "../../contracts/index.js";
 import type { Observation, RunHistory, Sample, SeedTrack } from "./history.js";
-import type { Axis, LineChart, Mark, Series } from "./line-chart.js";
+import { type Axis, type LineChart, type Mark, type Series, thinnedIndices } from "./line-chart.js";
 import { stageColor } from "./stage-chart.js";
 
 /** Colours of the page for seeds, in turn. */
@@ -65,7 +65,8 @@ function lossChart(history: RunHistory, look: Look): LineChart {
         name: "training",
         color: "var(--soft)",
         faint: true,
-        samples: courseOf(observations, look, "train_loss"),
+        samples:
+          history.losses.length > 0 ? stepLosses(history, look) : courseOf(observations, look, "train_loss"),
       },
       {
         name: "host alone, held out",
@@ -245,15 +246,43 @@ export function courseOf(
   return smoothed(placed, smoothing);
 }
 
+/** The losses of single steps, smoothed as asked and thinned before they are placed: there may be millions. */
+function stepLosses({ losses, observations }: RunHistory, { axis, smoothing }: Look): Sample[] {
+  const values = smoothing > 0 ? smoothedValues(losses, smoothing) : losses;
+  const samples = thinnedIndices(values).map((i) => ({ step: i + 1, value: values[i] ?? Number.NaN }));
+  return axis === "step" ? samples : overFlops(samples, observations);
+}
+
+/** Places samples of any step over FLOPs, which are known at observations and run evenly between them. */
+function overFlops(samples: readonly Sample[], observations: readonly Observation[]): Sample[] {
+  let [before, next] = [{ step: 0, flops_total: 0 }, 0];
+  return samples.flatMap((sample) => {
+    for (let known = observations[next]; known && known.step < sample.step; known = observations[++next])
+      before = known;
+    const after = observations[next];
+    if (!after) return [];
+    const part = (sample.step - before.step) / (after.step - before.step);
+    return [{ ...sample, step: before.flops_total + part * (after.flops_total - before.flops_total) }];
+  });
+}
+
 /** Exponential moving average, its first values weighed as if there had been others before them (Adam's bias correction). */
 export function smoothed(samples: readonly Sample[], weight: number): Sample[] {
   if (weight <= 0) return [...samples];
+  const values = smoothedValues(
+    samples.map(({ value }) => value),
+    weight,
+  );
+  return samples.map((sample, i) => ({ ...sample, value: values[i] ?? Number.NaN }));
+}
+
+function smoothedValues(values: ArrayLike<number>, weight: number): Float64Array {
   let [sum, total] = [0, 0];
-  return samples.map((sample) => {
-    if (!Number.isFinite(sample.value)) return sample;
-    sum = weight * sum + (1 - weight) * sample.value;
+  return Float64Array.from(values, (value) => {
+    if (!Number.isFinite(value)) return value;
+    sum = weight * sum + (1 - weight) * value;
     total = weight * total + (1 - weight);
-    return { ...sample, value: sum / total };
+    return sum / total;
   });
 }
 

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { maxOf } from "../../base/index.js";
 import { isRemoved, STAGES, type Stage, TASK_IDS, type TaskId } from "../../contracts/index.js";
 import type { Summary } from "../folder/growth-lines.js";
-import { type RunRecord, readEventLines, readRunFolder } from "../folder/run-folder.js";
+import { type RunRecord, readEventLines, readLosses, readRunFolder } from "../folder/run-folder.js";
 import { summaryOf } from "../folder/summary-file.js";
 
 const measured = z.number().nullish();
@@ -105,6 +105,8 @@ export interface RunHistory {
   /** Left out while the run goes on, and where it ended without one. */
   readonly summary?: Summary;
   readonly observations: readonly Observation[];
+  /** Training loss of every step up to the last one, the first one's first; empty where the run kept none, NaN where one was lost. */
+  readonly losses: Float32Array;
   /** Of the same host trained alone; empty without `--compare`. */
   readonly alone: readonly Observation[];
   /** Last steps of epochs. */
@@ -120,14 +122,20 @@ export async function readRunHistory(path: string): Promise<RunHistory> {
   const record = await readRunFolder(path);
   const lines = new RunLines();
   lines.add(await readEventLines(record.path));
-  return runHistory(record, lines);
+  return runHistory(record, lines, await readLosses(record.path));
 }
 
 /**
- * The history of a run from its folder's record and its lines.
+ * The history of a run from its folder's record, its lines and its losses.
  * @param until leaves out what came after this step, as if the run were there still
  */
-export function runHistory(record: RunRecord, lines: RunLines, until = Number.POSITIVE_INFINITY): RunHistory {
+export function runHistory(
+  record: RunRecord,
+  lines: RunLines,
+  losses: Float32Array,
+  until = Number.POSITIVE_INFINITY,
+): RunHistory {
+  const history = historyOf(lines, until);
   const about = z
     .object({
       run_id: z.string(),
@@ -142,7 +150,8 @@ export function runHistory(record: RunRecord, lines: RunLines, until = Number.PO
     task: about.data?.data?.task ?? "classification",
     ...(record.summary !== undefined &&
       until === Number.POSITIVE_INFINITY && { summary: summaryOf(record.summary, record.path) }),
-    ...historyOf(lines, until),
+    ...history,
+    losses: losses.subarray(0, history.lastStep),
   };
 }
 

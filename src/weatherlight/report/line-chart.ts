@@ -111,23 +111,31 @@ export function drawLineChart(whole: LineChart, lastStep: number): string {
   return element("svg", attributes, parts.join(""));
 }
 
-/** The least and the largest sample of each bucket, the first and the last one: what stands out stays, however many there are. */
+/** What stands out stays, however many samples there are. */
 export function thinned(samples: readonly Sample[]): Sample[] {
   if (samples.length <= POINTS_MAX) return [...samples];
-  const buckets = POINTS_MAX / 2 - 1;
-  const kept = new Set([0, samples.length - 1]);
-  for (let bucket = 0; bucket < buckets; bucket++) {
-    const from = Math.floor((bucket * samples.length) / buckets);
-    const to = Math.floor(((bucket + 1) * samples.length) / buckets);
-    for (const index of extremes(samples, from, to)) kept.add(index);
-  }
+  const kept = new Set(thinnedIndices(samples.map(({ value }) => value)));
   return samples.filter((_, index) => kept.has(index));
 }
 
+/** Where the least and the largest value of each bucket are, the first and the last one; in order. */
+export function thinnedIndices(values: ArrayLike<number>): number[] {
+  const { length } = values;
+  if (length <= POINTS_MAX) return Array.from({ length }, (_, index) => index);
+  const buckets = POINTS_MAX / 2 - 1;
+  const kept = new Set([0, length - 1]);
+  for (let bucket = 0; bucket < buckets; bucket++) {
+    const from = Math.floor((bucket * length) / buckets);
+    const to = Math.floor(((bucket + 1) * length) / buckets);
+    for (const index of extremes(values, from, to)) kept.add(index);
+  }
+  return [...kept].sort((a, b) => a - b);
+}
+
 /** Where the least and the largest value of a range are; a value that is no number counts as either. */
-function extremes(samples: readonly Sample[], from: number, to: number): [number, number] {
+function extremes(values: ArrayLike<number>, from: number, to: number): [number, number] {
   const valueAt = (index: number, instead: number): number => {
-    const value = samples[index]?.value ?? Number.NaN;
+    const value = values[index] ?? Number.NaN;
     return Number.isNaN(value) ? instead : value;
   };
   let [least, largest] = [from, from];

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Summary } from "../folder/growth-lines.js";
 import type { ObservationRecord, SeedObservation } from "../folder/run-records.js";
+import { chartsOf } from "./charts.js";
 import { readRunHistory } from "./history.js";
 import { reportOf } from "./index.js";
 
@@ -296,6 +297,21 @@ describe("the history of a run", () => {
     ]);
     expect(history.seeds[0]?.stages.length).toBe(3);
     expect(history.epochEnds).toEqual([40, 100]);
+  });
+
+  test("draws the loss of every step where the run kept them, over steps and over FLOPs", async () => {
+    const path = await runFolder(LINES);
+    const losses = Float32Array.from({ length: 120 }, (_, i) => (i === 49 ? 9 : 1));
+    await writeFile(join(path, "losses.f32"), new Uint8Array(losses.buffer));
+    const history = await readRunHistory(path);
+    const training = (axis: "step" | "flops", smoothing = 0) =>
+      chartsOf(history, { axis, smoothing })[0]?.series.find(({ name }) => name === "training")?.samples ??
+      [];
+    expect(training("step")).toHaveLength(100);
+    expect(training("step")).toContainEqual({ step: 50, value: 9 });
+    expect(training("flops")).toContainEqual({ step: 50e6, value: 9 });
+    expect(training("step", 0.9).find(({ step }) => step === 50)?.value).toBeLessThan(2);
+    expect(await reportOf(path)).toContain('data-series="training"');
   });
 
   test("that has only begun makes a page all the same", async () => {
