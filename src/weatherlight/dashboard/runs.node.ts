@@ -60,6 +60,8 @@ export class WatchedFolder {
   #severe: RunEvent[] = [];
   #severeCount = 0;
   #blocks: readonly string[] | undefined;
+  /** The history of the whole run as it was last made, and from what. */
+  #whole: { readonly from: string; readonly history: RunHistory } | undefined;
 
   constructor(path: string) {
     this.path = path;
@@ -73,6 +75,13 @@ export class WatchedFolder {
 
   /** @param until as {@link runHistory} takes it */
   async history(until?: number): Promise<RunHistory> {
+    if (until !== undefined) return this.#historyUntil(until);
+    const from = signatureOfAll(this.path, HISTORY_FILES);
+    if (this.#whole?.from !== from) this.#whole = { from, history: await this.#historyUntil() };
+    return this.#whole.history;
+  }
+
+  async #historyUntil(until?: number): Promise<RunHistory> {
     const record = await readRunFolder(this.path);
     const raw = await this.lines();
     if (raw.length < this.#count) {
@@ -162,7 +171,7 @@ export class RunsFolder {
   async #row(name: string): Promise<RunRow | undefined> {
     const path = join(this.#root, name);
     try {
-      const from = ROW_FILES.map((file) => signatureOf(join(path, file))).join();
+      const from = signatureOfAll(path, ROW_FILES);
       const known = this.#rows.get(name);
       const row = known?.from === from ? known.row : await readRow(path);
       this.#rows.set(name, { from, row });
@@ -197,6 +206,12 @@ interface RowOfRun extends Omit<RunRow, "name" | "startedMs" | "ageMs" | "state"
 
 /** Whatever a row is made from. */
 const ROW_FILES = [RUN_FILE, "summary.json", "events.ndjson"];
+/** Whatever a history is made from. */
+const HISTORY_FILES = [...ROW_FILES, "losses.f32"];
+
+function signatureOfAll(path: string, files: readonly string[]): string {
+  return files.map((file) => signatureOf(join(path, file))).join();
+}
 
 function signatureOf(path: string): string {
   const stats = lstatIfThere(path);

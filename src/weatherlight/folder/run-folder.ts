@@ -326,7 +326,9 @@ export class EventLines {
     }
     const complete = bytes?.subarray(0, bytes.lastIndexOf(NEWLINE) + 1) ?? new Uint8Array();
     this.#bytes += complete.length;
-    for (const line of new TextDecoder().decode(complete).split("\n").slice(0, -1)) this.#lines.push(line);
+    // Several times faster than TextDecoder, and megabytes are read at once.
+    const text = Buffer.from(complete.buffer, complete.byteOffset, complete.length).toString("utf8");
+    for (const line of text.split("\n").slice(0, -1)) this.#lines.push(line);
     return this.#lines;
   }
 }

@@ -243,10 +243,7 @@ function seedTracks(
   alphas: readonly AlphaLine[],
   lastStep: number,
 ): SeedTrack[] {
-  const seen = bySeed(
-    observations.flatMap(({ step, seeds }) => seeds.map((seed) => ({ ...seed, step }))),
-    "id",
-  );
+  const seen = reportsBySeed(observations);
   const told = bySeed(events, "seed_id");
   const moved = bySeed(alphas, "seed_id");
   const moves = bySeed(
@@ -255,14 +252,14 @@ function seedTracks(
   );
   return [...moves].map(([id, own]) => {
     const reports = seen.get(id) ?? [];
-    const [first] = reports;
+    const first = reports[0]?.seed;
     const gate = told.get(id)?.find(({ slot_id }) => slot_id !== undefined);
     // What was measured stays in later observations: it is drawn for as long as it is measured.
     const samples = (name: "shadow_gain" | "contribution"): Sample[] =>
-      reports.flatMap((seed) => {
+      reports.flatMap(({ step, seed }) => {
         if (seed.stage === "FOSSILIZED" || isRemoved(seed.stage)) return [];
         const [value, stdErr] = [seed[name], seed[`${name}_std_err`]];
-        return typeof value === "number" ? [{ step: seed.step, value, stdErr: stdErr ?? 0 }] : [];
+        return typeof value === "number" ? { step, value, stdErr: stdErr ?? 0 } : [];
       });
     return {
       id,
@@ -275,6 +272,23 @@ function seedTracks(
       contribution: samples("contribution"),
     };
   });
+}
+
+interface SeedReportAt {
+  readonly step: number;
+  readonly seed: Observation["seeds"][number];
+}
+
+/** By id of the seed. Nothing is copied: a long run has hundreds of thousands of reports. */
+function reportsBySeed(observations: readonly Observation[]): Map<string, SeedReportAt[]> {
+  const reports = new Map<string, SeedReportAt[]>();
+  for (const { step, seeds } of observations)
+    for (const seed of seeds) {
+      const known = reports.get(seed.id);
+      if (known) known.push({ step, seed });
+      else reports.set(seed.id, [{ step, seed }]);
+    }
+  return reports;
 }
 
 /** In the order in which the seeds first come. */
