@@ -101,6 +101,43 @@ describe.skipIf(!chromium)("the dashboard of a run that goes on", () => {
     expect(await page.evaluate(`document.querySelector("#live").ariaPressed`)).toBe("true");
   });
 
+  test("shows a part of the steps in all charts, chosen over one of them or written down", async () => {
+    const domain = (chart: string): string =>
+      `document.querySelector("svg#${chart}").dataset.xDomain.split(" ").map(Number)`;
+    const choose = (axis: string): Promise<unknown> =>
+      page.evaluate(`(() => { const select = document.forms.look.elements.namedItem("axis");
+        select.value = "${axis}"; select.dispatchEvent(new Event("input", { bubbles: true })); })()`);
+    for (const axis of ["flops", "time", "step"]) {
+      await choose(axis);
+      const name = { flops: "FLOPs", time: "time", step: "step" }[axis];
+      await page.until(`document.querySelector("svg#loss").dataset.xName === "${name}"`);
+      // Over the first half of the chart.
+      await page.evaluate(`(() => {
+        const svg = document.querySelector("svg#loss");
+        const { left, width, top } = svg.getBoundingClientRect();
+        const [from, to] = svg.dataset.box.split(" ").map((x) => left + (Number(x) / svg.viewBox.baseVal.width) * width);
+        const point = (type, x) => svg.dispatchEvent(new PointerEvent(type, { clientX: x, clientY: top + 9, bubbles: true }));
+        point("pointerdown", from); point("pointermove", (from + to) / 2); point("pointerup", (from + to) / 2);
+      })()`);
+      await page.until(
+        `${domain("alpha")}[0] === 0 && ${domain("alpha")}[1] === Number(document.forms.look.elements.namedItem("to").value)`,
+      );
+      const [last] = await page.evaluate<number[]>(`[Number(document.querySelector("#facts").dataset.last)]`);
+      const [, to = 0] = await page.evaluate<number[]>(domain("stages"));
+      expect(to, axis).toBeLessThan(Number(last));
+      expect(to).toBeGreaterThan(0);
+      await press("#whole");
+      await page.until(`${domain("alpha")}[1] > ${to} && document.querySelector("#whole").disabled`);
+    }
+    await page.evaluate(`(() => { for (const [name, value] of [["from", 40], ["to", 90]]) {
+      const input = document.forms.look.elements.namedItem(name);
+      input.value = value; input.dispatchEvent(new Event("input", { bubbles: true })); } })()`);
+    await page.until(`["loss", "score", "alpha", "stages", "parameters"].every((id) =>
+      document.querySelector("svg#" + id).dataset.xDomain === "40 90")`);
+    await page.evaluate(`dispatchEvent(new KeyboardEvent("keydown", { key: "Escape" }))`);
+    await page.until(`${domain("loss")}[0] === 0`);
+  });
+
   test.each(["light", "dark"] as const)("has no fault that axe knows, %s, wide and narrow", async (theme) => {
     for (const width of [1200, 360]) {
       await page.look(width, theme);

@@ -30,6 +30,8 @@ let endCrosshair = (): void => undefined;
 /** Draws anew, one drawing at a time; what was asked for meanwhile is drawn after it. */
 async function draw(): Promise<void> {
   isWanted = true;
+  const whole = find<HTMLButtonElement>("whole");
+  if (whole) whole.disabled = !fromStep?.value && !toStep?.value;
   if (look) showStep();
   if (isDrawing) return;
   isDrawing = true;
@@ -118,6 +120,86 @@ find("live")?.addEventListener("click", () => {
   void draw();
 });
 
+// A part of the steps: drawn over a chart, or written into the form; all charts show it
+
+const [fromStep, toStep] = ["from", "to"].map(
+  (name) => look?.elements.namedItem(name) as HTMLInputElement | null | undefined,
+);
+/** A selection that is narrower, in pixels, was a click. */
+const LEAST_SELECTED = 6;
+let selection:
+  | { readonly svg: SVGSVGElement; readonly start: number; readonly box: SVGRectElement }
+  | undefined;
+
+function showSteps(from: string, to: string): void {
+  if (!fromStep || !toStep || (fromStep.value === from && toStep.value === to)) return;
+  fromStep.value = from;
+  toStep.value = to;
+  void draw();
+}
+
+/** Where the pointer is in the chart's own units, within its plot. */
+function placeIn(svg: SVGSVGElement, { clientX }: PointerEvent): number {
+  const [left = 0, right = 0] = (svg.dataset.box ?? "").split(" ").map(Number);
+  const { left: edge, width } = svg.getBoundingClientRect();
+  return Math.min(right, Math.max(left, ((clientX - edge) / width) * svg.viewBox.baseVal.width));
+}
+
+/** The step at a place of the chart, whatever its curves are drawn over. */
+function stepAt(svg: SVGSVGElement, place: number): number {
+  const [left = 0, right = 1] = (svg.dataset.box ?? "").split(" ").map(Number);
+  const [first = 0, last = 1] = (svg.dataset.xDomain ?? "").split(" ").map(Number);
+  const value = first + ((place - left) / (right - left)) * (last - first);
+  const known = svg.dataset.steps?.split(" ").map((pair) => pair.split(":").map(Number));
+  if (!known) return Math.max(0, Math.round(value));
+  const after = known.findIndex(([at = 0]) => at >= value);
+  const [toPlace = 0, to = 0] = known[after] ?? known.at(-1) ?? [];
+  const [fromPlace = 0, from = 0] = known[after - 1] ?? [toPlace, to];
+  const part = toPlace > fromPlace ? (value - fromPlace) / (toPlace - fromPlace) : 1;
+  return Math.round(from + Math.min(1, part) * (to - from));
+}
+
+view?.addEventListener("pointerdown", (event) => {
+  const svg = (event.target as Element).closest<SVGSVGElement>("svg.chart[data-box]");
+  if (!svg || !fromStep || event.button !== 0 || event.pointerType === "touch") return;
+  const box = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+  const [, , top = "0", bottom = "0"] = (svg.dataset.box ?? "").split(" ");
+  const start = placeIn(svg, event);
+  box.setAttribute("class", "selection");
+  for (const [name, value] of Object.entries({
+    x: start,
+    y: top,
+    width: 0,
+    height: Number(bottom) - Number(top),
+  }))
+    box.setAttribute(name, String(value));
+  svg.append(box);
+  selection = { svg, start, box };
+});
+addEventListener("pointermove", (event) => {
+  if (!selection) return;
+  const at = placeIn(selection.svg, event);
+  selection.box.setAttribute("x", String(Math.min(at, selection.start)));
+  selection.box.setAttribute("width", String(Math.abs(at - selection.start)));
+});
+addEventListener("pointerup", (event) => {
+  if (!selection) return;
+  const { svg, start, box } = selection;
+  const end = placeIn(svg, event);
+  selection = undefined;
+  box.remove();
+  if (Math.abs(end - start) < LEAST_SELECTED) return;
+  const steps = [start, end].map((place) => stepAt(svg, place)).sort((a, b) => a - b);
+  showSteps(String(steps[0]), String(steps[1]));
+});
+view?.addEventListener("dblclick", (event) => {
+  if ((event.target as Element).closest("svg.chart[data-box]")) showSteps("", "");
+});
+addEventListener("keydown", ({ key }) => {
+  if (key === "Escape") showSteps("", "");
+});
+find("whole")?.addEventListener("click", () => showSteps("", ""));
+
 /** Draws soon; what comes meanwhile is drawn with it. */
 let isDue = false;
 function drawSoon(): void {
@@ -125,7 +207,9 @@ function drawSoon(): void {
   isDue = true;
   setTimeout(() => {
     isDue = false;
-    if (at === undefined) void draw();
+    // What is being selected is not drawn anew under the pointer.
+    if (selection) drawSoon();
+    else if (at === undefined) void draw();
   }, REDRAW_MS);
 }
 
@@ -277,11 +361,22 @@ function say(text: string): void {
 function isConfirmed(question: string): Promise<boolean> {
   const dialog = find<HTMLDialogElement>("confirm");
   if (!dialog) return Promise.resolve(false);
-  dialog.returnValue = "no";
   dialog.querySelector("p")?.replaceChildren(question);
   dialog.showModal();
+  // Not by its close event, which comes later: the next question may be asked before it.
+  const answered = new AbortController();
   return new Promise((done) => {
-    dialog.addEventListener("close", () => done(dialog.returnValue === "yes"), { once: true });
+    const answer = (isYes: boolean): void => {
+      answered.abort();
+      done(isYes);
+    };
+    const { signal } = answered;
+    dialog.addEventListener("cancel", () => answer(false), { signal });
+    dialog.addEventListener(
+      "submit",
+      ({ submitter }) => answer((submitter as HTMLButtonElement | null)?.value === "yes"),
+      { signal },
+    );
   });
 }
 

@@ -2,11 +2,20 @@
  * Runs side by side: what was asked for otherwise, what they came to, and their curves. Runs that were asked for the same but for the
  * random seed are a group: one line with a band, and pairs of the same seed with another group.
  */
-import { maxOf, meanInterval } from "../../base/index.js";
+import { maxOf, mean, meanInterval } from "../../base/index.js";
 import { SCORE_TITLES, type ScoreName, TASK_TRAITS } from "../../contracts/index.js";
 import { formatGain, formatScore, testScore } from "../folder/growth-lines.js";
 import { OWN_OPTIONS } from "../folder/list-runs.js";
-import { courseOf, type Field, type Look, NARROW_WIDTH, seedColor } from "../report/charts.js";
+import {
+  axisOf,
+  courseOf,
+  type Field,
+  type Look,
+  placesOf,
+  seedColor,
+  shown,
+  smoothed,
+} from "../report/charts.js";
 import type { RunHistory, Sample } from "../report/history.js";
 import type { LineChart, Series } from "../report/line-chart.js";
 import { readings } from "../report/line-chart.js";
@@ -44,14 +53,18 @@ interface Group {
 export function compareBody(runs: readonly ComparedRun[], look: Look): string {
   if (runs.length === 0) return `<h1>Compare</h1><p>Choose runs in the table of runs.</p>`;
   const groups = groupsOf(runs);
-  const lastStep = maxOf(runs.map(({ history }) => history.lastStep));
-  const charts = chartsOfRuns(runs).map((chart) => chartOf(chart, groups, look));
+  const lastStep = lastStepOf(runs);
+  const charts = chartsOfRuns(runs).map((chart) => shown(chartOf(chart, groups, look), look));
   const data = JSON.stringify(charts.map(readings)).replaceAll("<", "\\u003c");
   return `<h1>Compare</h1>
 ${section("What was asked for otherwise", differences(runs))}
 ${section("What they came to", outcomes(groups))}
 ${section("Learning", charts.map((one) => chartCard(one, { lastStep })).join(""))}
 <script type="application/json" id="readings">${data}</script>`;
+}
+
+export function lastStepOf(runs: readonly ComparedRun[]): number {
+  return maxOf([0, ...runs.map(({ history }) => history.lastStep)]);
 }
 
 function groupsOf(runs: readonly ComparedRun[]): Group[] {
@@ -91,33 +104,42 @@ function scoresOf(runs: readonly ComparedRun[]): readonly ScoreName[] {
 function chartOf({ id, title, field, format }: ChartOf, groups: readonly Group[], look: Look): LineChart {
   const what = field === "train_loss" ? "on what is learned from" : "held out";
   const isBanded = groups.some(({ runs }) => runs.length > 1);
+  const courses = groups.flatMap(({ runs }) => runs.map(({ history }) => history.observations));
   return {
+    ...axisOf(courses, look),
     id,
     title,
     caption: isBanded ? `${what}; of several seeds the mean, with a band of two standard errors` : what,
     series: groups
       .map(({ name, runs }, i): Series => {
-        const courses = runs.map(({ history }) => courseOf(history.observations, look, field));
-        return { name, color: seedColor(i), samples: meanCourse(courses) };
+        return {
+          name,
+          color: seedColor(i),
+          samples: smoothed(meanCourse(runs, field, look), look.smoothing),
+        };
       })
       .filter(({ samples }) => samples.length > 0),
     format,
     mayBeLog: field === "val_loss" || field === "train_loss",
     ...(look.scale && { scale: look.scale }),
-    ...(look.narrow && { width: NARROW_WIDTH }),
   };
 }
 
-/** Where each of them has a value. */
-function meanCourse(courses: readonly (readonly Sample[])[]): readonly Sample[] {
-  const [first = [], ...others] = courses;
-  if (others.length === 0) return first;
-  const byStep = others.map((course) => new Map(course.map(({ step, value }) => [step, value])));
-  return first.flatMap(({ step, value }) => {
+/** Where each of them has a value; of several the mean, at the mean of the places where they have it. */
+function meanCourse(runs: readonly ComparedRun[], field: Field, look: Look): readonly Sample[] {
+  const [first, ...others] = runs.map(({ history: { observations } }) => ({
+    samples: courseOf(observations, { axis: "step", smoothing: 0 }, field),
+    place: placesOf(observations, look.axis),
+  }));
+  if (!first) return [];
+  const byStep = others.map(({ samples }) => new Map(samples.map(({ step, value }) => [step, value])));
+  return first.samples.flatMap(({ step, value }) => {
     const values = [value, ...byStep.flatMap((course) => course.get(step) ?? [])];
-    if (values.length < courses.length) return [];
-    const { mean, stdErr } = meanInterval(values);
-    return [{ step, value: mean, stdErr }];
+    if (values.length <= others.length) return [];
+    const place = mean([first, ...others].map((one) => one.place(step)));
+    if (others.length === 0) return [{ step: place, value }];
+    const { mean: middle, stdErr } = meanInterval(values);
+    return [{ step: place, value: middle, stdErr }];
   });
 }
 

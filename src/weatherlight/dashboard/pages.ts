@@ -5,12 +5,12 @@ import { formatScore } from "../folder/growth-lines.js";
 import type { RunState } from "../folder/list-runs.js";
 import type { Look } from "../report/charts.js";
 import type { RunEvent, RunHistory } from "../report/history.js";
+import { drawNetwork } from "../report/network.js";
 import { reportBody, section } from "../report/page.js";
 import { STYLE } from "../report/style.js";
 import { element, escapeText } from "../report/svg.js";
 import { badge, facts, quantity, table } from "../report/tables.js";
 import { type ComparedRun, compareBody, grouped, meanText } from "./compare.js";
-import { drawNetwork } from "./network.js";
 import type { Runbook } from "./runbook.node.js";
 import type { RunRow } from "./runs.node.js";
 
@@ -20,17 +20,14 @@ nav{display:flex;gap:18px;padding:10px 20px;border-bottom:1px solid var(--line);
 a{color:var(--accent)}nav a[aria-current]{color:var(--text);font-weight:600;text-decoration:none}
 form.bar{display:flex;flex-wrap:wrap;gap:10px 18px;align-items:end;margin:16px 0}
 form.bar label{font-size:13px;color:var(--quiet);display:grid;gap:2px}
-form.bar label.long{flex:1 1 260px}
+form.bar label.long{flex:1 1 260px}form.bar input[type=number]{width:110px}
+.chart[data-box]{touch-action:pan-y}.selection{fill:var(--accent);opacity:.18}
 button,select,input{font:inherit;font-size:14px;color:var(--text);background:var(--card);border:1px solid var(--quiet);border-radius:8px;padding:5px 10px}
 input[type=range]{padding:0;accent-color:var(--accent);width:100%}
 button{cursor:pointer}button:disabled{opacity:.55;cursor:default}
 th button{border:0;padding:0;background:none;color:var(--quiet);font-weight:600;font-size:13px}
 th[aria-sort=ascending] button::after{content:" ▲"}th[aria-sort=descending] button::after{content:" ▼"}
 :focus-visible{outline:3px solid var(--accent);outline-offset:2px}
-.network{display:block;width:100%;max-width:760px;height:auto;min-width:460px}
-.network text{font-size:13px;fill:var(--text)}.network .quiet{fill:var(--quiet)}
-.block{fill:var(--page);stroke:var(--quiet)}.trunk{stroke:var(--quiet);stroke-width:2}
-.branch{fill:none;stroke-linecap:round}.branch.idle{stroke-dasharray:3 5}
 dialog{border:1px solid var(--line);border-radius:12px;background:var(--card);color:var(--text);max-width:420px}
 dialog::backdrop{background:#0008}dialog p{margin-top:0}
 .danger{border-color:var(--bad);color:var(--bad)}
@@ -285,9 +282,12 @@ function curveControls(): string {
     const written = Object.entries(options).map(([value, text]) => element("option", { value }, text));
     return `<label>${title} ${element("select", { name: id }, written.join(""))}</label>`;
   };
-  return `${select("axis", "Over", { step: "steps", flops: "FLOPs" })}
+  return `${select("axis", "Over", { step: "steps", flops: "FLOPs", time: "time" })}
 ${select("scale", "Loss axis", { "": "as it fits", log: "logarithmic", linear: "linear" })}
-<label>Smoothing <input type="range" name="smoothing" min="0" max="0.95" step="0.05" value="0"></label>`;
+<label>Smoothing <input type="range" name="smoothing" min="0" max="0.95" step="0.05" value="0"></label>
+<label>From step <input type="number" name="from" min="0" step="1" size="7"></label>
+<label>to step <input type="number" name="to" min="1" step="1" size="7"></label>
+<button type="button" id="whole" disabled title="Escape, or a double click on a chart">Whole run</button>`;
 }
 
 function actForm(name: string): string {

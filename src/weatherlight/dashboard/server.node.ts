@@ -10,11 +10,11 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { fileURLToPath } from "node:url";
 import { readRegular } from "../../base/disk/index.node.js";
 import { KasminaError, messageOf, sha256Hex, utf8 } from "../../base/index.js";
-import type { Look } from "../report/charts.js";
+import type { Look, StepWindow } from "../report/charts.js";
 import type { HttpServer, ListenAddress } from "../telemetry/http-address.js";
 import { isOwnName, jsonAnswer, listenHttp } from "../telemetry/http-server.node.js";
 import { carryOut, parseAction } from "./actions.js";
-import { type ComparedRun, compareBody } from "./compare.js";
+import { type ComparedRun, compareBody, lastStepOf } from "./compare.js";
 import {
   type Alert,
   alertsBody,
@@ -243,8 +243,14 @@ const PAGES: Readonly<Record<string, PageMaker | undefined>> = Object.assign(Obj
   "/view": async (runs) => ({ text: runsTable(await runs.rows()) }),
   "/alerts": async (runs) => ({ text: alertsPage(await alertsOf(runs), await readRunbook()) }),
   "/alerts/view": async (runs) => ({ text: alertsBody(await alertsOf(runs), await readRunbook()) }),
-  "/compare": async (runs, query) => ({ text: comparePage(await chosen(runs, query), lookOf(query)) }),
-  "/compare/view": async (runs, query) => ({ text: compareBody(await chosen(runs, query), lookOf(query)) }),
+  "/compare": async (runs, query) => {
+    const compared = await chosen(runs, query);
+    return { text: comparePage(compared, lookOf(query, lastStepOf(compared))) };
+  },
+  "/compare/view": async (runs, query) => {
+    const compared = await chosen(runs, query);
+    return { text: compareBody(compared, lookOf(query, lastStepOf(compared))) };
+  },
   "/assets/dashboard.css": () => ({ type: "text/css", text: DASHBOARD_STYLE }),
 } satisfies Record<string, PageMaker>);
 
@@ -266,18 +272,37 @@ async function viewOf(run: WatchedFolder, name: string, query: URLSearchParams):
   const at = wholeNumber(query.get("at"));
   const history = at === undefined ? whole : await run.history(at);
   const blocks = await run.blocks(state).catch(() => []);
-  return { name, history, state, blocks, lines, lastStep: whole.lastStep, look: lookOf(query) };
+  return {
+    name,
+    history,
+    state,
+    blocks,
+    lines,
+    lastStep: whole.lastStep,
+    look: lookOf(query, whole.lastStep),
+  };
 }
 
-function lookOf(query: URLSearchParams): Look {
+function lookOf(query: URLSearchParams, lastStep: number): Look {
   const smoothing = Number(query.get("smoothing") ?? 0);
   const scale = query.get("scale");
+  const window = windowOf(query, lastStep);
   return {
-    axis: query.get("axis") === "flops" ? "flops" : "step",
+    axis: AXES.find((axis) => axis === query.get("axis")) ?? "step",
     smoothing: smoothing > 0 ? Math.min(smoothing, MAX_SMOOTHING) : 0,
     narrow: query.get("narrow") === "1",
+    ...(window && { window }),
     ...((scale === "log" || scale === "linear") && { scale }),
   };
+}
+
+const AXES = ["step", "flops", "time"] as const satisfies readonly Look["axis"][];
+
+/** From one step to a later one; what is left out is the beginning, or the last step. */
+function windowOf(query: URLSearchParams, lastStep: number): StepWindow | undefined {
+  const [from, to] = ["from", "to"].map((name) => wholeNumber(query.get(name) || null));
+  const window = { from: from ?? 0, to: to ?? lastStep };
+  return (from ?? to) !== undefined && window.to > window.from ? window : undefined;
 }
 
 async function chosen(runs: RunsFolder, query: URLSearchParams): Promise<ComparedRun[]> {

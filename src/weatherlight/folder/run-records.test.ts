@@ -31,7 +31,7 @@ const state: SystemState = {
 };
 
 test("an observation is what the policy saw; what was not measured is null", () => {
-  expect(observationRecord(state, "grow")).toEqual({
+  expect(observationRecord(state, "grow", 1_700_000_000_000)).toEqual({
     type: "observation",
     phase: "grow",
     step: 40,
@@ -41,6 +41,7 @@ test("an observation is what the policy saw; what was not measured is null", () 
     val_accuracy: 0.9,
     params_total: 164,
     flops_total: 40_000,
+    at_ms: 1_700_000_000_000,
     seeds: [
       {
         id: "s1",
@@ -57,9 +58,9 @@ test("an observation is what the policy saw; what was not measured is null", () 
     ],
   });
   const earlier = state.seeds.map((seed) => ({ ...seed, stage: "SHADOWING" as const }));
-  expect(observationRecord({ ...state, seeds: earlier }, "grow").seeds[0]?.shadow_gain).toBeNull();
+  expect(observationRecord({ ...state, seeds: earlier }, "grow", 0).seeds[0]?.shadow_gain).toBeNull();
   const { heldOutLoss: _, ...blind } = state;
-  expect(observationRecord(blind, "host_alone")).toMatchObject({ phase: "host_alone", val_loss: null });
+  expect(observationRecord(blind, "host_alone", 0)).toMatchObject({ phase: "host_alone", val_loss: null });
 });
 
 test("a decision keeps its one line and the step that it was made at", () => {

@@ -43,6 +43,8 @@ export interface ObservationRecord {
   readonly val_micro_f1?: number;
   readonly params_total: number;
   readonly flops_total: number;
+  /** When it was made, in milliseconds since 1970. */
+  readonly at_ms: number;
   readonly seeds: readonly SeedObservation[];
 }
 
@@ -65,7 +67,7 @@ export interface DecisionRecord {
 
 export type RunRecordLine = ObservationRecord | AlphaRecord | DecisionRecord;
 
-export function observationRecord(state: SystemState, phase: Phase): ObservationRecord {
+export function observationRecord(state: SystemState, phase: Phase, atMs: number): ObservationRecord {
   const [val_loss, val_loss_std_err] = numbersOf(state.heldOutLoss);
   return {
     type: "observation",
@@ -79,6 +81,7 @@ export function observationRecord(state: SystemState, phase: Phase): Observation
     ...(state.heldOutMicroF1 !== undefined && { val_micro_f1: state.heldOutMicroF1 }),
     params_total: state.paramsTotal,
     flops_total: state.flopsTotal,
+    at_ms: atMs,
     seeds: state.seeds.map((seed) => {
       // What was measured in an earlier stage stays in the state; it says nothing about this step.
       const gain = isInShadow(seed.stage) ? seed.shadowGain : undefined;

@@ -19,14 +19,21 @@ const MARKED: ReadonlySet<string> = new Set(["BLENDING", "FOSSILIZED", "CULLED"]
 
 /** How a reader wants to see the curves of learning. */
 export interface Look {
-  /** What they are drawn over. */
-  readonly axis: "step" | "flops";
+  /** What they are drawn over; runs of the time before they wrote when they did what have no time. */
+  readonly axis: "step" | "flops" | "time";
+  /** The steps that are shown, in all charts alike. Default: all. */
+  readonly window?: StepWindow;
   /** Part of the last value in a smoothed one, 0 (none) to below 1. */
   readonly smoothing: number;
   /** Of a loss; left out: what suits it. */
   readonly scale?: "log" | "linear";
   /** Drawn for a narrow screen. Default false. */
   readonly narrow?: boolean;
+}
+
+export interface StepWindow {
+  readonly from: number;
+  readonly to: number;
 }
 
 export const PLAIN_LOOK: Look = { axis: "step", smoothing: 0 };
@@ -49,13 +56,33 @@ export function chartsOf(history: RunHistory, look: Look = PLAIN_LOOK): readonly
     ...costCharts(history),
   ]
     .filter(({ series }) => series.length > 0)
-    .map((chart) => (look.narrow ? { ...chart, width: NARROW_WIDTH } : chart));
+    .map((chart) => shown(chart, look));
+}
+
+/** As the reader wants it: as wide, and of the steps that are looked at. */
+export function shown(chart: LineChart, { narrow, window }: Look): LineChart {
+  const sized = narrow ? { ...chart, width: NARROW_WIDTH } : chart;
+  if (!window) return sized;
+  const place = chart.axis?.placeOf ?? ((step: number) => step);
+  const domain = [place(window.from), place(window.to)] as const;
+  const isInside = ({ step }: { readonly step: number }): boolean => step >= domain[0] && step <= domain[1];
+  return {
+    ...sized,
+    domain,
+    series: chart.series.map((one) => {
+      // What holds its value holds it at the edge too.
+      const before = one.stepped ? one.samples.filter(({ step }) => step < domain[0]).slice(-1) : [];
+      const atEdge = before.map((sample) => ({ ...sample, step: domain[0] }));
+      return { ...one, samples: [...atEdge, ...one.samples.filter(isInside)] };
+    }),
+    ...(chart.marks && { marks: chart.marks.filter(isInside) }),
+  };
 }
 
 function lossChart(history: RunHistory, look: Look): LineChart {
   const { observations, alone } = history;
   return {
-    ...axisOf(history, look),
+    ...axisOf([observations, alone], look),
     ...(look.scale && { scale: look.scale }),
     id: "loss",
     title: "Loss",
@@ -99,7 +126,7 @@ function scoreChart(history: RunHistory, look: Look): LineChart {
   const field = `val_${score}` as const;
   const title = SCORE_TITLES[score];
   return {
-    ...axisOf(history, look),
+    ...axisOf([history.observations, history.alone], look),
     id: "score",
     title: `${title.charAt(0).toUpperCase()}${title.slice(1)}`,
     caption: SCORE_CAPTIONS[score],
@@ -239,31 +266,51 @@ export function courseOf(
   field: Field,
   stdErrField?: Field,
 ): Sample[] {
-  const flops = new Map(observations.map(({ step, flops_total }) => [step, flops_total]));
+  const place = placesOf(observations, axis);
   const samples = samplesOf(observations, field, smoothing > 0 ? undefined : stdErrField);
-  const placed =
-    axis === "step" ? samples : samples.map((sample) => ({ ...sample, step: flops.get(sample.step) ?? 0 }));
+  const placed = samples.map((sample) => ({ ...sample, step: place(sample.step) }));
   return smoothed(placed, smoothing);
 }
 
-/** The losses of single steps, smoothed as asked and thinned before they are placed: there may be millions. */
-function stepLosses({ losses, observations }: RunHistory, { axis, smoothing }: Look): Sample[] {
+/** The losses of single steps that are looked at, smoothed as asked and thinned before they are placed: there may be millions. */
+function stepLosses({ losses, observations }: RunHistory, { axis, smoothing, window }: Look): Sample[] {
   const values = smoothing > 0 ? smoothedValues(losses, smoothing) : losses;
-  const samples = thinnedIndices(values).map((i) => ({ step: i + 1, value: values[i] ?? Number.NaN }));
-  return axis === "step" ? samples : overFlops(samples, observations);
+  const from = Math.max(0, (window?.from ?? 0) - 1);
+  const place = placesOf(observations, axis);
+  // What has been computed by a step, and when it was done, is known up to the last observation.
+  const known = axis === "step" ? losses.length : (observations.at(-1)?.step ?? 0);
+  return thinnedIndices(values.slice(from, Math.min(known, window?.to ?? known))).map((i) => ({
+    step: place(from + i + 1),
+    value: values[from + i] ?? Number.NaN,
+  }));
 }
 
-/** Places samples of any step over FLOPs, which are known at observations and run evenly between them. */
-function overFlops(samples: readonly Sample[], observations: readonly Observation[]): Sample[] {
-  let [before, next] = [{ step: 0, flops_total: 0 }, 0];
-  return samples.flatMap((sample) => {
-    for (let known = observations[next]; known && known.step < sample.step; known = observations[++next])
-      before = known;
-    const after = observations[next];
-    if (!after) return [];
-    const part = (sample.step - before.step) / (after.step - before.step);
-    return [{ ...sample, step: before.flops_total + part * (after.flops_total - before.flops_total) }];
-  });
+/** Where a step stands on what the reader wants the curves over: itself, the FLOPs until then, or the seconds since the first observation. */
+export function placesOf(observations: readonly Observation[], axis: Look["axis"]): (step: number) => number {
+  const startMs = observations[0]?.at_ms ?? undefined;
+  if (axis === "step" || (axis === "time" && startMs === undefined)) return (step) => step;
+  const measureOf = ({ flops_total, at_ms }: Observation): number =>
+    axis === "flops" ? flops_total : ((at_ms ?? Number.NaN) - (startMs ?? 0)) / 1_000;
+  const known = new Map(observations.map((one) => [one.step, measureOf(one)]));
+  return (step) => known.get(step) ?? between(observations, step, measureOf);
+}
+
+/** At a step that was not observed: on the line between those beside it, of which the run's beginning is one. */
+function between(
+  observations: readonly Observation[],
+  step: number,
+  measureOf: (observation: Observation) => number,
+): number {
+  let [before, after] = [-1, observations.length];
+  while (after - before > 1) {
+    const middle = (before + after) >> 1;
+    if ((observations[middle]?.step ?? 0) <= step) before = middle;
+    else after = middle;
+  }
+  const [left, right] = [observations[before], observations[after]];
+  const [fromStep, from] = left ? [left.step, measureOf(left)] : [0, 0];
+  if (!right) return from;
+  return from + ((step - fromStep) / (right.step - fromStep)) * (measureOf(right) - from);
 }
 
 /** Exponential moving average, its first values weighed as if there had been others before them (Adam's bias correction). */
@@ -286,10 +333,26 @@ function smoothedValues(values: ArrayLike<number>, weight: number): Float64Array
   });
 }
 
-function axisOf({ observations, alone }: RunHistory, { axis }: Look): { readonly axis?: Axis } {
-  if (axis === "step") return {};
-  const end = maxOf([1, ...[...observations, ...alone].map(({ flops_total }) => flops_total)]);
-  return { axis: { name: "FLOPs", format: flopTick, end } };
+/** The axis that holds all of these courses, where it is not one of steps; steps stand on it as on the longest. */
+export function axisOf(
+  courses: readonly (readonly Observation[])[],
+  { axis }: Look,
+): { readonly axis?: Axis } {
+  const longest = courses.reduce((a, b) => ((b.at(-1)?.step ?? 0) > (a.at(-1)?.step ?? 0) ? b : a), []);
+  if (axis === "step" || (axis === "time" && longest[0]?.at_ms === undefined)) return {};
+  const ends = courses.map((all) => placesOf(all, axis)(all.at(-1)?.step ?? 0));
+  const end = maxOf([Number.MIN_VALUE, ...ends]);
+  return { axis: { ...(axis === "flops" ? FLOPS : TIME), end, placeOf: placesOf(longest, axis) } };
+}
+
+const FLOPS = { name: "FLOPs", format: flopTick };
+const TIME = { name: "time", format: timeTick };
+
+/** 90 s, 12.5 min, 3.25 h. */
+function timeTick(seconds: number): string {
+  const short = (value: number): string => String(Number(value.toPrecision(3)));
+  if (seconds < 120) return `${short(seconds)} s`;
+  return seconds < 7_200 ? `${short(seconds / 60)} min` : `${short(seconds / 3_600)} h`;
 }
 
 function samplesOf(observations: readonly Observation[], field: Field, stdErrField?: Field): Sample[] {
@@ -306,8 +369,7 @@ function present(series: readonly Series[]): Series[] {
 }
 
 function marksOf(history: RunHistory, { axis }: Look): Mark[] {
-  const place = (step: number): number =>
-    axis === "step" ? step : (history.observations.findLast((one) => one.step <= step)?.flops_total ?? 0);
+  const place = placesOf(history.observations, axis);
   return seedsDrawn(history).flatMap(({ id, stages }) =>
     stages
       .filter(({ stage }) => MARKED.has(stage))

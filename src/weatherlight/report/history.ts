@@ -21,6 +21,7 @@ const observationSchema = z.object({
   val_micro_f1: measured,
   params_total: z.number(),
   flops_total: z.number(),
+  at_ms: z.number().optional(),
   seeds: z.array(
     z.object({
       id: z.string(),

@@ -1,4 +1,5 @@
 /** The report of a run folder as one HTML page. */
+import { inspectRun } from "../folder/inspect-run.js";
 import { readRunHistory } from "./history.js";
 import { reportPage } from "./page.js";
 
@@ -7,5 +8,9 @@ import { reportPage } from "./page.js";
  * @throws KasminaError `invalid_argument` where `runDir` holds no run
  */
 export async function reportOf(runDir: string): Promise<string> {
-  return reportPage(await readRunHistory(runDir));
+  const { blocks } = await inspectRun(runDir);
+  return reportPage(
+    await readRunHistory(runDir),
+    blocks.map(({ name }) => name),
+  );
 }

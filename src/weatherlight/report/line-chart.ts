@@ -43,6 +43,8 @@ export interface LineChart {
   readonly scale?: "log" | "linear";
   /** What runs along the foot; default: steps. */
   readonly axis?: Axis;
+  /** The part of it that is shown. Default: all. */
+  readonly domain?: readonly [number, number];
   /** In the units of the view box; defaults {@link WIDTH} and 190. */
   readonly width?: number;
   readonly height?: number;
@@ -54,6 +56,8 @@ export interface Axis {
   readonly format: (value: number) => string;
   /** Where it ends; default: the last step. */
   readonly end?: number;
+  /** Where a step stands on it; default: it is one of steps. */
+  readonly placeOf?: (step: number) => number;
 }
 
 const STEPS: Axis = { name: "step", format: (step) => step.toLocaleString("en-US") };
@@ -75,19 +79,19 @@ const BAND = 2;
 
 type Scale = ScaleContinuousNumeric<number, number>;
 
-export function stepScale(lastStep: number, width: number = WIDTH): Scale {
-  return scaleLinear([0, lastStep], [MARGIN.left, width - MARGIN.right]);
+export function stepScale(domain: readonly [number, number], width: number = WIDTH): Scale {
+  return scaleLinear(domain, [MARGIN.left, width - MARGIN.right]);
 }
 
 /**
  * The chart as SVG. `data-x-domain`, `data-y-domain`, `data-y-scale` and `data-box` (left, right, top, bottom) say how
- * values became places.
+ * values became places, `data-steps` which steps stand where along the foot, where it is not one of steps: place:step, in order.
  */
 export function drawLineChart(whole: LineChart, lastStep: number): string {
   const series = whole.series.map((drawn) => ({ ...drawn, samples: thinned(drawn.samples) }));
   const chart = { ...whole, series };
   const { width = WIDTH, height = 190 } = chart;
-  const x = stepScale(chart.axis?.end ?? lastStep, width);
+  const x = stepScale(chart.domain ?? [0, chart.axis?.end ?? lastStep], width);
   const y = valueScale(chart, [height - MARGIN.bottom, MARGIN.top]);
   const parts = [
     stepAxis(x, height, chart.axis),
@@ -104,11 +108,22 @@ export function drawLineChart(whole: LineChart, lastStep: number): string {
     "aria-label": `${chart.title}: ${chart.caption}`,
     "data-x-domain": x.domain().join(" "),
     "data-x-name": (chart.axis ?? STEPS).name,
+    "data-steps": stepsAlong(chart.axis, lastStep),
     "data-y-domain": y.domain().join(" "),
     "data-y-scale": isLog(chart) ? "log" : "linear",
     "data-box": [...x.range(), MARGIN.top, height - MARGIN.bottom].join(" "),
   };
   return element("svg", attributes, parts.join(""));
+}
+
+/** Steps that are told along an axis that is not one of steps. */
+const STEPS_TOLD = 100;
+
+function stepsAlong(axis: Axis | undefined, lastStep: number): string | undefined {
+  const { placeOf } = axis ?? {};
+  if (!placeOf) return undefined;
+  const steps = Array.from({ length: STEPS_TOLD + 1 }, (_, i) => Math.round((i * lastStep) / STEPS_TOLD));
+  return steps.map((step) => `${placeOf(step)}:${step}`).join(" ");
 }
 
 /** What stands out stays, however many samples there are. */

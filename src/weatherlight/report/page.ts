@@ -7,6 +7,7 @@ import { chartsOf, type Look, NARROW_WIDTH, PLAIN_LOOK, seedsDrawn } from "./cha
 import { crosshair } from "./crosshair.js";
 import type { RunHistory } from "./history.js";
 import { drawLineChart, type LineChart, readings } from "./line-chart.js";
+import { drawNetwork } from "./network.js";
 import { drawStageChart, stageColor, stagesSeen } from "./stage-chart.js";
 import { STYLE } from "./style.js";
 import { element, escapeText } from "./svg.js";
@@ -16,7 +17,8 @@ const SCRIPT = `(${crosshair.toString()})()`;
 /** Nothing is fetched or sent, whatever a run's texts may hold, and no script runs but the page's own. */
 const POLICY = `default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-${digestOf(SCRIPT)}'; base-uri 'none'; form-action 'none'`;
 
-export function reportPage(history: RunHistory): string {
+/** @param blocks of the network, in order; empty where they are not known */
+export function reportPage(history: RunHistory, blocks: readonly string[]): string {
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -27,7 +29,7 @@ export function reportPage(history: RunHistory): string {
 <style>${STYLE}</style>
 </head>
 <body>
-<main>${reportBody(history)}</main>
+<main>${reportBody(history, { network: drawNetwork(history, blocks) })}</main>
 <script>${SCRIPT}</script>
 </body>
 </html>
@@ -195,7 +197,7 @@ export function card(title: string, caption: string, legend: readonly string[], 
   return element("div", { class: "card" }, element("div", { class: "head" }, head) + list + drawing);
 }
 
-function stageCard(history: RunHistory, { narrow }: Look): string {
+function stageCard(history: RunHistory, { narrow, window }: Look): string {
   const seeds = seedsDrawn(history);
   if (seeds.length === 0) return "";
   const gates = history.events.filter(({ name }) => name === "gate_event" || name === "gate_failure");
@@ -208,7 +210,12 @@ function stageCard(history: RunHistory, { narrow }: Look): string {
     "Stages",
     caption,
     legend,
-    drawStageChart(seeds, gates, history.lastStep, narrow ? NARROW_WIDTH : undefined),
+    drawStageChart(
+      seeds,
+      gates,
+      window ? [window.from, window.to] : [0, history.lastStep],
+      narrow ? NARROW_WIDTH : undefined,
+    ),
   );
 }
 

@@ -46,6 +46,7 @@ function observation(phase: ObservationRecord["phase"], step: number): Observati
     val_accuracy: 1 - loss / 2,
     params_total: grown && step >= 40 ? 164 : 100,
     flops_total: step * 1e6,
+    at_ms: 1_700_000_000_000 + 1_000 * step,
     seeds: grown ? seedAt(step) : [],
   };
 }

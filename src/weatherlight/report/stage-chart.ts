@@ -25,16 +25,17 @@ export function stagesSeen(seeds: readonly SeedTrack[]): Stage[] {
 export function drawStageChart(
   seeds: readonly SeedTrack[],
   gates: readonly RunEvent[],
-  lastStep: number,
+  domain: readonly [number, number],
   width: number = WIDTH,
 ): string {
   const height = seeds.length * LANE_HEIGHT + 8 + MARGIN.bottom;
-  const x = stepScale(lastStep, width);
+  const x = stepScale(domain, width);
   const lanes = seeds.map((seed, i) => {
-    const own = gates.filter(({ seed_id }) => seed_id === seed.id);
+    const own = gates.filter(({ seed_id, step }) => seed_id === seed.id && isInside(step, domain));
+    const spans = seed.stages.filter(({ stage }) => isLiving(stage)).flatMap((span) => clipped(span, domain));
     const parts = [
-      drawLabel(seed, lastStep, x),
-      ...seed.stages.filter(({ stage }) => isLiving(stage)).map((span) => drawSpan(span, x)),
+      drawLabel(seed, domain, x),
+      ...spans.map((span) => drawSpan(span, x)),
       ...own.map((gate) => drawGate(gate, x)),
     ];
     return element(
@@ -57,10 +58,21 @@ export function drawStageChart(
 
 type Place = (step: number) => number;
 
-function drawLabel(seed: SeedTrack, lastStep: number, x: Place): string {
-  const from = seed.stages[0]?.from ?? 0;
-  const turned = from > LABEL_TURNS_AT * lastStep;
-  const at = { x: turned ? x(lastStep) : x(from), y: 13, "text-anchor": turned ? "end" : "start" };
+function isInside(step: number, [from, to]: readonly [number, number]): boolean {
+  return step >= from && step <= to;
+}
+
+/** The part of a span that is shown, where one is. */
+function clipped(span: StageSpan, [from, to]: readonly [number, number]): readonly StageSpan[] {
+  return span.to < from || span.from > to
+    ? []
+    : [{ ...span, from: Math.max(span.from, from), to: Math.min(span.to, to) }];
+}
+
+function drawLabel(seed: SeedTrack, [first, last]: readonly [number, number], x: Place): string {
+  const from = Math.min(last, Math.max(first, seed.stages[0]?.from ?? 0));
+  const turned = from > first + LABEL_TURNS_AT * (last - first);
+  const at = { x: turned ? x(last) : x(from), y: 13, "text-anchor": turned ? "end" : "start" };
   const facts = element("tspan", { class: "quiet" }, escapeText(`  ${seed.blueprint} in ${seed.slot}`));
   return element("text", { class: "label", ...at }, escapeText(seed.id) + facts);
 }

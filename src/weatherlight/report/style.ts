@@ -116,4 +116,8 @@ dt{color:var(--quiet)}dd{margin:0;overflow-wrap:anywhere}
 @media (max-width:700px){main{padding:20px 12px 40px}.card{overflow-x:auto}.chart{min-width:620px}.pair .chart{min-width:0}
 .chart text,.chart text.tick,.chart .cross text{font-size:17px}.pair .chart text,.pair .chart text.tick{font-size:14px}.head,.legend{position:sticky;left:0}}
 @media print{body{background:none}.card,.tile{break-inside:avoid}}
+.network{display:block;width:100%;max-width:760px;height:auto;min-width:460px}
+.network text{font-size:13px;fill:var(--text)}.network .quiet{fill:var(--quiet)}
+.block{fill:var(--page);stroke:var(--quiet)}.trunk{stroke:var(--quiet);stroke-width:2}
+.branch{fill:none;stroke-linecap:round}.branch.idle{stroke-dasharray:3 5}
 `;

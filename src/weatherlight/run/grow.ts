@@ -60,7 +60,10 @@ function listenersFor({ kept, config }: OpenRun, phase: GrowPhase) {
   const files =
     record &&
     lineCallbacks((line) => (line.type === "step" || line.type === "notice" ? undefined : record(line)));
-  return { ...listenersOf(files ? [files, config] : [config], phase, record), ...signalOf(config, kept) };
+  return {
+    ...listenersOf(files ? [files, config] : [config], phase, record, config.clock),
+    ...signalOf(config, kept),
+  };
 }
 
 /** The caller's, and that of a folder which is lost. */

@@ -1,4 +1,5 @@
 /** What a run reports: as reports to callbacks, as lines of JSON, as records in its folder, and its summary at the end. */
+import { type Clock, systemClock } from "../../base/index.js";
 import type { TelemetryEvent, TelemetryPacket } from "../../contracts/index.js";
 import {
   type GrowthLine,
@@ -31,6 +32,7 @@ export function listenersOf(
   callbacks: readonly GrowCallbacks[],
   phase: GrowPhase,
   record: ((line: RunRecordLine) => void) | undefined,
+  clock: Clock = systemClock,
 ): Listeners {
   const alphas = new AlphaChanges();
   const grows = phase === "grow";
@@ -58,7 +60,7 @@ export function listenersOf(
       if (grows) for (const { onPacket } of callbacks) onPacket?.(packet);
     },
     onObservation: (state) => {
-      record?.(observationRecord(state, LINE_PHASE[phase]));
+      record?.(observationRecord(state, LINE_PHASE[phase], clock.nowMs()));
       if (grows) for (const { onObservation } of callbacks) onObservation?.(state);
     },
     onDecision: (decision, state) => {
@@ -104,7 +106,7 @@ export function lineCallbacks(emit: (line: GrowthLine) => void): GrowCallbacks {
 export function recordCallbacks(emit: (line: RunRecordLine) => void) {
   const alphas = new AlphaChanges();
   return {
-    onObservation: (state) => emit(observationRecord(state, "grow")),
+    onObservation: (state) => emit(observationRecord(state, "grow", systemClock.nowMs())),
     onDecision: (decision, state) => emit(decisionRecord(decision, state)),
     onPacket: (packet) => {
       const change = alphas.in(packet);

@@ -39,6 +39,7 @@ const observation: ObservationRecord = {
   val_accuracy: null,
   params_total: 1_266,
   flops_total: 8e9,
+  at_ms: 0,
   seeds: [
     {
       id: "seed-1",

@@ -1,8 +1,8 @@
 /** The network as it stands at a step: its blocks, and the seeds as branches at their slots. */
 import { isLiving, isRemoved, type Stage } from "../../contracts/index.js";
-import type { RunHistory, SeedTrack } from "../report/history.js";
-import { stageColor } from "../report/stage-chart.js";
-import { element, escapeText } from "../report/svg.js";
+import type { RunHistory, SeedTrack } from "./history.js";
+import { stageColor } from "./stage-chart.js";
+import { element, escapeText } from "./svg.js";
 
 const WIDTH = 620;
 const BLOCK = { x: 10, width: 170, height: 34 } as const;
