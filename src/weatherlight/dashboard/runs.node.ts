@@ -21,8 +21,8 @@ import { groupKeyOf } from "./compare.js";
 
 /** Of the end of events.ndjson, in which the last observation is looked for. */
 const LAST_BYTES = 64 * 1024;
-/** Of an event that is more than information, and of little else. */
-const SEVERE = /"level":"(?:WARNING|ERROR|CRITICAL)"/;
+/** In the line of an event that is more than information, and in few others. */
+const SEVERE = ["WARNING", "ERROR", "CRITICAL"].map((level) => `"level":"${level}"`);
 /** Runs whose lines are kept in memory. */
 const RUNS_KEPT = 16;
 
@@ -55,8 +55,11 @@ export interface RunRow {
 export class WatchedFolder {
   readonly path: string;
   readonly #events: EventLines;
+  readonly #severeLines: EventLines;
   #known = new RunLines();
   #count = 0;
+  #course = new RunLines();
+  #courseCount = 0;
   #severe: RunEvent[] = [];
   #severeCount = 0;
   #blocks: readonly string[] | undefined;
@@ -66,6 +69,7 @@ export class WatchedFolder {
   constructor(path: string) {
     this.path = path;
     this.#events = new EventLines(path);
+    this.#severeLines = new EventLines(path, SEVERE);
   }
 
   /** The lines of events.ndjson by now. */
@@ -93,15 +97,29 @@ export class WatchedFolder {
     return runHistory(record, this.#known, await readLosses(this.path), until);
   }
 
+  /** The history as far as curves are drawn of it: without what it says of seeds, events and decisions. */
+  async course(): Promise<RunHistory> {
+    const from = signatureOfAll(this.path, HISTORY_FILES);
+    if (this.#whole?.from === from) return this.#whole.history;
+    const raw = await this.lines();
+    if (raw.length < this.#courseCount) {
+      this.#course = new RunLines();
+      this.#courseCount = 0;
+    }
+    this.#course.addCourse(raw.slice(this.#courseCount));
+    this.#courseCount = raw.length;
+    return runHistory(await readRunFolder(this.path), this.#course, new Float32Array());
+  }
+
   /** Events that are more than information, without a reading of all the others. */
   async severe(): Promise<readonly RunEvent[]> {
-    const raw = await this.lines();
+    const raw = await this.#severeLines.read();
     if (raw.length < this.#severeCount) {
       this.#severe = [];
       this.#severeCount = 0;
     }
     const found = new RunLines();
-    found.add(raw.slice(this.#severeCount).filter((line) => SEVERE.test(line)));
+    found.add(raw.slice(this.#severeCount));
     this.#severeCount = raw.length;
     for (const event of found.events.until(Number.POSITIVE_INFINITY))
       if (event.level !== "INFO") this.#severe.push(event);

@@ -310,7 +310,7 @@ async function chosen(runs: RunsFolder, query: URLSearchParams): Promise<Compare
   const found = await Promise.all(
     names.map(async (name) => {
       const run = await runs.find(name);
-      return run ? [{ name, history: await run.history() }] : [];
+      return run ? [{ name, history: await run.course() }] : [];
     }),
   );
   return found.flat();

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readCheckpoint } from "./checkpoint.js";
-import { RunFolder, readRunFolder } from "./run-folder.js";
+import { EventLines, RunFolder, readRunFolder } from "./run-folder.js";
 
 let root: string;
 beforeAll(async () => {
@@ -102,4 +102,18 @@ test("a folder without a run is named", async () => {
   await expect(readRunFolder(path)).rejects.toThrow(`${path} holds no run: no run.json in it`);
   await writeFile(join(path, "run.json"), "{");
   await expect(readRunFolder(path)).rejects.toMatchObject({ code: "corrupt" });
+});
+
+test("lines are read on as they are written, all of them or those that are marked", async () => {
+  const folder = await fresh();
+  const file = join(folder, "events.ndjson");
+  const [all, marked] = [new EventLines(folder), new EventLines(folder, ["ü:bad", ":worse"])];
+  const texts = ["a:good", "ü:bad", "c:good", ":worse ü:bad", "e:worse", "f:good"];
+  for (let written = 1; written <= texts.length; written++) {
+    // The last one is torn still.
+    await writeFile(file, `${texts.slice(0, written).join("\n")}\n${texts[written]?.slice(0, 3) ?? ""}`);
+    const lines = texts.slice(0, written);
+    expect(await all.read()).toEqual(lines);
+    expect(await marked.read()).toEqual(lines.filter((line) => /bad|worse/.test(line)));
+  }
 });

@@ -299,13 +299,18 @@ export async function readLastEventLines(path: string, bytes: number): Promise<r
  */
 export class EventLines {
   readonly #path: string;
+  readonly #marks: readonly string[] | undefined;
   readonly #lines: string[] = [];
   #bytes = 0;
   #reading: Promise<readonly string[]> | undefined;
 
-  /** @param path of the run's folder */
-  constructor(path: string) {
+  /**
+   * @param path of the run's folder
+   * @param marks of the lines that are wanted: those alone that hold one of these texts become texts themselves. Default: all
+   */
+  constructor(path: string, marks?: readonly string[]) {
     this.#path = join(resolve(path), EVENTS);
+    this.#marks = marks;
   }
 
   /** All complete lines by now. Calls that come together share one reading. */
@@ -326,11 +331,25 @@ export class EventLines {
     }
     const complete = bytes?.subarray(0, bytes.lastIndexOf(NEWLINE) + 1) ?? new Uint8Array();
     this.#bytes += complete.length;
+    const read = Buffer.from(complete.buffer, complete.byteOffset, complete.length);
     // Several times faster than TextDecoder, and megabytes are read at once.
-    const text = Buffer.from(complete.buffer, complete.byteOffset, complete.length).toString("utf8");
-    for (const line of text.split("\n").slice(0, -1)) this.#lines.push(line);
+    const lines = this.#marks ? marked(read, this.#marks) : read.toString("utf8").split("\n").slice(0, -1);
+    for (const line of lines) this.#lines.push(line);
     return this.#lines;
   }
+}
+
+/** The lines that hold one of the marks, in order. */
+function marked(bytes: Buffer, marks: readonly string[]): string[] {
+  const ends = new Map<number, number>();
+  for (const mark of marks) {
+    for (let at = bytes.indexOf(mark); at >= 0; ) {
+      const end = bytes.indexOf(NEWLINE, at);
+      ends.set(bytes.lastIndexOf(NEWLINE, at) + 1, end);
+      at = bytes.indexOf(mark, end);
+    }
+  }
+  return [...ends].sort(([a], [b]) => a - b).map(([start, end]) => bytes.toString("utf8", start, end));
 }
 
 /** The training loss of every step that the run did, NaN for those that were lost in a crash. */

@@ -196,6 +196,16 @@ export class RunLines {
     }
   }
 
+  /** Of the same lines the observations alone, but for what they say of seeds, which is nearly all of them. */
+  addCourse(lines: readonly string[]): void {
+    for (const text of lines) {
+      if (!text.startsWith('{"type":"observation"')) continue;
+      const seeds = text.indexOf(',"seeds":[');
+      const line = lineOf(seeds < 0 ? text : `${text.slice(0, seeds)},"seeds":[]}`);
+      if (line) this.#addLine(line);
+    }
+  }
+
   /** Last steps of epochs. */
   epochEnds(until: number): number[] {
     return [...this.#epochEnds].filter((step) => step <= until).sort((a, b) => a - b);

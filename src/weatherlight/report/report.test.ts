@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Summary } from "../folder/growth-lines.js";
 import type { ObservationRecord, SeedObservation } from "../folder/run-records.js";
 import { chartsOf } from "./charts.js";
-import { readRunHistory } from "./history.js";
+import { RunLines, readRunHistory } from "./history.js";
 import { reportOf } from "./index.js";
 
 let root: string;
@@ -321,4 +321,14 @@ describe("the history of a run", () => {
     expect(page).toContain("No seed was germinated.");
     expect(page).not.toContain("NaN");
   });
+});
+
+test("the course of a run is its observations without their seeds", () => {
+  const [whole, course] = [new RunLines(), new RunLines()];
+  const texts = LINES.map((line) => JSON.stringify(line));
+  whole.add(texts);
+  course.addCourse([...texts, '{"type":"observation","phase":"grow","st']);
+  const bare = whole.observations.until(Number.POSITIVE_INFINITY).map((one) => ({ ...one, seeds: [] }));
+  expect(bare.length).toBeGreaterThan(5);
+  expect(course.observations.until(Number.POSITIVE_INFINITY)).toEqual(bare);
 });
