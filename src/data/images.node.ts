@@ -23,6 +23,8 @@ const LITTER: ReadonlySet<string> = new Set(["Thumbs.db", "desktop.ini"]);
 const METADATA = ["metadata.csv", "metadata.jsonl"] as const;
 const FILE_MAX_BYTES = 2 ** 28;
 const TEST_FRACTION = 0.2;
+/** More take gigabytes to decode; cameras make 60 million. */
+const MAX_PIXELS = 2 ** 26;
 /** sharp decodes in threads of its own. */
 const DECODED_AT_ONCE = 8;
 
@@ -296,7 +298,9 @@ async function decode(sharp: Sharp, path: string, { size, channels }: ImageEncod
   if (!isPng(bytes) && !isJpeg(bytes))
     throw new KasminaError("invalid_data", `${path} is neither PNG nor JPEG, whatever it is called`);
   try {
-    const upright = sharp(bytes).rotate().flatten({ background: "#ffffff" });
+    const upright = sharp(bytes, { limitInputPixels: MAX_PIXELS, sequentialRead: true })
+      .rotate()
+      .flatten({ background: "#ffffff" });
     const square = upright.resize(size, size, { fit: "cover", kernel: "lanczos3" });
     const coloured = channels === 1 ? square.greyscale().toColourspace("b-w") : square.toColourspace("srgb");
     return await coloured.raw({ depth: "uchar" }).toBuffer();
@@ -328,7 +332,10 @@ interface SharpImage {
   raw(options: { readonly depth: "uchar" }): SharpImage;
   toBuffer(): Promise<Uint8Array>;
 }
-type Sharp = (bytes: Uint8Array) => SharpImage;
+type Sharp = (
+  bytes: Uint8Array,
+  options: { readonly limitInputPixels: number; readonly sequentialRead: boolean },
+) => SharpImage;
 
 const SHARP: string = "sharp";
 

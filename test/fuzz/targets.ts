@@ -31,6 +31,8 @@ import {
 import { addKey, listKeys, nodeCrypto } from "../../src/contracts/index.node.js";
 import { decodeText } from "../../src/data/decode.js";
 import { openIdxFolder } from "../../src/data/idx.node.js";
+import { imageOf } from "../../src/data/images.fixture.js";
+import { readImages } from "../../src/data/images.node.js";
 import { datasetFromCsv, datasetFromText } from "../../src/data/index.js";
 import { readParquet } from "../../src/data/parquet.node.js";
 import { parseJsonLines } from "../../src/data/records.js";
@@ -376,6 +378,18 @@ export const TARGETS: readonly Target[] = [
       samples: [utf8("Call me Ishmael. Some years ago, never mind how long precisely. ".repeat(24))],
       read: (bytes) => datasetFromText(decodeText(bytes, "text"), "text"),
     }),
+  },
+  {
+    name: "images",
+    isJson: false,
+    open: async (folder) => {
+      const write = await fileIn(folder, "x.png");
+      const images = { size: 8, channels: 3, mean: 0, deviation: 255, layout: "NHWC" } as const;
+      return {
+        samples: [await imageOf("#4080c0", 1, "x.png"), await imageOf("#c08040", 2, "x.jpg")],
+        read: after(write, () => readImages(join(folder, "x.png"), images, {})),
+      };
+    },
   },
   {
     name: "IDX",
