@@ -91,6 +91,55 @@ describe.skipIf(!chromium)("the dashboard of a run that goes on", () => {
     await page.until(`${lives}.includes("GERMINATED,TRAINING,BLENDING,SHADOWING,PROBATIONARY")`, 120_000);
   });
 
+  test("says of a seed what events.ndjson says", async () => {
+    const lines = (await readFile(join(root, "runs/here/events.ndjson"), "utf8")).trimEnd().split("\n");
+    const all = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    type Seed = { id: string; contribution: number | null; contribution_std_err: number };
+    const measured = all.findLast(
+      ({ type, seeds }) =>
+        type === "observation" && (seeds as Seed[]).some(({ contribution }) => contribution !== null),
+    );
+    const step = Number(measured?.step);
+    const seed = (measured?.seeds as Seed[]).findLast(({ contribution }) => contribution !== null);
+    const { alpha } =
+      all.findLast(
+        (line) => line.type === "alpha" && line.seed_id === seed?.id && Number(line.step) <= step,
+      ) ?? {};
+    await page.evaluate(`(() => { const at = document.forms.look.elements.namedItem("at");
+      at.value = ${step}; at.dispatchEvent(new Event("input", { bubbles: true })); })()`);
+    await page.until(`document.querySelector("#at").innerText.replace(",", "") === "${step}"`);
+    const told = `alpha ${Number(alpha).toFixed(2)}, brings ${seed?.contribution?.toFixed(4)} ± ${seed?.contribution_std_err.toFixed(4)} nats`;
+    await page.until(
+      `document.querySelector(".network [data-seed=${seed?.id}] title")?.textContent.includes(${JSON.stringify(told)})`,
+    );
+    await press("#live");
+  });
+
+  test("is worked by the keyboard alone", async () => {
+    const focused = `document.activeElement?.dataset.action ?? document.activeElement?.value`;
+    const tabTo = async (what: string): Promise<void> => {
+      for (let tabs = 0; (await page.evaluate(focused)) !== what; tabs++) {
+        expect(tabs, `no Tab leads to ${what}`).toBeLessThan(60);
+        await page.key("Tab");
+      }
+    };
+    const outcome = `document.querySelector("#outcome").innerText`;
+    await page.evaluate(`document.querySelector("#outcome").replaceChildren()`);
+    await page.evaluate(`document.querySelector("#live").focus()`);
+    await tabTo("rollback");
+    await page.key("Enter");
+    await page.until(`document.querySelector("#confirm").open`);
+    await page.key("Escape");
+    await page.until(`!document.querySelector("#confirm").open`);
+    expect(await page.evaluate(outcome)).toBe("");
+    await tabTo("rollback");
+    await page.key("Space");
+    await page.until(`document.querySelector("#confirm").open`);
+    await tabTo("yes");
+    await page.key("Enter");
+    await page.until(`${outcome}.startsWith("Roll back: applied")`);
+  });
+
   test("goes back to any step, and is live again", async () => {
     await page.evaluate(`(() => { const at = document.forms.look.elements.namedItem("at");
       at.value = 1; at.dispatchEvent(new Event("input", { bubbles: true })); })()`);

@@ -13,6 +13,9 @@ export const chromium = findTool("chromium", [
   "google-chrome",
 ]);
 
+/** Windows' virtual key codes, and what the key writes. */
+const KEYS = { Tab: [9, ""], Enter: [13, "\r"], Escape: [27, ""], Space: [32, " "] } as const;
+
 interface Message {
   readonly id?: number;
   readonly result?: Record<string, unknown>;
@@ -98,6 +101,18 @@ export class BrowserPage {
       if (Date.now() > end) throw new Error(`did not become true: ${expression}`);
       await new Promise((done) => setTimeout(done, 100));
     }
+  }
+
+  /** Presses a key as a person does: Tab, Enter, Escape, Space. */
+  async key(name: keyof typeof KEYS): Promise<void> {
+    const [code, text] = KEYS[name];
+    const key = { key: name === "Space" ? " " : name, code: name, windowsVirtualKeyCode: code };
+    await this.#call("Input.dispatchKeyEvent", {
+      type: text === "" ? "rawKeyDown" : "keyDown",
+      text,
+      ...key,
+    });
+    await this.#call("Input.dispatchKeyEvent", { type: "keyUp", ...key });
   }
 
   async look(width: number, theme: "light" | "dark"): Promise<void> {

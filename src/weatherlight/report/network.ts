@@ -1,5 +1,5 @@
 /** The network as it stands at a step: its blocks, and the seeds as branches at their slots. */
-import { isLiving, isRemoved, type Stage } from "../../contracts/index.js";
+import { isLiving, isRemoved, type Stage, TASK_TRAITS } from "../../contracts/index.js";
 import type { RunHistory, SeedTrack } from "./history.js";
 import { stageColor } from "./stage-chart.js";
 import { element, escapeText } from "./svg.js";
@@ -20,6 +20,7 @@ interface Branch {
 /** @param blocks names in order; slots of seeds that are not among them are added */
 export function drawNetwork(history: RunHistory, blocks: readonly string[]): string {
   const branches = history.seeds.flatMap(branchOf);
+  const unit = TASK_TRAITS[history.task].lossUnit;
   const slots = [...new Set([...blocks, ...history.seeds.map(({ slot }) => slot)])].filter((s) => s !== "");
   if (slots.length === 0) return "";
   let row = 0;
@@ -28,13 +29,13 @@ export function drawNetwork(history: RunHistory, blocks: readonly string[]): str
     const top = row * ROW + 6;
     row += Math.max(1, own.length);
     const next = index < slots.length - 1 ? drawTrunk(top + BLOCK.height, row * ROW + 6) : "";
-    return next + drawBlock(slot, top) + own.map((branch, i) => drawBranch(branch, top, i)).join("");
+    return next + drawBlock(slot, top) + own.map((branch, i) => drawBranch(branch, unit, top, i)).join("");
   });
   const attributes = {
     class: "network",
     viewBox: `0 0 ${WIDTH} ${row * ROW}`,
     role: "img",
-    "aria-label": `The network: ${slots.length} blocks; ${branches.map(inWords).join("; ") || "no seeds"}`,
+    "aria-label": `The network: ${slots.length} blocks; ${branches.map((branch) => inWords(branch, unit)).join("; ") || "no seeds"}`,
   };
   return element("div", { class: "card scroll" }, element("svg", attributes, parts.join("")));
 }
@@ -45,10 +46,11 @@ function branchOf(seed: SeedTrack): Branch[] {
   return [{ seed, stage, alpha: isRemoved(stage) ? 0 : (seed.alpha.at(-1)?.value ?? 0) }];
 }
 
-function inWords({ seed, stage, alpha }: Branch): string {
+/** @param unit of a loss */
+function inWords({ seed, stage, alpha }: Branch, unit: string): string {
   const effect = seed.contribution.at(-1) ?? seed.shadowGain.at(-1);
   const brings = effect
-    ? `, brings ${effect.value.toFixed(4)} ± ${(effect.stdErr ?? 0).toFixed(4)} nats`
+    ? `, brings ${effect.value.toFixed(4)} ± ${(effect.stdErr ?? 0).toFixed(4)}${unit === "" ? "" : ` ${unit}`}`
     : "";
   return `${seed.id} (${seed.blueprint}) is ${stage}, alpha ${alpha.toFixed(2)}${brings}`;
 }
@@ -64,7 +66,7 @@ function drawTrunk(from: number, to: number): string {
   return element("line", { class: "trunk", x1: x, x2: x, y1: from, y2: to });
 }
 
-function drawBranch(branch: Branch, blockTop: number, index: number): string {
+function drawBranch(branch: Branch, unit: string, blockTop: number, index: number): string {
   const { seed, stage, alpha } = branch;
   const top = blockTop + index * ROW;
   const from = { x: BLOCK.x + BLOCK.width, y: blockTop + BLOCK.height / 2 };
@@ -87,7 +89,7 @@ function drawBranch(branch: Branch, blockTop: number, index: number): string {
   return element(
     "g",
     { "data-seed": seed.id, "data-stage": stage },
-    element("title", {}, escapeText(inWords(branch))) +
+    element("title", {}, escapeText(inWords(branch, unit))) +
       element("path", path) +
       element("rect", box) +
       element("text", { x: SEED_X + 22, y: top + 14 }, escapeText(label)) +
