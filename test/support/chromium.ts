@@ -94,7 +94,7 @@ export class BrowserPage {
   }
 
   /** Waits until an expression is true in the page, and says what it was where it does not become so. */
-  async until(expression: string, withinMs = 30_000): Promise<void> {
+  async until(expression: string, withinMs = 120_000): Promise<void> {
     for (const end = Date.now() + withinMs; ; ) {
       const is = await this.evaluate<boolean>(`Boolean(${expression})`).catch(() => false);
       if (is) return;

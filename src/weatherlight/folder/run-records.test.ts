@@ -1,6 +1,12 @@
 import { describe, expect, test } from "vitest";
 import type { SystemState, TelemetryPacket } from "../../contracts/index.js";
-import { AlphaChanges, decisionRecord, observationRecord } from "./run-records.js";
+import {
+  AlphaChanges,
+  decisionRecord,
+  observationRecord,
+  RunRecorder,
+  type RunRecordLine,
+} from "./run-records.js";
 
 const state: SystemState = {
   trainingRunId: "r",
@@ -29,6 +35,12 @@ const state: SystemState = {
   flopsPerStep: 1_000,
   flopsTotal: 40_000,
 };
+
+function packet(step: number, alpha: number, seedId = "s1", retired = false): TelemetryPacket {
+  const metrics = [{ name: "kasmina.seed.alpha" as const, value: alpha }];
+  const run = { trainingRunId: "r", source: "kasmina", epoch: 0, atMs: 0, events: [], metrics };
+  return { ...run, seedId, step, level: "INFO", priority: "LOW", route: "normal", retired };
+}
 
 test("an observation is what the policy saw; what was not measured is null", () => {
   expect(observationRecord(state, "grow", 1_700_000_000_000)).toEqual({
@@ -81,12 +93,6 @@ test("a decision keeps its one line and the step that it was made at", () => {
 });
 
 describe("alpha", () => {
-  function packet(step: number, alpha: number, seedId = "s1", retired = false): TelemetryPacket {
-    const metrics = [{ name: "kasmina.seed.alpha" as const, value: alpha }];
-    const run = { trainingRunId: "r", source: "kasmina", epoch: 0, atMs: 0, events: [], metrics };
-    return { ...run, seedId, step, level: "INFO", priority: "LOW", route: "normal", retired };
-  }
-
   test("is recorded at the steps where it moves, seed by seed", () => {
     const changes = new AlphaChanges();
     const recorded = [
@@ -113,4 +119,28 @@ describe("alpha", () => {
     const { seedId: _, ...ofTheRun } = packet(1, 1);
     expect(new AlphaChanges().in(ofTheRun)).toBeUndefined();
   });
+});
+
+test("a recorder says beside each observation what monitor and machine said since the one before", () => {
+  const lines: RunRecordLine[] = [];
+  const recorder = new RunRecorder((line) => lines.push(line), {
+    phase: "grow",
+    nowMs: () => 5,
+    residentBytes: () => 2 ** 20,
+  });
+  const said = (metrics: TelemetryPacket["metrics"]): TelemetryPacket => ({ ...packet(1, 0), metrics });
+  const ratio = (value: number) => ({ name: "kasmina.seed.isolation.leak_ratio", value }) as const;
+  const cosine = (value: number) => ({ name: "kasmina.seed.isolation.cosine", value }) as const;
+  const stall = (value: number) => ({ name: "kasmina.graft.stall_ms", value }) as const;
+  recorder.packet(said([ratio(0), stall(2)]));
+  recorder.packet(said([ratio(0.5), cosine(-0.3), stall(3)]));
+  recorder.packet(said([ratio(0.25), cosine(0.1)]));
+  recorder.observation(state);
+  recorder.observation(state);
+  const figures = { type: "figures", phase: "grow", step: 40, resident_bytes: 2 ** 20 };
+  expect(lines.filter(({ type }) => type === "figures")).toEqual([
+    { ...figures, leak_ratio: 0.5, cosine: -0.3, stall_ms: 5 },
+    { ...figures, leak_ratio: null, cosine: null, stall_ms: 0 },
+  ]);
+  expect(lines[0]).toMatchObject({ type: "observation", at_ms: 5 });
 });

@@ -65,7 +65,22 @@ export interface DecisionRecord {
   readonly why: string;
 }
 
-export type RunRecordLine = ObservationRecord | AlphaRecord | DecisionRecord;
+/** What monitor and machine say since the observation before; null where nothing was said. */
+export interface FiguresRecord {
+  readonly type: "figures";
+  readonly phase: Phase;
+  readonly step: number;
+  /** The largest reading of the isolation monitor of any seed. */
+  readonly leak_ratio: number | null;
+  /** The largest by its size. */
+  readonly cosine: number | null;
+  /** Milliseconds that training stood still at grafts. */
+  readonly stall_ms: number;
+  /** Memory of the process that trains, in bytes, just then. */
+  readonly resident_bytes: number | null;
+}
+
+export type RunRecordLine = ObservationRecord | FiguresRecord | AlphaRecord | DecisionRecord;
 
 export function observationRecord(state: SystemState, phase: Phase, atMs: number): ObservationRecord {
   const [val_loss, val_loss_std_err] = numbersOf(state.heldOutLoss);
@@ -125,5 +140,59 @@ export class AlphaChanges {
     if (alpha === undefined || alpha === before) return undefined;
     if (!retired) this.#last.set(seedId, alpha);
     return { type: "alpha", seed_id: seedId, step, alpha };
+  }
+}
+
+/** What a recorder needs of the machine. */
+export interface RecorderOptions {
+  readonly phase: Phase;
+  readonly nowMs: () => number;
+  /** Undefined where nobody says. */
+  readonly residentBytes: () => number | undefined;
+}
+
+/** Makes the records of a training of what it reports. */
+export class RunRecorder {
+  readonly #emit: (line: RunRecordLine) => void;
+  readonly #options: RecorderOptions;
+  readonly #alphas = new AlphaChanges();
+  #leakRatio: number | null = null;
+  #cosine: number | null = null;
+  #stallMs = 0;
+
+  constructor(emit: (line: RunRecordLine) => void, options: RecorderOptions) {
+    this.#emit = emit;
+    this.#options = options;
+  }
+
+  packet(packet: TelemetryPacket): void {
+    const change = this.#alphas.in(packet);
+    if (change) this.#emit(change);
+    for (const { name, value } of packet.metrics) {
+      if (name === "kasmina.graft.stall_ms") this.#stallMs += value;
+      else if (name === "kasmina.seed.isolation.leak_ratio")
+        this.#leakRatio = Math.max(this.#leakRatio ?? 0, value);
+      else if (name === "kasmina.seed.isolation.cosine" && Math.abs(value) >= Math.abs(this.#cosine ?? 0))
+        this.#cosine = value;
+    }
+  }
+
+  observation(state: SystemState): void {
+    const { phase, nowMs, residentBytes } = this.#options;
+    this.#emit(observationRecord(state, phase, nowMs()));
+    this.#emit({
+      type: "figures",
+      phase,
+      step: state.step,
+      leak_ratio: this.#leakRatio,
+      cosine: this.#cosine,
+      stall_ms: this.#stallMs,
+      resident_bytes: residentBytes() ?? null,
+    });
+    [this.#leakRatio, this.#cosine, this.#stallMs] = [null, null, 0];
+  }
+
+  decision(decision: Decision, state: SystemState): void {
+    this.#emit(decisionRecord(decision, state));
   }
 }

@@ -2,7 +2,7 @@
 
 import { formatFlops, maxOf } from "../../base/index.js";
 import { SCORE_TITLES, type ScoreName, TASK_TRAITS } from "../../contracts/index.js";
-import type { Observation, RunHistory, Sample, SeedTrack } from "./history.js";
+import type { Figures, Observation, RunHistory, Sample, SeedTrack } from "./history.js";
 import { type Axis, type LineChart, type Mark, type Series, thinnedIndices } from "./line-chart.js";
 import { stageColor } from "./stage-chart.js";
 
@@ -53,7 +53,9 @@ export function chartsOf(history: RunHistory, look: Look = PLAIN_LOOK): readonly
     scoreChart(history, look),
     alphaChart(history),
     effectChart(history),
+    isolationChart(history),
     ...costCharts(history),
+    ...machineCharts(history),
   ]
     .filter(({ series }) => series.length > 0)
     .map((chart) => shown(chart, look));
@@ -191,6 +193,56 @@ function effectChart(history: RunHistory): LineChart {
     include: [0],
     height: 210,
   };
+}
+
+function isolationChart({ figures }: RunHistory): LineChart {
+  const leak = { name: "leak ratio", color: "var(--bad)", samples: figuresOver(figures, "leak_ratio") };
+  return {
+    id: "isolation",
+    title: "Isolation",
+    caption:
+      "the largest that a seed, as the monitor reads it, adds to the gradients of its host, relative to them: 0 where it is isolated",
+    series: present([leak]),
+    format: (value) => String(Number(value.toPrecision(2))),
+    include: [0],
+    height: 130,
+  };
+}
+
+function machineCharts({ figures }: RunHistory): LineChart[] {
+  const mebibytes = (bytes: number): string => `${Math.round(bytes / 2 ** 20).toLocaleString("en-US")} MiB`;
+  const half = { include: [0], width: HALF_WIDTH, height: 170 };
+  return [
+    {
+      ...half,
+      id: "memory",
+      title: "Memory",
+      caption: "resident, of the process that trains",
+      series: present([
+        { name: "resident", color: "var(--accent)", samples: figuresOver(figures, "resident_bytes") },
+      ]),
+      format: mebibytes,
+      tickFormat: mebibytes,
+    },
+    {
+      ...half,
+      id: "stall",
+      title: "Stall",
+      caption: "that training stood still at grafts, since the observation before",
+      series: present([{ name: "stall", color: "var(--accent)", samples: figuresOver(figures, "stall_ms") }]),
+      format: (value) => `${value.toFixed(1)} ms`,
+    },
+  ];
+}
+
+function figuresOver(
+  figures: readonly Figures[],
+  field: "leak_ratio" | "stall_ms" | "resident_bytes",
+): Sample[] {
+  return figures.flatMap((one) => {
+    const value = one[field];
+    return typeof value === "number" ? [{ step: one.step, value }] : [];
+  });
 }
 
 function costCharts({ observations, alone }: RunHistory): LineChart[] {

@@ -36,6 +36,14 @@ const observationSchema = z.object({
     }),
   ),
 });
+const figuresSchema = z.object({
+  type: z.literal("figures"),
+  phase,
+  step: z.number(),
+  leak_ratio: measured,
+  stall_ms: measured,
+  resident_bytes: measured,
+});
 const epochSchema = z.object({ type: z.literal("epoch"), phase, epoch: z.number() });
 const alphaSchema = z.object({
   type: z.literal("alpha"),
@@ -59,6 +67,7 @@ const eventSchema = z.looseObject({
 });
 const lineSchema = z.discriminatedUnion("type", [
   observationSchema,
+  figuresSchema,
   epochSchema,
   alphaSchema,
   decisionSchema,
@@ -69,6 +78,7 @@ const lineSchema = z.discriminatedUnion("type", [
 type Line = z.infer<typeof lineSchema>;
 export type Observation = z.infer<typeof observationSchema>;
 export type RunEvent = z.infer<typeof eventSchema>;
+export type Figures = z.infer<typeof figuresSchema>;
 type AlphaLine = z.infer<typeof alphaSchema>;
 export type RunDecision = z.infer<typeof decisionSchema>;
 
@@ -110,6 +120,8 @@ export interface RunHistory {
   readonly losses: Float32Array;
   /** Of the same host trained alone; empty without `--compare`. */
   readonly alone: readonly Observation[];
+  /** Of monitor and machine, at the observations; empty for runs of the time before they were written. */
+  readonly figures: readonly Figures[];
   /** Last steps of epochs. */
   readonly epochEnds: readonly number[];
   readonly seeds: readonly SeedTrack[];
@@ -181,6 +193,7 @@ class OncePerStep<L extends { readonly step: number }> {
 /** The lines of a run that the report knows, in order; more can be added as they are written. */
 export class RunLines {
   readonly observations = new OncePerStep<Observation>(({ phase }) => phase);
+  readonly figures = new OncePerStep<Figures>(({ phase }) => phase);
   readonly events = new OncePerStep<RunEvent>(({ step: _, ...event }) => JSON.stringify(event));
   readonly decisions = new OncePerStep<RunDecision>(({ seed_id, action }) => `${seed_id} ${action}`);
   readonly alphas = new OncePerStep<AlphaLine>(({ seed_id }) => seed_id);
@@ -215,6 +228,7 @@ export class RunLines {
     if (line.type === "event") this.events.add(line);
     else if (line.type === "alpha") this.alphas.add(line);
     else if (line.type === "decision") this.decisions.add(line);
+    else if (line.type === "figures") this.figures.add(line);
     else if (line.type === "observation") {
       this.observations.add(line);
       if (line.phase === "grow") this.#step = line.step;
@@ -240,7 +254,17 @@ function historyOf(lines: RunLines, until: number) {
   const seeds = seedTracks(observations, events, lines.alphas.until(until), lastStep);
   const alone = observed.filter(({ phase }) => phase === "host_alone");
   const decisions = lines.decisions.until(until);
-  return { observations, alone, epochEnds: lines.epochEnds(until), seeds, events, decisions, lastStep };
+  const figures = lines.figures.until(until).filter((one) => one.phase === "grow");
+  return {
+    figures,
+    observations,
+    alone,
+    epochEnds: lines.epochEnds(until),
+    seeds,
+    events,
+    decisions,
+    lastStep,
+  };
 }
 
 function lastOf<L>(lines: readonly L[]): readonly L[] {

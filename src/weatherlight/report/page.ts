@@ -60,8 +60,22 @@ export function reportBody(
     tiles(history),
     section("Network", network),
     section("Learning", chart("loss") + chart("score")),
-    section("Seeds", stageCard(history, look) + chart("alpha") + chart("effect") + seedsPart(history, rows)),
-    section("Cost", element("div", { class: "pair" }, chart("parameters") + chart("flops"))),
+    section(
+      "Seeds",
+      stageCard(history, look) +
+        chart("alpha") +
+        chart("effect") +
+        chart("isolation") +
+        seedsPart(history, rows),
+    ),
+    section(
+      "Cost",
+      element(
+        "div",
+        { class: "pair" },
+        chart("parameters") + chart("flops") + chart("memory") + chart("stall"),
+      ),
+    ),
     section("What happened, and why", trailTable(history, rows)),
     section("What was asked for", configCard(history)),
   ];

@@ -8,12 +8,7 @@ import {
   type Summary,
   scoreFields,
 } from "../folder/growth-lines.js";
-import {
-  AlphaChanges,
-  decisionRecord,
-  observationRecord,
-  type RunRecordLine,
-} from "../folder/run-records.js";
+import { RunRecorder, type RunRecordLine } from "../folder/run-records.js";
 import type { RunSetup } from "../grow/run-setup.js";
 import { accuracyIn } from "../grow/train-run.js";
 import type { EventReport, GrowCallbacks, GrowPhase } from "./grow-options.js";
@@ -34,7 +29,7 @@ export function listenersOf(
   record: ((line: RunRecordLine) => void) | undefined,
   clock: Clock = systemClock,
 ): Listeners {
-  const alphas = new AlphaChanges();
+  const recorder = record && recorderOf(record, LINE_PHASE[phase], clock);
   const grows = phase === "grow";
   return {
     onStep: ({ step, stepsTotal, epoch, loss, seeds }) => {
@@ -55,16 +50,15 @@ export function listenersOf(
       for (const { onEvent } of callbacks) onEvent?.(report);
     },
     onPacket: (packet) => {
-      const change = record && alphas.in(packet);
-      if (change) record?.(change);
+      recorder?.packet(packet);
       if (grows) for (const { onPacket } of callbacks) onPacket?.(packet);
     },
     onObservation: (state) => {
-      record?.(observationRecord(state, LINE_PHASE[phase], clock.nowMs()));
+      recorder?.observation(state);
       if (grows) for (const { onObservation } of callbacks) onObservation?.(state);
     },
     onDecision: (decision, state) => {
-      record?.(decisionRecord(decision, state));
+      recorder?.decision(decision, state);
       for (const { onDecision } of callbacks) onDecision?.(decision, state);
     },
   };
@@ -104,15 +98,21 @@ export function lineCallbacks(emit: (line: GrowthLine) => void): GrowCallbacks {
 
 /** Callbacks that make the records of events.ndjson of what they receive of the growing run. */
 export function recordCallbacks(emit: (line: RunRecordLine) => void) {
-  const alphas = new AlphaChanges();
+  const recorder = recorderOf(emit, "grow", systemClock);
   return {
-    onObservation: (state) => emit(observationRecord(state, "grow", systemClock.nowMs())),
-    onDecision: (decision, state) => emit(decisionRecord(decision, state)),
-    onPacket: (packet) => {
-      const change = alphas.in(packet);
-      if (change) emit(change);
-    },
+    onObservation: (state) => recorder.observation(state),
+    onDecision: (decision, state) => recorder.decision(decision, state),
+    onPacket: (packet) => recorder.packet(packet),
   } satisfies GrowCallbacks;
+}
+
+function recorderOf(emit: (line: RunRecordLine) => void, phase: Phase, clock: Clock): RunRecorder {
+  return new RunRecorder(emit, {
+    phase,
+    nowMs: () => clock.nowMs(),
+    // Of the whole process, from a thread too; a browser says nothing.
+    residentBytes: () => globalThis.process?.memoryUsage?.rss(),
+  });
 }
 
 /** Type, name and level come first, and no attribute can take their place; the phase is said where it is not the growing run's. */

@@ -13,7 +13,12 @@ import {
   scoreIn,
   testScore,
 } from "../../folder/growth-lines.js";
-import type { DecisionRecord, ObservationRecord, RunRecordLine } from "../../folder/run-records.js";
+import type {
+  DecisionRecord,
+  FiguresRecord,
+  ObservationRecord,
+  RunRecordLine,
+} from "../../folder/run-records.js";
 
 /** One value of a curve. */
 export interface Scalar {
@@ -78,6 +83,8 @@ export class LogPoints {
         return [scalar(`alpha/${line.seed_id}`, line.alpha, { step: line.step, atMs })];
       case "observation":
         return this.#observation(line, atMs);
+      case "figures":
+        return this.#figures(line, atMs);
       case "decision":
         return this.#decision(line, atMs);
       case "summary":
@@ -118,6 +125,16 @@ export class LogPoints {
         ...measured(`shadow_gain/${id}`, shadow_gain, at),
         ...measured(`contribution/${id}`, contribution, at),
       ]),
+    ];
+  }
+
+  #figures({ phase, step, leak_ratio, stall_ms, resident_bytes }: FiguresRecord, atMs: number): LogPoint[] {
+    if (phase !== "grow") return [];
+    const at = { step, atMs };
+    return [
+      ...measured("isolation/leak_ratio", leak_ratio, at),
+      scalar("machine/stall_ms", stall_ms, at),
+      ...measured("machine/resident_bytes", resident_bytes, at),
     ];
   }
 
