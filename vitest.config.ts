@@ -23,7 +23,7 @@ export default defineConfig({
   plugins,
   resolve: { alias },
   test: {
-    include: ["src/**/*.test.ts", "test/**/*.test.ts", "examples/**/*.test.ts"],
+    include: ["src/**/*.test.ts", "test/**/*.test.ts"],
     // On a busy machine a test takes many times as long: only one that hangs is to run into these.
     testTimeout: 180_000,
     hookTimeout: 180_000,

@@ -6,7 +6,7 @@ export default defineConfig({
   plugins,
   resolve: { alias },
   test: {
-    include: ["src/**/*.long.ts", "test/**/*.long.ts"],
+    include: ["src/**/*.long.ts", "test/**/*.long.ts", "examples/**/*.long.ts"],
     testTimeout: 1_200_000,
     hookTimeout: 600_000,
     expect: { poll: { timeout: 60_000 } },
