@@ -25,6 +25,8 @@ const FILE_MAX_BYTES = 2 ** 28;
 const TEST_FRACTION = 0.2;
 /** More take gigabytes to decode; cameras make 60 million. */
 const MAX_PIXELS = 2 ** 26;
+/** Of one bit each, packed as well as PNG can: whoever claims more has damaged a header. */
+const PIXELS_A_BYTE = 10_000;
 /** sharp decodes in threads of its own. */
 const DECODED_AT_ONCE = 8;
 
@@ -297,8 +299,9 @@ async function decode(sharp: Sharp, path: string, { size, channels }: ImageEncod
   // sharp reads more formats than these, SVG with its links among them.
   if (!isPng(bytes) && !isJpeg(bytes))
     throw new KasminaError("invalid_data", `${path} is neither PNG nor JPEG, whatever it is called`);
+  const limitInputPixels = Math.min(MAX_PIXELS, PIXELS_A_BYTE * bytes.length);
   try {
-    const upright = sharp(bytes, { limitInputPixels: MAX_PIXELS, sequentialRead: true })
+    const upright = sharp(bytes, { limitInputPixels, sequentialRead: true })
       .rotate()
       .flatten({ background: "#ffffff" });
     const square = upright.resize(size, size, { fit: "cover", kernel: "lanczos3" });
