@@ -6,6 +6,8 @@ import { crosshair } from "../report/crosshair.js";
 
 /** Between two drawings of a run that goes on. */
 const REDRAW_MS = 700;
+/** What has not come by then does not come, and is asked for again. */
+const ANSWER_MS = 30_000;
 /** Between two looks at a page that has no stream. */
 const LOOK_AGAIN_MS = 3_000;
 const TOKEN = "kasmina-token";
@@ -35,11 +37,14 @@ async function draw(): Promise<void> {
   if (look) showStep();
   if (isDrawing) return;
   isDrawing = true;
-  while (isWanted) {
-    isWanted = false;
-    await drawOnce();
+  try {
+    while (isWanted) {
+      isWanted = false;
+      await drawOnce();
+    }
+  } finally {
+    isDrawing = false;
   }
-  isDrawing = false;
 }
 
 async function drawOnce(): Promise<void> {
@@ -49,9 +54,14 @@ async function drawOnce(): Promise<void> {
   if (narrow.matches) url.searchParams.set("narrow", "1");
   url.searchParams.delete("at");
   if (at !== undefined) url.searchParams.set("at", String(at));
-  const answer = await fetch(url).catch(() => undefined);
-  const text = answer?.ok ? await answer.text() : undefined;
-  if (text === undefined) return;
+  const signal = AbortSignal.timeout(ANSWER_MS);
+  const text = await fetch(url, { signal })
+    .then((answer) => (answer.ok ? answer.text() : undefined))
+    .catch(() => undefined);
+  if (text === undefined) {
+    setTimeout(() => void draw(), LOOK_AGAIN_MS);
+    return;
+  }
   const chosen = chosenRuns();
   await replaceParts(view, text);
   restore(chosen);
