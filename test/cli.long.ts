@@ -3,6 +3,7 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { linesOf, SHORT, SMALL } from "./cli.fixture.js";
 import { kasmina, start } from "./kasmina.js";
 
 let root: string;
@@ -12,17 +13,6 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true }));
 
 const fresh = (): Promise<string> => mkdtemp(join(root, "w-"));
-const SMALL = ["grow", "--data", "spirals"];
-/** Long enough for a seed to germinate and train. */
-const SHORT = [...SMALL, "--host", "resmlp", "--epochs", "4", "--policy", "epoch:1", "--json"];
-
-function linesOf(stdout: string): Record<string, unknown>[] {
-  return stdout
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
-}
-
 test("the same seed gives the same losses to the last bit, another seed others", async () => {
   const losses = (of: Record<string, unknown>[]): unknown[] =>
     of

@@ -3,6 +3,7 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/pr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { linesOf, SHORT, SMALL } from "./cli.fixture.js";
 import { kasmina } from "./kasmina.js";
 
 let root: string;
@@ -12,17 +13,6 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true }));
 
 const fresh = (): Promise<string> => mkdtemp(join(root, "w-"));
-const SMALL = ["grow", "--data", "spirals"];
-/** Long enough for a seed to germinate and train. */
-const SHORT = [...SMALL, "--host", "resmlp", "--epochs", "4", "--policy", "epoch:1", "--json"];
-
-function linesOf(stdout: string): Record<string, unknown>[] {
-  return stdout
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
-}
-
 describe("kasmina grow --data spirals", () => {
   let cwd: string;
   let lines: Record<string, unknown>[];

@@ -8,6 +8,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { kasmina } from "./kasmina.js";
 
 export const MAIN = new URL("../dist/cli/main.js", import.meta.url).pathname;
+/** A short run on the native engine. */
+export const NATIVE = "grow --data spirals --engine native --threads 1 --epochs 1 --policy epoch:1".split(
+  " ",
+);
 export const WASM = ["--data", "spirals", "--engine", "wasm", "--no-growth"];
 
 export interface Run {

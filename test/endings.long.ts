@@ -6,7 +6,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { begin, inspected, MAIN, summaryOf, WASM } from "./endings.fixture.js";
+import { begin, inspected, MAIN, NATIVE, summaryOf, WASM } from "./endings.fixture.js";
 import { kasmina } from "./kasmina.js";
 
 let root: string;
@@ -77,22 +77,11 @@ describe("ONNX Runtime's telemetry", () => {
       const trace = join(root, "trace.txt");
       const { CI: _, ...env } = process.env;
       const strace = ["-f", "-qq", "-e", "trace=network,openat", "-o", trace, process.execPath, MAIN];
-      const args = [
-        "grow",
-        "--data",
-        "spirals",
-        "--engine",
-        "native",
-        "--threads",
-        "1",
-        "--epochs",
-        "1",
-        "--policy",
-        "epoch:1",
-        "--run-dir",
-        "traced",
-      ];
-      const child = spawn("strace", [...strace, ...args], { cwd: root, stdio: "ignore", env });
+      const child = spawn("strace", [...strace, ...NATIVE, "--run-dir", "traced"], {
+        cwd: root,
+        stdio: "ignore",
+        env,
+      });
       expect((await once(child, "exit"))[0]).toBe(0);
       const lines = (await readFile(trace, "utf8")).split("\n");
       expect(lines.filter((line) => /AF_INET|AF_NETLINK/.test(line))).toEqual([]);
@@ -116,22 +105,9 @@ describe("ONNX Runtime's telemetry", () => {
     await mkdir(home);
     await mkdir(temporary);
     const { CI: _, ...rest } = process.env;
-    const native = [
-      "grow",
-      "--data",
-      "spirals",
-      "--engine",
-      "native",
-      "--threads",
-      "1",
-      "--epochs",
-      "1",
-      "--policy",
-      "epoch:1",
-    ];
     const runner = `await (await import(${JSON.stringify(new URL("../dist/weatherlight/index.js", import.meta.url).href)})).grow({ data: "spirals", engine: "native", threads: 1, epochs: 1, growth: false })`;
     const args =
-      how === "grow" ? [MAIN, ...native, "--run-dir", "quiet"] : ["--input-type=module", "-e", runner];
+      how === "grow" ? [MAIN, ...NATIVE, "--run-dir", "quiet"] : ["--input-type=module", "-e", runner];
     const env = { ...rest, HOME: home, XDG_CACHE_HOME: join(home, ".cache"), TMPDIR: temporary };
     const child = spawn(process.execPath, args, { cwd: root, stdio: "ignore", env });
     expect((await once(child, "exit"))[0]).toBe(0);

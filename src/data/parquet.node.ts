@@ -14,9 +14,9 @@ import type { Table } from "./table.js";
 const INSTALL = "npm install hyparquet";
 /** They are read whole. */
 const MAX_BYTES = 2 ** 31;
-/** What the thread may hold of objects; files of a gigabyte of texts have been seen to take half of it. */
+/** What the thread may hold of objects. */
 const MAX_HEAP_MIB = 8_192;
-/** How long one column of a row group may take: at once, a byte of it, and a row. Decoding takes a hundredth of that. */
+/** How long one column of a row group may take: at once, a byte of it, and a row. */
 const PATIENCE_MS = 800;
 const PATIENCE_MS_A_BYTE = 0.01;
 const PATIENCE_MS_A_ROW = 0.001;

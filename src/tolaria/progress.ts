@@ -73,11 +73,12 @@ export class Progress {
    * @returns whether it is lower than ever before
    */
   seeEpoch(loss: number, counts: boolean): boolean {
-    if (this.#best === undefined || loss < this.#best.loss) {
+    const isFirst = this.#best === undefined || (Number.isNaN(this.#best.loss) && !Number.isNaN(loss));
+    if (isFirst || loss < (this.#best?.loss ?? 0)) {
       this.#best = { loss, epochsSince: 0 };
       return true;
     }
-    if (counts) this.#best = { ...this.#best, epochsSince: this.#best.epochsSince + 1 };
+    if (counts && this.#best) this.#best = { ...this.#best, epochsSince: this.#best.epochsSince + 1 };
     return false;
   }
 

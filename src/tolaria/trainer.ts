@@ -291,7 +291,8 @@ export class Trainer {
     const trainLoss = this.#progress.endEpoch();
     const isTrying = kasmina.seeds().some(({ stage }) => isGrowing(stage));
     const isBest = this.#progress.seeEpoch(heldOut.loss.value, !isTrying);
-    if (isBest && this.#options.keep === "best") this.#bestNetwork = await this.#presentNetwork(heldOut);
+    if (isBest && this.#options.keep === "best" && Number.isFinite(heldOut.loss.value))
+      this.#bestNetwork = await this.#presentNetwork(heldOut);
     await onEpoch?.({ epoch: step / train.stepsPerEpoch, trainLoss, heldOut });
   }
 

@@ -79,6 +79,12 @@ function bestRow({ best }: Summary): string[][] {
     : [];
 }
 
+function thresholdRow({ threshold }: Summary): string[][] {
+  return threshold === undefined
+    ? []
+    : [["threshold", `the second class is said from ${percent(threshold)} on`]];
+}
+
 function metricsLine(metrics: NonNullable<Summary["metrics"]>): string {
   if ("perplexity" in metrics) return `perplexity ${metrics.perplexity.toFixed(2)}`;
   if ("rmse" in metrics) return `RMSE ${metrics.rmse.toPrecision(4)}, MAE ${metrics.mae.toPrecision(4)}`;
@@ -96,6 +102,7 @@ function costLines(summary: Summary, runDir: string | undefined): string[] {
   const rows = [
     ...metricsRow(summary),
     ...bestRow(summary),
+    ...thresholdRow(summary),
     ["cost", `${formatFlops(summary.flops_total)}, ${Math.round(summary.steps_per_s)} steps/s`],
     ["commands", `${commands.accepted} accepted, ${commands.rejected} rejected`],
     [

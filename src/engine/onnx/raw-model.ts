@@ -244,7 +244,8 @@ function standardized(part: GraphPart, { name, mean, deviation, fill }: ColumnSc
 
 /** 1 for the text's own category, of which a missing one, "", has none; 0/0 for a text that is no category. */
 function oneHot(part: GraphPart, { name, categories, fill }: ColumnCategories): string {
-  const known = fill ? [...categories, ""] : categories;
+  // Data may count an empty text as a category like any other.
+  const known = fill && !categories.includes("") ? [...categories, ""] : categories;
   const text = part.input(name, Type.STRING, [ROWS, 1]);
   const attributes = { cats_strings: known, zeros: 1 };
   const encoded = part.node("OneHotEncoder", [text], { attributes, domain: LABELS_DOMAIN });

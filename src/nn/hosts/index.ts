@@ -24,21 +24,21 @@ interface BuiltIn<S extends Sizes = Sizes> {
   create(task: HostTask, sizes: S): Host;
 }
 
-const builtIn = <const S extends Sizes>(host: BuiltIn<S>): BuiltIn => host as unknown as BuiltIn;
+const builtIn = <S extends Sizes>(host: BuiltIn<S>): BuiltIn => host as unknown as BuiltIn;
 
 const HOSTS = {
   resmlp: builtIn({
-    sizes: { width: 16 as number, blocks: 2 as number },
+    sizes: { width: 16, blocks: 2 },
     // Normalised, an activation has lost how large it is, and with it a part of the number that is to be told.
     create: ({ task, ...shapes }, { width, blocks }) =>
       resmlp({ ...shapes, width, depth: blocks, headNorm: task !== "regression" }),
   }),
   resconv: builtIn({
-    sizes: { width: 8 as number, blocks: 2 as number },
+    sizes: { width: 8, blocks: 2 },
     create: (task, { width, blocks }) => resconv({ ...task, channels: width, depth: blocks }),
   }),
   charlm: builtIn({
-    sizes: { width: 64 as number, blocks: 2 as number, heads: 4 as number },
+    sizes: { width: 64, blocks: 2, heads: 4 },
     create: (task, { width, blocks, heads }) => charlm({ ...task, d: width, layers: blocks, heads }),
   }),
 } satisfies Record<string, BuiltIn>;

@@ -28,6 +28,8 @@ let [isDrawing, isWanted] = [false, false];
 /** The parts of the view as they came. */
 let drawn: readonly string[] = [];
 let endCrosshair = (): void => undefined;
+/** The next try, where a drawing did not come. */
+let again: ReturnType<typeof setTimeout> | undefined;
 
 /** Draws anew, one drawing at a time; what was asked for meanwhile is drawn after it. */
 async function draw(): Promise<void> {
@@ -58,8 +60,9 @@ async function drawOnce(): Promise<void> {
   const text = await fetch(url, { signal })
     .then((answer) => (answer.ok ? answer.text() : undefined))
     .catch(() => undefined);
+  clearTimeout(again);
   if (text === undefined) {
-    setTimeout(() => void draw(), LOOK_AGAIN_MS);
+    again = setTimeout(() => void draw(), LOOK_AGAIN_MS);
     return;
   }
   const chosen = chosenRuns();
@@ -201,6 +204,10 @@ addEventListener("pointerup", (event) => {
   if (Math.abs(end - start) < LEAST_SELECTED) return;
   const steps = [start, end].map((place) => stepAt(svg, place)).sort((a, b) => a - b);
   showSteps(String(steps[0]), String(steps[1]));
+});
+addEventListener("pointercancel", () => {
+  selection?.box.remove();
+  selection = undefined;
 });
 view?.addEventListener("dblclick", (event) => {
   if ((event.target as Element).closest("svg.chart[data-box]")) showSteps("", "");

@@ -51,17 +51,37 @@ export interface RunRow {
   readonly group: string;
 }
 
+/** Takes in a run's lines as they come, each once; all of them again where they were cut off. */
+class Reading {
+  readonly #events: EventLines;
+  readonly #take: (lines: RunLines, more: readonly string[]) => void;
+  #lines = new RunLines();
+  #count = 0;
+
+  constructor(events: EventLines, take: (lines: RunLines, more: readonly string[]) => void) {
+    this.#events = events;
+    this.#take = take;
+  }
+
+  async lines(): Promise<RunLines> {
+    const raw = await this.#events.read();
+    if (raw.length < this.#count) {
+      this.#lines = new RunLines();
+      this.#count = 0;
+    }
+    this.#take(this.#lines, raw.slice(this.#count));
+    this.#count = raw.length;
+    return this.#lines;
+  }
+}
+
 /** One run as it is read: its record, and its lines as far as they are written. */
 export class WatchedFolder {
   readonly path: string;
   readonly #events: EventLines;
-  readonly #severeLines: EventLines;
-  #known = new RunLines();
-  #count = 0;
-  #course = new RunLines();
-  #courseCount = 0;
-  #severe: RunEvent[] = [];
-  #severeCount = 0;
+  readonly #known: Reading;
+  readonly #course: Reading;
+  readonly #severe: Reading;
   #blocks: readonly string[] | undefined;
   /** The history of the whole run as it was last made, and from what. */
   #whole: { readonly from: string; readonly history: RunHistory } | undefined;
@@ -69,7 +89,9 @@ export class WatchedFolder {
   constructor(path: string) {
     this.path = path;
     this.#events = new EventLines(path);
-    this.#severeLines = new EventLines(path, SEVERE);
+    this.#known = new Reading(this.#events, (lines, more) => lines.add(more));
+    this.#course = new Reading(this.#events, (lines, more) => lines.addCourse(more));
+    this.#severe = new Reading(new EventLines(path, SEVERE), (lines, more) => lines.add(more));
   }
 
   /** The lines of events.ndjson by now. */
@@ -87,43 +109,20 @@ export class WatchedFolder {
 
   async #historyUntil(until?: number): Promise<RunHistory> {
     const record = await readRunFolder(this.path);
-    const raw = await this.lines();
-    if (raw.length < this.#count) {
-      this.#known = new RunLines();
-      this.#count = 0;
-    }
-    this.#known.add(raw.slice(this.#count));
-    this.#count = raw.length;
-    return runHistory(record, this.#known, await readLosses(this.path), until);
+    return runHistory(record, await this.#known.lines(), await readLosses(this.path), until);
   }
 
   /** The history as far as curves are drawn of it: without what it says of seeds, events and decisions. */
   async course(): Promise<RunHistory> {
     const from = signatureOfAll(this.path, HISTORY_FILES);
     if (this.#whole?.from === from) return this.#whole.history;
-    const raw = await this.lines();
-    if (raw.length < this.#courseCount) {
-      this.#course = new RunLines();
-      this.#courseCount = 0;
-    }
-    this.#course.addCourse(raw.slice(this.#courseCount));
-    this.#courseCount = raw.length;
-    return runHistory(await readRunFolder(this.path), this.#course, new Float32Array());
+    return runHistory(await readRunFolder(this.path), await this.#course.lines(), new Float32Array());
   }
 
   /** Events that are more than information, without a reading of all the others. */
   async severe(): Promise<readonly RunEvent[]> {
-    const raw = await this.#severeLines.read();
-    if (raw.length < this.#severeCount) {
-      this.#severe = [];
-      this.#severeCount = 0;
-    }
-    const found = new RunLines();
-    found.add(raw.slice(this.#severeCount));
-    this.#severeCount = raw.length;
-    for (const event of found.events.until(Number.POSITIVE_INFINITY))
-      if (event.level !== "INFO") this.#severe.push(event);
-    return this.#severe;
+    const { events } = await this.#severe.lines();
+    return events.until(Number.POSITIVE_INFINITY).filter(({ level }) => level !== "INFO");
   }
 
   async state(): Promise<RunState> {

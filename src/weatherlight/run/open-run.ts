@@ -284,14 +284,9 @@ async function openKernels(
  * @throws KasminaError `invalid_argument` for an option that the task of the data has no use for
  */
 function lossOf(config: GrowConfig, dataset: Dataset): Pick<RunSetup, "loss"> {
-  const { classWeights, labelSmoothing, huberDelta, threshold } = config;
+  const { classWeights, labelSmoothing, huberDelta } = config;
   const task = taskOf(dataset);
-  if (threshold !== undefined && (task !== "classification" || dataset.classes !== 2)) {
-    const problem = `is for a classification of two classes, the data are for a ${task} of ${dataset.classes}`;
-    throw new KasminaError("invalid_argument", `threshold ${problem}`, {
-      details: { key: "threshold", problem },
-    });
-  }
+  checkThreshold(config, dataset);
   const isOfClasses = TASK_TRAITS[task].labels === "class";
   const stray = Object.entries({
     ...(!isOfClasses && { classWeights, labelSmoothing }),
@@ -318,6 +313,20 @@ function checkAugment({ augment }: GrowConfig, { name, inputShape, inputDType }:
   if (!augment || (inputShape.length === 3 && inputDType === "float32")) return;
   const problem = `is for images, the rows of ${name} are [${inputShape}]`;
   throw new KasminaError("invalid_argument", `augment ${problem}`, { details: { key: "augment", problem } });
+}
+
+/** Before anything is trained: the threshold is chosen at the run's end. */
+function checkThreshold({ threshold }: GrowConfig, dataset: Dataset): void {
+  if (threshold === undefined) return;
+  const task = taskOf(dataset);
+  if (task !== "classification" || dataset.classes !== 2) {
+    const problem = `is for a classification of two classes, the data are for a ${task} of ${dataset.classes}`;
+    throw new KasminaError("invalid_argument", `threshold ${problem}`, {
+      details: { key: "threshold", problem },
+    });
+  }
+  if (new Set(dataset.heldOut.labels).size < 2)
+    throw new KasminaError("invalid_data", "threshold: the held-out rows are all of one class");
 }
 
 function balancedWeights({ classes, train: { labels } }: Dataset): number[] {
