@@ -78,6 +78,8 @@ export function toJsonText(value: object): string {
 
 /** The value that {@link toJsonText} wrote. @throws SyntaxError for text that is no JSON */
 export function fromJsonText(text: string): unknown {
+  // To look at each part takes three times as long as to parse.
+  if (!text.includes('{"$number":')) return JSON.parse(text);
   return JSON.parse(text, (_, part: unknown) =>
     typeof part === "object" && part !== null && "$number" in part ? Number(part.$number) : part,
   );
