@@ -51,9 +51,21 @@ describe.skipIf(!chromium)("the dashboard of a run that goes on", () => {
     await page.goto(url);
     await page.until(`document.querySelector("#compare tbody tr")?.innerText.includes("running")`);
     await page.evaluate(`document.querySelector("#search").value = "nothing of the kind"`);
-    await page.evaluate(`document.querySelector("#search").dispatchEvent(new Event("input"))`);
-    expect(await page.evaluate(`document.querySelector("#compare tbody tr").hidden`)).toBe(true);
+    const searched = `document.querySelector("#search").dispatchEvent(new Event("input", { bubbles: true }))`;
+    await page.evaluate(searched);
+    await page.until(`!document.querySelector("#compare tbody tr")`);
     expect(await faults()).toEqual([]);
+    await page.evaluate(`document.querySelector("#search").value = "here"`);
+    await page.evaluate(searched);
+    await page.until(`document.querySelector("#compare tbody tr")`);
+    expect(await faults()).toEqual([]);
+    // A drawing takes neither what was chosen nor the place of who goes through the table by keys.
+    await press("#compare [name=run]");
+    await page.evaluate(`document.querySelector("#sort-age").focus()`);
+    await press("#sort-age");
+    await page.until(`document.querySelector("th[aria-sort=ascending] #sort-age")`);
+    await page.until(`document.activeElement?.id === "sort-age"`);
+    expect(await page.evaluate(`document.querySelector("#compare [name=run]").checked`)).toBe(true);
     await press("#compare tbody a");
     await page.until(`location.pathname === "/runs/here" && document.querySelector("#facts")`);
     expect(await page.evaluate("location.hash")).toBe("");
@@ -105,6 +117,8 @@ describe.skipIf(!chromium)("the dashboard of a run that goes on", () => {
       all.findLast(
         (line) => line.type === "alpha" && line.seed_id === seed?.id && Number(line.step) <= step,
       ) ?? {};
+    // The page may be a drawing behind the file.
+    await page.until(`Number(document.querySelector("#look [name=at]").max) > ${step}`);
     await page.evaluate(`(() => { const at = document.forms.look.elements.namedItem("at");
       at.value = ${step}; at.dispatchEvent(new Event("input", { bubbles: true })); })()`);
     await page.until(`document.querySelector("#at").innerText.replace(",", "") === "${step}"`);

@@ -65,9 +65,9 @@ async function drawOnce(): Promise<void> {
     again = setTimeout(() => void draw(), LOOK_AGAIN_MS);
     return;
   }
-  const chosen = chosenRuns();
+  const focused = document.activeElement?.id;
   await replaceParts(view, text);
-  restore(chosen);
+  restore(focused);
   settle();
 }
 
@@ -94,7 +94,6 @@ async function replaceParts(whole: HTMLElement, text: string): Promise<void> {
 function settle(): void {
   endCrosshair();
   if (find("readings")) endCrosshair = crosshair();
-  arrange();
   letScroll();
   if (look) showStep();
   offerSeeds();
@@ -125,6 +124,7 @@ function showStep(): void {
 look?.addEventListener("submit", (event) => event.preventDefault());
 look?.addEventListener("input", (event) => {
   const input = event.target as HTMLInputElement;
+  if (input.name === "search") setLook("page", "1");
   if (input.name === "at") at = input.value === input.max ? undefined : Number(input.value);
   void draw();
 });
@@ -249,52 +249,38 @@ function follow(): void {
 
 // The table of runs
 
-const search = find<HTMLInputElement>("search");
-let sorted: { readonly column: number; readonly down: boolean } | undefined;
+/** Also those that are not among the rows shown. */
+const chosen = new Set<string>();
 
-search?.addEventListener("input", arrange);
-search?.form?.addEventListener("submit", (event) => {
-  if ((event as SubmitEvent).submitter === null) event.preventDefault();
+view?.addEventListener("change", ({ target }) => {
+  const box = target as HTMLInputElement;
+  if (box.name !== "run") return;
+  if (box.checked) chosen.add(box.value);
+  else chosen.delete(box.value);
 });
-view?.addEventListener("click", (event) => {
-  const head = (event.target as Element).closest("th button")?.closest("th");
-  if (!head) return;
-  const column = head.cellIndex;
-  sorted = { column, down: sorted?.column === column && !sorted.down };
-  arrange();
+addEventListener("submit", (event) => {
+  if ((event.target as HTMLFormElement).id !== "compare") return;
+  event.preventDefault();
+  const query = new URLSearchParams([...chosen].map((name) => ["run", name]));
+  if (chosen.size > 0) location.href = `/compare?${query}`;
 });
 
-/** Sorts and filters the rows as the reader asked. */
-function arrange(): void {
-  const table = view?.querySelector<HTMLTableElement>("form#compare table");
-  if (!table?.tBodies[0]) return;
-  const rows = [...table.tBodies[0].rows];
-  const words = (search?.value ?? "").toLowerCase().split(/\s+/);
-  for (const row of rows)
-    row.hidden = !words.every((word) => (row.textContent ?? "").toLowerCase().includes(word));
-  for (const head of table.querySelectorAll("th")) head.removeAttribute("aria-sort");
-  if (!sorted) return;
-  const { column, down } = sorted;
-  table.querySelectorAll("th")[column]?.setAttribute("aria-sort", down ? "descending" : "ascending");
-  rows.sort((a, b) => (down ? -1 : 1) * compare(sortValue(a.cells[column]), sortValue(b.cells[column])));
-  table.tBodies[0].append(...rows);
+/** What a button of the table wants to see. */
+view?.addEventListener("click", ({ target }) => {
+  const button = (target as Element).closest<HTMLElement>("[data-look]");
+  if (!button) return;
+  for (const [name, value] of new URLSearchParams(button.dataset.look)) setLook(name, value);
+  void draw();
+});
+
+function setLook(name: string, value: string): void {
+  const input = look?.elements.namedItem(name) as HTMLInputElement | null | undefined;
+  if (input) input.value = value;
 }
 
-function sortValue(cell: HTMLTableCellElement | undefined): string {
-  return cell?.querySelector<HTMLElement>("[data-value]")?.dataset.value ?? cell?.textContent ?? "";
-}
-
-function compare(a: string, b: string): number {
-  const difference = Number(a) - Number(b);
-  return Number.isNaN(difference) ? a.localeCompare(b, "en", { numeric: true }) : difference;
-}
-
-function chosenRuns(): ReadonlySet<string> {
-  const checked = view?.querySelectorAll<HTMLInputElement>("input[name=run]:checked") ?? [];
-  return new Set([...checked].map(({ value }) => value));
-}
-
-function restore(chosen: ReadonlySet<string>): void {
+/** What a drawing took from those who were at it: their place, and what they chose. */
+function restore(focused: string | undefined): void {
+  if (focused && document.activeElement === document.body) find(focused)?.focus();
   for (const box of view?.querySelectorAll<HTMLInputElement>("input[name=run]") ?? [])
     box.checked = chosen.has(box.value);
 }

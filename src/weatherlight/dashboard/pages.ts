@@ -1,30 +1,30 @@
 /** The pages of the dashboard as HTML: the runs, one run, runs side by side, alerts. */
-import { formatFlops } from "../../base/index.js";
-import { isGrowing, SCORE_TITLES } from "../../contracts/index.js";
-import { formatScore } from "../folder/growth-lines.js";
+import { isGrowing } from "../../contracts/index.js";
 import type { RunState } from "../folder/list-runs.js";
 import type { Look } from "../report/charts.js";
 import type { RunEvent, RunHistory } from "../report/history.js";
 import { drawNetwork } from "../report/network.js";
-import { reportBody, section } from "../report/page.js";
+import { reportBody } from "../report/page.js";
 import { STYLE } from "../report/style.js";
 import { element, escapeText } from "../report/svg.js";
 import { badge, facts, quantity, table } from "../report/tables.js";
-import { type ComparedRun, compareBody, grouped, meanText } from "./compare.js";
+import { type ComparedRun, compareBody } from "./compare.js";
 import type { Runbook } from "./runbook.node.js";
 import type { RunRow } from "./runs.node.js";
+import { pathOf, runsForm, runsTable } from "./runs-table.js";
 
 /** Added to the style of reports. */
 export const DASHBOARD_STYLE = `${STYLE}
 nav{display:flex;gap:18px;padding:10px 20px;border-bottom:1px solid var(--line);background:var(--card)}
 a{color:var(--accent)}nav a[aria-current]{color:var(--text);font-weight:600;text-decoration:none}
-form.bar{display:flex;flex-wrap:wrap;gap:10px 18px;align-items:end;margin:16px 0}
+.bar{display:flex;flex-wrap:wrap;gap:10px 18px;align-items:end;margin:16px 0}
 form.bar label{font-size:13px;color:var(--quiet);display:grid;gap:2px}
 form.bar label.long{flex:1 1 260px}form.bar input[type=number]{width:110px}
 .chart[data-box]{touch-action:pan-y}.selection{fill:var(--accent);opacity:.18}
 button,select,input{font:inherit;font-size:14px;color:var(--text);background:var(--card);border:1px solid var(--quiet);border-radius:8px;padding:5px 10px}
 input[type=range]{padding:0;accent-color:var(--accent);width:100%}
 button{cursor:pointer}button:disabled{opacity:.55;cursor:default}
+p.bar{margin:10px 0}
 th button{border:0;padding:0;background:none;color:var(--quiet);font-weight:600;font-size:13px}
 th[aria-sort=ascending] button::after{content:" ▲"}th[aria-sort=descending] button::after{content:" ▼"}
 :focus-visible{outline:3px solid var(--accent);outline-offset:2px}
@@ -39,8 +39,6 @@ p.quiet{margin:0 0 10px;font-size:13px}
 .tile b{font-size:19px}.network{min-width:0}.network text{font-size:17px}}
 `;
 
-/** More are not compared: their lines could not be told from each other. */
-export const COMPARED_MAX = 32;
 /** Rows of a table on the page of a run. */
 const ROWS_SHOWN = 200;
 
@@ -79,148 +77,14 @@ export function shell({ title, place, view, body, above = "", stream }: Page): s
 `;
 }
 
-export function runsPage(rows: readonly RunRow[]): string {
-  const search = `<label class="long">Search <input type="search" id="search" autocomplete="off"></label>`;
-  const compare = `<button type="submit" form="compare">Compare the chosen</button>`;
+export function runsPage(rows: readonly RunRow[], query: URLSearchParams): string {
   return shell({
     title: "Runs",
     place: "runs",
     view: "/view",
-    above: `<h1>Runs</h1><form class="bar" role="search">${search}${compare}</form>`,
-    body: runsTable(rows),
+    above: `<h1>Runs</h1>${runsForm(query)}`,
+    body: runsTable(rows, query),
   });
-}
-
-/** Cells that are sorted by another value than their text bear it as `data-value`. */
-export function runsTable(rows: readonly RunRow[]): string {
-  if (rows.length === 0) return `<div class="card quiet">No runs yet: kasmina grow</div>`;
-  const head = (title: string): string => `<button type="button">${title}</button>`;
-  const written = table<RunRow>(
-    [
-      {
-        title: `<span class="quiet">choose</span>`,
-        cell: ({ name }) =>
-          element("input", { type: "checkbox", name: "run", value: name, "aria-label": `compare ${name}` }),
-      },
-      {
-        title: head("run"),
-        cell: ({ name }) => element("a", { href: pathOf(name) }, escapeText(name)),
-      },
-      ...(rows.some(({ title }) => title !== "")
-        ? [{ title: head("name"), cell: ({ title }: RunRow) => escapeText(title) }]
-        : []),
-      ...(rows.some(({ tags }) => tags.length > 0)
-        ? [{ title: head("tags"), cell: ({ tags }: RunRow) => escapeText(tags.join(", ")) }]
-        : []),
-      { title: head("state"), cell: ({ state }) => escapeText(state) },
-      {
-        title: head("age"),
-        className: "number",
-        cell: ({ startedMs, ageMs }) => {
-          const title = `began ${new Date(startedMs).toISOString().slice(0, 16).replace("T", " ")} UTC`;
-          return element("span", { "data-value": ageMs, title }, age(ageMs));
-        },
-      },
-      { title: head("data"), cell: ({ data }) => escapeText(data) },
-      { title: head("host"), cell: ({ host }) => escapeText(host) },
-      { title: head("seed"), className: "number", cell: ({ seed }) => escapeText(seed) },
-      { title: head("step"), className: "number", cell: ({ step }) => number(step, quantity) },
-      {
-        title: head("loss"),
-        className: "number",
-        cell: ({ loss }) => number(loss, (value) => value.toFixed(4)),
-      },
-      {
-        title: head("score"),
-        className: "number",
-        cell: ({ score }) =>
-          number(score?.value, () =>
-            score
-              ? `${formatScore(score)}${score.name === "accuracy" ? "" : ` ${SCORE_TITLES[score.name]}`}`
-              : "",
-          ),
-      },
-      {
-        title: head("parameters"),
-        className: "number",
-        cell: ({ parameters }) => number(parameters, quantity),
-      },
-      { title: head("FLOPs"), className: "number", cell: ({ flops }) => number(flops, formatFlops) },
-      { title: head("seeds"), className: "number", cell: ({ seeds }) => number(seeds, String) },
-    ],
-    rows,
-  );
-  return element("form", { id: "compare", action: "/compare", method: "get" }, written) + groupsOf(rows);
-}
-
-function number(value: number | undefined, text: (value: number) => string): string {
-  return element("span", { "data-value": value ?? "" }, value === undefined ? "–" : text(value));
-}
-
-const UNITS = [
-  ["d", 86_400_000],
-  ["h", 3_600_000],
-  ["min", 60_000],
-] as const;
-
-/** In the largest unit of which there is one: 3 h. */
-function age(ms: number): string {
-  const [unit, length] = UNITS.find(([, unitMs]) => ms >= unitMs) ?? ["s", 1_000];
-  return `${Math.floor(ms / length)} ${unit}`;
-}
-
-/** Runs that were asked for the same but for the random seed, where there are such. */
-function groupsOf(rows: readonly RunRow[]): string {
-  const several = grouped(rows, ({ group }) => group).filter(({ length }) => length > 1);
-  const written = table<readonly RunRow[]>(
-    [
-      {
-        title: "runs",
-        cell: (members) => {
-          const query = members.slice(0, COMPARED_MAX).map(({ name }) => `run=${encodeURIComponent(name)}`);
-          return element("a", { href: `/compare?${query.join("&")}` }, `${members.length} runs`);
-        },
-      },
-      { title: "data", cell: ([first]) => escapeText(first?.data ?? "") },
-      { title: "host", cell: ([first]) => escapeText(first?.host ?? "") },
-      {
-        title: "random seeds",
-        className: "wide",
-        cell: (members) =>
-          escapeText(
-            members
-              .map(({ seed }) => seed)
-              .slice(0, COMPARED_MAX)
-              .join(", "),
-          ),
-      },
-      {
-        title: "loss",
-        className: "number",
-        cell: (members) =>
-          meanText(
-            members.map(({ loss }) => loss),
-            (value) => value.toFixed(4),
-          ),
-      },
-      {
-        title: "score",
-        className: "number",
-        cell: (members) => {
-          const name = members.find(({ score }) => score)?.score?.name ?? "accuracy";
-          const own = members.map(({ score }) => (score?.name === name ? score.value : undefined));
-          return meanText(own, (value) => formatScore({ name, value }));
-        },
-      },
-    ],
-    several,
-    element(
-      "p",
-      { class: "quiet" },
-      "mean ± half of the 95 % interval; chosen together, their curves are one line with a band",
-    ),
-  );
-  return several.length === 0 ? "" : section("Asked for the same, with other random seeds", written);
 }
 
 /** What a run looks like at a moment. */
@@ -359,8 +223,4 @@ export function alertsBody(alerts: readonly Alert[], runbook: Runbook): string {
     ],
     alerts,
   );
-}
-
-function pathOf(name: string): string {
-  return `/runs/${encodeURIComponent(name)}`;
 }

@@ -19,17 +19,16 @@ import {
   type Alert,
   alertsBody,
   alertsPage,
-  COMPARED_MAX,
   comparePage,
   DASHBOARD_STYLE,
   type RunView,
   runBody,
   runPage,
   runsPage,
-  runsTable,
 } from "./pages.js";
 import { readRunbook } from "./runbook.node.js";
 import { RunsFolder, type WatchedFolder } from "./runs.node.js";
+import { COMPARED_MAX, runsTable } from "./runs-table.js";
 
 export interface Dashboard extends HttpServer {
   /** What commands are ordered with. */
@@ -239,8 +238,8 @@ function refusalOf({ method = "", headers }: IncomingMessage, host: string): Pag
 type PageMaker = (runs: RunsFolder, query: URLSearchParams) => Page | Promise<Page>;
 
 const PAGES: Readonly<Record<string, PageMaker | undefined>> = Object.assign(Object.create(null), {
-  "/": async (runs) => ({ text: runsPage(await runs.rows()) }),
-  "/view": async (runs) => ({ text: runsTable(await runs.rows()) }),
+  "/": async (runs, query) => ({ text: runsPage(await runs.rows(), query) }),
+  "/view": async (runs, query) => ({ text: runsTable(await runs.rows(), query) }),
   "/alerts": async (runs) => ({ text: alertsPage(await alertsOf(runs), await readRunbook()) }),
   "/alerts/view": async (runs) => ({ text: alertsBody(await alertsOf(runs), await readRunbook()) }),
   "/compare": async (runs, query) => {

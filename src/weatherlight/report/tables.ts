@@ -7,13 +7,17 @@ import { element, escapeText } from "./svg.js";
 export interface Column<R> {
   readonly title: string;
   readonly className?: string;
+  /** Where the rows are sorted by this column. */
+  readonly sort?: "ascending" | "descending";
   /** Markup, escaped already. */
   readonly cell: (row: R) => string;
 }
 
 /** @param above markup over the table */
 export function table<R>(columns: readonly Column<R>[], rows: readonly R[], above = ""): string {
-  const head = columns.map(({ title, className }) => element("th", { class: className }, title));
+  const head = columns.map(({ title, className, sort }) =>
+    element("th", { class: className, "aria-sort": sort }, title),
+  );
   const body = rows.map((row) =>
     element(
       "tr",
