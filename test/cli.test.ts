@@ -44,6 +44,7 @@ describe("kasmina grow --data spirals", () => {
       "params_host",
       "params_total",
       "flops_total",
+      "flops_by_part",
       "steps_per_s",
       "wall_s",
       "seeds",

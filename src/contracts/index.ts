@@ -29,6 +29,7 @@ export {
   signEnvelope,
   signingInput,
 } from "./envelope.js";
+export { FLOPS_PARTS, type FlopsByPart, type FlopsPart, NO_FLOPS, totalFlops } from "./flops.js";
 export {
   type IsolationFailure,
   type IsolationLimits,

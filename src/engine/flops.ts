@@ -1,7 +1,7 @@
 /** Floating point operations of a program, counted from its IR: one an output element, two a multiply–add. */
 
 import { sizeOf } from "../contracts/tensor.js";
-import type { Equation, Ir, ParamsOf } from "./ir.js";
+import type { Atom, Equation, Ir, ParamsOf } from "./ir.js";
 
 /** Primitives that move, select or reinterpret values and compute nothing. */
 const FREE: ReadonlySet<string> = new Set([
@@ -25,9 +25,17 @@ const FREE: ReadonlySet<string> = new Set([
   "bit_count",
 ]);
 
-/** FLOPs of one run of the program. */
-export function countFlops(ir: Ir): number {
-  return ir.equations.reduce((sum, equation) => sum + flopsOf(equation), 0);
+/** FLOPs of one run of the program; of it as it would be if it had these outputs alone. */
+export function countFlops(ir: Ir, outputs: readonly Atom[] = ir.outputs): number {
+  const needed = new Set(outputs.flatMap((atom) => (atom.kind === "variable" ? atom.id : [])));
+  let flops = 0;
+  // Backwards: an equation is needed where one after it, or an output, reads what it gives.
+  for (const equation of ir.equations.toReversed()) {
+    if (!equation.outputs.some(({ id }) => needed.has(id))) continue;
+    for (const atom of equation.inputs) if (atom.kind === "variable") needed.add(atom.id);
+    flops += flopsOf(equation);
+  }
+  return flops;
 }
 
 function flopsOf(equation: Equation): number {

@@ -1,5 +1,4 @@
 export type { Backend, BackendName, BackendStats, Program, State } from "./backend.js";
-export { countFlops } from "./flops.js";
 export {
   type Atom,
   dependencies,
@@ -36,6 +35,7 @@ export {
 } from "./open-backend.js";
 export {
   type Arrays,
+  flopsFor,
   type JaxArray,
   type LoweredProgram,
   type LoweredTensor,

@@ -210,6 +210,15 @@ function updateFlops({ update }: ProgramDefinition, outputs: readonly ProgramOut
   return flopsOfElement(update.rule) * updated.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
 }
 
+/** FLOPs of one run of the program as it would be if it had no other outputs than those wanted. */
+export function flopsFor(
+  { definition, ir, outputs }: TracedProgram,
+  isWanted: (output: ProgramOutput) => boolean,
+): number {
+  const atoms = ir.outputs.filter((_, i) => outputs[i] && isWanted(outputs[i]));
+  return countFlops(ir, atoms) + updateFlops(definition, outputs.filter(isWanted));
+}
+
 function digestOf(ir: Ir): string {
   const constants = ir.constants.map(({ tensor }) =>
     sha256Hex(new Uint8Array(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength)),

@@ -63,6 +63,11 @@ function evaluate(topology: Topology, state: Arrays, controls: Arrays, batch: Ar
   return outputs;
 }
 
+/** Whether an output of the program compares the network with itself, with or without a seed. */
+export function isComparison(output: string): boolean {
+  return output.startsWith("gain/") || output.startsWith("gain_squared/");
+}
+
 export interface EvaluationResult {
   /** Mean over the rows. */
   readonly loss: Estimate;

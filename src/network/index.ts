@@ -5,7 +5,7 @@ export {
   distillationControlSpecs,
   teacherSpecs,
 } from "./distillation.js";
-export { type EvaluationResult, EvaluationSums, evaluationProgram } from "./evaluation.js";
+export { type EvaluationResult, EvaluationSums, evaluationProgram, isComparison } from "./evaluation.js";
 export { blendControlSpecs, blendTensors } from "./forward.js";
 export { forwardProgram } from "./forward-program.js";
 export { globalNorm, type StepGradients, stepGradients } from "./gradients.js";

@@ -4,7 +4,7 @@
  */
 
 import { KasminaError } from "../base/index.js";
-import type { EvaluationSource } from "../contracts/index.js";
+import type { EvaluationSource, FlopsByPart } from "../contracts/index.js";
 import type { Kasmina, Seed } from "../kasmina/index.js";
 import { type EvaluationResult, monitoredRows, parameterSpecs, type Topology } from "../network/index.js";
 import { slotsOf } from "../nn/index.js";
@@ -190,10 +190,11 @@ export class GrowingNetwork {
     source: EvaluationSource,
     step: number,
     pause?: () => Promise<void>,
-  ): Promise<EvaluationResult & { readonly flops: number }> {
-    const { evaluate, topology } = await this.install(step);
+  ): Promise<EvaluationResult & { readonly batches: number; readonly flops: Partial<FlopsByPart> }> {
+    const { evaluate, topology, flops } = await this.install(step);
     const controls = blendControls(topology, this.#kasmina.seeds(), step).tensors;
-    return evaluateRows(evaluate, topology, this.model.state, source, controls, pause);
+    const result = await evaluateRows(evaluate, topology, this.model.state, source, controls, pause);
+    return { ...result, flops: flops.batch };
   }
 
   /** Frees parameters and programs. */

@@ -1,10 +1,13 @@
 /** How far a run is, what it has cost, and the losses that its reports average. */
 import { mean } from "../base/index.js";
+import { FLOPS_PARTS, type FlopsByPart, NO_FLOPS, totalFlops } from "../contracts/index.js";
 
 export interface ProgressSnapshot {
   /** Steps done, over all epochs. */
   readonly step: number;
   readonly flopsTotal: number;
+  /** What they went into; left out by runs of the time before it was counted. */
+  readonly flopsByPart?: FlopsByPart;
   /** Of the epoch under way. */
   readonly epochLosses: readonly number[];
   /** Since the last observation. */
@@ -24,11 +27,13 @@ export class Progress {
   readonly #stepsPerEpoch: number;
   /** Steps done, over all epochs. */
   step = 0;
-  flops = 0;
   observationDue = false;
   #epochLosses: number[] = [];
   #recentLosses: number[] = [];
   #best: BestEpoch | undefined;
+  readonly #flops = { ...NO_FLOPS };
+  /** Of which nobody knows what they went into. */
+  #flopsBefore = 0;
 
   constructor(stepsPerEpoch: number) {
     this.#stepsPerEpoch = stepsPerEpoch;
@@ -42,6 +47,20 @@ export class Progress {
   /** Whether the next step is the first of an epoch; so it is where the last epoch has just ended. */
   get atEpochStart(): boolean {
     return this.step % this.#stepsPerEpoch === 0;
+  }
+
+  get flops(): number {
+    return this.#flopsBefore + totalFlops(this.#flops);
+  }
+
+  /** Undefined where the run began when it was not counted. */
+  get flopsByPart(): FlopsByPart | undefined {
+    return this.#flopsBefore === 0 ? { ...this.#flops } : undefined;
+  }
+
+  /** Takes in what was computed, so many times. */
+  spend(flops: Partial<FlopsByPart>, times = 1): void {
+    for (const part of FLOPS_PARTS) this.#flops[part] += times * (flops[part] ?? 0);
   }
 
   /** Takes in the loss of a step that counts. */
@@ -91,6 +110,7 @@ export class Progress {
     return {
       step: this.step,
       flopsTotal: this.flops,
+      ...this.#knownFlops(),
       epochLosses: [...this.#epochLosses],
       recentLosses: [...this.#recentLosses],
       observationDue: this.observationDue,
@@ -98,11 +118,18 @@ export class Progress {
     };
   }
 
-  restore({ step, flopsTotal, epochLosses, recentLosses, observationDue, best }: ProgressSnapshot): void {
+  #knownFlops(): Pick<ProgressSnapshot, "flopsByPart"> {
+    const { flopsByPart } = this;
+    return flopsByPart ? { flopsByPart } : {};
+  }
+
+  restore(snapshot: ProgressSnapshot): void {
+    const { step, flopsTotal, flopsByPart, epochLosses, recentLosses, observationDue, best } = snapshot;
     this.#best = best;
     this.observationDue = observationDue;
     this.step = step;
-    this.flops = flopsTotal;
+    Object.assign(this.#flops, flopsByPart ?? NO_FLOPS);
+    this.#flopsBefore = flopsTotal - totalFlops(this.#flops);
     this.#epochLosses = [...epochLosses];
     this.#recentLosses = [...recentLosses];
   }

@@ -93,7 +93,7 @@ export class Training {
     const { guard, model } = network;
     const { now } = progress;
     const look = await guard.look(programs, model.state, batch, controls, { now, kept });
-    progress.flops += look.flops;
+    progress.spend({ isolation: look.flops });
     if (look.opened.length > 0) return isolationFailure(look.opened);
     if (!kept || look.violators.length > 0) return undefined;
     const { hostNonFinite } = await rollback.keep(now.step);
@@ -101,14 +101,14 @@ export class Training {
   }
 
   async #run(
-    { train: program, topology }: TopologyPrograms,
+    { train: program, topology, flops }: TopologyPrograms,
     { batch, controls, weights }: Feed,
   ): Promise<TrainingFailure | undefined> {
     const { kasmina, onLoss } = this.#options;
     const { network, progress } = this.#parts;
     const { now } = progress;
     const outputs = await program.run(network.model.state, batch, controls);
-    progress.flops += program.traced.flops;
+    progress.spend(flops.step);
     const measured = stepMeasurement(topology, outputs, weights);
     const { loss } = measured;
     this.#loss = loss;

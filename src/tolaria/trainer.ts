@@ -150,7 +150,7 @@ export class Trainer {
    */
   async evaluate(source: EvaluationSource, pause?: () => Promise<void>): Promise<EvaluationResult> {
     const result = await this.#network.evaluate(source, this.#progress.step, pause);
-    this.#progress.flops += result.flops;
+    this.#progress.spend(result.flops, result.batches);
     return result;
   }
 

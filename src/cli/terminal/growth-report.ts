@@ -1,6 +1,6 @@
 /** The report of a growth run, for people. */
 import { formatFlops, printable } from "../../base/index.js";
-import { isRemoved, SCORE_TITLES, type Stage } from "../../contracts/index.js";
+import { FLOPS_PARTS, isRemoved, SCORE_TITLES, type Stage } from "../../contracts/index.js";
 import {
   formatGain,
   formatScore,
@@ -104,6 +104,7 @@ function costLines(summary: Summary, runDir: string | undefined): string[] {
     ...bestRow(summary),
     ...thresholdRow(summary),
     ["cost", `${formatFlops(summary.flops_total)}, ${Math.round(summary.steps_per_s)} steps/s`],
+    ...partsRow(summary),
     ["commands", `${commands.accepted} accepted, ${commands.rejected} rejected`],
     [
       "isolation",
@@ -111,6 +112,15 @@ function costLines(summary: Summary, runDir: string | undefined): string[] {
     ],
   ];
   return formatTable(runDir === undefined ? rows : [...rows, ["run folder", printable(runDir)]]);
+}
+
+/** What the computing went into, in parts of all of it. */
+function partsRow({ flops_by_part: parts, flops_total }: Summary): string[][] {
+  if (!parts || flops_total === 0) return [];
+  const told = FLOPS_PARTS.filter((part) => parts[part] > 0).map(
+    (part) => `${part} ${((100 * parts[part]) / flops_total).toFixed(1)} %`,
+  );
+  return [["", told.join(", ")]];
 }
 
 export function percent(fraction: number): string {

@@ -1,9 +1,10 @@
 /** The compiled programs of the topologies a run passes through: training step, evaluation, isolation monitor. */
 
 import { type Deferred, deferred } from "../../base/index.js";
-import type { IsolationFailure } from "../../contracts/index.js";
+import type { FlopsByPart, IsolationFailure } from "../../contracts/index.js";
 import type { Backend, Program } from "../../engine/index.js";
 import { IsolationMonitor, type Topology } from "../../network/index.js";
+import { evaluationFlops, stepFlops } from "../flops.js";
 import { CompileSchedule } from "./compile-schedule.js";
 import { localTracer, type TopologyTracer, type TracedTopology, type TracingOptions } from "./tracer.js";
 
@@ -11,6 +12,8 @@ export interface TopologyPrograms {
   readonly topology: Topology;
   readonly train: Program;
   readonly evaluate: Program;
+  /** Of one training step, and of the evaluation of one batch. */
+  readonly flops: { readonly step: Partial<FlopsByPart>; readonly batch: Partial<FlopsByPart> };
   /** Undefined where no seed is isolated. */
   readonly monitor: IsolationMonitor | undefined;
 }
@@ -160,6 +163,7 @@ export class Programs {
     await this.#schedule.next(urgent);
     const monitor =
       traced.probe && (await IsolationMonitor.compile(backend, topology, options, traced.probe));
-    return { topology, train, evaluate, monitor };
+    const flops = { step: stepFlops(topology, traced.train), batch: evaluationFlops(traced.evaluate) };
+    return { topology, train, evaluate, flops, monitor };
   }
 }

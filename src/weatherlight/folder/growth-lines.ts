@@ -5,6 +5,7 @@
 
 import {
   type AttributeValue,
+  type FlopsByPart,
   type Score,
   type ScoreName,
   type Stage,
@@ -167,6 +168,8 @@ export interface Summary {
   readonly params_host: number;
   readonly params_total: number;
   readonly flops_total: number;
+  /** What they went into; left out where the run began when it was not counted. */
+  readonly flops_by_part?: FlopsByPart;
   readonly steps_per_s: number;
   readonly wall_s: number;
   readonly seeds: readonly SeedReport[];

@@ -1,7 +1,7 @@
 /** `summary.json`: the report that a run left. It may come from a stranger, so nothing of it is taken for what it ought to be. */
 import { z } from "zod";
 import { KasminaError } from "../../base/index.js";
-import { STAGES, TASK_IDS } from "../../contracts/index.js";
+import { FLOPS_PARTS, STAGES, TASK_IDS } from "../../contracts/index.js";
 import { ENDED, type Summary } from "./growth-lines.js";
 
 /** JSON has no NaN: what was not finite is null there. */
@@ -58,6 +58,7 @@ const summarySchema = z.looseObject({
   params_host: count,
   params_total: count,
   flops_total: count,
+  flops_by_part: z.record(z.enum(FLOPS_PARTS), count).optional(),
   steps_per_s: measured,
   wall_s: measured,
   seeds: z.array(

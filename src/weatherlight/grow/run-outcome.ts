@@ -1,4 +1,5 @@
 /** What A run leaves behind: at its end, and in the checkpoints on the way. */
+import type { FlopsByPart } from "../../contracts/index.js";
 import type { Seed } from "../../kasmina/index.js";
 import type { TrainerCheckpoint, TrainingEnd } from "../../tolaria/index.js";
 
@@ -40,6 +41,8 @@ export interface RunOutcome {
   readonly paramsHost: number;
   readonly paramsTotal: number;
   readonly flopsTotal: number;
+  /** What they went into; left out where the run began when it was not counted. */
+  readonly flopsByPart?: FlopsByPart;
   /** Wall-clock seconds of training, evaluations included. */
   readonly wallSeconds: number;
   /** Of the steps that this process did, evaluations included, the preparation of the first one not. */

@@ -69,6 +69,7 @@ export async function trainRun(options: RunSetup): Promise<RunOutcome> {
     return {
       ...result,
       flopsTotal: after.flopsTotal,
+      ...(after.flopsByPart && { flopsByPart: after.flopsByPart }),
       accuracy: test ? accuracyIn(test.score) : Number.NaN,
       testLoss: test?.loss.value ?? Number.NaN,
       wallSeconds: (endMs - startMs) / 1_000,

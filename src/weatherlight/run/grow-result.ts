@@ -1,6 +1,6 @@
 /** What `grow()` resolves with. */
 
-import type { Stage } from "../../contracts/index.js";
+import type { FlopsByPart, Stage } from "../../contracts/index.js";
 import type { BackendName } from "../../engine/index.js";
 import type { Evaluation } from "../../network/index.js";
 import type { GrownNetwork } from "../grow/grown-network.js";
@@ -98,6 +98,8 @@ export interface GrowResult {
   readonly paramsTotal: number;
   /** Everything that the growing run computed: steps, shadow passes, evaluations, culled seeds included. */
   readonly flopsTotal: number;
+  /** What they went into; left out where the run began when it was not counted. */
+  readonly flopsByPart?: FlopsByPart;
   readonly seeds: readonly GrownSeed[];
   readonly commands: { readonly accepted: number; readonly rejected: number };
   readonly isolation: RunOutcome["isolation"];

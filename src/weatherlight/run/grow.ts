@@ -124,6 +124,7 @@ async function resultOf(
     paramsHost: outcome.paramsHost,
     paramsTotal: outcome.paramsTotal,
     flopsTotal: outcome.flopsTotal,
+    ...(outcome.flopsByPart && { flopsByPart: outcome.flopsByPart }),
     seeds: outcome.seeds.map(grownSeed),
     commands: outcome.commands,
     isolation: outcome.isolation,

@@ -153,6 +153,7 @@ export function summaryLine(result: GrowResult): Summary {
     params_host: result.paramsHost,
     params_total: result.paramsTotal,
     flops_total: result.flopsTotal,
+    ...(result.flopsByPart && { flops_by_part: result.flopsByPart }),
     steps_per_s: result.stepsPerSecond,
     wall_s: result.wallSeconds,
     seeds: result.seeds.map(
