@@ -5,7 +5,7 @@ import type { ColumnEncoding, Dataset, Rows } from "../contracts/dataset.js";
 import type { TargetScaling, TaskId } from "../contracts/tasks.js";
 import { sizeOf } from "../contracts/tensor.js";
 import { checkedRows, flatNumbers, type RawRows, type RowsInput, takeRows } from "./rows.js";
-import { scaledTargets, scalingOf } from "./scaling.js";
+import { scaledTargets, targetScaling } from "./scaling.js";
 import { stratifiedSplit } from "./split.js";
 
 /** Of the training rows, the part that is held out for gates and policy where the caller brings none. */
@@ -125,21 +125,11 @@ function lengthOf(values: RowsInput["inputs"] | RowsInput["labels"]): number {
   return ArrayBuffer.isView(values) ? values.length : flatNumbers(values).length;
 }
 
-/** Of each target over the training rows. @throws KasminaError `invalid_data` for one that does not vary, or cannot be added up */
+/** Of each target over the training rows. */
 function scalingsOf({ labels, count }: RawRows, names: readonly string[], name: string): TargetScaling[] {
   return names.map((target, i) => {
     const values = Float64Array.from({ length: count }, (_, row) => labels[row * names.length + i] ?? 0);
-    const { mean, deviation } = scalingOf(values);
-    if (!Number.isFinite(mean) || !Number.isFinite(deviation))
-      throw new KasminaError(
-        "invalid_data",
-        `${name}: the values of target "${target}" are too large to scale`,
-      );
-    if (deviation > 0) return { name: target, mean, deviation };
-    throw new KasminaError(
-      "invalid_data",
-      `${name}: target "${target}" is ${values[0]} in every training row: there is nothing to predict`,
-    );
+    return targetScaling(() => [values], target, name);
   });
 }
 

@@ -150,7 +150,7 @@ export function encodingOf(
   );
   if (values.length === 0)
     throw new KasminaError("invalid_data", `${what}: column "${name}" has no value in the training rows`);
-  const { mean, deviation } = scalingOf(values);
+  const { mean, deviation } = scalingOf(() => [values]);
   if (!Number.isFinite(mean) || !Number.isFinite(deviation))
     throw new KasminaError("invalid_data", `${what}: the values of column "${name}" are too large to scale`);
   return { name, mean, deviation, ...filled };

@@ -166,9 +166,12 @@ function splitter(table: Table, { strata, cellsAre, options }: Divided): Splitte
     throw new KasminaError("invalid_argument", `${name}: give group or time, not both`);
   if (group !== undefined) {
     const cells = cellsOf(table, group, name);
+    const names = [...new Set(cells)];
+    const codeOf = new Map(names.map((one, code) => [one, code]));
+    const codes = Int32Array.from(cells, (cell) => codeOf.get(cell) ?? 0);
     return (rows, fraction, what) => {
-      const groups = Array.from(rows, (row) => cells[row] ?? "");
-      if (new Set(groups).size < 2)
+      const groups = { codes: pick(codes, rows), names };
+      if (new Set(groups.codes).size < 2)
         throw new KasminaError(
           "invalid_data",
           `${name}: too few groups in column "${group}" to have some ${what}`,
