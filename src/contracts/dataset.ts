@@ -9,9 +9,15 @@ import type { Tensor } from "./tensor.js";
  * Labelled rows of one split: measurements with one class, several labels or numbers a row, or sequences of tokens with a label at
  * each position. Owned by the dataset, read by everybody, changed by nobody.
  */
-export interface Rows {
-  /** `count` × the row size values, row after row. An Int32Array holds tokens, which stay whole numbers. */
-  readonly inputs: Float32Array | Uint8Array | Int32Array;
+export type Rows = RowsIn<InputArray>;
+
+/** An Int32Array holds tokens, which stay whole numbers. */
+export type InputArray = Float32Array | Uint8Array | Int32Array;
+
+/** {@link Rows} whose inputs lie in memory, or elsewhere. */
+export interface RowsIn<Inputs> {
+  /** `count` × the row size values, row after row. */
+  readonly inputs: Inputs;
   /** Every input is multiplied by this as it goes into a batch: 1/255 for bytes, else 1. */
   readonly scale: number;
   /**
@@ -74,7 +80,7 @@ export interface ImageEncoding {
  * const xor: Dataset = datasetFromArrays({ inputShape: [2], classes: 2, name: "xor", train: rows, heldOut: rows, test: rows });
  * ```
  */
-export interface Dataset {
+export interface Dataset<Inputs = InputArray> {
   /** As the user named it: `mnist`, `csv:iris.csv?label=species`. */
   readonly name: string;
   /** Shape of one row, without the batch: [28, 28, 1], or [2]. */
@@ -94,11 +100,11 @@ export interface Dataset {
   /** How the inputs came from images, where they did. */
   readonly images?: ImageEncoding;
   /** What the parameters learn from. */
-  readonly train: Rows;
+  readonly train: RowsIn<Inputs>;
   /** A fixed part of the training data that nothing learns from: it serves gates and policy. */
-  readonly heldOut: Rows;
+  readonly heldOut: RowsIn<Inputs>;
   /** Only for the final report. */
-  readonly test: Rows;
+  readonly test: RowsIn<Inputs>;
 }
 
 /** What the data are to be learned for. */

@@ -140,7 +140,7 @@ describe.each(Object.entries(KINDS))("%s", (kind, write) => {
       "too many categories",
       Array.from({ length: 400 }, (_, i) => ({ x: i, city: `town ${i}`, label: i % 2 })),
       "",
-      /column "city" has \d+ different texts, more than 100/,
+      /column "city" has more than 100 different texts/,
     ],
     [
       "a column without a name",

@@ -336,7 +336,9 @@ describe("a column of texts", () => {
       't: row 1, column "city": "Oslo" is not a number',
     );
     const ids = Array.from({ length: 120 }, (_, i) => [`id-${i}`, i, i % 2]);
-    expect(() => datasetFromCsv(table(ids), "t")).toThrow(/"city" has 120 different texts.*\?drop=city/);
+    expect(() => datasetFromCsv(table(ids), "t")).toThrow(
+      /"city" has more than 100 different texts.*\?drop=city/,
+    );
     for (const date of ["2024-03-01", "1/2/2024", "2024-03-01T10:00:00Z"]) {
       const dated = rows.map(([, ...rest]) => [date, ...rest]);
       expect(() => datasetFromCsv(table(dated), "t")).toThrow(/"city" holds dates: give it as numbers/);

@@ -1,9 +1,9 @@
 /** Tables in text: cells between delimiters. */
 import type { Dataset } from "../contracts/dataset.js";
 import { parseTable } from "./table.js";
-import { datasetFromTable, type TableOptions } from "./table-dataset.js";
+import { datasetFromTable, type TableDatasetOptions } from "./table-dataset.js";
 
-export interface CsvOptions extends TableOptions {
+export interface CsvOptions extends TableDatasetOptions {
   /** Between the cells: a character, or `tab`, `comma`, `semicolon`, `pipe`; default: what the header has most of. */
   readonly delimiter?: string;
 }

@@ -30,28 +30,57 @@ export interface Labels {
 }
 
 /**
- * Classes in sorted order. Where all labels are numbers they are compared as numbers, so that 0 and 0.0 are one class; whole numbers
- * that a float64 cannot tell apart, such as long ids, stay texts.
- *
- * @throws KasminaError `invalid_data` for a missing label, or one class only
+ * Reads a label column cell by cell. Classes are in sorted order. Where all labels are numbers they are compared as numbers, so that 0 and
+ * 0.0 are one class; whole numbers that a float64 cannot tell apart, such as long ids, stay texts.
  */
-export function classesOf(cells: readonly string[], missing: ReadonlySet<string>, name: string): Labels {
-  const gap = cells.findIndex((cell) => isMissing(cell, missing));
-  if (gap >= 0) {
-    const said = cells[gap] === "" ? "" : ` ("${cells[gap]}" says so; ?missing= names what does)`;
-    throw new KasminaError("invalid_data", `${name}: row ${gap + 1} has no label${said}`);
+export class ClassReader {
+  readonly #name: string;
+  readonly #missing: ReadonlySet<string>;
+  readonly #codes = new Map<string, number>();
+
+  /** @param name names the data in errors */
+  constructor(missing: ReadonlySet<string>, name: string) {
+    this.#missing = missing;
+    this.#name = name;
   }
-  const spellings = [...new Set(cells)];
-  const classes = spellings.every(isExactNumber) ? numberClasses(spellings) : textClasses(spellings);
-  if (classes.length < 2)
-    throw new KasminaError("invalid_data", `${name}: the label is ${classes[0]?.name} in every row`);
-  const numberOf = new Map(
-    classes.flatMap(({ spellings: own }, i) => own.map((spelling) => [spelling, i] as const)),
-  );
-  return {
-    classNames: classes.map((one) => one.name),
-    labels: Int32Array.from(cells, (cell) => numberOf.get(cell) ?? 0),
-  };
+
+  /**
+   * @returns which spelling it is, for {@link classes} to say the class of
+   * @throws KasminaError `invalid_data` for a missing label
+   */
+  read(cell: string, row: number): number {
+    if (isMissing(cell, this.#missing)) {
+      const said = cell === "" ? "" : ` ("${cell}" says so; ?missing= names what does)`;
+      throw new KasminaError("invalid_data", `${this.#name}: row ${row + 1} has no label${said}`);
+    }
+    const code = this.#codes.get(cell) ?? this.#codes.size;
+    if (code === this.#codes.size) this.#codes.set(cell, code);
+    return code;
+  }
+
+  /** @throws KasminaError `invalid_data` for one class only */
+  classes(): { readonly classNames: readonly string[]; readonly classOf: (spelling: number) => number } {
+    const spellings = [...this.#codes.keys()];
+    const classes = spellings.every(isExactNumber) ? numberClasses(spellings) : textClasses(spellings);
+    if (classes.length < 2)
+      throw new KasminaError("invalid_data", `${this.#name}: the label is ${classes[0]?.name} in every row`);
+    const classOf = new Int32Array(spellings.length);
+    classes.forEach(({ spellings: own }, number) => {
+      for (const spelling of own) classOf[this.#codes.get(spelling) ?? 0] = number;
+    });
+    return {
+      classNames: classes.map((one) => one.name),
+      classOf: (spelling) => classOf[spelling] ?? 0,
+    };
+  }
+}
+
+/** Of all cells of a column, as {@link ClassReader} reads them. */
+export function classesOf(cells: readonly string[], missing: ReadonlySet<string>, name: string): Labels {
+  const reader = new ClassReader(missing, name);
+  const spellings = Int32Array.from(cells, (cell, row) => reader.read(cell, row));
+  const { classNames, classOf } = reader.classes();
+  return { classNames, labels: spellings.map(classOf) };
 }
 
 interface LabelClass {

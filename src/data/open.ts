@@ -5,7 +5,7 @@ import { type DataName, parseDataName, TABLE_KINDS } from "./data-name.js";
 import { decodeText } from "./decode.js";
 import { makeSpirals } from "./spirals.js";
 import type { Table } from "./table.js";
-import { TABLE_TASKS, type TableOptions, type TableTask } from "./table-dataset.js";
+import { TABLE_TASKS, type TableOptions, type TableTask } from "./table-options.js";
 
 export interface OpenOptions {
   /**

@@ -4,7 +4,7 @@ import type { Dataset, Rows } from "../contracts/dataset.js";
 import { datasetFromArrays } from "./arrays.js";
 import { datasetFromCsv } from "./csv.js";
 import { digestOfDataset } from "./digest.node.js";
-import type { TableOptions } from "./table-dataset.js";
+import type { TableOptions } from "./table-options.js";
 
 /** 40 rows; `price` grows with x, `area` is larger by far. */
 const LINES = Array.from(

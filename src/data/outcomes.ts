@@ -1,64 +1,99 @@
 /** What a table says of each row that is to be predicted: a class, numbers, or a 0 or 1 for each of several labels. */
 import { KasminaError } from "../base/errors.js";
-import { LABEL_SEPARATOR, type TaskId } from "../contracts/tasks.js";
-import type { CellOptions } from "./columns.js";
-import { classesOf, isMissing, parseNumber } from "./labels.js";
-import type { RowsInput } from "./rows.js";
+import { LABEL_SEPARATOR } from "../contracts/tasks.js";
+import type { ColumnBlocks } from "./column-blocks.js";
+import { type CellOptions, placeOf } from "./column-reader.js";
+import { ClassReader, isMissing, parseNumber } from "./labels.js";
 import { listed, normalized, type Table } from "./table.js";
-
-export interface TableLabels {
-  /** Of classes, labels or targets. */
-  readonly names: readonly string[];
-  /** The labels of rows, as `datasetFromArrays` takes them. */
-  of(rows: Int32Array): RowsInput["labels"];
-  /** What a split keeps the proportions of: the classes, or nothing. */
-  readonly strata: Int32Array;
-}
+import type { TableTask } from "./table-options.js";
 
 type How = Pick<CellOptions, "name" | "missing" | "decimal">;
 
-/**
- * @param places of their columns
- * @throws KasminaError `invalid_data` by row and column for a label that is missing or none, for one that is the same in every row
- */
-export function readLabels(
-  table: Table,
-  places: readonly number[],
-  task: Exclude<TaskId, "next-token">,
-  how: How,
-): TableLabels {
-  if (task === "classification") return readClasses(table, places[0] ?? -1, how);
-  const names = places.map((place) => table.columns[place] ?? "");
-  if (task === "multilabel") checkLabelNames(names, how.name);
-  const values = valuesIn(table, places, task, how);
-  names.forEach((column, i) => {
-    refuseConstant(values, { column, at: i, columns: names.length, task, name: how.name });
-  });
-  return {
-    names,
-    of: (rows) =>
-      Float64Array.from({ length: rows.length * names.length }, (_, i) => {
-        const row = rows[Math.floor(i / names.length)] ?? 0;
-        return values[row * names.length + (i % names.length)] ?? 0;
-      }),
-    strata: new Int32Array(table.records.length),
-  };
+/** Of one column of what is to be predicted. */
+export interface OutcomeReader {
+  /** @throws KasminaError `invalid_data` by row and column for a label that is missing or none */
+  read(cell: string, row: number): number;
 }
 
-function readClasses({ columns, records }: Table, place: number, { name, missing }: How): TableLabels {
-  const cells = records.map((record) => normalized(record[place] ?? ""));
-  const { classNames, labels } = classesOf(cells, missing, name);
-  if (classNames.length === records.length && records.length > 2) {
-    const column = columns[place] ?? "";
-    throw new KasminaError(
-      "invalid_data",
-      `${name}: the label "${column}" is another one in each of the ${records.length} rows; a number is predicted with ?target=${column}`,
+/** The labels of a table, once all rows are read. */
+export interface TableLabels {
+  /** Of classes, labels or targets. */
+  readonly names: readonly string[];
+  /** Of classes: the class of each row. */
+  readonly classes?: Int32Array;
+}
+
+/** What is to be predicted, read cell by cell into the first columns of the blocks. */
+export class OutcomesReader {
+  readonly readers: readonly OutcomeReader[];
+  readonly #columns: readonly string[];
+  readonly #classes: ClassReader | undefined;
+  readonly #task: TableTask;
+  readonly #name: string;
+
+  /** @throws KasminaError `invalid_data` for names of labels that could not be told apart */
+  constructor(columns: readonly string[], task: TableTask, how: How) {
+    this.#columns = columns;
+    this.#task = task;
+    this.#name = how.name;
+    if (task === "multilabel") checkLabelNames(columns, how.name);
+    const classes = task === "classification" ? new ClassReader(how.missing, how.name) : undefined;
+    this.#classes = classes;
+    this.readers = columns.map((column) =>
+      classes
+        ? { read: (cell, row) => classes.read(normalized(cell), row) }
+        : { read: valueReader(column, task === "multilabel" ? task : "regression", how) },
     );
   }
-  return {
-    names: classNames,
-    of: (rows) => rows.map((row) => labels[row] ?? 0),
-    strata: labels,
+
+  /** @throws KasminaError `invalid_data` for a label or target that is the same in every row, a class that is another one in each */
+  labels(blocks: ColumnBlocks): TableLabels {
+    if (this.#classes) return this.#labelsOf(this.#classes, blocks);
+    this.#columns.forEach((column, at) => {
+      let first: number | undefined;
+      for (const { values } of blocks.column(at)) {
+        first ??= values[0];
+        if (values.some((value) => value !== first)) return;
+      }
+      const what = this.#task === "regression" ? "target" : "label";
+      throw new KasminaError(
+        "invalid_data",
+        `${this.#name}: the ${what} "${column}" is ${first} in every row: there is nothing to predict`,
+      );
+    });
+    return { names: this.#columns };
+  }
+
+  #labelsOf(reader: ClassReader, blocks: ColumnBlocks): TableLabels {
+    const { rows } = blocks;
+    const { classNames, classOf } = reader.classes();
+    if (classNames.length === rows && rows > 2) {
+      const [column = ""] = this.#columns;
+      throw new KasminaError(
+        "invalid_data",
+        `${this.#name}: the label "${column}" is another one in each of the ${rows} rows; a number is predicted with ?target=${column}`,
+      );
+    }
+    const classes = blocks.values(0, new Int32Array(rows));
+    classes.forEach((spelling, row) => {
+      classes[row] = classOf(spelling);
+    });
+    return { names: classNames, classes };
+  }
+}
+
+/** Reads a number, or a zero or one. */
+function valueReader(
+  column: string,
+  task: "regression" | "multilabel",
+  { name, missing, decimal }: How,
+): (cell: string, row: number) => number {
+  const numberIn = task === "regression" ? parseNumber : labelIn;
+  return (raw, row) => {
+    const cell = normalized(raw);
+    const value = numberIn(decimal === "," ? cell.replace(",", ".") : cell);
+    if (value !== undefined) return value;
+    throw refused(placeOf(row, column, name), cell, task, missing);
   };
 }
 
@@ -70,17 +105,13 @@ export function valuesIn(
   { columns, records }: Table,
   places: readonly number[],
   task: "regression" | "multilabel",
-  { name, missing, decimal }: How,
+  how: How,
 ): Float64Array {
-  const numberIn = task === "regression" ? parseNumber : labelIn;
+  const readers = places.map((place) => valueReader(columns[place] ?? "", task, how));
   const values = new Float64Array(records.length * places.length);
   records.forEach((record, row) => {
     places.forEach((place, i) => {
-      const cell = normalized(record[place] ?? "");
-      const value = numberIn(decimal === "," ? cell.replace(",", ".") : cell);
-      if (value === undefined)
-        throw refused(`${name}: row ${row + 1}, column "${columns[place]}"`, cell, task, missing);
-      values[row * places.length + i] = value;
+      values[row * places.length + i] = readers[i]?.(record[place] ?? "", row) ?? 0;
     });
   });
   return values;
@@ -111,24 +142,6 @@ function refused(
   }
   const wanted = task === "regression" ? "is no number, which a target must be" : "is neither 0 nor 1";
   return new KasminaError("invalid_data", `${where}: "${cell}" ${wanted}`);
-}
-
-interface Labelled {
-  readonly column: string;
-  readonly at: number;
-  readonly columns: number;
-  readonly task: TaskId;
-  readonly name: string;
-}
-
-function refuseConstant(values: Float64Array, { column, at, columns, task, name }: Labelled): void {
-  const first = values[at];
-  for (let i = at; i < values.length; i += columns) if (values[i] !== first) return;
-  const what = task === "regression" ? "target" : "label";
-  throw new KasminaError(
-    "invalid_data",
-    `${name}: the ${what} "${column}" is ${first} in every row: there is nothing to predict`,
-  );
 }
 
 /** Refuses names that could not be told apart where a row's labels stand in one cell. */

@@ -8,7 +8,8 @@ import type { Dataset, Rows } from "../contracts/dataset.js";
 import { absoluteDataName } from "./digest.node.js";
 import { openDataset } from "./open.js";
 import { groupSplit, latestSplit } from "./split.js";
-import { datasetFromTable, type TableOptions } from "./table-dataset.js";
+import { datasetFromTable } from "./table-dataset.js";
+import type { TableOptions } from "./table-options.js";
 
 /** Rows known by their number, which is their one input; 60 of them, in twelve groups, later ones earlier in time. */
 const COLUMNS = ["id", "patient", "day", "label"];

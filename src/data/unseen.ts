@@ -2,14 +2,15 @@
 import { KasminaError } from "../base/errors.js";
 import { type ColumnEncoding, type ImageEncoding, type Rows, taskOf } from "../contracts/dataset.js";
 import type { TargetScaling, TaskId } from "../contracts/tasks.js";
-import { type CellOptions, encodedRows, readColumnsAs } from "./columns.js";
+import type { CellOptions } from "./column-reader.js";
+import { encodedTable } from "./columns.js";
 import { type DataName, TABLE_KINDS } from "./data-name.js";
 import { isMissing, MISSING_VALUES, parseNumber } from "./labels.js";
 import { checkedName, openDataset, readTable, tableOptions } from "./open.js";
 import { valuesIn } from "./outcomes.js";
 import { scaledTargets } from "./scaling.js";
 import { listed, normalized, type Table } from "./table.js";
-import type { TableOptions } from "./table-dataset.js";
+import type { TableOptions } from "./table-options.js";
 import { textInVocabulary } from "./text.js";
 
 /** What a network takes, and how raw rows become that. */
@@ -79,9 +80,7 @@ function tableRows(table: Table, spec: DataName, how: Preprocessing, needsLabels
   const { decimal = ".", missing: absent, ...options } = { ...how.table, ...tableOptions(spec) };
   const missing = new Set(absent ?? MISSING_VALUES);
   const places = placesOf(table, how, name);
-  const columns = readColumnsAs(encodings, table, places, { name, missing, decimal });
-  const all = Int32Array.from(table.records.keys());
-  const inputs = encodedRows(columns, encodings, all, name);
+  const inputs = encodedTable(table, places, encodings, { name, missing, decimal });
   const outcomes = outcomeColumns(how, options, name);
   const outcomeAt = outcomes.map((column) => table.columns.indexOf(normalized(column)));
   const ignored = table.columns.filter((_, at) => !outcomeAt.includes(at) && !places.includes(at));
