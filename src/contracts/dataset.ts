@@ -14,6 +14,48 @@ export type Rows = RowsIn<InputArray>;
 /** An Int32Array holds tokens, which stay whole numbers. */
 export type InputArray = Float32Array | Uint8Array | Int32Array;
 
+/** Inputs that lie in a file, and are read when they are needed: float32, row after row. */
+export interface StoredInputs {
+  /** Values of all rows. */
+  readonly length: number;
+  /** Fills `target` with the values from `from` on. @throws KasminaError `io` where they cannot be read */
+  read(from: number, target: Float32Array): void;
+  /** Reads batches of `rows` rows before they are needed. */
+  readAhead(rows: number): RowQueue;
+}
+
+/** Rows read in the background, in the order in which they are asked for. */
+export interface RowQueue {
+  /** How often may be asked before a batch is taken. */
+  readonly depth: number;
+  /** @param rows of a batch, by number */
+  ask(rows: Int32Array): void;
+  /**
+   * The inputs of the batch that was asked for first, row after row, as soon as they are there; they stay until the next is asked for.
+   * @throws KasminaError `io` where they cannot be read
+   */
+  take(): Float32Array;
+  /** Forgets what was asked for. */
+  clear(): void;
+}
+
+/** Wherever they lie. */
+export type AnyInputs = InputArray | StoredInputs;
+export type AnyRows = RowsIn<AnyInputs>;
+export type AnyDataset = Dataset<AnyInputs>;
+
+export function isStored(inputs: AnyInputs): inputs is StoredInputs {
+  return !ArrayBuffer.isView(inputs);
+}
+
+/** Values `from` to `to` of inputs: a view of those in memory, a copy of others. */
+export function inputsBetween(inputs: AnyInputs, from: number, to: number): InputArray {
+  if (!isStored(inputs)) return inputs.subarray(from, to);
+  const values = new Float32Array(Math.min(to, inputs.length) - from);
+  inputs.read(from, values);
+  return values;
+}
+
 /** {@link Rows} whose inputs lie in memory, or elsewhere. */
 export interface RowsIn<Inputs> {
   /** `count` × the row size values, row after row. */
@@ -108,7 +150,7 @@ export interface Dataset<Inputs = InputArray> {
 }
 
 /** What the data are to be learned for. */
-export function taskOf({ task, train }: Pick<Dataset, "task" | "train">): TaskId {
+export function taskOf({ task, train }: Pick<AnyDataset, "task" | "train">): TaskId {
   return task ?? (train.labelShape.length === 0 ? "classification" : "next-token");
 }
 

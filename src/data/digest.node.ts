@@ -1,12 +1,21 @@
 /** What data are, whatever they are called: a digest over all that a training sees of them, and where they came from. */
 import { createHash, type Hash } from "node:crypto";
 import { resolve } from "node:path";
-import type { Dataset, Rows } from "../contracts/dataset.js";
+import {
+  type AnyDataset,
+  type AnyRows,
+  type InputArray,
+  inputsBetween,
+  isStored,
+} from "../contracts/dataset.js";
 import { parseDataName, withOption, withPath } from "./data-name.js";
 import { isFromFiles } from "./open.js";
 
+/** Values of a file that are looked at at once. */
+const PART_VALUES = 65_536;
+
 /** SHA-256 in hex over inputs, labels, splits, task, class names and scaling: equal where a training would go the same way. */
-export function digestOfDataset(dataset: Dataset): string {
+export function digestOfDataset(dataset: AnyDataset): string {
   const { inputShape, inputDType, task, classes, classNames, targets, columns, images } = dataset;
   const hash = createHash("sha256");
   hash.update(
@@ -16,10 +25,16 @@ export function digestOfDataset(dataset: Dataset): string {
   return hash.digest("hex");
 }
 
-function addRows(hash: Hash, { inputs, labels, labelShape, scale, count }: Rows): void {
-  hash.update(JSON.stringify({ kind: inputs.constructor.name, labelShape, scale, count }));
-  for (const { buffer, byteOffset, byteLength } of [inputs, labels])
-    hash.update(new Uint8Array(buffer, byteOffset, byteLength));
+function addRows(hash: Hash, { inputs, labels, labelShape, scale, count }: AnyRows): void {
+  const kind = isStored(inputs) ? Float32Array.name : inputs.constructor.name;
+  hash.update(JSON.stringify({ kind, labelShape, scale, count }));
+  for (let from = 0; from < inputs.length; from += PART_VALUES)
+    addValues(hash, inputsBetween(inputs, from, from + PART_VALUES));
+  addValues(hash, labels);
+}
+
+function addValues(hash: Hash, { buffer, byteOffset, byteLength }: InputArray): void {
+  hash.update(new Uint8Array(buffer, byteOffset, byteLength));
 }
 
 /** The same data by an absolute path, so that the name holds in any working folder. */

@@ -19,10 +19,10 @@ import { type DividedBy, divideTable, pick, type TableParts } from "./table-spli
 /** Where the numbers of a table lie while it is read, and its inputs after. */
 export interface Medium<Inputs> {
   /** Numbers in a block; left out: half a megabyte of them. */
-  readonly blockValues?: number;
+  readonly blockValues?: number | undefined;
   pages(): Pages;
-  /** @param values how many there will be */
-  inputs(values: number): InputWriter<Inputs>;
+  /** @param width inputs of a row */
+  inputs(rows: number, width: number): InputWriter<Inputs>;
 }
 
 export interface InputWriter<Inputs> {
@@ -34,8 +34,8 @@ export interface InputWriter<Inputs> {
 
 export const inMemory: Medium<Float32Array> = {
   pages: () => new MemoryPages(),
-  inputs: (values) => {
-    const inputs = new Float32Array(values);
+  inputs: (rows, width) => {
+    const inputs = new Float32Array(rows * width);
     let at = 0;
     return {
       write: (row) => {
@@ -241,7 +241,7 @@ export class TableReader<Inputs> {
     parts: TableParts,
     partOf: Uint8Array,
   ): { readonly [P in Part]: Inputs } {
-    const writers = PARTS.map((part) => this.#medium.inputs(parts[part].length * encoder.width));
+    const writers = PARTS.map((part) => this.#medium.inputs(parts[part].length, encoder.width));
     const inputs = new Float32Array(encoder.width);
     for (const block of this.#blocks.blocks()) {
       for (let row = 0; row < block.rows; row++) {

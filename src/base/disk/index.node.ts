@@ -37,6 +37,7 @@ export {
   readRegularSync,
   readRegularSyncIfThere,
 } from "./read.node.js";
+export { ScratchFile } from "./scratch.node.js";
 export {
   diskFiles,
   type FileOperations,
