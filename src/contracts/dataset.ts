@@ -48,6 +48,10 @@ export function isStored(inputs: AnyInputs): inputs is StoredInputs {
   return !ArrayBuffer.isView(inputs);
 }
 
+export function isInMemory(dataset: AnyDataset): dataset is Dataset {
+  return [dataset.train, dataset.heldOut, dataset.test].every(({ inputs }) => !isStored(inputs));
+}
+
 /** Values `from` to `to` of inputs: a view of those in memory, a copy of others. */
 export function inputsBetween(inputs: AnyInputs, from: number, to: number): InputArray {
   if (!isStored(inputs)) return inputs.subarray(from, to);

@@ -14,12 +14,19 @@ export {
 export { CommandSigner, type CommandSignerOptions } from "./command-signer.js";
 export type { CommandDecision, CommandDraft, Order } from "./commands.js";
 export {
+  type AnyDataset,
+  type AnyInputs,
+  type AnyRows,
   type Batch,
   type BatchSource,
   type Dataset,
   type EvaluationBatch,
   type EvaluationSource,
+  inputsBetween,
+  isInMemory,
+  isStored,
   type Rows,
+  type StoredInputs,
   taskOf,
 } from "./dataset.js";
 export {

@@ -25,6 +25,9 @@ type Reader = {
   open(spec: DataName, seed: number): Promise<Dataset>;
 };
 
+/** A table of that many cells takes some ten times as much while it is read. */
+const MEMORY_MB = 64;
+
 const TABLE_KEYS = [
   "label",
   "labels",
@@ -37,6 +40,7 @@ const TABLE_KEYS = [
   "missing",
   "fill",
   "drop",
+  "memory",
 ];
 
 /** One reader a kind. Readers of files load only when asked for: they need Node. */
@@ -111,16 +115,28 @@ async function openImages(spec: DataName, splitSeed: number): Promise<Dataset> {
 
 async function openTable(spec: DataName, splitSeed: number): Promise<Dataset> {
   const { datasetFromTable } = await import("./table-dataset.js");
+  memoryOf(spec);
+  const { testFile, ...split } = splitOptions(spec, splitSeed);
+  return datasetFromTable(await readTable(spec), `${spec.kind}:${spec.path}`, {
+    ...tableOptions(spec),
+    ...split,
+    ...(testFile !== undefined && { testTable: await readTable({ ...spec, path: testFile }) }),
+  });
+}
+
+/** How a table's name says that its rows are divided, but for group and time, and by which file it is tested on. */
+export function splitOptions(spec: DataName, splitSeed: number) {
   const testFraction = numberOf(spec, "test", (value) => value > 0 && value < 1);
   const testFile = spec.options.get("test_file");
   if (testFile !== undefined && testFraction !== undefined)
     throw new KasminaError("invalid_argument", `data ${spec.kind}: give test or test_file, not both`);
-  return datasetFromTable(await readTable(spec), `${spec.kind}:${spec.path}`, {
-    splitSeed,
-    ...tableOptions(spec),
-    ...(testFraction !== undefined && { testFraction }),
-    ...(testFile !== undefined && { testTable: await readTable({ ...spec, path: testFile }) }),
-  });
+  return { splitSeed, testFile, ...(testFraction !== undefined && { testFraction }) };
+}
+
+/** How many bytes of a file a table may have to be read into memory by a run with a folder. */
+export function memoryOf(spec: DataName): number {
+  const megabytes = numberOf(spec, "memory", (value) => value >= 0 && Number.isFinite(value));
+  return (megabytes ?? MEMORY_MB) * 1e6;
 }
 
 /** @throws KasminaError `invalid_data` for a file that holds no table, saying where */

@@ -29,11 +29,21 @@ export interface Table {
  */
 export function parseTable(text: string, name: string, delimiter?: string): Table {
   const [header, ...records] = parseRecords(text, name, delimiterOf(text, name, delimiter));
+  const columns = columnsOf(header, name);
+  if (records.length === 0) throw noRows(name);
+  return { columns, records };
+}
+
+/** @throws KasminaError `invalid_data` where there is no header, for a column without a name or with the name of another one */
+export function columnsOf(header: readonly string[] | undefined, name: string): readonly string[] {
   if (!header) throw new KasminaError("invalid_data", `${name} is empty`);
   const columns = header.map(normalized);
   checkNames(columns, name);
-  if (records.length === 0) throw new KasminaError("invalid_data", `${name} has a header but no rows`);
-  return { columns, records };
+  return columns;
+}
+
+export function noRows(name: string): KasminaError {
+  return new KasminaError("invalid_data", `${name} has a header but no rows`);
 }
 
 /** One spelling for what looks the same: é as one character or as two. */
@@ -68,15 +78,22 @@ export function placeIn(before: string, delimiter?: string): string {
     : `row ${row}, column "${records[0]?.[column] ?? column + 1}"`;
 }
 
+/** How csv-parse is to take a text apart. */
+export const CELLS = { bom: true, trim: true, skip_empty_lines: true } as const;
+
 function parseRecords(text: string, name: string, delimiter: string): string[][] {
   try {
-    return parse(text, { bom: true, trim: true, skip_empty_lines: true, delimiter });
+    return parse(text, { ...CELLS, delimiter });
   } catch (error) {
     throw new KasminaError("invalid_data", `${name}: ${messageOf(error)}`, { cause: error });
   }
 }
 
-function delimiterOf(text: string, name: string, asked: string | undefined): string {
+/**
+ * @param text up to the end of the header at least
+ * @param asked as `?delimiter=` says it
+ */
+export function delimiterOf(text: string, name: string, asked: string | undefined): string {
   if (asked !== undefined) {
     const delimiter = DELIMITER_NAMES.get(asked) ?? asked;
     if (delimiter.length === 1 && !'"\r\n'.includes(delimiter)) return delimiter;

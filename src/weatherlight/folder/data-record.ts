@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { KasminaError } from "../../base/index.js";
-import { type Dataset, TASK_IDS } from "../../contracts/index.js";
+import { type AnyDataset, TASK_IDS } from "../../contracts/index.js";
 import { parseDataName } from "../../data/data-name.js";
 
 /**
@@ -72,7 +72,7 @@ export function dataRecordIn(about: unknown): DataRecord | undefined {
 
 /** @param source the digest of the data, and where they lay */
 export function dataRecordOf(
-  dataset: Dataset,
+  dataset: AnyDataset,
   { origin, sha256 }: Pick<DataRecord, "origin" | "sha256">,
 ): DataRecord {
   const { train, heldOut, test, classNames, columns, targets, task, images } = dataset;

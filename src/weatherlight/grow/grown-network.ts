@@ -1,9 +1,11 @@
 /** The network that a run has grown: to predict with, as an ONNX model, or its weights as safetensors. */
 import { z } from "zod";
 import { KasminaError, Random } from "../../base/index.js";
-import type { Rows, TargetScaling, TaskId } from "../../contracts/index.js";
+import type { AnyInputs, AnyRows, Rows, TargetScaling, TaskId } from "../../contracts/index.js";
 import {
   encodeSafetensors,
+  inputsBetween,
+  isStored,
   nonFinitePaths,
   sizeOf,
   type Tensor,
@@ -237,20 +239,25 @@ export class GrownNetwork {
   }
 
   /** How good it is on labelled rows. @param backend an engine that is open already */
-  evaluate({ inputs, scale, labels, count }: Rows, backend: Backend): Promise<Evaluation> {
-    const outputs = this.#outputsOn(backend, this.#checked(inputs), scale);
+  evaluate({ inputs, scale, labels, count }: AnyRows, backend: Backend): Promise<Evaluation> {
+    const outputs = this.#outputsOn(backend, isStored(inputs) ? inputs : this.#checked(inputs), scale);
     const { task, classes, classNames, targets, threshold } = this;
     return evaluationOf(outputs, { task, labels, rows: count, classes, classNames, targets, threshold });
   }
 
   /** The threshold that is best on labelled rows. @param backend an engine that is open already */
-  async thresholdOn({ inputs, scale, labels }: Rows, aim: ThresholdAim, backend: Backend): Promise<number> {
+  async thresholdOn(
+    { inputs, scale, labels }: AnyRows,
+    aim: ThresholdAim,
+    backend: Backend,
+  ): Promise<number> {
     const parts: Float32Array[] = [];
-    for await (const outputs of this.#outputsOn(backend, this.#checked(inputs), scale)) parts.push(outputs);
+    const rows = isStored(inputs) ? inputs : this.#checked(inputs);
+    for await (const outputs of this.#outputsOn(backend, rows, scale)) parts.push(outputs);
     return chooseThreshold(joined(parts), labels, aim);
   }
 
-  async *#outputsOn(backend: Backend, inputs: Rows["inputs"], scale: number): AsyncGenerator<Float32Array> {
+  async *#outputsOn(backend: Backend, inputs: AnyInputs, scale: number): AsyncGenerator<Float32Array> {
     const { host } = this.topology;
     const rowSize = sizeOf(host.inputShape);
     const count = inputs.length / rowSize;
@@ -259,7 +266,8 @@ export class GrownNetwork {
     const pass = await this.#openPass(backend, batch);
     try {
       for (let from = 0; from < count; from += batch) {
-        const logits = await pass.run(inputs.subarray(from * rowSize, (from + batch) * rowSize), scale);
+        const rows = inputsBetween(inputs, from * rowSize, (from + batch) * rowSize);
+        const logits = await pass.run(rows, scale);
         yield logits.slice(0, Math.min(batch, count - from) * perRow);
       }
     } finally {

@@ -2,6 +2,7 @@
 
 import type { Clock } from "../../base/index.js";
 import type {
+  AnyDataset,
   BatchSource,
   CommandSource,
   Dataset,
@@ -38,7 +39,7 @@ import type { RunCheckpoint } from "./run-outcome.js";
 export interface RunSetup {
   readonly runId: string;
   readonly host: Host;
-  readonly dataset: Dataset;
+  readonly dataset: AnyDataset;
   readonly backend: Backend;
   /** Traces new topologies in parallel with training; default: on this thread, between two steps. */
   readonly tracer?: TopologyTracer;

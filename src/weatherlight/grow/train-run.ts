@@ -5,9 +5,11 @@
 
 import { type Clock, KasminaError, messageOf, systemClock } from "../../base/index.js";
 import {
+  type AnyDataset,
+  type BatchSource,
   type CommandOutcome,
   CommandSigner,
-  type Dataset,
+  isInMemory,
   KeyRing,
   type Score,
   sizeOf,
@@ -15,7 +17,7 @@ import {
   type TelemetryPacket,
   taskOf,
 } from "../../contracts/index.js";
-import { OrderedBatches, ShuffledBatches } from "../../data/batches.js";
+import { type BatchOptions, OrderedBatches, ShuffledBatches } from "../../data/batches.js";
 import { Kasmina, MemoryJournal, parseConfig, type Seed } from "../../kasmina/index.js";
 import type { EvaluationResult } from "../../network/index.js";
 import { builtinBlueprints, type Host, slotsOf } from "../../nn/index.js";
@@ -92,7 +94,7 @@ export function accuracyIn({ name, value }: Score): number {
 }
 
 /** Rows of an evaluation batch: fewer where a row has very many outputs. */
-export function evaluationBatchOf(dataset: Dataset): number {
+export function evaluationBatchOf(dataset: AnyDataset): number {
   const { classes, heldOut } = dataset;
   const labels = sizeOf(heldOut.labelShape);
   const outputs = TASK_TRAITS[taskOf(dataset)].labels === "values" ? labels : classes * labels;
@@ -126,7 +128,7 @@ class Pace {
 }
 
 /** @throws KasminaError `loss_not_finite` where the network is wrecked: a figure of it would be none */
-async function evaluateTest(trainer: Trainer, dataset: Dataset): Promise<EvaluationResult> {
+async function evaluateTest(trainer: Trainer, dataset: AnyDataset): Promise<EvaluationResult> {
   const { test, inputShape } = dataset;
   const result = await trainer.evaluate(new OrderedBatches(test, inputShape, evaluationBatchOf(dataset)));
   const { value } = result.loss;
@@ -135,6 +137,13 @@ async function evaluateTest(trainer: Trainer, dataset: Dataset): Promise<Evaluat
     "loss_not_finite",
     `the trained network is wrecked: its loss on the test rows is ${value}; a smaller learning rate may help`,
   );
+}
+
+/** @throws KasminaError `invalid_argument` for batches of one's own over data that do not lie in memory */
+function batchesOf({ batches, dataset }: RunSetup, order: BatchOptions): BatchSource {
+  if (!batches) return new ShuffledBatches(dataset, order);
+  if (isInMemory(dataset)) return batches(dataset, order);
+  throw new KasminaError("invalid_argument", `batches take data in memory, and ${dataset.name} is on disk`);
 }
 
 function checkpointOf(run: AssembledRun, checkpoint: TrainerCheckpoint): RunCheckpoint {
@@ -204,7 +213,7 @@ async function assemble(
   const signer = new CommandSigner({ keys, clock });
   await prewarm(kernels, policy, host, kasmina);
   const order = { batch, seed, augment: options.augment };
-  const train = options.batches?.(dataset, order) ?? new ShuffledBatches(dataset, order);
+  const train = batchesOf(options, order);
   const optimizer = OPTIMIZERS[options.optimizer ?? "adam"];
   const { lr: learningRate, ...defaults } = optimizer.defaults;
   const everySteps = observeEverySteps(train.stepsPerEpoch, options.epochs);

@@ -2,7 +2,7 @@
 
 import { platform } from "#platform";
 import { KasminaError } from "../../base/index.js";
-import { type Dataset, TASK_TRAITS, taskOf } from "../../contracts/index.js";
+import { type AnyDataset, TASK_TRAITS, taskOf } from "../../contracts/index.js";
 import { type Backend, openBackend } from "../../engine/index.js";
 import { type KasminaConfig, parseConfig } from "../../kasmina/index.js";
 import type { Policy } from "../../tamiyo/index.js";
@@ -76,7 +76,7 @@ export async function withOpenRun<T>(options: GrowOptions, work: (run: OpenRun) 
   try {
     const { stopped, config } = await configOf(options, closers);
     const parent = await parentOf(config, stopped);
-    const asked = await askedRun(config, stopped?.file, parent);
+    const asked = await askedRun(config, closers, stopped?.file, parent);
     return await work(await openRun(asked, stopped, closers));
   } finally {
     await closers.closeAll();
@@ -132,11 +132,22 @@ function sameEngine(engine: NonNullable<GrowOptions["engine"]>, { file }: Stoppe
 
 /**
  * Opens and checks what is asked for.
+ * @param closers close its data
  * @param began what a run that goes on, or is replayed, began with
  * @param parent the run whose network it begins with
  */
-export async function askedRun(given: GrowConfig, began?: RunFile, parent?: RunParent): Promise<AskedRun> {
-  const sources = await openSources(given, platform, began?.data);
+export async function askedRun(
+  given: GrowConfig,
+  closers: Closers,
+  began?: RunFile,
+  parent?: RunParent,
+): Promise<AskedRun> {
+  const openData: typeof platform.openData = async (...request) => {
+    const opened = await platform.openData(...request);
+    closers.add(() => opened.close?.());
+    return opened;
+  };
+  const sources = await openSources(given, { ...platform, openData }, began?.data);
   if (began) checkCode(began.sources, sources.records);
   const { dataset } = sources;
   const batch = given.batch ?? Math.min(DEFAULT_BATCH, dataset.train.count);
@@ -283,7 +294,7 @@ async function openKernels(
  * What is learned and judged by. Balanced weights are such that each class counts for as much, and a mean example for 1.
  * @throws KasminaError `invalid_argument` for an option that the task of the data has no use for
  */
-function lossOf(config: GrowConfig, dataset: Dataset): Pick<RunSetup, "loss"> {
+function lossOf(config: GrowConfig, dataset: AnyDataset): Pick<RunSetup, "loss"> {
   const { classWeights, labelSmoothing, huberDelta } = config;
   const task = taskOf(dataset);
   checkThreshold(config, dataset);
@@ -309,14 +320,14 @@ function lossOf(config: GrowConfig, dataset: Dataset): Pick<RunSetup, "loss"> {
 }
 
 /** @throws KasminaError `invalid_argument` where the rows are no images */
-function checkAugment({ augment }: GrowConfig, { name, inputShape, inputDType }: Dataset): void {
+function checkAugment({ augment }: GrowConfig, { name, inputShape, inputDType }: AnyDataset): void {
   if (!augment || (inputShape.length === 3 && inputDType === "float32")) return;
   const problem = `is for images, the rows of ${name} are [${inputShape}]`;
   throw new KasminaError("invalid_argument", `augment ${problem}`, { details: { key: "augment", problem } });
 }
 
 /** Before anything is trained: the threshold is chosen at the run's end. */
-function checkThreshold({ threshold }: GrowConfig, dataset: Dataset): void {
+function checkThreshold({ threshold }: GrowConfig, dataset: AnyDataset): void {
   if (threshold === undefined) return;
   const task = taskOf(dataset);
   if (task !== "classification" || dataset.classes !== 2) {
@@ -329,7 +340,7 @@ function checkThreshold({ threshold }: GrowConfig, dataset: Dataset): void {
     throw new KasminaError("invalid_data", "threshold: the held-out rows are all of one class");
 }
 
-function balancedWeights({ classes, train: { labels } }: Dataset): number[] {
+function balancedWeights({ classes, train: { labels } }: AnyDataset): number[] {
   const counts = new Float64Array(classes);
   for (const label of labels) counts[label] = (counts[label] ?? 0) + 1;
   const present = counts.filter((count) => count > 0).length;

@@ -1,6 +1,6 @@
 /** What a run would be: its parts opened and checked, its first steps tried, nothing written. */
 import { KasminaError } from "../../base/index.js";
-import { type Dataset, type TaskId, taskOf } from "../../contracts/index.js";
+import { type AnyDataset, type AnyInputs, isStored, type TaskId, taskOf } from "../../contracts/index.js";
 import type { BackendName } from "../../engine/index.js";
 import { slotsOf } from "../../nn/index.js";
 import { OPTIMIZERS } from "../../tolaria/index.js";
@@ -87,9 +87,11 @@ async function plan(run: OpenRun): Promise<RunPlan> {
   };
 }
 
-function bytesOf({ train, heldOut, test }: Dataset): number {
+/** In memory. */
+function bytesOf({ train, heldOut, test }: AnyDataset): number {
+  const inputBytes = (inputs: AnyInputs): number => (isStored(inputs) ? 0 : inputs.byteLength);
   return [train, heldOut, test].reduce(
-    (bytes, { inputs, labels }) => bytes + inputs.byteLength + labels.byteLength,
+    (bytes, { inputs, labels }) => bytes + inputBytes(inputs) + labels.byteLength,
     0,
   );
 }

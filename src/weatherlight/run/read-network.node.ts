@@ -1,7 +1,7 @@
 /** The network of a run, from its folder. */
 import { writeFileAtomically } from "../../base/disk/index.node.js";
 import { KasminaError, messageOf } from "../../base/index.js";
-import { type Dataset, taskOf } from "../../contracts/index.js";
+import { type AnyDataset, taskOf } from "../../contracts/index.js";
 import { openBackend } from "../../engine/index.js";
 import { checkTeacher } from "../../network/index.js";
 import { type Blueprint, BlueprintRegistry, type Host } from "../../nn/index.js";
@@ -116,7 +116,7 @@ export async function readTeacher(
 }
 
 /** @throws KasminaError `invalid_argument` for a teacher whose outputs stand for something else */
-function checkTask(id: string, { task, targets }: GrownNetwork, dataset: Dataset): void {
+function checkTask(id: string, { task, targets }: GrownNetwork, dataset: AnyDataset): void {
   const wanted = taskOf(dataset);
   if (task !== wanted)
     throw new KasminaError("invalid_argument", `teacher ${id} is of a ${task}, the data are for a ${wanted}`);

@@ -67,11 +67,11 @@ export async function replayRun(path: string, options: ReplayOptions = {}): Prom
   });
   const parent =
     file.parent_run_id === undefined ? undefined : await readKeptParent(folder, file.parent ?? "");
-  const asked = await askedRun(config, file, parent);
-  const recorded = await readLosses(folder);
-  const end = fromSaved(await readCheckpoint(checkpointPath));
   const closers = new Closers();
   try {
+    const asked = await askedRun(config, closers, file, parent);
+    const recorded = await readLosses(folder);
+    const end = fromSaved(await readCheckpoint(checkpointPath));
     const { backend } = await openEngine(config, closers);
     const catalog = await copyOfCatalog(catalogOf(folder, config, found), closers);
     const kernels = await platform.openKernels({ ...asked, config: { ...asked.config, catalog }, folder });

@@ -4,6 +4,7 @@
  */
 import { KasminaError, sha256Hex } from "../../base/index.js";
 import {
+  type AnyDataset,
   type Dataset,
   encodeSafetensors,
   resolveParameters,
@@ -47,17 +48,22 @@ export interface LoadedModule {
 
 export type ModuleLoader = (reference: string) => Promise<LoadedModule>;
 
+export interface OpenedData {
+  readonly dataset: AnyDataset;
+  readonly record: DataRecord | undefined;
+  /** Of what does not lie in memory. */
+  close?(): Promise<void>;
+}
+
 /** How the sources of a run are come by on this machine. */
 export interface SourceLoaders {
   readonly loadModule: ModuleLoader;
   /**
    * Data by name, or as they are, and what they are known by where that is known.
    * @param recorded what a run that goes on began with
+   * @param folder of the run, which takes what does not fit into memory; undefined where there is none
    */
-  readonly openData: (
-    given: Dataset | string,
-    recorded?: DataRecord,
-  ) => Promise<{ readonly dataset: Dataset; readonly record: DataRecord | undefined }>;
+  readonly openData: (given: Dataset | string, recorded?: DataRecord, folder?: string) => Promise<OpenedData>;
 }
 
 /** A piece of a run, and how another process can come by it. */
@@ -69,7 +75,7 @@ interface Piece<T> {
 
 /** What a run is made of. */
 export interface Sources {
-  readonly dataset: Dataset;
+  readonly dataset: AnyDataset;
   /** What the data are known by; undefined in a browser. */
   readonly data: DataRecord | undefined;
   readonly host: Host;
@@ -110,6 +116,8 @@ export async function openSources(
   const { dataset, record: data } = await openData(
     typeof config.data === "string" ? config.data : datasetOf(config.data, config.task),
     recordedData,
+    // Batches of one's own take data in memory.
+    config.batches ? undefined : config.runDir,
   );
   const host = await openHost(config.host, dataset, load);
   checkFits(host.value, dataset);
@@ -205,7 +213,7 @@ async function openBlueprint(given: Blueprint | string, load: ModuleLoader): Pro
   return { value: value as Blueprint, module };
 }
 
-function checkFits(host: Host, dataset: Dataset): void {
+function checkFits(host: Host, dataset: AnyDataset): void {
   const differs = (what: string, wants: unknown, has: unknown): never => {
     throw new KasminaError(
       "invalid_argument",
