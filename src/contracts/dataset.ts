@@ -52,12 +52,26 @@ export function isInMemory(dataset: AnyDataset): dataset is Dataset {
   return [dataset.train, dataset.heldOut, dataset.test].every(({ inputs }) => !isStored(inputs));
 }
 
-/** Values `from` to `to` of inputs: a view of those in memory, a copy of others. */
-export function inputsBetween(inputs: AnyInputs, from: number, to: number): InputArray {
-  if (!isStored(inputs)) return inputs.subarray(from, to);
-  const values = new Float32Array(Math.min(to, inputs.length) - from);
-  inputs.read(from, values);
-  return values;
+/** Goes over inputs part by part, wherever they lie. */
+export class InputParts {
+  readonly #inputs: AnyInputs;
+  /** One for all parts: garbage of their size would be as large as the data. */
+  readonly #buffer: Float32Array;
+
+  /** @param values of a part, at most */
+  constructor(inputs: AnyInputs, values: number) {
+    this.#inputs = inputs;
+    this.#buffer = new Float32Array(isStored(inputs) ? values : 0);
+  }
+
+  /** The values `from` to `to`, or to the end; overwritten by the next call. */
+  between(from: number, to: number): InputArray {
+    const inputs = this.#inputs;
+    if (!isStored(inputs)) return inputs.subarray(from, to);
+    const values = this.#buffer.subarray(0, Math.min(to, inputs.length) - from);
+    inputs.read(from, values);
+    return values;
+  }
 }
 
 /** {@link Rows} whose inputs lie in memory, or elsewhere. */

@@ -22,7 +22,7 @@ export {
   type Dataset,
   type EvaluationBatch,
   type EvaluationSource,
-  inputsBetween,
+  InputParts,
   isInMemory,
   isStored,
   type Rows,

@@ -10,7 +10,7 @@ import {
   type EvaluationBatch,
   type EvaluationSource,
   type InputArray,
-  inputsBetween,
+  InputParts,
   isStored,
   type RowQueue,
   type Rows,
@@ -22,6 +22,7 @@ import { type Augmentation, Augmenter } from "./augment.js";
 class BatchBuffer {
   readonly batch: Batch;
   readonly #rows: AnyRows;
+  readonly #parts: InputParts;
   readonly #inputs: Float32Array | Int32Array;
   readonly #labels: Rows["labels"];
   readonly #inputsPerRow: number;
@@ -36,6 +37,7 @@ class BatchBuffer {
     const shape = [size, ...inputShape];
     const inputs = tensorLike(rows.inputs, shape);
     this.#inputs = inputs.data as Float32Array | Int32Array;
+    this.#parts = new InputParts(rows.inputs, inputs.data.length);
     this.batch = { inputs, labels };
   }
 
@@ -59,7 +61,7 @@ class BatchBuffer {
   /** Copies `count` rows from `start` on to the first places of the batch. */
   copyRange(start: number, count: number): void {
     const size = this.#inputsPerRow;
-    const source = inputsBetween(this.#rows.inputs, start * size, (start + count) * size);
+    const source = this.#parts.between(start * size, (start + count) * size);
     for (let i = 0; i < count; i++) {
       this.copyInputs(source, i, i);
       this.copyLabels(start + i, i);

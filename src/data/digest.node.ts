@@ -5,7 +5,7 @@ import {
   type AnyDataset,
   type AnyRows,
   type InputArray,
-  inputsBetween,
+  InputParts,
   isStored,
 } from "../contracts/dataset.js";
 import { parseDataName, withOption, withPath } from "./data-name.js";
@@ -28,8 +28,9 @@ export function digestOfDataset(dataset: AnyDataset): string {
 function addRows(hash: Hash, { inputs, labels, labelShape, scale, count }: AnyRows): void {
   const kind = isStored(inputs) ? Float32Array.name : inputs.constructor.name;
   hash.update(JSON.stringify({ kind, labelShape, scale, count }));
+  const parts = new InputParts(inputs, PART_VALUES);
   for (let from = 0; from < inputs.length; from += PART_VALUES)
-    addValues(hash, inputsBetween(inputs, from, from + PART_VALUES));
+    addValues(hash, parts.between(from, from + PART_VALUES));
   addValues(hash, labels);
 }
 

@@ -4,7 +4,7 @@ import { KasminaError, Random } from "../../base/index.js";
 import type { AnyInputs, AnyRows, Rows, TargetScaling, TaskId } from "../../contracts/index.js";
 import {
   encodeSafetensors,
-  inputsBetween,
+  InputParts,
   isStored,
   nonFinitePaths,
   sizeOf,
@@ -263,10 +263,11 @@ export class GrownNetwork {
     const count = inputs.length / rowSize;
     const batch = Math.min(count, PREDICTION_BATCH);
     const perRow = this.labelsPerRow * host.classes;
+    const parts = new InputParts(inputs, batch * rowSize);
     const pass = await this.#openPass(backend, batch);
     try {
       for (let from = 0; from < count; from += batch) {
-        const rows = inputsBetween(inputs, from * rowSize, (from + batch) * rowSize);
+        const rows = parts.between(from * rowSize, (from + batch) * rowSize);
         const logits = await pass.run(rows, scale);
         yield logits.slice(0, Math.min(batch, count - from) * perRow);
       }
