@@ -7,7 +7,7 @@ const DOOR = /^src\/base\/disk\//;
 const TESTING = /\.(test|long|conformance|fixture)\.ts$/;
 /** What `node:fs` has to look and to read. Everything else changes something, or can. */
 const READING =
-  /^(readFile|readFileSync|readdir|readdirSync|readlink|readlinkSync|stat|statSync|lstat|lstatSync|realpath|realpathSync|existsSync|constants|createReadStream|type .+|Stats|access|accessSync|watch)$/;
+  /^(read|readSync|readFile|readFileSync|readdir|readdirSync|readlink|readlinkSync|stat|statSync|lstat|lstatSync|realpath|realpathSync|existsSync|constants|createReadStream|type .+|Stats|access|accessSync|watch)$/;
 
 const root = new URL("..", import.meta.url).pathname;
 
@@ -18,8 +18,10 @@ function takenFromFs(text: string): string[] {
   ];
   const names = lists.flatMap(([, list = ""]) => list.split(",").map((name) => name.trim()));
   const whole =
-    /import\s+(?:\*\s+as\s+)?\w+\s+from\s*"(?:node:)?fs|require\("(?:node:)?fs|(?:const|let)\s+(\w+)\s*=\s*await import\("(?:node:)?fs/;
-  const dynamic = [...text.matchAll(/\{([^}]*)\}\s*=\s*await import\("(?:node:)?fs(?:\/promises)?"\)/g)];
+    /import\s+(?:\*\s+as\s+)?\w+\s+from\s*"(?:node:)?fs|(?<!\}\s*=\s*)require\("(?:node:)?fs|(?:const|let)\s+(\w+)\s*=\s*await import\("(?:node:)?fs/;
+  const dynamic = [
+    ...text.matchAll(/\{([^}]*)\}\s*=\s*(?:await import|require)\("(?:node:)?fs(?:\/promises)?"\)/g),
+  ];
   const later = dynamic.flatMap(([, list = ""]) => list.split(",").map((name) => name.trim()));
   return [...names, ...later, ...(whole.test(text) ? ["*"] : [])].filter((name) => name !== "");
 }
@@ -42,6 +44,9 @@ test.each([
   ['import fs from "node:fs";', ["*"]],
   ['import * as fs from "node:fs/promises";', ["*"]],
   ['const { rm } = await import("node:fs/promises");', ["rm"]],
+  ['const fs = require("node:fs");', ["*"]],
+  ['run(require("node:fs"));', ["*"]],
+  ['const { readSync, writeSync } = require("node:fs");', ["readSync", "writeSync"]],
 ])("such a use would be found: %s", (text, names) => {
   expect(takenFromFs(text)).toEqual(names);
 });

@@ -91,7 +91,9 @@ test("what is no larger than asked for, and what is no table, is read into memor
   const megabytes = Buffer.byteLength(bytes) / 1e6;
   expect(await openStored(`csv:${small}?label=kind`, root)).toBeUndefined();
   expect(await openStored(`csv:${small}?memory=${megabytes}`, root)).toBeUndefined();
-  expect(await storedDigest(`csv:${small}?label=kind&drop=day&fill=mean&memory=${megabytes * 0.99}`)).toHaveLength(64);
+  expect(
+    await storedDigest(`csv:${small}?label=kind&drop=day&fill=mean&memory=${megabytes * 0.99}`),
+  ).toHaveLength(64);
   expect(await openStored("spirals", root)).toBeUndefined();
   await expect(openDataset(`csv:${small}?memory=-1`)).rejects.toThrow("memory=-1 is out of range");
 });

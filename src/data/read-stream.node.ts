@@ -71,6 +71,6 @@ async function* bytesIn(path: string): AsyncGenerator<Uint8Array> {
 async function isPacked(path: string): Promise<boolean> {
   const start: number[] = [];
   for await (const chunk of createReadStream(path, { end: 1 }) as AsyncIterable<Uint8Array>)
-    start.push(...chunk);
+    for (const byte of chunk) start.push(byte);
   return start[0] === 0x1f && start[1] === 0x8b;
 }

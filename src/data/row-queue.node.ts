@@ -54,7 +54,9 @@ function serve(job: Job, { readSync }: Pick<typeof import("node:fs"), "readSync"
   }
 }
 
-const PROGRAM = `(${serve.toString()})(require("node:worker_threads").workerData, require("node:fs"));`;
+const PROGRAM = `const { workerData } = require("node:worker_threads");
+const { readSync } = require("node:fs");
+(${serve.toString()})(workerData, { readSync });`;
 
 export interface StoredRows {
   readonly descriptor: number;
