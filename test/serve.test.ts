@@ -40,6 +40,14 @@ test.each([
     {},
     /expected host:port, got here/,
   ],
+  [["emergency", "halt", "--all"], {}, /--oona .* or KASMINA_REDIS/],
+  [["emergency", "halt", "--all", "--run-dir", "runs/x"], {}, /--run-dir names one run, --all means every/],
+  [["emergency", "halt", "--oona", "redis://127.0.0.1:1"], {}, /--oona and --prefix go with --all/],
+  [
+    ["emergency", "halt", "--all", "--oona", "redis://127.0.0.1:1", "--wait", "0"],
+    {},
+    /--wait must be above 0/,
+  ],
   [["grow", "--policy", "remote"], {}, /--policy remote: name the bus/],
 ])("kasmina %j is refused in one line", async (args, env, message) => {
   const { io, written } = world(env);

@@ -100,7 +100,7 @@ export type {
   SystemState,
   TelemetrySink,
 } from "./ports.js";
-export { KEY_ROLES, type KeyRole, maySignArtifacts } from "./roles.js";
+export { KEY_ROLES, type KeyRole, mayOrder, maySignArtifacts } from "./roles.js";
 export {
   decodeSafetensors,
   encodeSafetensors,

@@ -21,7 +21,7 @@ import { asList, bytesOf, isUnavailable, RedisGroup } from "./redis/group.js";
 import { DEFAULT_PREFIX, Keys } from "./redis/keys.js";
 import { LEASE_SCRIPTS, TopicLease } from "./redis/lease.js";
 import { Reader } from "./redis/reader.js";
-import { ALL_SCRIPTS, REMOVE, STATS } from "./redis/scripts.js";
+import { ALL_SCRIPTS, LAST_ASKED, REMOVE, STATS } from "./redis/scripts.js";
 import { type LostMessages, Sender } from "./redis/sender.js";
 
 /** What a bus on Redis has to say besides messages. */
@@ -163,6 +163,16 @@ export class RedisStreamsBus implements Bus {
     const inFlight = this.#groups.get(groupKey(topic, group))?.inFlight ?? 0;
     const published = unacknowledged + acknowledged + dead;
     return { published, acknowledged, redelivered, dead, unacknowledged, inFlight };
+  }
+
+  /**
+   * How long ago a process of a group last asked for messages, in ms; one that lives asks every second. Undefined where the
+   * group is gone, or nobody was ever in it. Rejects with KasminaError `unavailable`
+   */
+  async lastAskedMs(topic: string, group: string): Promise<number | undefined> {
+    this.#refuseClosed();
+    const [idleMs] = asList(await this.#connection.run(LAST_ASKED, this.#streams(topic), [group]));
+    return idleMs === undefined ? undefined : Number(idleMs);
   }
 
   async removeTopic(topic: string): Promise<void> {

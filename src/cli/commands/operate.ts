@@ -30,7 +30,7 @@ export async function operate(order: OperatorOrder, flags: OperatorFlags, io: Io
 }
 
 /** One line: `applied, in effect from step 120 on (seed s1)`. */
-function describeOutcome({ status, reason, effectiveStep, seedId, message }: CommandOutcome): string {
+export function describeOutcome({ status, reason, effectiveStep, seedId, message }: CommandOutcome): string {
   const what = reason === "" ? status : `${status}: ${reason}`;
   const when = effectiveStep === undefined ? "" : `, in effect from step ${effectiveStep} on`;
   const whom = seedId === undefined ? "" : ` (seed ${seedId})`;

@@ -268,6 +268,22 @@ local counts = redis.call('HMGET', KEYS[3], 'acknowledged', 'redelivered', 'dead
 return {sum, tonumber(counts[1] or 0), tonumber(counts[2] or 0), tonumber(counts[3] or 0)}
 `);
 
+/** KEYS streams of both lanes; ARGV group. @returns [ms since a process of the group last asked for messages]; [] for no group or process */
+export const LAST_ASKED = script(`
+local least = false
+for i = 1, 2 do
+  for _, g in ipairs(groups(KEYS[i])) do
+    if g.name == ARGV[1] then
+      for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[i], g.name)) do
+        local c = map(flat)
+        if c.name ~= '${NOBODY}' and (not least or c.idle < least) then least = c.idle end
+      end
+    end
+  end
+end
+return least and {least} or {}
+`);
+
 /** KEYS streams of both lanes and all else of the topic; ARGV prefix of the counts' keys, prefix of the dead letters' keys. */
 export const REMOVE = script(`
 for i = 1, 2 do
@@ -289,5 +305,6 @@ export const ALL_SCRIPTS: readonly Script[] = [
   TIDY,
   LEAVE,
   STATS,
+  LAST_ASKED,
   REMOVE,
 ];

@@ -112,7 +112,7 @@ export async function sendCommand(runFolder: string, what: OperatorOrder): Promi
     commandId: `operator-${randomUUID()}`,
     trainingRunId: address.run_id,
     ...(incarnation !== undefined && { incarnation }),
-    issuedBy: keys.active.issuer ?? `operator ${userName()}`,
+    issuedBy: keys.active.issuer ?? operatorName(),
   });
   const response = await ask(address, {
     type: "command",
@@ -143,12 +143,12 @@ function checkSeal(
   );
 }
 
-/** A user may have no name: in a container that is started with a number alone. */
-function userName(): string {
+/** Who orders what this account orders. A user may have no name: in a container that is started with a number alone. */
+export function operatorName(): string {
   try {
-    return userInfo().username;
+    return `operator ${userInfo().username}`;
   } catch {
-    return `uid ${process.getuid?.() ?? "unknown"}`;
+    return `operator uid ${process.getuid?.() ?? "unknown"}`;
   }
 }
 
