@@ -1,7 +1,7 @@
 /** A run of the command line over Redis, its policy in another process's hands; Redis is away in the middle. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
@@ -43,8 +43,49 @@ function kasmina(args: readonly string[], env: Readonly<Record<string, string>>)
       .slice(0, -1)
       .map((line) => JSON.parse(line));
   const exit = once(child, "exit").then(([code]) => code as number);
-  return { lines, exit, problems: () => problems };
+  return { lines, exit, problems: () => problems, stop: () => void child.kill("SIGTERM") };
 }
+
+test.skipIf(!redisServer)(
+  "a run takes its kernels from the catalog service, and its replay needs none",
+  async () => {
+    const redis = await RedisServer.start();
+    ends.push(() => redis.stop());
+    const folder = mkdtempSync(join(tmpdir(), "kasmina-kernels-"));
+    ends.push(() => rmSync(folder, { recursive: true, force: true }));
+    const keyFile = join(folder, "keys");
+    addKey(keyFile, systemClock.nowMs());
+    const env = { KASMINA_KEY_FILE: keyFile, KASMINA_REDIS: redis.url };
+    const catalog = join(folder, "catalog");
+    const config = join(folder, "config.json");
+    writeFileSync(config, JSON.stringify({ limits: { kernel: { prefetchDeadlineMs: 60_000 } } }));
+    const service = kasmina(["serve", "catalog", "--catalog", catalog, "--json"], env);
+    await expect.poll(() => service.lines().map(({ type }) => type)).toContain("ready");
+
+    const asks = ["--catalog-service", "--catalog", catalog, "--config", config];
+    const options = "--host resmlp --epochs 8 --policy epoch:1 --json".split(" ");
+    const runDir = join(folder, "run");
+    const run = kasmina(["grow", "--run-dir", runDir, ...asks, ...options], env);
+    expect(await run.exit, run.problems()).toBe(0);
+    expect(run.lines().map(({ name }) => name)).toContain("prefetch_ready");
+    expect(run.lines().at(-1)).toMatchObject({
+      seeds: [expect.objectContaining({ alpha: expect.any(Number) })],
+    });
+    service.stop();
+    expect(await service.exit).toBe(0);
+    const replay = kasmina(["replay", runDir, "--json"], { KASMINA_KEY_FILE: keyFile });
+    expect(await replay.exit, replay.problems()).toBe(0);
+    expect(replay.lines().at(-1)).toMatchObject({ same: true, sameTensors: true });
+
+    const alone = kasmina(["grow", "--run-dir", join(folder, "none"), "--catalog-service"], env);
+    expect(await alone.exit).toBe(2);
+    expect(alone.problems()).toMatch(/--catalog-service needs the folder that the service writes to/);
+    expect(existsSync(join(folder, "none"))).toBe(false);
+    const bus = await RedisStreamsBus.open({ url: redis.url });
+    ends.push(() => bus.close());
+    expect(await bus.topicsBelow(STREAMS.commands.topic)).toEqual([]);
+  },
+);
 
 test.skipIf(!redisServer)(
   "a run that is decided elsewhere has the bits of its replay, with Redis away in the middle",

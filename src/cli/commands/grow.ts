@@ -137,6 +137,10 @@ export function addGrow(
       "--adopt",
       "with --resume: take over, as a new run, one that came from elsewhere or is of an older format",
     )
+    .option(
+      "--catalog-service",
+      "ask the catalog service of the bus for kernels, which writes them to --catalog",
+    )
     .option("--oona <url>", "join a bus: redis://… or rediss://… (default: KASMINA_REDIS, else none)")
     .option("--metrics <host:port>", "serve /metrics to Prometheus while the run goes on")
     .option("--dashboard [host:port]", "serve the live page while the run goes on (default: any free port)")

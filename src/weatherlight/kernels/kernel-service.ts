@@ -10,7 +10,7 @@ import {
   kernelSeed,
   type Prewarmer,
 } from "../../catalog/index.js";
-import type { Kernel, KernelRequest, TelemetryMetric } from "../../contracts/index.js";
+import type { Kernel, KernelRequest, MessagePort, TelemetryMetric } from "../../contracts/index.js";
 import type { Backend } from "../../engine/index.js";
 import {
   BlueprintLocks,
@@ -44,6 +44,11 @@ export interface KernelServiceOptions {
    * whose kernels take as long as they take.
    */
   readonly bus?: Bus;
+  /**
+   * On which a catalog service elsewhere answers, which writes its artifacts to `catalogDir`: then nothing is built here, and the
+   * deadline of the configuration holds. The caller's to close. Default: kernels are built here.
+   */
+  readonly catalogService?: MessagePort;
   /** For measurements: how long the worker holds every kernel back. Default 0. */
   readonly holdMs?: number;
   /** Default: prewarms on `backend`. */
@@ -88,7 +93,9 @@ export class KernelService implements RunKernels {
   }
 
   async prewarm(candidates: readonly Candidate[], shapes: readonly (readonly number[])[]): Promise<void> {
-    const builder = this.#opened(this.#builder);
+    // A service elsewhere builds what it is asked for, and keeps it.
+    const builder = this.#builder;
+    if (!builder) return;
     for (const { id, parameters } of candidates)
       for (const shape of shapes) await builder.prewarm(id, shape, parameters);
   }
@@ -107,20 +114,7 @@ export class KernelService implements RunKernels {
   async #start(options: KernelServiceOptions): Promise<void> {
     const { trainingRunId, config, clock = systemClock, blueprints = builtinBlueprints } = options;
     const catalog = await Catalog.open(options.catalogDir ?? (await this.#temporaryFolder()));
-    const prewarm = options.prewarmer ?? enginePrewarmer(options.backend, { batch: options.batch, clock });
-    const builder = new KernelBuilder({ catalog, blueprints, prewarm, creator: "kasmina" });
-    const bus = options.bus ?? new MemoryBus({ clock });
-    this.#closers.push(() => bus.close());
-    const { holdMs = 0 } = options;
-    const isOwn = options.bus === undefined;
-    const worker = await KernelWorker.open({
-      messages: bus,
-      builder,
-      clock,
-      holdMs,
-      ...(isOwn && { deadlineMs: null }),
-    });
-    this.#closers.push(() => worker.close());
+    const messages = options.catalogService ?? (await this.#startWorker(options, catalog));
     this.#locks = new BlueprintLocks({
       clock,
       contentionMs: config.kernel.lockContentionMs,
@@ -139,9 +133,9 @@ export class KernelService implements RunKernels {
         }),
     });
     this.#cache = new KernelCache(this.#locks, config.kernel.cacheArtifacts);
-    this.#builder = builder;
+    const isOwn = (options.catalogService ?? options.bus) === undefined;
     const prefetch = await KernelPrefetch.open({
-      messages: bus,
+      messages,
       reader: catalog,
       cache: this.#cache,
       blueprints,
@@ -154,6 +148,20 @@ export class KernelService implements RunKernels {
     });
     this.#prefetch = prefetch;
     this.#closers.push(() => prefetch.close());
+  }
+
+  /** @returns what its requests and answers travel on */
+  async #startWorker(options: KernelServiceOptions, catalog: Catalog): Promise<MessagePort> {
+    const { clock = systemClock, blueprints = builtinBlueprints, holdMs = 0 } = options;
+    const prewarm = options.prewarmer ?? enginePrewarmer(options.backend, { batch: options.batch, clock });
+    const builder = new KernelBuilder({ catalog, blueprints, prewarm, creator: "kasmina" });
+    const bus = options.bus ?? new MemoryBus({ clock });
+    this.#closers.push(() => bus.close());
+    const deadline = options.bus === undefined ? { deadlineMs: null } : {};
+    const worker = await KernelWorker.open({ messages: bus, builder, clock, holdMs, ...deadline });
+    this.#closers.push(() => worker.close());
+    this.#builder = builder;
+    return bus;
   }
 
   async #temporaryFolder(): Promise<string> {

@@ -6,6 +6,7 @@ import type { Kernel } from "../../contracts/index.js";
 import { type Backend, openBackend } from "../../engine/index.js";
 import { loadBlueprints } from "../../tolaria/tracing/load-modules.node.js";
 import { KernelService } from "./kernel-service.js";
+import { PortMessages } from "./port-messages.js";
 import type { KernelThreadMessage, KernelThreadRequest, KernelThreadStart } from "./thread-kernels.js";
 
 const port = parentPort;
@@ -14,10 +15,16 @@ const start = workerData as KernelThreadStart;
 const post = (message: KernelThreadMessage): void => port.postMessage(message);
 
 async function open(): Promise<{ service: KernelService; backend: Backend }> {
-  const { engine, threads, blueprints: sources = [], ...options } = start;
+  const { engine, threads, blueprints: sources = [], catalogPort, ...options } = start;
+  const catalogService = catalogPort && new PortMessages(catalogPort);
   const blueprints = await loadBlueprints(sources);
   const { backend } = await openBackend(engine, threads === undefined ? {} : { threads });
-  const service = await KernelService.open({ ...options, backend, blueprints });
+  const service = await KernelService.open({
+    ...options,
+    backend,
+    blueprints,
+    ...(catalogService && { catalogService }),
+  });
   service.listen((event, metrics) => post({ kind: "event", event, metrics }));
   return { service, backend };
 }

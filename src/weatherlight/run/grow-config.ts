@@ -177,6 +177,7 @@ const RECORDED = {
   growth: flag.default(true),
   compare: flag.default(false),
   catalog: text.optional(),
+  catalogService: flag.optional(),
   weightDecay: numberBetween(0, 1).optional(),
   clipNorm: positive.optional(),
   patience: wholeNumber(1, EPOCHS_MAX).optional(),
@@ -193,6 +194,7 @@ const RECORDED = {
 const PARTS = {
   tracer: object<NonNullable<GrowParts["tracer"]>>("a TopologyTracer", "trace").optional(),
   kernels: object<NonNullable<GrowParts["kernels"]>>("a source of kernels", "fetch", "prewarm").optional(),
+  catalogPort: object<NonNullable<GrowParts["catalogPort"]>>("a MessagePort", "postMessage").optional(),
   batches: callback.optional(),
   commands: object<NonNullable<GrowParts["commands"]>>("a CommandSource", "drain").optional(),
   keys: object<NonNullable<GrowParts["keys"]>>("a KeyRing").optional(),

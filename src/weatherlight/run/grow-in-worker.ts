@@ -55,7 +55,7 @@ export async function growInWorker(
   const joined = await JoinedBus.join({ ...callbacks.bus, onNotice }, options);
   let ended = false;
   try {
-    const summary = await runWorker({ ...start, bus: joined.port }, callbacks);
+    const summary = await runWorker({ ...start, bus: joined.port, ...joined.catalog }, callbacks);
     ended = true;
     return summary;
   } finally {
@@ -67,7 +67,7 @@ function runWorker(start: TrainerStart, callbacks: WorkerCallbacks): Promise<Sum
   const worker = new Worker(new URL("./growth-worker.js", import.meta.url), {
     env: environmentWithKeys(),
     workerData: start,
-    transferList: start.bus ? [start.bus] : [],
+    transferList: [start.bus, start.catalogPort].filter((port) => port !== undefined),
     stdout: true,
     resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
   });

@@ -130,6 +130,8 @@ export interface GrowParts {
   readonly tracer?: TopologyTracer;
   /** Where kernels come from; the caller's to close. */
   readonly kernels?: RunKernels;
+  /** Node's MessagePort at which the thread of the bus answers for the catalog service; `kasmina grow --oona` gives it. */
+  readonly catalogPort?: { postMessage(value: unknown): void };
   /** Training batches over the data. Default: shuffled each epoch. */
   readonly batches?: (dataset: Dataset, options: BatchOptions) => BatchSource;
   /** Signed commands besides those of the policy and of the control socket. */
@@ -293,6 +295,11 @@ export interface GrowOptions extends GrowCallbacks, GrowParts {
   readonly compare?: boolean;
   /** Folder of the kernel catalog. Default: `catalog` in the run's folder. */
   readonly catalog?: string;
+  /**
+   * Asks the catalog service of the bus for kernels, which writes them to the folder `catalog`, and builds none. Default false.
+   * Needs a run on a bus (`kasmina grow --oona`).
+   */
+  readonly catalogService?: boolean;
   /**
    * How often a checkpoint is written within an epoch: a time (`"60s"`, `"5m"`, `"1h"`) or steps (`"500steps"`); one is written at
    * the start of each epoch anyway. Nothing that is computed depends on it. A resumed run may be given another. Default `"60s"`.

@@ -149,3 +149,8 @@ test("a blueprint of the wrong shape fails its gate, not the run", async () => {
   expect(events).toContainEqual(expect.objectContaining({ name: "gate_failure", level: "CRITICAL" }));
   expect(JSON.stringify(events)).toContain("wide maps [32,16] to [32]");
 });
+
+test("kernels of the catalog service need a bus", async () => {
+  const growing = grow({ ...small, growth: true, catalogService: true, catalog: "nowhere" });
+  await expect(growing).rejects.toThrow(/catalogService is for a run on a bus/);
+});

@@ -54,6 +54,7 @@ try {
     records?.onDecision(decision, state);
   };
   const listeners = {
+    ...(start.catalogPort && { catalogPort: start.catalogPort }),
     ...lines,
     ...bus,
     onObservation,

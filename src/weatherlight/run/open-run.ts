@@ -209,6 +209,7 @@ export async function openEngine({ engine, threads }: GrowConfig, closers: Close
 
 async function openRun(asked: AskedRun, stopped: StoppedRun | undefined, closers: Closers): Promise<OpenRun> {
   const { config, runId } = asked;
+  checkCatalogService(config);
   const notice = (text: string, always?: boolean): void => config.onNotice?.(text, always);
   const { backend, reason } = await openEngine(config, closers);
   const recorded = stopped?.file.config ?? recordedConfig({ ...config, runId, engine: backend }, platform);
@@ -276,6 +277,16 @@ function openTracer(
   }
   closers.add(() => tracer.close());
   return tracer;
+}
+
+/** Before anything is written. */
+function checkCatalogService({ catalogService, catalogPort, catalog }: GrowConfig): void {
+  if (!catalogService || (catalogPort && catalog !== undefined)) return;
+  const problem = catalogPort
+    ? "needs the folder that the service writes to: catalog"
+    : "is for a run on a bus: kasmina grow --oona redis://…";
+  const details = { key: "catalogService", problem };
+  throw new KasminaError("invalid_argument", `catalogService ${problem}`, { details });
 }
 
 /** A run that nobody can germinate in needs no kernels. */

@@ -1,5 +1,6 @@
 /** Node, as a run sees it: folders, kernels in a thread, traces in a process, modules by path. */
 import { join, resolve } from "node:path";
+import { MessagePort } from "node:worker_threads";
 import { hasFolder } from "../../base/disk/index.node.js";
 import type { ModuleSource } from "../../tolaria/index.js";
 import { ProcessTracer } from "../../tolaria/tracing/process-tracer.node.js";
@@ -39,7 +40,7 @@ async function openKernels({ config, runId, limits, sources, folder }: KernelsRe
   if (config.catalog === undefined && catalogDir !== undefined) hasFolder(catalogDir);
   const { blueprintModules } = sources;
   if (catalogDir === undefined || !blueprintModules) return undefined;
-  const { engine, threads, batch = 1, seed } = config;
+  const { engine, threads, batch = 1, seed, catalogPort } = config;
   return ThreadKernels.open({
     trainingRunId: runId,
     seed,
@@ -47,6 +48,7 @@ async function openKernels({ config, runId, limits, sources, folder }: KernelsRe
     batch,
     config: limits,
     catalogDir,
+    ...(catalogPort instanceof MessagePort && { catalogPort }),
     ...(blueprintModules.length > 0 && { blueprints: blueprintModules }),
     ...(threads !== undefined && { threads }),
   });

@@ -25,6 +25,8 @@ export interface TrainerStart {
   readonly runner: string;
   /** Where the run is on a bus: the way to it. */
   readonly bus?: MessagePort;
+  /** Where it asks the catalog service: the way to that. */
+  readonly catalogPort?: MessagePort;
   /** Whether it reports its series. */
   readonly series: boolean;
   /** Whether it posts what it measures and decides. */

@@ -2,7 +2,13 @@
  * The kernel catalog of all runs that meet on a bus: takes requests, builds or finds what is wanted, answers on the run's
  * own streams. Instances share the requests. The bytes lie in a folder that the trainers read too.
  */
-import { Catalog, enginePrewarmer, KernelBuilder, KernelWorker } from "../../catalog/index.js";
+import {
+  Catalog,
+  enginePrewarmer,
+  KernelBuilder,
+  KernelWorker,
+  type Prewarmer,
+} from "../../catalog/index.js";
 import { type KeyRing, SignedMessages } from "../../contracts/index.js";
 import type { Backend } from "../../engine/index.js";
 import { type BlueprintRegistry, builtinBlueprints } from "../../nn/index.js";
@@ -19,6 +25,8 @@ export interface CatalogServiceOptions {
   /** Rows of the batch that kernels are prewarmed with. Default 32. */
   readonly batch?: number;
   readonly blueprints?: BlueprintRegistry;
+  /** Default: prewarms on `backend`. */
+  readonly prewarmer?: Prewarmer;
   readonly onProblem?: (problem: string) => void;
 }
 
@@ -39,7 +47,7 @@ export class CatalogService implements Service {
     const builder = new KernelBuilder({
       catalog: await Catalog.open(catalogDir),
       blueprints,
-      prewarm: enginePrewarmer(backend, { batch }),
+      prewarm: options.prewarmer ?? enginePrewarmer(backend, { batch }),
       creator: "kasmina",
     });
     return new CatalogService(bus, messages, await KernelWorker.open({ messages, builder }));
