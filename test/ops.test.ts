@@ -41,6 +41,23 @@ test("every event that may be more than information stands in the runbook", asyn
   expect(expected.filter((name) => !runbook.includes(`\`${name}\``))).toEqual([]);
 });
 
+/** The kinds of a union in a source: `kind: "…"`. */
+async function kindsOf(path: string, type: string): Promise<string[]> {
+  const [, union = ""] = new RegExp(`export type ${type} =(.*?);\n\n`, "s").exec(await read(path)) ?? [];
+  return [...union.matchAll(/kind: "(\w+)"/g)].map(([, kind = ""]) => kind);
+}
+
+test("whatever a service may print stands in the runbook", async () => {
+  const [runbook, alerts, notices] = await Promise.all([
+    read("docs/operations.md"),
+    kindsOf("src/weatherlight/services/weatherlight-service.ts", "Alert"),
+    kindsOf("src/oona/redis-streams.ts", "BusNotice"),
+  ]);
+  expect([alerts.length, notices.length]).toEqual([7, 5]);
+  const printed = [...alerts, ...notices.map((kind) => `bus ${kind}`)];
+  expect(printed.filter((name) => !runbook.includes(`\`${name}\``))).toEqual([]);
+});
+
 test("rules and dashboard ask for series that there are", async () => {
   const exported = (await new PrometheusExporter().render()).text;
   const known = new Set([...exported.matchAll(/^# HELP (\S+)/gm)].map(([, name]) => name));

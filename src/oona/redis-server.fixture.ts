@@ -14,7 +14,7 @@ const START_MS = 20_000;
 export class RedisServer {
   readonly port: number;
   readonly folder: string;
-  readonly #args: readonly string[];
+  readonly #args: string[];
   #child: ChildProcess | undefined;
 
   /** @param settings as on the command line of redis-server; `port` is chosen */
@@ -28,6 +28,15 @@ export class RedisServer {
   static async startTls(settings: readonly string[]): Promise<RedisServer> {
     const port = await freePort();
     const server = new RedisServer(port, ["--port", "0", "--tls-port", String(port), ...settings]);
+    await server.up();
+    return server;
+  }
+
+  /** One whose users are those of an ACL file. @param users the file's text */
+  static async startWithUsers(users: string, settings: readonly string[]): Promise<RedisServer> {
+    const server = new RedisServer(await freePort(), settings);
+    const file = server.write("users.acl", users);
+    server.#args.push("--aclfile", file);
     await server.up();
     return server;
   }
