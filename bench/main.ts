@@ -4,6 +4,7 @@ import type { Figures, Measurement } from "./measurement.js";
 /** One file a measurement, loaded when it is asked for. */
 const MEASUREMENTS: Readonly<Record<string, () => Promise<Measurement>>> = {
   commands: async () => (await import("./commands.js")).commands,
+  "cross-system": async () => (await import("./cross-system/cross-system.js")).crossSystem,
   dashboard: async () => (await import("./dashboard.js")).dashboard,
   engine: async () => (await import("./engine/engine.js")).engine,
   growth: async () => (await import("./growth/growth.js")).growth,
