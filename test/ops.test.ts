@@ -48,13 +48,14 @@ async function kindsOf(path: string, type: string): Promise<string[]> {
 }
 
 test("whatever a service may print stands in the runbook", async () => {
-  const [runbook, alerts, notices] = await Promise.all([
+  const [runbook, alerts, programs, notices] = await Promise.all([
     read("docs/operations.md"),
     kindsOf("src/weatherlight/services/weatherlight-service.ts", "Alert"),
+    kindsOf("src/weatherlight/services/supervisor.ts", "SupervisorAlert"),
     kindsOf("src/oona/redis-streams.ts", "BusNotice"),
   ]);
-  expect([alerts.length, notices.length]).toEqual([7, 5]);
-  const printed = [...alerts, ...notices.map((kind) => `bus ${kind}`)];
+  expect([alerts.length, programs.length, notices.length]).toEqual([7, 2, 5]);
+  const printed = [...alerts, ...programs, ...notices.map((kind) => `bus ${kind}`)];
   expect(printed.filter((name) => !runbook.includes(`\`${name}\``))).toEqual([]);
 });
 

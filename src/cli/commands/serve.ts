@@ -18,6 +18,7 @@ interface ServeFlags {
   readonly silentAfter: number;
   readonly onSilent: string;
   readonly onBreakers: string;
+  readonly programs?: string;
   readonly json?: boolean;
 }
 
@@ -64,6 +65,10 @@ export function addServe(command: Command, io: Io, done: (exitCode: number) => v
         .choices(LEVELS)
         .default("pause-growth"),
     )
+    .option(
+      "--programs <file>",
+      "weatherlight: JSON list of the kasmina commands that it starts and keeps running",
+    )
     .option("--json", "print one JSON object a line")
     .action(async (name: string, flags: ServeFlags) => done(await serve(name, flags, io)));
 }
@@ -91,6 +96,7 @@ async function serve(name: string, flags: ServeFlags, io: Io): Promise<number> {
     engine: rest.engine,
     batch: rest.batch,
     policy: rest.policy,
+    ...(rest.programs !== undefined && { programs: rest.programs }),
     rules: {
       silentMs: silentAfter * 1_000,
       onSilent: levelOf(rest.onSilent),

@@ -1,4 +1,7 @@
 /** Brings a service up from what the command line says: bus, keys, the service itself, its health; and ends them in order. */
+import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { parseJsonFile, readRegularSync } from "../../base/disk/index.node.js";
 import { KasminaError } from "../../base/index.js";
 import {
   countKernelParameters,
@@ -21,6 +24,7 @@ import {
 import { sharedKeys } from "../control/run-keys.js";
 import { CatalogService } from "./catalog-service.js";
 import { closeInTime, type Service, serveHealth } from "./service.js";
+import { programsSchema, type RunningProgram, type SupervisedProgram } from "./supervisor.js";
 import { TamiyoService } from "./tamiyo-service.js";
 import { type WeatherlightRules, WeatherlightService } from "./weatherlight-service.js";
 
@@ -41,6 +45,8 @@ export interface StartOptions {
   /** plateau, schedule or random. */
   readonly policy: string;
   readonly rules: Partial<WeatherlightRules>;
+  /** JSON file of the programs that Weatherlight starts and keeps running. */
+  readonly programs?: string;
   /** Receives what people must know, a line each. Must not throw. */
   readonly say: (what: string, about: Readonly<Record<string, unknown>>) => void;
 }
@@ -107,9 +113,45 @@ const OPEN: { readonly [N in ServiceName]: Open } = {
       costs: FITTING_COSTS,
       onProblem: (problem) => say("problem", { problem }),
     }),
-  weatherlight: (bus, keys, { rules, say }) =>
-    WeatherlightService.open({ bus, keys, rules, onAlert: ({ kind, ...about }) => say(kind, about) }),
+  weatherlight: (bus, keys, { rules, say, programs, environment }) =>
+    WeatherlightService.open({
+      ...{ bus, keys, rules },
+      onAlert: ({ kind, ...about }) =>
+        say(kind, kind === "program_given_up" ? { ...about, level: "CRITICAL" } : about),
+      ...(programs !== undefined && {
+        supervises: {
+          programs: programsIn(programs),
+          start: (program) => startProgram(program, environment),
+        },
+      }),
+    }),
 };
+
+const MAX_BYTES = 64 * 1024;
+
+function programsIn(path: string): readonly SupervisedProgram[] {
+  return parseJsonFile(path, readRegularSync(path, { maxBytes: MAX_BYTES }), programsSchema);
+}
+
+const MAIN = fileURLToPath(new URL("../../cli/main.js", import.meta.url));
+
+/** A `kasmina` command in a process of its own, which prints where this one does. */
+function startProgram(
+  { args, env }: SupervisedProgram,
+  environment: StartOptions["environment"],
+): RunningProgram {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    env: { ...environment, ...env },
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  const ended = new Promise<{ code: number | null; reason: string }>((resolve) => {
+    child.once("error", ({ message }) => resolve({ code: null, reason: message }));
+    child.once("exit", (code, signal) =>
+      resolve({ code, reason: signal ? `signal ${signal}` : `exit code ${code}` }),
+    );
+  });
+  return { ended, stop: (now) => void child.kill(now ? "SIGKILL" : "SIGTERM") };
+}
 
 function policyOf(name: string, trainingRunId: string): Policy {
   const blueprints = builtinBlueprints.ids.map((id) => ({ id, parameters: {} }));

@@ -23,6 +23,12 @@ import type { Answer } from "../telemetry/http-server.node.js";
 import { MetricSeries } from "../telemetry/metric-series.js";
 import { PrometheusExporter } from "../telemetry/prometheus.node.js";
 import type { Service } from "./service.js";
+import {
+  type RunningProgram,
+  type SupervisedProgram,
+  Supervisor,
+  type SupervisorAlert,
+} from "./supervisor.js";
 
 export interface WeatherlightRules {
   /** A run that has reported nothing for so long is silent: named at once, and once. Default 30 s. */
@@ -64,7 +70,8 @@ export type Alert =
       readonly reason: string;
     }
   | { readonly kind: "limit"; readonly reason: string }
-  | { readonly kind: "problem"; readonly reason: string };
+  | { readonly kind: "problem"; readonly reason: string }
+  | SupervisorAlert;
 
 export interface WeatherlightOptions {
   readonly bus: RedisStreamsBus;
@@ -79,6 +86,11 @@ export interface WeatherlightOptions {
   /** Every packet. Must not throw. */
   readonly onPacket?: (packet: TelemetryPacket) => void;
   readonly onOutcome?: (outcome: RunOutcome) => void;
+  /** What it starts and keeps running, and how. Default: nothing. */
+  readonly supervises?: {
+    readonly programs: readonly SupervisedProgram[];
+    readonly start: (program: SupervisedProgram) => RunningProgram;
+  };
 }
 
 interface WatchedRun {
@@ -117,6 +129,7 @@ export class WeatherlightService implements Service {
   /** Of the commands that rules sent. */
   readonly #sentMs: number[] = [];
   readonly #counts = { packets: 0, outcomes: 0, critical: 0, commands: 0, refused: 0 };
+  #supervisor: Supervisor | undefined;
   #lease: TopicLease | undefined;
   #subscriptions: readonly Subscription[] = [];
   #timer: Timer | undefined;
@@ -126,6 +139,7 @@ export class WeatherlightService implements Service {
   static async open(options: WeatherlightOptions): Promise<WeatherlightService> {
     const service = new WeatherlightService(options);
     await service.#tick();
+    service.#supervise();
     return service;
   }
 
@@ -148,6 +162,8 @@ export class WeatherlightService implements Service {
   problem(): string | undefined {
     if (this.#closed) return "it is ending";
     if (!this.#options.bus.isUp) return "Redis cannot be reached";
+    const { givenUp = [] } = this.#supervisor ?? {};
+    if (givenUp.length > 0) return `${givenUp.join(", ")} ended too often and is given up`;
     return this.#lease ? undefined : "another instance works, this one stands by";
   }
 
@@ -155,7 +171,8 @@ export class WeatherlightService implements Service {
     const runs = [...this.#runs].map(([id, { step, epoch, silent, endedMs, packets, critical }]) => ({
       ...{ run_id: id, step, epoch, silent, ended: endedMs !== undefined, packets, critical },
     }));
-    return { active: this.#lease !== undefined, ...this.#counts, runs };
+    const programs = this.#supervisor?.status();
+    return { active: this.#lease !== undefined, ...this.#counts, ...(programs && { programs }), runs };
   }
 
   /** Of all runs; those of a silent one have ended, but for when it reported last, those of one that ended altogether. */
@@ -173,10 +190,17 @@ export class WeatherlightService implements Service {
   async close(): Promise<void> {
     this.#closed = true;
     this.#timer?.cancel();
+    await this.#supervisor?.close();
     await Promise.allSettled(this.#subscriptions.map((subscription) => subscription.close()));
     // Where Redis cannot be reached, the lease ends by itself.
     await this.#lease?.release().catch(() => undefined);
     this.#lease = undefined;
+  }
+
+  #supervise(): void {
+    const { supervises } = this.#options;
+    const onAlert = (alert: SupervisorAlert): void => this.#alert(alert);
+    if (supervises) this.#supervisor = new Supervisor({ ...supervises, onAlert, clock: this.#clock });
   }
 
   /** Takes or keeps the lease, and looks who is silent. */
