@@ -2,9 +2,8 @@
 import type { Command } from "commander";
 import { KasminaError, printable } from "../../base/index.js";
 import type { EmergencyLevel } from "../../contracts/index.js";
-import { RedisStreamsBus } from "../../oona/index.node.js";
 import { operatorName } from "../../weatherlight/control/control-client.js";
-import { commandFleet, type FleetAnswer } from "../../weatherlight/control/fleet-emergency.js";
+import { commandFleetAt, type FleetAnswer } from "../../weatherlight/control/fleet-emergency.js";
 import { sharedKeys } from "../../weatherlight/control/run-keys.js";
 import { EXIT } from "../terminal/exit.js";
 import type { Io } from "../terminal/io.js";
@@ -55,16 +54,11 @@ async function commandAll(level: EmergencyLevel, flags: EmergencyFlags, io: Io):
     throw new KasminaError("invalid_argument", "which bus? name it with --oona redis://… or KASMINA_REDIS");
   const keys = sharedKeys(io.env);
   const { reason, prefix, wait } = flags;
-  const bus = await RedisStreamsBus.open({ url, name: "operator", ...(prefix !== undefined && { prefix }) });
-  try {
-    const waitMs = wait * 1_000;
-    const answers = await commandFleet({ bus, keys, level, reason, issuedBy: operatorName(), waitMs });
-    const reached = answers.length > 0 && answers.every(isReached);
-    io.stdout.write(flags.json ? `${JSON.stringify(jsonOf(level, answers))}\n` : textOf(level, answers));
-    return reached ? EXIT.done : EXIT.failed;
-  } finally {
-    await bus.close();
-  }
+  const order = { keys, level, reason, issuedBy: operatorName(), waitMs: wait * 1_000 };
+  const answers = await commandFleetAt({ url, prefix }, order);
+  const reached = answers.length > 0 && answers.every(isReached);
+  io.stdout.write(flags.json ? `${JSON.stringify(jsonOf(level, answers))}\n` : textOf(level, answers));
+  return reached ? EXIT.done : EXIT.failed;
 }
 
 /** Whether the run does what it was told, or has nothing left to do. */

@@ -18,7 +18,7 @@ import {
   STREAMS,
   sharedTopic,
 } from "../../contracts/index.js";
-import type { RedisStreamsBus } from "../../oona/index.node.js";
+import { RedisStreamsBus } from "../../oona/index.node.js";
 
 export interface FleetEmergencyOptions {
   readonly bus: RedisStreamsBus;
@@ -48,6 +48,19 @@ export type FleetAnswer = { readonly trainingRunId: string } & (
 const WAIT_MS = 10_000;
 /** How often is looked for runs that have come since. */
 const LOOK_MS = 250;
+
+/** {@link commandFleet} over a connection of its own. @param prefix before every key in Redis; default: oona */
+export async function commandFleetAt(
+  { url, prefix }: { readonly url: string; readonly prefix?: string | undefined },
+  options: Omit<FleetEmergencyOptions, "bus">,
+): Promise<readonly FleetAnswer[]> {
+  const bus = await RedisStreamsBus.open({ url, name: "operator", ...(prefix !== undefined && { prefix }) });
+  try {
+    return await commandFleet({ ...options, bus });
+  } finally {
+    await bus.close();
+  }
+}
 
 /**
  * Sends each run the command on its emergency lane and waits for the answers. Runs that join the bus meanwhile get it too.
