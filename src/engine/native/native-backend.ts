@@ -17,6 +17,7 @@ import type { LoweredProgram, ProgramInput, ProgramOutput, TracedProgram } from 
 import { BoundUpdate } from "../update/bound-update.js";
 import { loadOrt, type Ort } from "./ort.js";
 import { createSession, freeNow, keepFreed, ortTensor, runError, type SessionOptions } from "./session.js";
+import { SessionCache } from "./session-cache.js";
 
 export interface NativeOptions {
   /** Threads of one operator, 1 to 256. Default: all cores. Runs are bit for bit the same at the same number only. */
@@ -24,9 +25,6 @@ export interface NativeOptions {
   /** Whether idle threads wait in a loop. Default false: on a shared machine the loop takes the time of others. */
   readonly spinning?: boolean;
 }
-
-/** Sessions kept for topologies that come back; those that no program uses are closed beyond it, oldest first. */
-const MAX_CACHED_SESSIONS = 32;
 
 /** Opens the native back end. @throws KasminaError `engine` where onnxruntime-node does not load */
 export async function createNativeBackend(options: NativeOptions = {}): Promise<Backend> {
@@ -40,21 +38,12 @@ export async function createNativeBackend(options: NativeOptions = {}): Promise<
   return new NativeBackend(await loadOrt(), { threads, spinning: options.spinning ?? false });
 }
 
-interface Entry {
-  readonly lowered: LoweredProgram;
-  readonly session: Promise<InferenceSession>;
-  users: number;
-}
-
 class NativeBackend implements Backend {
   readonly name = "native";
   readonly description: string;
   readonly #ort: Ort;
   readonly #options: SessionOptions;
-  #compiled = 0;
-  #cacheHits = 0;
-  /** By the model's digest, the least recently used first. */
-  readonly #entries = new Map<string, Entry>();
+  readonly #sessions = new SessionCache();
 
   constructor(ort: Ort, options: SessionOptions) {
     this.#ort = ort;
@@ -64,65 +53,26 @@ class NativeBackend implements Backend {
   }
 
   get stats(): BackendStats {
-    return { compiled: this.#compiled, cacheHits: this.#cacheHits };
+    return this.#sessions.stats;
   }
 
   async compile(traced: TracedProgram): Promise<Program> {
     const { name } = traced.definition;
-    const lowered = traced.lowered ?? lowerProgram(name, traced);
-    const entry = this.#entryFor(name, lowered);
-    entry.users++;
-    this.#evict(); // only now: an entry without a user would be closed under the program that is to use it
-    try {
-      const session = await entry.session;
-      return new NativeProgram(this.#ort, traced, entry.lowered, session, () => {
-        entry.users--;
-        this.#evict();
-      });
-    } catch (error) {
-      this.#entries.delete(lowered.digest);
-      throw error;
-    }
+    const known = traced.lowered?.target === "cpu" ? traced.lowered : undefined;
+    const asked = known ?? lowerProgram(name, traced);
+    const { session, lowered, release } = await this.#sessions.lease(asked, () =>
+      createSession(this.#ort, name, asked, this.#options),
+    );
+    return new NativeProgram(this.#ort, traced, lowered, session, release);
   }
 
   createState(): State {
     return new MemoryState();
   }
 
-  async dispose(): Promise<void> {
-    const entries = [...this.#entries.values()];
-    this.#entries.clear();
-    await Promise.all(entries.map(close));
+  dispose(): Promise<void> {
+    return this.#sessions.dispose();
   }
-
-  #entryFor(name: string, lowered: LoweredProgram): Entry {
-    const known = this.#entries.get(lowered.digest);
-    if (known) {
-      this.#cacheHits++;
-      this.#entries.delete(lowered.digest);
-      this.#entries.set(lowered.digest, known);
-      return known;
-    }
-    this.#compiled++;
-    const session = createSession(this.#ort, name, lowered, this.#options);
-    const entry = { lowered, session, users: 0 };
-    this.#entries.set(lowered.digest, entry);
-    return entry;
-  }
-
-  #evict(): void {
-    for (const [digest, entry] of this.#entries) {
-      if (this.#entries.size <= MAX_CACHED_SESSIONS) return;
-      if (entry.users > 0) continue;
-      this.#entries.delete(digest);
-      void close(entry);
-    }
-  }
-}
-
-async function close(entry: Entry): Promise<void> {
-  const session = await entry.session.catch(() => undefined);
-  await session?.release();
 }
 
 /** One input of the model: parameters end to end, or one tensor of any role. */

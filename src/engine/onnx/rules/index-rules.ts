@@ -75,12 +75,13 @@ function indexValue(graph: GraphBuilder, index: Value): Value {
 /** Indices of one shape, as one int64 tensor [shape…, number of indices]. */
 function stackIndices(graph: GraphBuilder, indices: readonly View[], shape: readonly number[]): Value {
   const columns = indices.map((view) =>
-    graph.cast(graph.reshape(contiguous(graph, broadcastTo(view, shape)), [...shape, 1]), "int64"),
+    graph.cast(graph.reshape(contiguous(graph, broadcastTo(view, shape)), [...shape, 1]), "int32"),
   );
   const [only] = columns;
-  if (columns.length === 1 && only) return only;
-  const output = { dtype: "int64" as const, shape: [...shape, columns.length] };
-  return graph.node("Concat", columns, output, { axis: shape.length });
+  const output = { dtype: "int32" as const, shape: [...shape, columns.length] };
+  const joint =
+    columns.length === 1 && only ? only : graph.node("Concat", columns, output, { axis: shape.length });
+  return graph.cast(joint, "int64");
 }
 
 /** Zeros with updates added (or put) at indices; an index outside is an error when it runs. */

@@ -33,8 +33,8 @@ export function reduce(graph: GraphBuilder, view: View, op: ReduceOp, dims: read
     return mapBase(reduce(graph, signed, op, dims), (base) => signedOrder(graph, base, "uint32"));
   }
   if (dtype === "uint32") {
-    // ONNX Runtime reduces int64, whose low 32 bits are the uint32 result.
-    return castView(graph, reduce(graph, castView(graph, view, "int64"), op, dims), "uint32");
+    // ONNX Runtime reduces int32, which has the bits of the uint32 result.
+    return castView(graph, reduce(graph, castView(graph, view, "int32"), op, dims), "uint32");
   }
   const { view: reduced, repeated } = reduceReal(graph, view, op, dims);
   return repeated === 1 ? reduced : mapBase(reduced, (base) => repeat(graph, base, op, repeated));

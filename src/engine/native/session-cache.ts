@@ -1,0 +1,85 @@
+/** Compiled sessions by the digest of their model: programs of equal structure share one, and topologies come back. */
+import type { InferenceSession } from "onnxruntime-node";
+import type { BackendStats } from "../backend.js";
+import type { LoweredProgram } from "../trace.js";
+
+/** Sessions kept for topologies that come back; those that no program uses are closed beyond it, oldest first. */
+const MAX_CACHED_SESSIONS = 32;
+
+/** A session in use. */
+export interface Lease {
+  readonly session: InferenceSession;
+  /** Of the program that the session was made for. */
+  readonly lowered: LoweredProgram;
+  /** Says, once, that the session is not used any more. */
+  readonly release: () => void;
+}
+
+interface Entry {
+  readonly lowered: LoweredProgram;
+  readonly session: Promise<InferenceSession>;
+  users: number;
+}
+
+export class SessionCache {
+  #compiled = 0;
+  #cacheHits = 0;
+  /** By the model's digest, the least recently used first. */
+  readonly #entries = new Map<string, Entry>();
+
+  get stats(): BackendStats {
+    return { compiled: this.#compiled, cacheHits: this.#cacheHits };
+  }
+
+  /** The session of a program, by `create` where there is none yet. What `create` rejects with is not kept. */
+  async lease(lowered: LoweredProgram, create: () => Promise<InferenceSession>): Promise<Lease> {
+    const entry = this.#entryFor(lowered, create);
+    entry.users++;
+    this.#evict(); // only now: an entry without a user would be closed under the program that is to use it
+    try {
+      const session = await entry.session;
+      const release = () => {
+        entry.users--;
+        this.#evict();
+      };
+      return { session, lowered: entry.lowered, release };
+    } catch (error) {
+      this.#entries.delete(lowered.digest);
+      throw error;
+    }
+  }
+
+  async dispose(): Promise<void> {
+    const entries = [...this.#entries.values()];
+    this.#entries.clear();
+    await Promise.all(entries.map(close));
+  }
+
+  #entryFor(lowered: LoweredProgram, create: () => Promise<InferenceSession>): Entry {
+    const known = this.#entries.get(lowered.digest);
+    if (known) {
+      this.#cacheHits++;
+      this.#entries.delete(lowered.digest);
+      this.#entries.set(lowered.digest, known);
+      return known;
+    }
+    this.#compiled++;
+    const entry = { lowered, session: create(), users: 0 };
+    this.#entries.set(lowered.digest, entry);
+    return entry;
+  }
+
+  #evict(): void {
+    for (const [digest, entry] of this.#entries) {
+      if (this.#entries.size <= MAX_CACHED_SESSIONS) return;
+      if (entry.users > 0) continue;
+      this.#entries.delete(digest);
+      void close(entry);
+    }
+  }
+}
+
+async function close(entry: Entry): Promise<void> {
+  const session = await entry.session.catch(() => undefined);
+  await session?.release();
+}
