@@ -99,7 +99,7 @@ export function describeBackend(name: string, open: () => Promise<Backend>): voi
 
     test("says what it is", () => {
       expect(backend.name).toBe(name);
-      expect(backend.description).toMatch(/\d+ threads?/);
+      expect(backend.description).toMatch(/\d+ threads?$|on WebGPU$/);
     });
 
     test("keeps state from run to run and gives outputs back", async () => {

@@ -39,6 +39,7 @@ export {
   type JaxArray,
   type LoweredProgram,
   type LoweredTensor,
+  type LoweringTarget,
   type ProgramDefinition,
   type ProgramInput,
   type ProgramOutput,

@@ -3,9 +3,9 @@ import { messageOf } from "../base/errors.js";
 import type { Backend } from "./backend.js";
 import { createWasmBackend } from "./wasm.js";
 
-/** `auto` takes native where it loads, else wasm. */
-export type EngineChoice = "auto" | "native" | "wasm";
-export const ENGINE_CHOICES: readonly EngineChoice[] = ["auto", "native", "wasm"];
+/** `auto` takes native where it loads, else wasm; never gpu, which gives other bits on other machines. */
+export type EngineChoice = "auto" | "native" | "wasm" | "gpu";
+export const ENGINE_CHOICES: readonly EngineChoice[] = ["auto", "native", "wasm", "gpu"];
 
 export interface OpenBackendOptions {
   /** Threads of one operator on the native engine. Default: all cores. The wasm engine has one. */
@@ -24,6 +24,7 @@ export async function openBackend(
   options: OpenBackendOptions = {},
 ): Promise<OpenedBackend> {
   if (choice === "wasm") return opened(await createWasmBackend(), "as asked");
+  if (choice === "gpu") return opened(await openGpu(), "as asked");
   if (choice === "native") return opened(await openNative(options), "as asked");
   let failure: string;
   try {
@@ -38,6 +39,11 @@ export async function openBackend(
 async function openNative(options: OpenBackendOptions): Promise<Backend> {
   const { createNativeBackend } = await import("#native-engine");
   return createNativeBackend(options);
+}
+
+async function openGpu(): Promise<Backend> {
+  const { createGpuBackend } = await import("#native-engine");
+  return createGpuBackend();
 }
 
 function opened(backend: Backend, why: string): OpenedBackend {

@@ -65,8 +65,12 @@ export interface ProgramOutput extends TensorSpec {
   readonly name: string;
 }
 
+/** What a model was lowered for: ONNX Runtime's CPU provider, or its WebGPU provider. */
+export type LoweringTarget = "cpu" | "webgpu";
+
 /** A program in the form in which a back end compiles it, made beforehand, in another thread perhaps. Plain data. */
 export interface LoweredProgram {
+  readonly target: LoweringTarget;
   /** An ONNX model. */
   readonly model: Uint8Array;
   /** SHA-256 of the model and of where the program's tensors lie in the model's. */

@@ -8,7 +8,7 @@ import {
   wholePower,
 } from "../engine/index.js";
 import { createNativeBackend } from "../engine/native/index.js";
-import { scalarVectors, tracedUpdate } from "../engine/update/traced-update.js";
+import { countPaths, scalarVectors, tracedUpdate } from "../engine/update/traced-update.js";
 import { describeOptimizers, type Execution } from "./optimizers.conformance.js";
 import { OPTIMIZERS } from "./optimizers.js";
 import { optimizerSpecs, updatePlan } from "./train-step.js";
@@ -48,9 +48,12 @@ describe.each(["native", "wasm"] as const)("optimizers on %s", (name) => {
     const program = await backend.compile(trace(tracedUpdate(plan, specs)));
     const state = backend.createState();
     state.write(start);
+    const counts = mapValues(await state.read(countPaths(plan)), ({ data }) => data[0] ?? Number.NaN);
     for (const batch of gradients) {
-      await program.run(state, batch, scalarVectors(plan, controls, await state.read()));
+      for (const path of Object.keys(counts)) counts[path] = (counts[path] ?? Number.NaN) + 1;
+      await program.run(state, batch, scalarVectors(plan, controls, counts, "update"));
     }
+    state.write(mapValues(counts, scalar));
     return state.read();
   };
 

@@ -6,13 +6,15 @@ import { sha256Hex } from "../../base/bytes.js";
 import { KasminaError, messageOf } from "../../base/errors.js";
 import { formatSpec } from "../../contracts/tensor.js";
 import type { Atom, Equation, Ir, Primitive } from "../ir.js";
-import type { LoweredProgram, LoweredTensor, TracedProgram } from "../trace.js";
+import type { LoweredProgram, LoweredTensor, LoweringTarget, TracedProgram } from "../trace.js";
 import { GraphBuilder, type Value } from "./graph.js";
 import { bytesOf } from "./onnx-type.js";
+import { WEBGPU } from "./operator-set.js";
 import { giveOut, type Part, packedPairs, takeIn } from "./packing.js";
 import type { Lowered, Rule } from "./rules/rule.js";
 import { RULES } from "./rules/rules.js";
 import { contiguous, isReal, type View, viewOf } from "./views/view.js";
+import { type RewrittenGraph, rewriteForWebGpu } from "./webgpu.js";
 import { writeOnnx } from "./write-onnx.js";
 
 export interface LoweredGraph {
@@ -25,8 +27,19 @@ export interface LoweredGraph {
   readonly outputs: readonly Value[];
 }
 
-/** @throws KasminaError `engine` with the program's name, the primitive and the shapes it cannot lower */
+/**
+ * @param target what the model is to run on
+ * @throws KasminaError `engine` with the program's name, the primitive and the shapes it cannot lower
+ */
 export function lowerProgram(
+  name: string,
+  program: Pick<TracedProgram, "ir" | "inputs" | "outputs">,
+  target: LoweringTarget = "cpu",
+): LoweredProgram {
+  return target === "cpu" ? lowerForCpu(name, program) : lowerForWebGpu(name, program);
+}
+
+function lowerForCpu(
   name: string,
   program: Pick<TracedProgram, "ir" | "inputs" | "outputs">,
 ): LoweredProgram {
@@ -43,8 +56,40 @@ export function lowerProgram(
     inputs: inputs.map(({ value }, i) => ({ name: `i${i}`, value })),
     outputs: outputs.map(({ value }, i) => ({ name: `o${i}`, value })),
   });
-  const layout = { inputs: inputs.map(tensorOf), outputs: outputs.map(tensorOf) };
-  return { model, digest: sha256Hex(`${sha256Hex(model)} ${JSON.stringify(layout)}`), ...layout };
+  return loweredAs("cpu", model, inputs, outputs);
+}
+
+/** What a program is for the WebGPU provider, as a graph. */
+export function webGpuGraph(name: string, ir: Ir): RewrittenGraph & Pick<LoweredGraph, "parts"> {
+  const { graph, inputs, parts, outputs } = lowerGraph(name, ir, { contrib: false });
+  return { ...rewriteForWebGpu(graph.nodes, inputs, outputs), parts };
+}
+
+/** Every tensor alone: state and gradients stay on the device, where nothing is gained by laying them end to end. */
+function lowerForWebGpu(name: string, { ir }: Pick<TracedProgram, "ir">): LoweredProgram {
+  const { graph, inputs, parts, outputs } = webGpuGraph(name, ir);
+  const model = writeOnnx({
+    nodes: graph.nodes,
+    inputs: inputs.map((value, i) => ({ name: `i${i}`, value })),
+    outputs: outputs.map((value, i) => ({ name: `o${i}`, value })),
+    operatorSet: WEBGPU,
+  });
+  return loweredAs(
+    "webgpu",
+    model,
+    parts,
+    outputs.map((value, place) => ({ value, places: [place] })),
+  );
+}
+
+function loweredAs(
+  target: LoweringTarget,
+  model: Uint8Array,
+  ins: readonly Part[],
+  outs: readonly Part[],
+): LoweredProgram {
+  const layout = { inputs: ins.map(tensorOf), outputs: outs.map(tensorOf) };
+  return { target, model, digest: sha256Hex(`${sha256Hex(model)} ${JSON.stringify(layout)}`), ...layout };
 }
 
 function tensorOf({ value: { shape }, places }: Part): LoweredTensor {

@@ -21,6 +21,9 @@ export const OLDER: OperatorSet = { version: 12, irVersion: 7n };
 /** The first with BitCast, and the newest that ONNX Runtime 1.30 knows. */
 export const NEWER: OperatorSet = { version: 26, irVersion: 10n };
 
+/** ONNX Runtime 1.30's WebGPU provider has hardly an operator in its newest form: a Transpose of version 25 would run on the CPU. */
+export const WEBGPU: OperatorSet = { version: 18, irVersion: 8n };
+
 /** The older set has them not at all, or not for what they are used for here. */
 const NEWER_ONLY: ReadonlySet<string> = new Set([
   "BitCast",

@@ -1,12 +1,9 @@
 /** The update of a program on one state: where everything lies, and the kernel over it. */
-import { KasminaError } from "../../base/errors.js";
-import { formatSpec, sameSpec, type TensorSpec, type Tensors } from "../../contracts/tensor.js";
+import type { Tensors } from "../../contracts/tensor.js";
 import type { Entry, MemoryState, Region } from "../memory-state.js";
 import { type BoundKernel, type UpdateArrays, UpdateKernel } from "./kernel.js";
 import { regionsOf } from "./region.js";
-import { type UpdatePlan, type UpdateTarget, valueAt } from "./rule.js";
-
-const SCALAR: TensorSpec = { shape: [], dtype: "float32" };
+import { settingAt, type UpdatePlan, type UpdateTarget, valueAt } from "./rule.js";
 
 /** Settings that were found to be there, for {@link BoundUpdate.run}: of each group, by name. */
 export type UpdateSettings = readonly Readonly<Record<string, number>>[];
@@ -81,7 +78,7 @@ export class BoundUpdate {
     const { settings } = this.#plan.rule;
     return this.#groups.map((group) =>
       Object.fromEntries(
-        settings.map((setting) => [setting, scalarAt(controls, valueAt(group, setting), program)]),
+        settings.map((setting) => [setting, settingAt(controls, valueAt(group, setting), program)]),
       ),
     );
   }
@@ -134,11 +131,4 @@ function joined(segments: readonly Segment[]): Segment[] {
     }
   }
   return joint;
-}
-
-function scalarAt(controls: Tensors, name: string, program: string): number {
-  const tensor = controls[name];
-  if (tensor && sameSpec(SCALAR, tensor)) return tensor.data[0] ?? Number.NaN;
-  const found = tensor ? `got ${formatSpec(tensor)}` : "which is missing";
-  throw new KasminaError("engine", `${program} needs controls ${name} ${formatSpec(SCALAR)}, ${found}`);
 }

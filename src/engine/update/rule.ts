@@ -6,6 +6,7 @@
  * The form (a pure update from gradient and state) is that of Optax, arXiv:2010.09063.
  */
 import { KasminaError } from "../../base/errors.js";
+import { formatSpec, sameSpec, type TensorSpec, type Tensors } from "../../contracts/tensor.js";
 
 /** What a formula may do with its values, each a function of its own. Every operation rounds once, as IEEE 754 says. */
 export interface Arithmetic<V> {
@@ -117,4 +118,17 @@ export function valueAt<V>(values: Readonly<Record<string, V>>, name: string): V
   const value = values[name];
   if (value === undefined) throw new KasminaError("engine", `the update has no ${name}`);
   return value;
+}
+
+const SCALAR: TensorSpec = { shape: [], dtype: "float32" };
+
+/**
+ * The number that a setting is read from.
+ * @throws KasminaError `engine` where it is missing or no scalar
+ */
+export function settingAt(controls: Tensors, name: string, program: string): number {
+  const tensor = controls[name];
+  if (tensor && sameSpec(SCALAR, tensor)) return tensor.data[0] ?? Number.NaN;
+  const found = tensor ? `got ${formatSpec(tensor)}` : "which is missing";
+  throw new KasminaError("engine", `${program} needs controls ${name} ${formatSpec(SCALAR)}, ${found}`);
 }

@@ -12,9 +12,7 @@ import {
   type Tensors,
 } from "../../contracts/tensor.js";
 import type { Arrays, ProgramDefinition } from "../trace.js";
-import { type Arithmetic, type UpdatePlan, valueAt } from "./rule.js";
-
-const SCALAR: TensorSpec = { shape: [], dtype: "float32" };
+import { type Arithmetic, settingAt, type UpdatePlan, valueAt } from "./rule.js";
 
 /** Takes references of its own: a value may be used any number of times. */
 const ARRAYS: Arithmetic<JaxArray> = {
@@ -32,8 +30,8 @@ function scalarsControl(parameter: string): string {
 }
 
 /**
- * state {parameters, slots, counts}, batch {the gradient of each parameter, by its path}, controls of {@link scalarVectors} →
- * the new state.
+ * state {parameters, slots}, batch {the gradient of each parameter, by its path}, controls of {@link scalarVectors} → the new
+ * state. Whoever runs it counts the updates: the scalars that depend on them are computed outside.
  * @param specs of the parameters
  */
 export function tracedUpdate({ rule, targets }: UpdatePlan, specs: TensorSpecs): ProgramDefinition {
@@ -42,20 +40,17 @@ export function tracedUpdate({ rule, targets }: UpdatePlan, specs: TensorSpecs):
   const slots = entries.flatMap(([path, target]) =>
     Object.values(target.slots).map((slot) => [slot, specOf(path)] as const),
   );
-  const counts = new Set(entries.flatMap(([, { count }]) => count ?? []));
   const vector: TensorSpec = { shape: [rule.scalars.length], dtype: "float32" };
   return {
     name: `${rule.id} update`,
     state: {
       ...Object.fromEntries(entries.map(([path]) => [path, specOf(path)])),
       ...Object.fromEntries(slots),
-      ...Object.fromEntries([...counts].map((path) => [path, SCALAR])),
     },
     batch: Object.fromEntries(entries.map(([path]) => [path, specOf(path)])),
     controls: Object.fromEntries(entries.map(([path]) => [scalarsControl(path), vector])),
     run(state, gradients, controls) {
       const next: Arrays = {};
-      for (const path of counts) next[path] = valueAt(state, path).ref.add(1);
       for (const [path, target] of entries) {
         const scalars = valueAt(controls, scalarsControl(path));
         const after = rule.next(ARRAYS, {
@@ -72,17 +67,29 @@ export function tracedUpdate({ rule, targets }: UpdatePlan, specs: TensorSpecs):
   };
 }
 
+/** The state paths that count updates, each once. */
+export function countPaths({ targets }: UpdatePlan): readonly string[] {
+  return [...new Set(Object.values(targets).flatMap(({ count }) => count ?? []))];
+}
+
 /**
- * What the program is fed: the scalars of each parameter for its next update.
- * @param settings controls of the plan's settings, scalars
- * @param counts the present counts of updates, by state path
+ * What the program is fed: the scalars of each parameter.
+ * @param controls the plan's settings, scalars
+ * @param counts of the updates, this one included, by state path
+ * @param program named where a setting is missing
+ * @throws KasminaError `engine` for a setting that is missing or no scalar
  */
-export function scalarVectors({ rule, targets }: UpdatePlan, settings: Tensors, counts: Tensors): Tensors {
-  const numberAt = (tensors: Tensors, path: string): number => valueAt(tensors, path).data[0] ?? Number.NaN;
+export function scalarVectors(
+  { rule, targets }: UpdatePlan,
+  controls: Tensors,
+  counts: Readonly<Record<string, number>>,
+  program: string,
+): Tensors {
   const vectorOf = ([path, target]: [string, UpdatePlan["targets"][string]]): [string, Tensor] => {
-    const given = mapped(rule.settings, (setting) => numberAt(settings, valueAt(target.settings, setting)));
-    const count = target.count === undefined ? 0 : numberAt(counts, target.count) + 1;
-    const values = rule.scalarsOf(given, count);
+    const given = mapped(rule.settings, (setting) =>
+      settingAt(controls, valueAt(target.settings, setting), program),
+    );
+    const values = rule.scalarsOf(given, target.count === undefined ? 0 : valueAt(counts, target.count));
     const vector = rule.scalars.map((scalar) => valueAt(values, scalar));
     return [scalarsControl(path), float32([vector.length], vector)];
   };

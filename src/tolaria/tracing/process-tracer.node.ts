@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { deserialize } from "node:v8";
 import { deferred } from "../../base/index.js";
 import { environmentWithoutKeys } from "../../base/quiet-runtime.node.js";
-import type { Ir, ProgramDefinition, TracedProgram } from "../../engine/index.js";
+import type { Ir, LoweringTarget, ProgramDefinition, TracedProgram } from "../../engine/index.js";
 import type { IsolationProof, Topology } from "../../network/index.js";
 import {
   definitionsOf,
@@ -24,6 +24,8 @@ import {
 } from "./tracing-protocol.js";
 
 export interface ProcessTracerOptions {
+  /** What programs are lowered for. Default `cpu`. */
+  readonly target?: LoweringTarget;
   /** The host, or the function that makes it. */
   readonly host: ModuleSource;
   /** Blueprints, or registries of them, besides the ones that come with Kasmina. Default: none. */
@@ -63,7 +65,7 @@ export class ProcessTracer implements TopologyTracer {
   readonly #onFallback: (problem: string) => void;
   #failure: string | undefined;
 
-  constructor({ host, blueprints = [], onFallback }: ProcessTracerOptions) {
+  constructor({ target = "cpu", host, blueprints = [], onFallback }: ProcessTracerOptions) {
     this.#onFallback = onFallback ?? (() => undefined);
     this.#process = fork(new URL("./tracing-process.node.js", import.meta.url), {
       serialization: "advanced",
@@ -74,7 +76,7 @@ export class ProcessTracer implements TopologyTracer {
     this.#process.on("error", (error) => this.#fail(error.message));
     this.#process.on("disconnect", () => this.#fail("the tracing process has ended"));
     this.#process.unref();
-    this.#send({ host, blueprints });
+    this.#send({ target, host, blueprints });
     this.#goOn();
   }
 

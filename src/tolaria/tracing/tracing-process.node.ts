@@ -4,7 +4,12 @@ import { readdirSync } from "node:fs";
 import { constants, setPriority } from "node:os";
 import { serialize } from "node:v8";
 import { KasminaError, messageOf } from "../../base/index.js";
-import { type ProgramDefinition, type TracedProgram, trace } from "../../engine/index.js";
+import {
+  type LoweringTarget,
+  type ProgramDefinition,
+  type TracedProgram,
+  trace,
+} from "../../engine/index.js";
 import { lowerProgram } from "../../engine/native/index.js";
 import type { Topology } from "../../network/index.js";
 import type { BlueprintRegistry, Host } from "../../nn/index.js";
@@ -35,10 +40,10 @@ function lowerPriority(): void {
 }
 
 /** Loads once what is to be traced: a failure is then the answer to every request. */
-function serve({ host, blueprints }: TracingStart): void {
+function serve({ target, host, blueprints }: TracingStart): void {
   const loading = Promise.all([loadModuleSource<Host>(host), loadBlueprints(blueprints)]);
   loading.catch(() => undefined);
-  process.on("message", async (request: TracingRequest) => reply(await answer(loading, request)));
+  process.on("message", async (request: TracingRequest) => reply(await answer(target, loading, request)));
 }
 
 /** Whoever asked may be gone by now: this process ends with the channel to it. */
@@ -48,9 +53,9 @@ function reply(answer: TracingAnswer): void {
 
 type LoweredStep = Omit<TracedProgram, "definition">;
 
-function prepare(definition: ProgramDefinition): LoweredStep {
+function prepare(target: LoweringTarget, definition: ProgramDefinition): LoweredStep {
   const { definition: _, ...plain } = trace(definition);
-  return { ...plain, lowered: lowerProgram(definition.name, plain) };
+  return { ...plain, lowered: lowerProgram(definition.name, plain, target) };
 }
 
 function plain(program: LoweredStep): PlainProgram {
@@ -58,6 +63,7 @@ function plain(program: LoweredStep): PlainProgram {
 }
 
 async function answer(
+  target: LoweringTarget,
   loading: Promise<[Host, BlueprintRegistry]>,
   { sites, hostGradient, loss, clipNorm, ...options }: TracingRequest,
 ): Promise<TracingAnswer> {
@@ -71,7 +77,11 @@ async function answer(
       sites: sites.map(({ blueprintId, ...site }) => ({ ...site, blueprint: blueprints.get(blueprintId) })),
     };
     const optimizer = OPTIMIZERS[options.optimizer];
-    const { train, evaluate, probe, proof } = traceTopology(topology, { ...options, optimizer }, prepare);
+    const { train, evaluate, probe, proof } = traceTopology(
+      topology,
+      { ...options, optimizer },
+      (definition) => prepare(target, definition),
+    );
     return {
       programs: { train: plain(train), evaluate: plain(evaluate), probe: probe && plain(probe), proof },
     };

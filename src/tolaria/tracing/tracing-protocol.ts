@@ -1,7 +1,7 @@
 /** What the trainer and the process that traces for it say to each other: plain data. */
 
 import type { BlueprintParameters } from "../../contracts/index.js";
-import type { TracedProgram } from "../../engine/index.js";
+import type { LoweringTarget, TracedProgram } from "../../engine/index.js";
 import type { SeedSite, Topology } from "../../network/index.js";
 import type { OptimizerId } from "../optimizers.js";
 import type { TracedTopology, TracingOptions } from "./tracer.js";
@@ -17,6 +17,8 @@ export interface ModuleSource {
 
 /** What a tracing process is sent first. */
 export interface TracingStart {
+  /** What programs are lowered for. */
+  readonly target: LoweringTarget;
   readonly host: ModuleSource;
   /** Beside the ones that come with Kasmina. */
   readonly blueprints: readonly ModuleSource[];

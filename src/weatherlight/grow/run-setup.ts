@@ -33,6 +33,7 @@ import type {
   TopologyTracer,
   Warmup,
 } from "../../tolaria/index.js";
+import type { Mutex } from "./mutex.js";
 import type { RunControl, RunKernels } from "./ports.js";
 import type { RunCheckpoint } from "./run-outcome.js";
 
@@ -82,6 +83,8 @@ export interface RunSetup {
   readonly commands?: CommandSource;
   /** Where kernels come from. Default: built in this thread, without a catalog. */
   readonly kernels?: RunKernels;
+  /** By which programs of the training thread take turns, where those kernels run some there. Default: one of the run's own. */
+  readonly mutex?: Mutex;
   /** Inputs of the policy that are missing now, besides what the state lacks, such as a policy that decides elsewhere. */
   readonly absentInputs?: () => readonly string[];
   readonly clock?: Clock;

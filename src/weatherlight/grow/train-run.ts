@@ -184,7 +184,7 @@ async function assemble(
     clock = systemClock,
     blueprints = builtinBlueprints,
   } = options;
-  const mutex = new Mutex();
+  const { mutex = new Mutex() } = options;
   const keys = options.keys ?? ownKeys();
   const counts = { ...(options.resume?.commands ?? { accepted: 0, rejected: 0 }) };
   const count = ({ status }: CommandOutcome): void => {

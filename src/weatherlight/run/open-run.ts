@@ -8,6 +8,7 @@ import { type KasminaConfig, parseConfig } from "../../kasmina/index.js";
 import type { Policy } from "../../tamiyo/index.js";
 import type { Inheritance, TopologyTracer } from "../../tolaria/index.js";
 import type { RunFile } from "../folder/run-file.js";
+import { Mutex } from "../grow/mutex.js";
 import type { RunKernels } from "../grow/ports.js";
 import type { RunSetup } from "../grow/run-setup.js";
 import {
@@ -46,6 +47,8 @@ export interface AskedRun {
 /** A run whose parts are open. */
 export interface OpenRun extends AskedRun {
   readonly backend: Backend;
+  /** By which what runs on the training thread takes turns. */
+  readonly mutex: Mutex;
   readonly tracer: TopologyTracer | undefined;
   /** Undefined where they are built on the training thread. */
   readonly kernels: RunKernels | undefined;
@@ -212,6 +215,7 @@ async function openRun(asked: AskedRun, stopped: StoppedRun | undefined, closers
   checkCatalogService(config);
   const notice = (text: string, always?: boolean): void => config.onNotice?.(text, always);
   const { backend, reason } = await openEngine(config, closers);
+  const mutex = new Mutex();
   const recorded = stopped?.file.config ?? recordedConfig({ ...config, runId, engine: backend }, platform);
   const kept = await keep({ ...asked, recorded }, stopped, notice);
   closers.add(() => kept?.close());
@@ -223,11 +227,12 @@ async function openRun(asked: AskedRun, stopped: StoppedRun | undefined, closers
   return {
     ...asked,
     backend,
+    mutex,
     recorded,
     kept,
     stopped,
     tracer: config.tracer ?? openTracer(asked, backend, notice, closers),
-    kernels: config.kernels ?? (await openKernels(asked, kept, closers)),
+    kernels: config.kernels ?? (await openKernels(asked, { backend, mutex }, kept, closers)),
   };
 }
 
@@ -267,8 +272,9 @@ function openTracer(
   notice: (text: string) => void,
   closers: Closers,
 ): TopologyTracer | undefined {
-  if (backend.name !== "native" || teacher) return undefined;
-  const tracer = platform.openTracer(sources, (problem) =>
+  if (backend.name === "wasm" || teacher) return undefined;
+  const target = backend.name === "gpu" ? "webgpu" : "cpu";
+  const tracer = platform.openTracer(sources, target, (problem) =>
     notice(`a topology was traced on the training thread: ${problem}`),
   );
   if (typeof tracer === "string") {
@@ -292,11 +298,19 @@ function checkCatalogService({ catalogService, catalogPort, catalog }: GrowConfi
 /** A run that nobody can germinate in needs no kernels. */
 async function openKernels(
   { config, runId, limits, sources, policy }: AskedRun,
+  training: Pick<OpenRun, "backend" | "mutex">,
   kept: KeptRun | undefined,
   closers: Closers,
 ): Promise<RunKernels | undefined> {
   if (!policy && !kept) return undefined;
-  const kernels = await platform.openKernels({ config, runId, limits, sources, folder: kept?.path });
+  const kernels = await platform.openKernels({
+    config,
+    runId,
+    limits,
+    sources,
+    folder: kept?.path,
+    ...training,
+  });
   closers.add(() => kernels?.close());
   return kernels;
 }
@@ -360,15 +374,16 @@ function balancedWeights({ classes, train: { labels } }: AnyDataset): number[] {
 
 /** The run as its training takes it, before anyone listens to it or ties it to a folder. */
 export function setupOf(
-  run: AskedRun & Pick<OpenRun, "backend" | "kernels"> & Partial<Pick<OpenRun, "tracer">>,
+  run: AskedRun & Pick<OpenRun, "backend" | "mutex" | "kernels"> & Partial<Pick<OpenRun, "tracer">>,
 ): RunSetup {
-  const { runId, sources, backend, policy, limits, tracer, kernels, teacher, inherits, config, loss } = run;
+  const { runId, sources, backend, mutex, policy, limits, tracer, kernels, teacher, inherits, config, loss } =
+    run;
   const { host, blueprints, dataset } = sources;
   const { epochs, batch, optimizer, seed, lr, weightDecay } = config;
   const { schedule, warmup, clipNorm, patience, keep, hostGradient, augment } = config;
   const { batches, absentInputs, clock, signal, reportEverySteps } = config;
   return {
-    ...{ runId, host, blueprints, dataset, backend, policy, epochs, batch, optimizer, seed },
+    ...{ runId, host, blueprints, dataset, backend, mutex, policy, epochs, batch, optimizer, seed },
     config: limits,
     hyper: given({ learningRate: lr, weightDecay }),
     ...given({ schedule, warmup, clipNorm, patience, keep, hostGradient, augment, loss, teacher, inherits }),

@@ -2,9 +2,12 @@
 import { join, resolve } from "node:path";
 import { MessagePort } from "node:worker_threads";
 import { hasFolder } from "../../base/disk/index.node.js";
+import { enginePrewarmer } from "../../catalog/index.js";
+import type { LoweringTarget } from "../../engine/index.js";
 import type { ModuleSource } from "../../tolaria/index.js";
 import { ProcessTracer } from "../../tolaria/tracing/process-tracer.node.js";
 import { openRunData } from "../folder/open-run-data.node.js";
+import { KernelService } from "../kernels/kernel-service.js";
 import { ThreadKernels } from "../kernels/thread-kernels.js";
 import { FolderRun } from "./kept-run.node.js";
 import { absoluteModule, loadModule } from "./load-module.node.js";
@@ -32,35 +35,48 @@ export const platform: Platform = {
 
 /**
  * In a thread of their own, over the catalog, for a run with a folder or a catalog; built on the training thread for a run
- * without, and where a blueprint is code that no other thread can load.
+ * without, and where a blueprint is code that no other thread can load. On a GPU over the catalog, but on the training thread: two
+ * threads at work on the WebGPU provider of ONNX Runtime 1.30 end the process.
  */
-async function openKernels({ config, runId, limits, sources, folder }: KernelsRequest) {
+async function openKernels({ config, runId, limits, sources, folder, backend, mutex }: KernelsRequest) {
   const catalogDir = config.catalog ?? (folder === undefined ? undefined : join(folder, "catalog"));
   // A link in a run folder may lead anywhere.
   if (config.catalog === undefined && catalogDir !== undefined) hasFolder(catalogDir);
-  const { blueprintModules } = sources;
-  if (catalogDir === undefined || !blueprintModules) return undefined;
+  const { blueprints, blueprintModules } = sources;
+  if (catalogDir === undefined) return undefined;
   const { engine, threads, batch = 1, seed, catalogPort } = config;
+  const shared = { trainingRunId: runId, seed, batch, config: limits, catalogDir };
+  if (backend.name === "gpu") {
+    if (catalogPort !== undefined)
+      throw new KasminaError(
+        "invalid_argument",
+        "kernels from the bus's catalog service are not yet prewarmed on a GPU: leave out --catalog-service, or choose another --engine",
+      );
+    const prewarmer = enginePrewarmer(backend, { batch, alone: (round) => mutex.run(round) });
+    return KernelService.open({ ...shared, backend, prewarmer, blueprints });
+  }
+  if (!blueprintModules) return undefined;
   return ThreadKernels.open({
-    trainingRunId: runId,
-    seed,
+    ...shared,
     engine: typeof engine === "string" ? engine : engine.name,
-    batch,
-    config: limits,
-    catalogDir,
     ...(catalogPort instanceof MessagePort && { catalogPort }),
     ...(blueprintModules.length > 0 && { blueprints: blueprintModules }),
     ...(threads !== undefined && { threads }),
   });
 }
 
-function openTracer(sources: Sources, onFallback: (problem: string) => void): ProcessTracer | string {
+function openTracer(
+  sources: Sources,
+  target: LoweringTarget,
+  onFallback: (problem: string) => void,
+): ProcessTracer | string {
   const { host, hostModule, blueprintModules, ownBlueprints } = sources;
   if (!hostModule)
     return `host ${host.id} is code that another process cannot load; module:<file>#<export> can be`;
   if (!blueprintModules)
     return `a blueprint (${ownBlueprints.join(", ")}) is code that another process cannot load; module:<file>#<export> can be`;
   return new ProcessTracer({
+    target,
     host: hostModule === "built-in" ? builtinHost(sources) : hostModule,
     blueprints: blueprintModules,
     onFallback,

@@ -2,7 +2,9 @@
  * What a run needs of the machine that it is on. Node has all of it; a browser has no files, no threads of ours and no
  * modules by path. `#platform` in package.json names the one that is bundled or loaded.
  */
+
 import type { KeyRing } from "../../contracts/index.js";
+import type { Backend, LoweringTarget } from "../../engine/index.js";
 import type { KasminaConfig } from "../../kasmina/index.js";
 import type { TeacherOptions, TopologyTracer } from "../../tolaria/index.js";
 import type { Checkpoint } from "../folder/checkpoint.js";
@@ -10,6 +12,7 @@ import type { DataRecord } from "../folder/data-record.js";
 import type { GrowthLine, Summary } from "../folder/growth-lines.js";
 import type { RunFile } from "../folder/run-file.js";
 import type { RunRecordLine } from "../folder/run-records.js";
+import type { Mutex } from "../grow/mutex.js";
 import type { RunKernels } from "../grow/ports.js";
 import type { RunCheckpoint } from "../grow/run-outcome.js";
 import type { RunSetup } from "../grow/run-setup.js";
@@ -94,6 +97,10 @@ export interface KernelsRequest {
   readonly sources: Sources;
   /** Path of the run's folder, where it has one. */
   readonly folder: string | undefined;
+  /** What trains. */
+  readonly backend: Backend;
+  /** By which the programs of the training thread take turns. */
+  readonly mutex: Mutex;
 }
 
 export interface Platform extends SourceLoaders {
@@ -109,6 +116,7 @@ export interface Platform extends SourceLoaders {
   /** Traces in parallel with training; a text that says why it cannot. */
   readonly openTracer: (
     sources: Sources,
+    target: LoweringTarget,
     onFallback: (problem: string) => void,
   ) => (TopologyTracer & Closable) | string;
   /** @param recordedSha256 of the checkpoint that a run which goes on had it from */

@@ -15,6 +15,7 @@ import { ReplayedCheckpoints } from "../folder/replayed-checkpoints.js";
 import { runFileOf } from "../folder/run-file.js";
 import { readLosses, readRunFolder } from "../folder/run-folder.js";
 import { fromSaved } from "../folder/saved-checkpoint.js";
+import { Mutex } from "../grow/mutex.js";
 import type { RunCheckpoint } from "../grow/run-outcome.js";
 import type { RunSetup } from "../grow/run-setup.js";
 import { trainRun } from "../grow/train-run.js";
@@ -74,9 +75,11 @@ export async function replayRun(path: string, options: ReplayOptions = {}): Prom
     const end = fromSaved(await readCheckpoint(checkpointPath));
     const { backend } = await openEngine(config, closers);
     const catalog = await copyOfCatalog(catalogOf(folder, config, found), closers);
-    const kernels = await platform.openKernels({ ...asked, config: { ...asked.config, catalog }, folder });
+    const training = { backend, mutex: new Mutex() };
+    const withCatalog = { ...asked, config: { ...asked.config, catalog } };
+    const kernels = await platform.openKernels({ ...withCatalog, ...training, folder });
     closers.add(() => kernels?.close());
-    const setup = { ...setupOf({ ...asked, backend, kernels }), policy: null };
+    const setup = { ...setupOf({ ...asked, ...training, kernels }), policy: null };
     return await replayed(setup, { folder, recorded, end, options, found });
   } finally {
     await closers.closeAll();
