@@ -59,9 +59,9 @@ function lowerForCpu(
   return loweredAs("cpu", model, inputs, outputs);
 }
 
-/** What a program is for the WebGPU provider, as a graph. */
+/** What a program is for the WebGPU provider, as a graph. What it returns is fed to another as it is: in its own shape. */
 export function webGpuGraph(name: string, ir: Ir): RewrittenGraph & Pick<LoweredGraph, "parts"> {
-  const { graph, inputs, parts, outputs } = lowerGraph(name, ir, { contrib: false });
+  const { graph, inputs, parts, outputs } = lowerGraph(name, ir, { contrib: false, exactShapes: true });
   return { ...rewriteForWebGpu(graph.nodes, inputs, outputs), parts };
 }
 
