@@ -2,7 +2,7 @@
  * The GPU back end: programs lowered to ONNX and run by ONNX Runtime's WebGPU provider. State and gradients stay on the device,
  * where a program of its own updates the one by the other; batch and controls go there at each run, and outputs come back.
  */
-import { KasminaError } from "../../../base/errors.js";
+import { KasminaError, messageOf } from "../../../base/errors.js";
 import type { Backend, BackendStats, Program, State } from "../../backend.js";
 import { lowerProgram } from "../../onnx/lower.js";
 import { type TracedProgram, trace } from "../../trace.js";
@@ -46,7 +46,7 @@ export async function createGpuBackend(load: () => Promise<Ort> = loadOrt): Prom
     await backend.check();
   } catch (error) {
     await backend.dispose();
-    throw error;
+    throw new KasminaError("engine", `the gpu engine does not start: ${messageOf(error)}`, { cause: error });
   }
   return backend;
 }

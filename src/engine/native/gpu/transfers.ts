@@ -4,11 +4,17 @@
  */
 import type { InferenceSession } from "onnxruntime-node";
 import { KasminaError } from "../../../base/errors.js";
-import type { DType, Tensor, TensorData, TensorSpec } from "../../../contracts/tensor.js";
+import {
+  type DType,
+  formatSpec,
+  type Tensor,
+  type TensorData,
+  type TensorSpec,
+} from "../../../contracts/tensor.js";
 import { GraphBuilder } from "../../onnx/graph.js";
 import { WEBGPU } from "../../onnx/operator-set.js";
 import { writeOnnx } from "../../onnx/write-onnx.js";
-import type { Ort } from "../ort.js";
+import { firstLine, type Ort } from "../ort.js";
 import { ortTensor } from "../session.js";
 import type { DeviceMemory, DeviceTensor } from "./device-memory.js";
 import { createDeviceSession, deviceFailure } from "./device-session.js";
@@ -72,12 +78,10 @@ export class Transfers {
       const { o0 } = await session.run({ i0: given });
       if (o0) return o0;
     } catch (error) {
-      const problem = deviceFailure(error) ?? String(error);
-      throw new KasminaError("engine", `the gpu engine could not ${way} a tensor: ${problem}`, {
-        cause: error,
-      });
+      const problem = deviceFailure(error) ?? `the ${way} of ${formatSpec(spec)} failed: ${firstLine(error)}`;
+      throw new KasminaError("engine", problem, { cause: error });
     }
-    throw new KasminaError("engine", `ONNX Runtime returned nothing for the ${way} of a tensor`);
+    throw new KasminaError("engine", `ONNX Runtime returned nothing for the ${way} of ${formatSpec(spec)}`);
   }
 
   #sessionFor(way: Way, { dtype, shape: { length: rank } }: TensorSpec): Promise<InferenceSession> {
