@@ -30,7 +30,7 @@ const CONV_DEPTH = 4;
 const IMAGES = { inputShape: [28, 28, 1], classes: 10 };
 
 /** A host by the name that engine-pytorch.py knows it by, too. */
-interface Sized {
+export interface Sized {
   readonly name: string;
   readonly host: Host;
   readonly batch: number;
@@ -57,8 +57,8 @@ function perceptron(width: number): Sized {
   return { name: `mlp:${width}`, host: defineHost({ id: "mlp", ...IMAGES, blocks }), batch: MLP_BATCH };
 }
 
-function transformer(d: number, layers: number): Sized {
-  const host = charlm({ inputShape: [TEXT_LENGTH], classes: 65, d, layers });
+export function transformer(d: number, layers: number, length = TEXT_LENGTH): Sized {
+  const host = charlm({ inputShape: [length], classes: 65, d, layers });
   return { name: `charlm:${d}:${layers}`, host, batch: TEXT_BATCH };
 }
 
@@ -67,7 +67,7 @@ function convolutions(channels: number): Sized {
   return { name: `resconv:${channels}:${CONV_DEPTH}`, host, batch: CONV_BATCH };
 }
 
-const SIZES: readonly (() => Sized)[] = [
+export const SIZES: readonly (() => Sized)[] = [
   () => perceptron(512),
   () => perceptron(2048),
   () => perceptron(4096),

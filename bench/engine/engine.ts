@@ -4,7 +4,8 @@
  * step of every host, batch and threads alike, in one run, turn by turn. Before them runs that grow: the longest gap
  * between two steps, and the longest that the main thread was away.
  *
- * Arguments: --threads 2 --rounds 15; --sizes instead: larger nets against PyTorch, --only mlp those of one kind
+ * Arguments: --threads 2 --rounds 15; --sizes instead: larger nets against PyTorch, --only mlp those of one kind; --engine gpu
+ * instead: a GPU against the native engine, with --sizes the larger nets, with --profile the time of each operator
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
@@ -12,6 +13,7 @@ import { KasminaError } from "kasmina/base";
 import { createWasmBackend, trace } from "kasmina/engine";
 import { createNativeBackend, lowerProgram } from "kasmina/engine/native";
 import { type Figures, type Measurement, median } from "../measurement.js";
+import { measureGpu } from "./engine-gpu.js";
 import { measureGrowth } from "./engine-growth.js";
 import { type BenchNet, benchNets } from "./engine-nets.js";
 import { plainLoop } from "./engine-plain.js";
@@ -23,19 +25,8 @@ export const engine: Measurement = {
   name: "engine",
   summary: "step times of the engines, compile times, stalls while a run grows",
   async run(args) {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        threads: { type: "string", default: String(availableParallelism()) },
-        rounds: { type: "string" },
-        sizes: { type: "boolean", default: false },
-        only: { type: "string", default: "" },
-      },
-    });
-    const [threads, rounds] = [Number(values.threads), Number(values.rounds ?? (values.sizes ? 5 : 15))];
-    if (!(Number.isInteger(threads) && threads > 0 && Number.isInteger(rounds) && rounds > 0)) {
-      throw new KasminaError("invalid_argument", "--threads and --rounds must be whole numbers above 0");
-    }
+    const { threads, rounds, ...values } = parsed(args);
+    if (values.engine === "gpu") return measureGpu({ threads, rounds, ...values });
     const growth = values.sizes ? {} : await measureGrowth(threads);
     const problem = await PyTorch.problem();
     // More threads than cores that are free can cost PyTorch a factor of ten: it is taken at the better of two counts.
@@ -66,6 +57,27 @@ export const engine: Measurement = {
     };
   },
 };
+
+function parsed(args: readonly string[]) {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      threads: { type: "string", default: String(availableParallelism()) },
+      rounds: { type: "string" },
+      sizes: { type: "boolean", default: false },
+      only: { type: "string", default: "" },
+      engine: { type: "string", default: "native" },
+      profile: { type: "boolean", default: false },
+    },
+  });
+  const [threads, rounds] = [Number(values.threads), Number(values.rounds ?? (values.sizes ? 5 : 15))];
+  if (!(Number.isInteger(threads) && threads > 0 && Number.isInteger(rounds) && rounds > 0))
+    throw new KasminaError("invalid_argument", "--threads and --rounds must be whole numbers above 0");
+  const { engine: name, profile } = values;
+  if (name !== "gpu" && (name !== "native" || profile))
+    throw new KasminaError("invalid_argument", "--engine must be native or gpu, --profile is for gpu");
+  return { ...values, threads, rounds };
+}
 
 /** Median steps of each round, in milliseconds. */
 interface Comparison {

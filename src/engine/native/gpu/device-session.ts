@@ -19,11 +19,13 @@ const FATAL_ONLY = 4;
  * A session whose nodes all run on the device: one that would run on the CPU is an error, for each would take its operands from
  * the device and bring its result back at every step. ONNX Runtime's own graph rewriting is off, as on the CPU (../session.ts).
  * @param outputs where each output is left, by its name in the model
+ * @param profile beginning of the path of the file that says what each operator took, where one is to be written
  */
 export function createDeviceSession(
   ort: Ort,
   model: Uint8Array,
   outputs: Readonly<Record<string, Location>>,
+  profile?: string,
 ): Promise<InferenceSession> {
   return ort.InferenceSession.create(model, {
     executionProviders: [{ name: "webgpu", preferredLayout: "NCHW" }],
@@ -31,6 +33,7 @@ export function createDeviceSession(
     graphOptimizationLevel: "disabled",
     logSeverityLevel: FATAL_ONLY,
     preferredOutputLocation: outputs,
+    ...(profile !== undefined && { enableProfiling: true, profileFilePrefix: profile }),
     extra: { session: { disable_cpu_ep_fallback: "1" } },
   });
 }

@@ -1,3 +1,6 @@
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { numpy as np } from "@jax-js/jax";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { float32, int32, scalar } from "../../../contracts/tensor.js";
@@ -157,6 +160,32 @@ describe.skipIf(!adapter)("on a device", () => {
     expect([...(doubled?.data ?? [])]).toEqual([2, 4]);
   });
 
+  test("every node of a step and of its update is on the device, as the provider's own profile has it", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "kasmina-profile-"));
+    try {
+      const profiled = await createGpuBackend({ profile: join(folder, "step") });
+      const program = await profiled.compile(trace(STEP));
+      const state = profiled.createState();
+      state.write({ w: float32([2, 3], 1), "w/last": float32([2, 3]), count: scalar(0) });
+      await program.run(state, {}, { lr: scalar(0.5) });
+      state.dispose();
+      await profiled.dispose();
+      const files = await readdir(folder);
+      const texts = await Promise.all(files.map((name) => readFile(join(folder, name), "utf8")));
+      const events = texts.flatMap(
+        (text) => JSON.parse(text) as { cat: string; args?: Record<string, unknown> }[],
+      );
+      const nodes = events.flatMap(({ cat, args }) => (cat === "Node" && args?.op_name ? [args] : []));
+      expect(files.length).toBe(2);
+      expect(nodes.map((node) => node.op_name)).toEqual(
+        expect.arrayContaining(["Mul", "ReduceSumSquare", "Sub"]),
+      );
+      expect(new Set(nodes.map((node) => node.provider))).toEqual(new Set(["WebGpuExecutionProvider"]));
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+
   /** The package, of which sessions run as `run` says. */
   async function failing(run: (steps: number) => void): Promise<GpuBackend> {
     const ort = await loadOrt();
@@ -171,7 +200,7 @@ describe.skipIf(!adapter)("on a device", () => {
         },
       }) as Awaited<ReturnType<Ort["InferenceSession"]["create"]>>;
     };
-    return createGpuBackend(async () => ({ ...ort, InferenceSession: { create } }) as Ort);
+    return createGpuBackend({}, async () => ({ ...ort, InferenceSession: { create } }) as Ort);
   }
 
   test.each([
@@ -209,7 +238,7 @@ test("a machine without a GPU is told so, and what helps", async () => {
     InferenceSession: { create: () => Promise.reject(new Error(message)) },
   };
   const ort = { ...(await loadOrt()), ...without } as unknown as Ort;
-  await expect(createGpuBackend(async () => ort)).rejects.toMatchObject({
+  await expect(createGpuBackend({}, async () => ort)).rejects.toMatchObject({
     code: "engine",
     message: expect.stringMatching(/^the gpu engine does not start: no GPU was found: on Linux it needs/),
   });

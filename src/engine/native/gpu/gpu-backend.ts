@@ -31,6 +31,14 @@ export interface GpuBackend extends Backend {
   readonly device: DeviceUse;
 }
 
+export interface GpuOptions {
+  /**
+   * Beginning of the paths of files to which ONNX Runtime writes what each operator of each program took, as its events: one JSON
+   * file a compiled program, complete once the back end is disposed. It slows every step down. Default: none is written.
+   */
+  readonly profile?: string;
+}
+
 /**
  * Opens the GPU back end on the adapter that the system prefers.
  * @param load for tests: gives the package
@@ -40,8 +48,11 @@ export interface GpuBackend extends Backend {
  * const run = await grow({ data: "spirals", engine: backend });
  * console.log(backend.device.bytes);
  */
-export async function createGpuBackend(load: () => Promise<Ort> = loadOrt): Promise<GpuBackend> {
-  const backend = new WebGpuBackend(await load());
+export async function createGpuBackend(
+  options: GpuOptions = {},
+  load: () => Promise<Ort> = loadOrt,
+): Promise<GpuBackend> {
+  const backend = new WebGpuBackend(await load(), options);
   try {
     await backend.check();
   } catch (error) {
@@ -55,12 +66,14 @@ class WebGpuBackend implements GpuBackend {
   readonly name = "gpu";
   readonly description: string;
   readonly #ort: Ort;
+  readonly #options: GpuOptions;
   readonly #memory = new DeviceMemory();
   readonly #transfers: Transfers;
   readonly #sessions = new SessionCache();
 
-  constructor(ort: Ort) {
+  constructor(ort: Ort, options: GpuOptions) {
     this.#ort = ort;
+    this.#options = options;
     this.#transfers = new Transfers(ort, this.#memory);
     this.description = `onnxruntime-node ${ort.env.versions.node ?? ""} on WebGPU`;
   }
@@ -122,7 +135,7 @@ class WebGpuBackend implements GpuBackend {
     const lease = await this.#sessions.lease(asked, async () => {
       const outputs = Object.fromEntries(locations.map((location, i) => [`o${i}`, location]));
       try {
-        return await createDeviceSession(this.#ort, lowered.model, outputs);
+        return await createDeviceSession(this.#ort, lowered.model, outputs, this.#options.profile);
       } catch (error) {
         throw await compileError(this.#ort, traced, error);
       }
