@@ -112,8 +112,11 @@ export function runError(traced: TracedProgram, error: unknown): KasminaError {
 export function deviceFailure(error: unknown): string | undefined {
   const message = firstLine(error);
   const failure = FAILURES.find(({ pattern }) => pattern.test(message));
-  return failure && `${failure.problem} (${message})`;
+  return failure && `${failure.problem} (${message.replace(SOURCE_LINE, "")})`;
 }
+
+/** Where in ONNX Runtime a check has failed, and which. */
+const SOURCE_LINE = /^\/onnxruntime_src\/.* was false\. /;
 
 const FAILURES: readonly { readonly pattern: RegExp; readonly problem: string }[] = [
   {
