@@ -145,7 +145,10 @@ describe("kasmina catalog", () => {
     [["build", "low-rank", "--shape", "6", "--param", "rank=0"], /rank must be a whole number in 1\.\.512/],
     [["build", "conv-residual", "--shape", "6"], /does not fit a slot of shape \[6\]/],
     [["build", "low-rank", "--shape", "6", "--init-seed", "-1"], /--init-seed must be a whole number/],
-    [["build", "low-rank", "--shape", "6", "--engine", "cuda"], /--engine must be one of auto, native, wasm, gpu/],
+    [
+      ["build", "low-rank", "--shape", "6", "--engine", "cuda"],
+      /--engine must be one of auto, native, wasm, gpu/,
+    ],
     [["list"], /there is no catalog at/],
     [["verify"], /there is no catalog at/],
     [["harvest", "nowhere", "seed-1", "--engine", "wasm"], /nowhere/],

@@ -1,7 +1,8 @@
-/** The GPU back end against the WebAssembly one, primitive by primitive. */
+/** The GPU back end against the WebAssembly one, primitive by primitive and in random programs. */
 import { describe } from "vitest";
 import type { Primitive } from "../../ir.js";
 import { describeComparison, type NamedCase } from "../../primitives-compared.conformance.js";
+import { describeRandomPrograms } from "../../random-programs-compared.conformance.js";
 import { createGpuBackend } from "./gpu-backend.js";
 import { adapter } from "./software-adapter.fixture.js";
 
@@ -41,4 +42,5 @@ describe.skipIf(!adapter)("on a device", () => {
     refused,
     toleranceOf,
   });
+  describeRandomPrograms("gpu", () => createGpuBackend(), { programs: 30, gradients: 15 });
 });
