@@ -66,6 +66,7 @@ const NOT_OF_BOOL: ReadonlySet<string> = new Set([
   "Split",
   "Transpose",
 ]);
+
 /** The node on int32, of which the provider has it, with its results as bool again. */
 function asWholeNumbers(graph: GraphBuilder, node: GraphNode): readonly Value[] {
   const through = ({ dtype }: ValueSpec): OnnxType => (dtype === "bool" ? "int32" : dtype);
