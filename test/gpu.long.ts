@@ -310,6 +310,7 @@ function topologies(): { readonly name: string; readonly topology: Topology }[] 
       loss: { task, ...loss },
     },
   });
+  const larger: HostTask = { inputShape: [128, 128, 1], classes: 3 };
   const classes = { host: createHost("resconv", images), sites: [], hostGradient: "detach" as const };
   return [
     ...withSeeds,
@@ -321,5 +322,10 @@ function topologies(): { readonly name: string; readonly topology: Topology }[] 
       topology: { ...classes, loss: { classWeights: [1, 2, 3], labelSmoothing: 0.1 } },
     },
     { name: "clipped", topology: { ...classes, clipNorm: 1 } },
+    { name: "larger images", topology: { ...classes, host: createHost("resconv", larger) } },
+    ...[classes, ofTask("regression").topology, ofTask("multilabel").topology].map((topology, i) => ({
+      name: `with a teacher ${i + 1}`,
+      topology: { ...topology, teacher: { id: "t", topology } },
+    })),
   ];
 }
