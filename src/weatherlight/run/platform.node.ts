@@ -2,6 +2,7 @@
 import { join, resolve } from "node:path";
 import { MessagePort } from "node:worker_threads";
 import { hasFolder } from "../../base/disk/index.node.js";
+import { KasminaError } from "../../base/errors.js";
 import { enginePrewarmer } from "../../catalog/index.js";
 import type { LoweringTarget } from "../../engine/index.js";
 import type { ModuleSource } from "../../tolaria/index.js";
