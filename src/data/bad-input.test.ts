@@ -107,7 +107,7 @@ describe.each(Object.entries(KINDS))("%s", (kind, write) => {
       "",
       /row 3, column "city": "NA" says that the value is missing/,
     ],
-    ["a missing label", rows({ 2: { label: null } }), "", /row 2 has no label/],
+    ["a missing label", rows({ 2: { label: null } }), "", /row 2, column "label": no label/],
     ["a missing target", rows({ 4: { x: null } }), "?target=x", /row 4, column "x": no target/],
     [
       "a target that is no number",
@@ -121,7 +121,12 @@ describe.each(Object.entries(KINDS))("%s", (kind, write) => {
       "?target=x",
       /target "x" is 5 in every row: there is nothing to predict/,
     ],
-    ["one class only", remade("label", () => "same"), "", /the label is same in every row/],
+    [
+      "one class only",
+      remade("label", () => "same"),
+      "",
+      /the label "label" is same in every row: there is nothing to predict/,
+    ],
     [
       "a class of its own in every row",
       remade("label", (i) => `id-${i}`),
@@ -184,7 +189,7 @@ describe.each(Object.entries(KINDS))("%s", (kind, write) => {
     [
       "a label that was unknown",
       rows({ 8: { label: "neither" } }),
-      /row 8 has the label "neither", which is none of the classes even, odd/,
+      /row 8, column "label": "neither" is none of the classes even, odd/,
       true,
     ],
     [

@@ -162,12 +162,16 @@ describe("labels that are equal", () => {
   });
 
   test.each(["NA", "nan", "NaN", "null", "None", "?", "", "#N/A"])("%j is a missing label", (label) => {
-    expect(() => datasetFromCsv(table(["a", label]), "csv:t")).toThrow("csv:t: row 2 has no label");
+    expect(() => datasetFromCsv(table(["a", label]), "csv:t")).toThrow(
+      'csv:t: row 2, column "label": no label',
+    );
   });
 
   test("what says missing can be named", async () => {
     const path = await file(table(["None", "-9", "a"]));
-    await expect(openDataset(`csv:${path}?missing=-9,x`)).rejects.toThrow('row 2 has no label ("-9" says so');
+    await expect(openDataset(`csv:${path}?missing=-9,x`)).rejects.toThrow(
+      'row 2, column "label": no label ("-9" says so',
+    );
     expect((await openDataset(`csv:${path}?missing=`)).classNames).toEqual(["-9", "None", "a"]);
   });
 });

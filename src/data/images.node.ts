@@ -9,7 +9,7 @@ import { KasminaError, messageOf } from "../base/errors.js";
 import type { Dataset, ImageEncoding } from "../contracts/dataset.js";
 import { datasetFromArrays } from "./arrays.js";
 import { decodeText } from "./decode.js";
-import { classesOf, MISSING_VALUES } from "./labels.js";
+import { classesOf, isMissing, MISSING_VALUES } from "./labels.js";
 import { readPlain, readTextBytes } from "./read-file.node.js";
 import { parseJsonLines } from "./records.js";
 import type { RowsInput } from "./rows.js";
@@ -18,6 +18,7 @@ import { listed, parseTable, type Table } from "./table.js";
 
 const INSTALL = "npm install sharp";
 const ENDINGS: ReadonlySet<string> = new Set([".png", ".jpg", ".jpeg"]);
+const MISSING: ReadonlySet<string> = new Set(MISSING_VALUES);
 /** What file managers leave in folders. */
 const LITTER: ReadonlySet<string> = new Set(["Thumbs.db", "desktop.ini"]);
 const METADATA = ["metadata.csv", "metadata.jsonl"] as const;
@@ -68,8 +69,9 @@ export async function openImageFolder(folder: string, options: ImageFolderOption
   const parts = await partsOf(folder, label, name);
   const { classNames, labels } = classesOf(
     parts.train.map((file) => file.label),
-    new Set(MISSING_VALUES),
-    name,
+    // Whatever a folder is called, it is a class; what a table of metadata lacks is refused where it is read.
+    new Set(),
+    { name, column: label },
   );
   const rows = async (files: readonly LabelledFile[]): Promise<RowsInput> => ({
     inputs: await decoded(
@@ -253,7 +255,7 @@ async function filesInMetadata(folder: string, file: string, label: string): Pro
         `${path}: row ${row + 1}, column "file_name": there is no image "${image}", or a row before names it`,
       );
     const said = record[labelAt] ?? "";
-    if (said === "")
+    if (isMissing(said, MISSING))
       throw new KasminaError(
         "invalid_data",
         `${path}: row ${row + 1}, column "${label}": ${image} has no label`,

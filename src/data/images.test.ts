@@ -60,6 +60,12 @@ describe("a folder of class folders", () => {
     expect(train.inputs.length).toBe(12 * 16);
   });
 
+  test("that is called as what a table lacks is a class like any other", async () => {
+    const dir = await folder();
+    await writeClasses(dir, { NA: "#888888", null: "#000000" }, 6);
+    expect((await openDataset(`images:${dir}?size=2`)).classNames).toEqual(["NA", "null"]);
+  });
+
   test.each([
     ["metadata.csv", "file_name,kind\nsub/a.png,1\nb.jpg,0\nc.png,1\nd.png,0\n"],
     [
@@ -209,7 +215,12 @@ describe("refused, in one line that names the file", () => {
       "",
       /green has no images/,
     ],
-    ["one class", (dir) => writeClasses(dir, { red: "#ff0000" }, 4), "", /the label is red in every row/],
+    [
+      "one class",
+      (dir) => writeClasses(dir, { red: "#ff0000" }, 4),
+      "",
+      /the label "label" is red in every row/,
+    ],
     [
       "a folder within a class",
       async (dir) => {
@@ -349,7 +360,7 @@ describe("refused, in one line that names the file", () => {
       "metadata without a label in a row",
       async (dir) => {
         await good(dir);
-        await write(join(dir, "metadata.csv"), "file_name,label\nred/0.png,\n");
+        await write(join(dir, "metadata.csv"), "file_name,label\nred/0.png,NA\n");
       },
       "",
       /metadata\.csv: row 1, column "label": red\/0\.png has no label/,

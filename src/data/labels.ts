@@ -29,29 +29,36 @@ export interface Labels {
   readonly labels: Int32Array;
 }
 
+/** What a column of labels is called in errors. */
+interface LabelColumn {
+  /** Of the data. */
+  readonly name: string;
+  readonly column: string;
+}
+
 /**
  * Reads a label column cell by cell. Classes are in sorted order. Where all labels are numbers they are compared as numbers, so that 0 and
  * 0.0 are one class; whole numbers that a float64 cannot tell apart, such as long ids, stay texts.
  */
 export class ClassReader {
-  readonly #name: string;
+  readonly #where: LabelColumn;
   readonly #missing: ReadonlySet<string>;
   readonly #codes = new Map<string, number>();
 
-  /** @param name names the data in errors */
-  constructor(missing: ReadonlySet<string>, name: string) {
+  constructor(missing: ReadonlySet<string>, where: LabelColumn) {
     this.#missing = missing;
-    this.#name = name;
+    this.#where = where;
   }
 
   /**
    * @returns which spelling it is, for {@link classes} to say the class of
-   * @throws KasminaError `invalid_data` for a missing label
+   * @throws KasminaError `invalid_data` for a missing label, by row and column
    */
   read(cell: string, row: number): number {
     if (isMissing(cell, this.#missing)) {
       const said = cell === "" ? "" : ` ("${cell}" says so; ?missing= names what does)`;
-      throw new KasminaError("invalid_data", `${this.#name}: row ${row + 1} has no label${said}`);
+      const { name, column } = this.#where;
+      throw new KasminaError("invalid_data", `${name}: row ${row + 1}, column "${column}": no label${said}`);
     }
     const code = this.#codes.get(cell) ?? this.#codes.size;
     if (code === this.#codes.size) this.#codes.set(cell, code);
@@ -62,8 +69,13 @@ export class ClassReader {
   classes(): { readonly classNames: readonly string[]; readonly classOf: (spelling: number) => number } {
     const spellings = [...this.#codes.keys()];
     const classes = spellings.every(isExactNumber) ? numberClasses(spellings) : textClasses(spellings);
-    if (classes.length < 2)
-      throw new KasminaError("invalid_data", `${this.#name}: the label is ${classes[0]?.name} in every row`);
+    if (classes.length < 2) {
+      const { name, column } = this.#where;
+      throw new KasminaError(
+        "invalid_data",
+        `${name}: the label "${column}" is ${classes[0]?.name} in every row: there is nothing to predict`,
+      );
+    }
     const classOf = new Int32Array(spellings.length);
     classes.forEach(({ spellings: own }, number) => {
       for (const spelling of own) classOf[this.#codes.get(spelling) ?? 0] = number;
@@ -76,8 +88,12 @@ export class ClassReader {
 }
 
 /** Of all cells of a column, as {@link ClassReader} reads them. */
-export function classesOf(cells: readonly string[], missing: ReadonlySet<string>, name: string): Labels {
-  const reader = new ClassReader(missing, name);
+export function classesOf(
+  cells: readonly string[],
+  missing: ReadonlySet<string>,
+  where: LabelColumn,
+): Labels {
+  const reader = new ClassReader(missing, where);
   const spellings = Int32Array.from(cells, (cell, row) => reader.read(cell, row));
   const { classNames, classOf } = reader.classes();
   return { classNames, labels: spellings.map(classOf) };

@@ -37,7 +37,10 @@ export class OutcomesReader {
     this.#task = task;
     this.#name = how.name;
     if (task === "multilabel") checkLabelNames(columns, how.name);
-    const classes = task === "classification" ? new ClassReader(how.missing, how.name) : undefined;
+    const classes =
+      task === "classification"
+        ? new ClassReader(how.missing, { name: how.name, column: columns[0] ?? "" })
+        : undefined;
     this.#classes = classes;
     this.readers = columns.map((column) =>
       classes

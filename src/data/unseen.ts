@@ -148,7 +148,7 @@ function labelsIn(
 }
 
 function classesIn(
-  { records }: Table,
+  { columns, records }: Table,
   at: number,
   { classNames, classes }: Preprocessing,
   { missing, name }: LabelOptions,
@@ -160,10 +160,8 @@ function classesIn(
     const cell = normalized(record[at] ?? "");
     const found = numberOf.get(keyOf(cell));
     if (found !== undefined) return found;
-    const what = isMissing(cell, missing)
-      ? "no label"
-      : `the label "${cell}", which is none of the classes ${listed(names)}`;
-    throw new KasminaError("invalid_data", `${name}: row ${row + 1} has ${what}`);
+    const what = isMissing(cell, missing) ? "no label" : `"${cell}" is none of the classes ${listed(names)}`;
+    throw new KasminaError("invalid_data", `${name}: row ${row + 1}, column "${columns[at]}": ${what}`);
   });
 }
 

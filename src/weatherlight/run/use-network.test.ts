@@ -162,9 +162,11 @@ describe("what does not fit is named", () => {
   test("a label that is no class, one that is missing, and a column of them that is not there", async () => {
     const evaluate = async (...lines: unknown[][]) => evaluateOn(run, await csv("labels.csv", lines));
     await expect(evaluate(["time", "size", "kind"], [1, 2, "bog"])).rejects.toThrow(
-      /row 1 has the label "bog"/,
+      /row 1, column "kind": "bog" is none of the classes/,
     );
-    await expect(evaluate(["time", "size", "kind"], [1, 2, ""])).rejects.toThrow(/row 1 has no label/);
+    await expect(evaluate(["time", "size", "kind"], [1, 2, ""])).rejects.toThrow(
+      /row 1, column "kind": no label/,
+    );
     await expect(evaluate(["time", "size"], [1, 2])).rejects.toThrow(/no column "kind"/);
   });
 
