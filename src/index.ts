@@ -16,7 +16,8 @@ export {
   type Host,
 } from "./nn/index.js";
 export { PlateauPolicy } from "./tamiyo/index.js";
-export type { GenerateOptions, GrownNetwork, Predictions } from "./weatherlight/grow/grown-network.js";
+export type { GenerateOptions } from "./weatherlight/grow/generate.js";
+export type { GrownNetwork, Predictions } from "./weatherlight/grow/grown-network.js";
 export { grow } from "./weatherlight/run/grow.js";
 export type {
   EpochReport,

@@ -91,6 +91,8 @@ export interface RowsIn<Inputs> {
    */
   readonly labels: Int32Array | Float32Array;
   readonly count: number;
+  /** Of a text: how many bytes of UTF-8 its labels stand for, by their share of the part's tokens. */
+  readonly textBytes?: number;
 }
 
 /** How a column of numbers became an input: (value − mean) / deviation, and 0 where the deviation is 0. */
@@ -159,6 +161,8 @@ export interface Dataset<Inputs = InputArray> {
   readonly columns?: readonly ColumnEncoding[];
   /** How the inputs came from images, where they did. */
   readonly images?: ImageEncoding;
+  /** The text of the `tokenizer.json` that made tokens of a text; of characters, {@link classNames} are the vocabulary. */
+  readonly tokenizer?: string;
   /** What the parameters learn from. */
   readonly train: RowsIn<Inputs>;
   /** A fixed part of the training data that nothing learns from: it serves gates and policy. */

@@ -333,6 +333,49 @@ test.each<Bytes>([
   ["rows of half a character", "text:$/rows?length=2.5", "abc", /length=2\.5 is out of range/],
   ["rows without a length", "text:$/rows?length=", "abc", /length= is out of range/],
   ["an option of tables", "text:$/rows?label=x", "abc", /unknown option "label" of data text/],
+  [
+    "a vocabulary of fewer than the bytes",
+    "text:$/rows?vocab_size=255",
+    "abc",
+    /vocab_size=255 is out of range/,
+  ],
+  [
+    "a vocabulary of half a token",
+    "text:$/rows?vocab_size=300.5",
+    "abc",
+    /vocab_size=300\.5 is out of range/,
+  ],
+  [
+    "a vocabulary that is too large",
+    "text:$/rows?vocab_size=65537",
+    "abc",
+    /vocab_size=65537 is out of range/,
+  ],
+  [
+    "a text too short for tokens",
+    "text:$/rows?vocab_size=300",
+    "abc",
+    /rows of 64 tokens need a text of 1300 at least, got 3/,
+  ],
+  [
+    "a text that has too few tokens",
+    "text:$/rows?vocab_size=300",
+    "abab ".repeat(300),
+    /a row takes 65 tokens, the part heldOut has \d+: take a longer text or a smaller length/,
+  ],
+  [
+    "a tokenizer that is not there",
+    "text:$/rows?tokenizer=$/none.json",
+    "abc",
+    /cannot read .*none\.json: there is no such file/,
+  ],
+  ["a tokenizer that is no JSON", "text:$/rows?tokenizer=$/rows", "abc", /rows is not JSON/],
+  [
+    "a tokenizer that is another JSON",
+    "text:$/rows?tokenizer=$/rows",
+    "[1]",
+    /rows is no tokenizer that can be read/,
+  ],
 ])("of a text, %s", (_, name, bytes, message) => expectRefused({ rows: bytes }, name, message));
 
 test("of a text at prediction, one that is shorter than a row", () =>

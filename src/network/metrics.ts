@@ -25,8 +25,10 @@ export interface ClassificationMetrics {
 export interface SequenceMetrics {
   /** Part of the tokens that are the likeliest by the outputs. */
   readonly accuracy: number;
-  /** e to the loss. */
+  /** e to the loss: of a token, so that it says nothing beside that of another vocabulary. */
   readonly perplexity: number;
+  /** Of a text: the bits that the network takes for a byte of UTF-8, whatever its tokens are. */
+  readonly bits_per_byte?: number;
 }
 
 /** Errors in a target's own units, and how much of what it varies by is told. */
@@ -159,6 +161,11 @@ abstract class ClassTally implements Tally {
     return this.#loss / this.#count;
   }
 
+  /** Of all labels, in nats. */
+  protected get total(): number {
+    return this.#loss;
+  }
+
   protected get accuracy(): number {
     return this.#right / this.#count;
   }
@@ -193,8 +200,21 @@ export class ClassificationTally extends ClassTally {
 }
 
 export class SequenceTally extends ClassTally {
+  readonly #textBytes: number | undefined;
+
+  /** @param textBytes that all labels together stand for, where they are a text */
+  constructor(classes: number, textBytes?: number) {
+    super(classes);
+    this.#textBytes = textBytes;
+  }
+
   metrics(): SequenceMetrics {
-    return { accuracy: this.accuracy, perplexity: Math.exp(this.loss) };
+    const bytes = this.#textBytes;
+    return {
+      accuracy: this.accuracy,
+      perplexity: Math.exp(this.loss),
+      ...(bytes !== undefined && { bits_per_byte: this.total / Math.LN2 / bytes }),
+    };
   }
 }
 

@@ -45,6 +45,8 @@ export interface OutputFormat {
   readonly targets?: readonly TargetScaling[] | undefined;
   /** Of two classes: the probability from which the second is said. Default: the likelier one is. */
   readonly threshold?: number | undefined;
+  /** Of a text: bytes that all labels together stand for. */
+  readonly textBytes?: number | undefined;
 }
 
 /** What a network says of rows. */
@@ -203,7 +205,7 @@ const TASKS: { readonly [T in TaskId]: Task } = {
     ...CLASSES,
     tally: ({ classes, threshold }) => new ClassificationTally(classes, threshold),
   },
-  "next-token": { ...CLASSES, tally: ({ classes }) => new SequenceTally(classes) },
+  "next-token": { ...CLASSES, tally: ({ classes, textBytes }) => new SequenceTally(classes, textBytes) },
   regression: REGRESSION,
   multilabel: MULTILABEL,
 };

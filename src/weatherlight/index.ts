@@ -15,7 +15,8 @@ export type {
   Summary,
 } from "./folder/growth-lines.js";
 export { type Inspection, inspectRun } from "./folder/inspect-run.js";
-export { type GenerateOptions, GrownNetwork, type Predictions } from "./grow/grown-network.js";
+export type { GenerateOptions } from "./grow/generate.js";
+export { GrownNetwork, type Predictions } from "./grow/grown-network.js";
 export type { KernelListener, RunControl, RunKernels, RunStatus } from "./grow/ports.js";
 export { KernelService, type KernelServiceOptions } from "./kernels/kernel-service.js";
 export type { KernelThreadStart } from "./kernels/thread-kernels.js";

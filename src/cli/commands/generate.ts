@@ -10,7 +10,7 @@ export function addGenerate(command: Command, io: Io, done: (exitCode: number) =
   addModuleOptions(command)
     .argument("<run-dir>", "folder of a run that learned from a text")
     .requiredOption("--prompt <text>", "what it goes on from")
-    .option("--length <n>", "characters (default: 200)", toNumber)
+    .option("--length <n>", "characters, or tokens of a tokenizer (default: 200)", toNumber)
     .option(
       "--temperature <t>",
       "below 1: the likely becomes likelier; 0: the likeliest always (default: 1)",

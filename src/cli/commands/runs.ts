@@ -83,6 +83,7 @@ const FIGURES: readonly (readonly [string, (summary: Summary) => string])[] = [
       "balanced_accuracy",
       "macro_f1",
       "perplexity",
+      "bits_per_byte",
       "rmse",
       "mae",
       "average_precision",

@@ -86,7 +86,11 @@ function thresholdRow({ threshold }: Summary): string[][] {
 }
 
 function metricsLine(metrics: NonNullable<Summary["metrics"]>): string {
-  if ("perplexity" in metrics) return `perplexity ${metrics.perplexity.toFixed(2)}`;
+  if ("perplexity" in metrics) {
+    const { perplexity, bits_per_byte: bits } = metrics;
+    const ofText = bits === undefined ? "" : `, ${bits.toFixed(3)} bits per byte`;
+    return `perplexity ${perplexity.toFixed(2)} per token${ofText}`;
+  }
   if ("rmse" in metrics) return `RMSE ${metrics.rmse.toPrecision(4)}, MAE ${metrics.mae.toPrecision(4)}`;
   if ("hamming_loss" in metrics) {
     const { average_precision: precision, macro_f1, hamming_loss } = metrics;

@@ -97,7 +97,7 @@ describe("what a run began with", () => {
 
 test("scaling and names go out as texts, quotes and all", async () => {
   const { record } = await open([`"say ""a""",b,kind`, ...LINES.slice(1)]);
-  const metadata = dataMetadata(record);
+  const metadata = dataMetadata(record, undefined);
   expect(JSON.parse(metadata.class_names ?? "")).toEqual(["ash", "elm"]);
   expect(JSON.parse(metadata.columns ?? "")).toEqual(record.columns);
   expect(record.columns?.[0]?.name).toBe('say "a"');

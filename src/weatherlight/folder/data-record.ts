@@ -3,7 +3,7 @@
  * inputs. A run that goes on is held against it, and whoever exports the network passes it on.
  */
 import { z } from "zod";
-import { KasminaError } from "../../base/index.js";
+import { KasminaError, sha256Hex, utf8 } from "../../base/index.js";
 import { type AnyDataset, TASK_IDS } from "../../contracts/index.js";
 import { parseDataName } from "../../data/data-name.js";
 
@@ -58,6 +58,11 @@ export const dataSchema = z.object({
   targets: targetsSchema.optional(),
   columns: columnsSchema.optional(),
   images: imagesSchema.optional(),
+  /** Of the `tokenizer.json` beside this file, where a text is of tokens. */
+  tokenizer_sha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional(),
 });
 
 export type DataRecord = z.infer<typeof dataSchema>;
@@ -75,7 +80,7 @@ export function dataRecordOf(
   dataset: AnyDataset,
   { origin, sha256 }: Pick<DataRecord, "origin" | "sha256">,
 ): DataRecord {
-  const { train, heldOut, test, classNames, columns, targets, task, images } = dataset;
+  const { train, heldOut, test, classNames, columns, targets, task, images, tokenizer } = dataset;
   return {
     origin,
     sha256,
@@ -88,6 +93,7 @@ export function dataRecordOf(
     ...(classNames && { class_names: [...classNames] }),
     ...(columns && { columns: columns.map((column) => ({ ...column })) }),
     ...(images && { images: { ...images } }),
+    ...(tokenizer !== undefined && { tokenizer_sha256: sha256Hex(utf8(tokenizer)) }),
   };
 }
 
@@ -111,6 +117,7 @@ function differences(before: DataRecord, now: DataRecord): string[] {
     ["class names", before.class_names?.join(", "), now.class_names?.join(", ")],
     ["columns", namesOf(before), namesOf(now)],
     ["targets", targetsOf(before), targetsOf(now)],
+    ["tokenizer's digest", before.tokenizer_sha256, now.tokenizer_sha256],
   ];
   const told = facts
     .filter(([, one, other]) => one !== other)
@@ -129,8 +136,11 @@ function labelColumnOf({ origin }: Pick<DataRecord, "origin">): string {
   return parseDataName(origin).options.get("label") ?? "label";
 }
 
-/** What a program needs to use the network on raw rows, as texts for a model's metadata. */
-export function dataMetadata(record: DataRecord): Record<string, string> {
+/**
+ * What a program needs to use the network on raw rows, as texts for a model's metadata.
+ * @param tokenizer the text of its `tokenizer.json`, where it has one
+ */
+export function dataMetadata(record: DataRecord, tokenizer: string | undefined): Record<string, string> {
   return {
     data_sha256: record.sha256,
     input_scale: String(record.input_scale),
@@ -139,6 +149,7 @@ export function dataMetadata(record: DataRecord): Record<string, string> {
     ...(record.class_names && { class_names: JSON.stringify(record.class_names) }),
     ...(record.columns && { columns: JSON.stringify(record.columns) }),
     ...(record.images && { images: JSON.stringify(record.images) }),
+    ...(tokenizer !== undefined && { tokenizer }),
     ...(record.columns && !record.task && { label_column: labelColumnOf(record) }),
   };
 }

@@ -6,6 +6,7 @@
  *     losses.f32      the training loss of every step, a little-endian float32 each: what a replay is held against
  *     parent/         of a run that goes on from another: that one's checkpoint, as it was
     checkpoint/     the last checkpoint and the one before it
+ *     tokenizer.json  what makes tokens of a text, where the run learns from tokens; run.json has its digest
  *     summary.json    the report; there once the run has ended
  *     .lease/         who may write the folder
  */
@@ -47,13 +48,16 @@ export const RUN_FILE = "run.json";
 const EVENTS = "events.ndjson";
 const SUMMARY = "summary.json";
 const LOSSES = "losses.f32";
+const TOKENIZER = "tokenizer.json";
 const CHECKPOINT = "checkpoint";
 const LEASE = ".lease";
 /** What a run writes. Whatever of it is in a folder, a run was there, or somebody laid a trap for one. */
 const TRACES =
-  /^(run|summary|control)\.json|^(events|losses|control|commands)\.|^(checkpoint|catalog|parent)$/;
+  /^(run|summary|control|tokenizer)\.json|^(events|losses|control|commands)\.|^(checkpoint|catalog|parent)$/;
 /** Of run.json and summary.json: options, and a line a seed. */
 const MAX_JSON_BYTES = 16 * 1024 * 1024;
+/** Of tokenizer.json: some of a million tokens have 30 MB. */
+const MAX_TOKENIZER_BYTES = 256 * 1024 * 1024;
 /** Of losses.f32: 64 million steps. */
 const MAX_LOSSES_BYTES = 256 * 1024 * 1024;
 /** Of events.ndjson, which grows by some 300 bytes an observation. */
@@ -200,6 +204,11 @@ export class RunFolder {
     this.#about = about;
     const text = utf8(`${JSON.stringify(about, null, 2)}\n`);
     await writeFileAtomically(join(this.path, RUN_FILE), text, { mode: this.#fileMode });
+  }
+
+  /** @param json the text of the tokenizer that the run's text goes through */
+  async writeTokenizer(json: string): Promise<void> {
+    await writeFileAtomically(join(this.path, TOKENIZER), utf8(json), { mode: this.#fileMode });
   }
 
   async writeSummary(summary: object): Promise<void> {
@@ -356,6 +365,20 @@ function marked(bytes: Buffer, marks: readonly string[]): string[] {
 export async function readLosses(path: string): Promise<Float32Array> {
   const bytes = await readRegularIfThere(join(resolve(path), LOSSES), { maxBytes: MAX_LOSSES_BYTES });
   return new Float32Array(bytes?.slice(0, 4 * Math.floor(bytes.length / 4)).buffer ?? []);
+}
+
+/**
+ * The text of a run's tokenizer.
+ * @param sha256 what run.json says of it
+ * @throws KasminaError `corrupt` where it is missing, or is another one
+ */
+export async function readTokenizer(path: string, sha256: string): Promise<string> {
+  const file = join(resolve(path), TOKENIZER);
+  const bytes = await readRegularIfThere(file, { maxBytes: MAX_TOKENIZER_BYTES });
+  if (bytes === undefined) throw new KasminaError("corrupt", `${file} is missing`);
+  if (sha256Hex(bytes) !== sha256)
+    throw new KasminaError("corrupt", `${file} is not the tokenizer that the run began with`);
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
 }
 
 async function readJson(path: string): Promise<unknown> {

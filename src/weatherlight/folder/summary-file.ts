@@ -33,7 +33,7 @@ const metrics = z.union([
     micro_f1: share,
     confusion: z.array(z.array(count)).optional(),
   }),
-  z.looseObject({ accuracy: share, perplexity: count }),
+  z.looseObject({ accuracy: share, perplexity: count, bits_per_byte: count.optional() }),
 ]);
 
 const summarySchema = z.looseObject({

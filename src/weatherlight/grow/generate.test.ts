@@ -1,9 +1,10 @@
 /** A network that learned from a text goes on with one. */
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
-import { datasetFromText } from "../../data/index.js";
+import { datasetFromText, learnTokenizer } from "../../data/index.js";
 import { grow } from "../run/grow.js";
-import type { GenerateOptions, GrownNetwork } from "./grown-network.js";
+import { type GenerateOptions, TextStream, tokenizerCodec } from "./generate.js";
+import type { GrownNetwork } from "./grown-network.js";
 
 /** After each character comes the next one, round and round, wherever a row begins. */
 const ROUND = "abcdefg";
@@ -43,6 +44,35 @@ describe("what comes next", () => {
         expect([...text].every((character) => ROUND.includes(character))).toBe(true);
       }),
       { numRuns: 3 },
+    );
+  });
+});
+
+describe("a text of tokens", () => {
+  const tokenizer = learnTokenizer("a whale is a whale; 鯨 is a whale", { vocabSize: 262 });
+
+  test("comes whole: a character that takes several tokens is told at the last of them", async () => {
+    const codec = await tokenizerCodec(tokenizer.json);
+    const [a = 0, b = 0, c = 0, ...more] = tokenizer.encode("鯨");
+    expect(more).toEqual([]);
+    const stream = new TextStream(codec, codec.encode("a "));
+    expect([a, b, c].map((token) => stream.add(token))).toEqual(["", "", "鯨"]);
+    // Bytes that become none are told as what they are once others follow.
+    expect([a, ...tokenizer.encode("is")].map((token) => stream.add(token)).join("")).toBe("\ufffdis");
+  });
+
+  test("is what decoding all of it at once gives", async () => {
+    const codec = await tokenizerCodec(tokenizer.json);
+    const texts = fc.string({
+      unit: fc.constantFrom("a", " ", "whale", "鯨", "é", "🐋", "\n"),
+      maxLength: 20,
+    });
+    fc.assert(
+      fc.property(fc.string({ minLength: 1 }), texts, (prompt, text) => {
+        const stream = new TextStream(codec, codec.encode(prompt));
+        const told = Array.from(tokenizer.encode(text), (token) => stream.add(token)).join("");
+        expect(told).toBe(text);
+      }),
     );
   });
 });

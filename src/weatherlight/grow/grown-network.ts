@@ -1,5 +1,4 @@
 /** The network that a run has grown: to predict with, as an ONNX model, or its weights as safetensors. */
-import { z } from "zod";
 import { KasminaError, Random } from "../../base/index.js";
 import type { AnyInputs, AnyRows, Rows, TargetScaling, TaskId } from "../../contracts/index.js";
 import {
@@ -29,6 +28,15 @@ import {
 } from "../../network/index.js";
 import { type BlueprintRegistry, type Host, labelShape } from "../../nn/index.js";
 import { blendControls, topologyOf } from "../../tolaria/index.js";
+import {
+  characterCodec,
+  drawnToken,
+  type GenerateOptions,
+  parsedGenerateOptions,
+  type TextCodec,
+  TextStream,
+  tokenizerCodec,
+} from "./generate.js";
 import { networkIn, type RunCheckpoint } from "./run-outcome.js";
 
 /** Rows of a batch that is predicted at once. */
@@ -63,49 +71,6 @@ export interface Predictions {
 /** Row after row, or nested; bytes are scaled by 1/255, an Int32Array holds tokens. */
 export type RowsToPredict = Float32Array | Uint8Array | Int32Array | NestedNumbers;
 
-/**
- * How a text goes on.
- *
- * @example
- * ```ts
- * import type { GenerateOptions } from "kasmina";
- *
- * const cautious: GenerateOptions = { length: 80, temperature: 0.5, topK: 5, seed: 1 };
- * ```
- */
-export interface GenerateOptions {
-  /** Characters, 1 to 1,000,000; default 200. */
-  readonly length?: number;
-  /** Outputs are divided by it: below 1 the likely becomes likelier; 0 takes the likeliest always; to 100. Default 1. */
-  readonly temperature?: number;
-  /** Only so many of the likeliest are drawn from. Default: all. */
-  readonly topK?: number;
-  /** The same seed goes on in the same way. Default 0. */
-  readonly seed?: number;
-}
-
-const inRange = (min: number, max: number, isWhole: boolean) =>
-  z.custom<number>(
-    (value) =>
-      typeof value === "number" && value >= min && value <= max && (!isWhole || Number.isInteger(value)),
-    { error: `must be a ${isWhole ? "whole " : ""}number in ${min}..${max}` },
-  );
-const generateSchema = z.strictObject({
-  length: inRange(1, 1_000_000, true).default(200),
-  temperature: inRange(0, 100, false).default(1),
-  topK: inRange(1, 2 ** 31, true).default(2 ** 31),
-  seed: inRange(0, 2 ** 32 - 1, true).default(0),
-});
-
-function parsedGenerateOptions(options: GenerateOptions): z.infer<typeof generateSchema> {
-  const result = generateSchema.safeParse(options);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  const key = String(issue?.path[0] ?? "options");
-  const problem = String(issue?.message);
-  throw new KasminaError("invalid_argument", `${key} ${problem}`, { details: { key, problem } });
-}
-
 /** What a network needs of the world around it. */
 export interface NetworkServices {
   /** An engine to predict on, which the network disposes of when `owned`. */
@@ -126,6 +91,8 @@ export interface GrownNetworkParts {
   readonly task?: TaskId | undefined;
   readonly classNames?: readonly string[];
   readonly targets?: readonly TargetScaling[] | undefined;
+  /** Of a text of tokens: the text of its `tokenizer.json`. */
+  readonly tokenizer?: string | undefined;
   /** Of two classes: the probability from which the second is said. Default: the likelier one is. */
   readonly threshold?: number | undefined;
   /** How raw rows become inputs, for the metadata of an export. */
@@ -157,12 +124,14 @@ export class GrownNetwork {
   /**
    * Where it comes from: `training_run_id`, `step`, `host`, `seeds` (JSON), `checkpoint_sha256` where it was read from disk, `parent` (the
    * digest of what the run went on from); and
-   * how raw rows become inputs: `data_sha256`, `input_scale`, `classes`, `class_names` and `columns` (JSON), `label_column`; of two classes `threshold`, where it is not a half; of another
+   * how raw rows become inputs: `data_sha256`, `input_scale`, `classes`, `class_names` and `columns` (JSON), `tokenizer` (the text of its `tokenizer.json`), `label_column`; of two classes `threshold`, where it is not a half; of another
    * task than a classification `task`, and of a regression `targets` (JSON): a prediction is output · deviation + mean.
    */
   readonly metadata: Readonly<Record<string, string>>;
   readonly task: TaskId;
   readonly classNames: readonly string[] | undefined;
+  /** Of a text of tokens: the text of its `tokenizer.json`. */
+  readonly tokenizer: string | undefined;
   /** Of a regression: what is predicted, and how outputs become it. */
   readonly targets: readonly TargetScaling[] | undefined;
   /** Of two classes: the probability from which the second is said; undefined where the likelier one is. */
@@ -202,6 +171,7 @@ export class GrownNetwork {
     this.task = more.task ?? (labelShape(host).length === 0 ? "classification" : "next-token");
     this.classNames = more.classNames;
     this.targets = more.targets;
+    this.tokenizer = more.tokenizer;
     this.#reading = more.reading ?? { inputScale: 1 };
     this.#services = more.services;
   }
@@ -239,10 +209,11 @@ export class GrownNetwork {
   }
 
   /** How good it is on labelled rows. @param backend an engine that is open already */
-  evaluate({ inputs, scale, labels, count }: AnyRows, backend: Backend): Promise<Evaluation> {
+  evaluate({ inputs, scale, labels, count, textBytes }: AnyRows, backend: Backend): Promise<Evaluation> {
     const outputs = this.#outputsOn(backend, isStored(inputs) ? inputs : this.#checked(inputs), scale);
     const { task, classes, classNames, targets, threshold } = this;
-    return evaluationOf(outputs, { task, labels, rows: count, classes, classNames, targets, threshold });
+    const format = { classes, classNames, targets, threshold, textBytes };
+    return evaluationOf(outputs, { task, labels, rows: count, ...format });
   }
 
   /** The threshold that is best on labelled rows. @param backend an engine that is open already */
@@ -297,16 +268,18 @@ export class GrownNetwork {
   }
 
   /**
-   * Goes on with a text, one character at a time, by drawing from what the network says comes next.
+   * Goes on with a text, one token at a time, by drawing from what the network says comes next: gives the text of each as soon as it is
+   * whole characters.
    *
    * @throws KasminaError `invalid_argument` for options out of range, a network that did not learn from a text, a prompt that is empty or
-   * has characters that were not in it
+   * has characters that were not in it; `unavailable` where the tokenizer needs a package
    */
   async *generate(prompt: string, options: GenerateOptions = {}): AsyncGenerator<string> {
     const { length, temperature, topK, seed } = parsedGenerateOptions(options);
     const { host } = this.topology;
-    const names = this.#vocabulary();
-    const tokens = this.#tokensOf(prompt, names);
+    const codec = await this.#codec();
+    const tokens = codec.encode(prompt);
+    const stream = new TextStream(codec, tokens);
     const random = new Random(seed);
     const [window = 0] = host.inputShape;
     const { backend, owned } = await this.#services.openEngine();
@@ -318,9 +291,11 @@ export class GrownNetwork {
           const seen = Int32Array.from(tokens.slice(-window));
           const logits = await pass.run(seen, 1);
           const at = (seen.length - 1) * host.classes;
-          const token = drawn(logits.slice(at, at + host.classes), { temperature, topK }, random);
+          const outputs = logits.slice(at, at + host.classes);
+          const token = drawnToken(outputs, { temperature, topK, range: codec.drawn }, random);
           tokens.push(token);
-          yield names[token] ?? "";
+          const text = stream.add(token);
+          if (text !== "") yield text;
         }
       } finally {
         pass.close();
@@ -330,24 +305,16 @@ export class GrownNetwork {
     }
   }
 
-  #vocabulary(): readonly string[] {
+  async #codec(): Promise<TextCodec> {
     const { host } = this.topology;
-    if (host.inputDType === "int32" && host.inputShape.length === 1 && this.classNames)
-      return this.classNames;
+    if (host.inputDType === "int32" && host.inputShape.length === 1) {
+      if (this.tokenizer !== undefined) return tokenizerCodec(this.tokenizer);
+      if (this.classNames) return characterCodec(this.classNames);
+    }
     throw new KasminaError(
       "invalid_argument",
       `host ${host.id} did not learn from a text: there is nothing to go on with`,
     );
-  }
-
-  #tokensOf(prompt: string, names: readonly string[]): number[] {
-    if (prompt === "")
-      throw new KasminaError("invalid_argument", "the prompt is empty: give a character at least");
-    return Array.from(prompt, (character) => {
-      const token = names.indexOf(character);
-      if (token > 0) return token;
-      throw new KasminaError("invalid_argument", `the network has never seen the character "${character}"`);
-    });
   }
 
   get inputShape(): readonly number[] {
@@ -455,29 +422,6 @@ function batchOf(data: Rows["inputs"], { batch, host, scale }: BatchShape): Tens
   const whole = inputDType === "int32" ? new Int32Array(size) : new Float32Array(size);
   for (let i = 0; i < data.length; i++) whole[i] = (data[i] ?? 0) * scale;
   return { shape, dtype: inputDType, data: whole } as Tensor;
-}
-
-/** A class, by its softmax; never the one for unknown characters. */
-function drawn(
-  outputs: Float32Array,
-  { temperature, topK }: { readonly temperature: number; readonly topK: number },
-  random: Random,
-): number {
-  if (!outputs.every(Number.isFinite))
-    throw new KasminaError("loss_not_finite", "the network is wrecked: its outputs are not finite");
-  const ranked = [...outputs.keys()].slice(1).sort((a, b) => (outputs[b] ?? 0) - (outputs[a] ?? 0));
-  const [likeliest = 0] = ranked;
-  if (temperature === 0) return likeliest;
-  const candidates = ranked.slice(0, topK);
-  const weights = candidates.map((token) =>
-    Math.exp(((outputs[token] ?? 0) - (outputs[likeliest] ?? 0)) / temperature),
-  );
-  let left = random.uniform() * weights.reduce((total, weight) => total + weight, 0);
-  for (const [i, token] of candidates.entries()) {
-    left -= weights[i] ?? 0;
-    if (left < 0) return token;
-  }
-  return likeliest;
 }
 
 function joined(parts: readonly Float32Array[]): Float32Array {

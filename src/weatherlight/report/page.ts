@@ -152,7 +152,11 @@ function scoreTiles({ summary, observations }: RunHistory): string[] {
 }
 
 function metricsTile(metrics: NonNullable<Summary["metrics"]>): string {
-  if ("perplexity" in metrics) return tile(metrics.perplexity.toFixed(2), "perplexity, test");
+  if ("perplexity" in metrics) {
+    const { perplexity, bits_per_byte: bits } = metrics;
+    const ofText = bits === undefined ? "" : `; ${bits.toFixed(3)} bits per byte`;
+    return tile(perplexity.toFixed(2), `perplexity per token, test${ofText}`);
+  }
   if ("rmse" in metrics)
     return tile(metrics.rmse.toPrecision(4), `RMSE, test; MAE ${metrics.mae.toPrecision(4)}`);
   if ("hamming_loss" in metrics)

@@ -167,7 +167,8 @@ function networkOf(
     targets: dataset.targets,
     threshold,
     ...(dataset.classNames && { classNames: dataset.classNames }),
-    ...(data && { metadata: dataMetadata(data), reading: dataReading(data) }),
+    ...(dataset.tokenizer !== undefined && { tokenizer: dataset.tokenizer }),
+    ...(data && { metadata: dataMetadata(data, dataset.tokenizer), reading: dataReading(data) }),
     services: {
       openEngine: async () =>
         typeof engine === "string"

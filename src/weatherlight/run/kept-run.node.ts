@@ -60,6 +60,7 @@ export class FolderRun implements KeptRun {
     const folder = await RunFolder.create(path, jsonOf(about), { share });
     try {
       if (parent) await keepParent(folder.path, parent, share);
+      if (sources.dataset.tokenizer !== undefined) await folder.writeTokenizer(sources.dataset.tokenizer);
       const { aboutSha256 } = await readRunFolder(folder.path);
       return new FolderRun(
         folder,
@@ -199,7 +200,10 @@ export class FolderRun implements KeptRun {
     for (let number = 1; ; number++) {
       const path = `${this.path}${RESCUED}${number === 1 ? "" : `-${number}`}`;
       try {
-        return await RunFolder.create(path, jsonOf(this.#folder.about), { share });
+        const rescue = await RunFolder.create(path, jsonOf(this.#folder.about), { share });
+        const { tokenizer } = this.#request.sources.dataset;
+        if (tokenizer !== undefined) await rescue.writeTokenizer(tokenizer);
+        return rescue;
       } catch (error) {
         if (number === RESCUES_MAX || !(await hasRun(path))) throw error;
       }

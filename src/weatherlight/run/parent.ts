@@ -63,6 +63,8 @@ export function inherited(
   const isOfTokens = host.inputDType === "int32";
   if (isOfTokens && data?.class_names && own?.class_names && `${data.class_names}` !== `${own.class_names}`)
     differs("its text has other characters, so that every number would stand for another one");
+  if (data && own && data.tokenizer_sha256 !== own.tokenizer_sha256)
+    differs("its text is of other tokens; its own are those of ?tokenizer=<its folder>/tokenizer.json");
   return inherits;
 }
 

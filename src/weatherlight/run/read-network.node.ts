@@ -8,7 +8,7 @@ import { type Blueprint, BlueprintRegistry, type Host } from "../../nn/index.js"
 import { readCheckpoint } from "../folder/checkpoint.js";
 import { dataMetadata, dataReading } from "../folder/data-record.js";
 import { runFileOf } from "../folder/run-file.js";
-import { readRunFolder } from "../folder/run-folder.js";
+import { readRunFolder, readTokenizer } from "../folder/run-folder.js";
 import { checkpointMetaOf, fromSaved, refuseWrecked } from "../folder/saved-checkpoint.js";
 import { summaryOf } from "../folder/summary-file.js";
 import { GrownNetwork } from "../grow/grown-network.js";
@@ -59,6 +59,7 @@ async function openNetwork(path: string, given: GivenCode) {
     loadModule,
   );
   checkCode(sources, recordCode(host, blueprints, Number(config.seed ?? 0)));
+  const tokenizer = data?.tokenizer_sha256 && (await readTokenizer(folder, data.tokenizer_sha256));
   const grown = new GrownNetwork({
     host: host.value,
     blueprints: new BlueprintRegistry(blueprints.map(({ value }) => value)),
@@ -69,8 +70,9 @@ async function openNetwork(path: string, given: GivenCode) {
     task: data?.task,
     targets: data?.targets,
     threshold: summary === undefined ? undefined : summaryOf(summary, folder).threshold,
-    ...(data && { metadata: dataMetadata(data), reading: dataReading(data) }),
+    ...(data && { metadata: dataMetadata(data, tokenizer), reading: dataReading(data) }),
     ...(data?.class_names && { classNames: data.class_names }),
+    ...(tokenizer !== undefined && { tokenizer }),
     services: {
       openEngine: async () => ({ backend: (await openBackend("auto")).backend, owned: true }),
       writeFile,
@@ -116,10 +118,14 @@ export async function readTeacher(
 }
 
 /** @throws KasminaError `invalid_argument` for a teacher whose outputs stand for something else */
-function checkTask(id: string, { task, targets }: GrownNetwork, dataset: AnyDataset): void {
+function checkTask(id: string, grown: GrownNetwork, dataset: AnyDataset): void {
+  const { task, targets, tokenizer, classNames } = grown;
   const wanted = taskOf(dataset);
   if (task !== wanted)
     throw new KasminaError("invalid_argument", `teacher ${id} is of a ${task}, the data are for a ${wanted}`);
+  const isOfSameTokens = tokenizer === dataset.tokenizer && `${classNames}` === `${dataset.classNames}`;
+  if (task === "next-token" && !isOfSameTokens)
+    throw new KasminaError("invalid_argument", `teacher ${id} has learned from other characters or tokens`);
   if (JSON.stringify(targets) === JSON.stringify(dataset.targets)) return;
   throw new KasminaError(
     "invalid_argument",

@@ -59,8 +59,13 @@ interface UsableNetwork {
 export async function evaluateOn(path: string, data: string, given: GivenCode = {}): Promise<DataEvaluation> {
   const network = await openNetwork(path, given);
   try {
-    const { inputs, labels, count, isOwnTestPart } = await rowsToEvaluate(network, data);
-    const evaluation = await evaluationOf(network.outputs(inputs), { ...network.how, labels, rows: count });
+    const { inputs, labels, count, textBytes, isOwnTestPart } = await rowsToEvaluate(network, data);
+    const evaluation = await evaluationOf(network.outputs(inputs), {
+      ...network.how,
+      labels,
+      rows: count,
+      textBytes,
+    });
     return { ...evaluation, classNames: namesOf(network.how), isOwnTestPart };
   } finally {
     await network.close();
@@ -116,8 +121,8 @@ function namesOf({ classes, classNames, targets }: Preprocessing): readonly stri
 async function rowsToEvaluate({ how, data: known }: UsableNetwork, name: string) {
   const own = known && (await sameData(name, known));
   if (own) return { ...own.test, isOwnTestPart: true };
-  const { inputs, labels = new Int32Array(), count } = await readUnseen(name, how, true);
-  return { inputs, labels, count, isOwnTestPart: false };
+  const { inputs, labels = new Int32Array(), count, textBytes } = await readUnseen(name, how, true);
+  return { inputs, labels, count, textBytes, isOwnTestPart: false };
 }
 
 /** The data, where they are those of the record; what cannot be opened to learn from is others. */
@@ -139,7 +144,7 @@ async function openRun(path: string, given: GivenCode): Promise<UsableNetwork> {
   const { path: folder, about } = await readRunFolder(path);
   const { data } = runFileOf(about, folder);
   const network = await readGrownNetwork(path, given);
-  const { inputShape, classes, task, targets, threshold } = network;
+  const { inputShape, classes, task, targets, threshold, tokenizer } = network;
   return {
     how: {
       inputShape,
@@ -150,6 +155,7 @@ async function openRun(path: string, given: GivenCode): Promise<UsableNetwork> {
       ...(data?.class_names && { classNames: data.class_names }),
       ...(data?.columns && { columns: data.columns, table: tableOptions(parseDataName(data.origin)) }),
       ...(data?.images && { images: data.images }),
+      ...(tokenizer !== undefined && { tokenizer }),
     },
     ...(data && { data }),
     outputs: (rows) => network.outputs(rows),
@@ -167,6 +173,7 @@ async function openFile(path: string): Promise<UsableNetwork> {
   const columns = jsonIn(path, metadata, "columns", columnsSchema);
   const targets = jsonIn(path, metadata, "targets", targetsSchema);
   const images = jsonIn(path, metadata, "images", imagesSchema);
+  const tokenizer = metadata.get("tokenizer");
   const task = taskIn(path, metadata, { targets });
   const threshold = jsonIn(path, metadata, "threshold", z.number().min(0).max(1));
   const classes = targets?.length ?? classNames?.length ?? Number(metadata.get("classes"));
@@ -185,6 +192,7 @@ async function openFile(path: string): Promise<UsableNetwork> {
       ...(classNames && { classNames }),
       ...(columns && { columns, table: { label: metadata.get("label_column") ?? "label" } }),
       ...(images && { images }),
+      ...(tokenizer !== undefined && { tokenizer }),
     },
     outputs: (rows) =>
       file.outputs(rows instanceof Uint8Array ? Float32Array.from(rows, (byte) => byte / 255) : rows),

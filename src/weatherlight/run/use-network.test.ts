@@ -120,6 +120,8 @@ describe("an evaluation", () => {
     expect(evaluation.metrics).toEqual({
       accuracy: expect.any(Number),
       perplexity: expect.closeTo(Math.exp(evaluation.loss), 9),
+      // A byte is a character of these.
+      bits_per_byte: expect.closeTo(evaluation.loss / Math.LN2, 9),
     });
     await expect(predictOn(join(root, "text"), `text:${other}`)).rejects.toThrow(/token at each position/);
   });
