@@ -91,6 +91,8 @@ export interface RowsIn<Inputs> {
    */
   readonly labels: Int32Array | Float32Array;
   readonly count: number;
+  /** How much each row counts in what is learned from and judged by; their mean is 1. Left out: all count alike. */
+  readonly weights?: Float32Array;
   /** Of a text: how many bytes of UTF-8 its labels stand for, by their share of the part's tokens. */
   readonly textBytes?: number;
 }
@@ -181,12 +183,14 @@ export interface Batch {
   readonly inputs: Tensor;
   /** [batch, ...labelShape]: int32 class numbers, or float32 */
   readonly labels: Tensor;
+  /** float32 [batch]: how much each row counts. Left out: all count alike. */
+  readonly weights?: Tensor;
 }
 
 export interface EvaluationBatch extends Batch {
-  /** float32 [batch]: 1 for a row that counts, 0 for padding. */
+  /** float32 [batch]: how much each row counts, 1 where all do alike, 0 for padding. */
   readonly weights: Tensor;
-  /** How many rows count. */
+  /** How many are no padding. */
   readonly count: number;
 }
 

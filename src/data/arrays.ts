@@ -80,10 +80,10 @@ export function datasetFromArrays(arrays: DatasetArrays): Dataset {
   const all = rows(arrays.train, "train");
   const tested = arrays.test
     ? { rest: all, taken: rows(arrays.test, "test") }
-    : takeOut(all, TEST_FRACTION, name, splitSeed);
+    : takeOut(all, TEST_FRACTION, { name, part: "test" }, splitSeed);
   const heldOut = arrays.heldOut
     ? { rest: tested.rest, taken: rows(arrays.heldOut, "heldOut") }
-    : takeOut(tested.rest, heldOutFraction(tested.rest.count), name, splitSeed);
+    : takeOut(tested.rest, heldOutFraction(tested.rest.count), { name, part: "heldOut" }, splitSeed);
   const names = classNames ?? Array.from({ length: classes }, (_, i) => String(i));
   const targets = task === "regression" ? scalingsOf(heldOut.rest, names, name) : undefined;
   const scaled = (part: RawRows): Rows => (targets ? withTargets(part, targets) : (part as Rows));
@@ -154,7 +154,7 @@ function shapeOfRows({ inputs }: RowsInput, name: string): number[] {
 function takeOut(
   rows: RawRows,
   fraction: number,
-  name: string,
+  { name, part }: { readonly name: string; readonly part: string },
   seed: number,
 ): { rest: RawRows; taken: RawRows } {
   const { labels, labelShape, count } = rows;
@@ -164,7 +164,10 @@ function takeOut(
   if (taken.length === 0) {
     throw new KasminaError("invalid_data", `${name}: ${rows.count} rows are too few to hold some out`);
   }
-  return { rest: takeRows(rows, kept), taken: takeRows(rows, taken) };
+  return {
+    rest: takeRows(rows, kept, `${name}, train`),
+    taken: takeRows(rows, taken, `${name}, ${part}`),
+  };
 }
 
 /** How much of so many training rows is held out, by default. */

@@ -25,6 +25,7 @@ class BatchBuffer {
   readonly #parts: InputParts;
   readonly #inputs: Float32Array | Int32Array;
   readonly #labels: Rows["labels"];
+  readonly #weights: Float32Array | undefined;
   readonly #inputsPerRow: number;
   readonly #labelsPerRow: number;
 
@@ -38,7 +39,9 @@ class BatchBuffer {
     const inputs = tensorLike(rows.inputs, shape);
     this.#inputs = inputs.data as Float32Array | Int32Array;
     this.#parts = new InputParts(rows.inputs, inputs.data.length);
-    this.batch = { inputs, labels };
+    const weights = rows.weights && float32([size]);
+    this.#weights = weights?.data as Float32Array | undefined;
+    this.batch = { inputs, labels, ...(weights && { weights }) };
   }
 
   /** Copies row `from` of some inputs to place `to` of the batch. The innermost loop of all input: no branch in it. */
@@ -51,11 +54,12 @@ class BatchBuffer {
     for (let i = 0; i < size; i++) target[targetStart + i] = (source[sourceStart + i] as number) * scale;
   }
 
-  /** Copies the labels of row `from` to place `to` of the batch. */
+  /** Copies the labels of row `from`, and how much it counts, to place `to` of the batch. */
   copyLabels(from: number, to: number): void {
-    const { labels } = this.#rows;
+    const { labels, weights } = this.#rows;
     const count = this.#labelsPerRow;
     for (let i = 0; i < count; i++) this.#labels[to * count + i] = labels[from * count + i] as number;
+    if (this.#weights) this.#weights[to] = weights?.[from] ?? 1;
   }
 
   /** Copies `count` rows from `start` on to the first places of the batch. */
@@ -233,6 +237,7 @@ export class ShuffledBatches implements BatchSource {
 export class OrderedBatches implements EvaluationSource {
   readonly batch: number;
   readonly count: number;
+  readonly #rows: AnyRows;
   readonly #buffer: BatchBuffer;
   readonly #weights: Tensor;
 
@@ -240,6 +245,7 @@ export class OrderedBatches implements EvaluationSource {
     checkBatch(batch);
     this.batch = batch;
     this.count = rows.count;
+    this.#rows = rows;
     this.#buffer = new BatchBuffer(rows, batch, inputShape);
     this.#weights = float32([batch]);
   }
@@ -249,7 +255,10 @@ export class OrderedBatches implements EvaluationSource {
       const count = Math.min(this.batch, this.count - start);
       this.#buffer.copyRange(start, count);
       this.#buffer.clear(count);
-      this.#weights.data.fill(1, 0, count).fill(0, count);
+      const { weights } = this.#rows;
+      if (weights) this.#weights.data.set(weights.subarray(start, start + count));
+      else this.#weights.data.fill(1, 0, count);
+      this.#weights.data.fill(0, count);
       yield { ...this.#buffer.batch, weights: this.#weights, count };
     }
   }

@@ -14,7 +14,7 @@ import { isFromFiles } from "./open.js";
 /** Values of a file that are looked at at once. */
 const PART_VALUES = 65_536;
 
-/** SHA-256 in hex over inputs, labels, splits, task, class names, tokenizer and scaling: equal where a training would go the same way. */
+/** SHA-256 in hex over inputs, labels, weights, splits, task, class names, tokenizer and scaling: equal where a training would go the same way. */
 export function digestOfDataset(dataset: AnyDataset): string {
   const { inputShape, inputDType, task, classes, classNames, targets, columns, images, tokenizer } = dataset;
   const hash = createHash("sha256");
@@ -35,13 +35,14 @@ export function digestOfDataset(dataset: AnyDataset): string {
   return hash.digest("hex");
 }
 
-function addRows(hash: Hash, { inputs, labels, labelShape, scale, count }: AnyRows): void {
+function addRows(hash: Hash, { inputs, labels, labelShape, scale, count, weights }: AnyRows): void {
   const kind = isStored(inputs) ? Float32Array.name : inputs.constructor.name;
   hash.update(JSON.stringify({ kind, labelShape, scale, count }));
   const parts = new InputParts(inputs, PART_VALUES);
   for (let from = 0; from < inputs.length; from += PART_VALUES)
     addValues(hash, parts.between(from, from + PART_VALUES));
   addValues(hash, labels);
+  if (weights) addValues(hash, weights);
 }
 
 function addValues(hash: Hash, { buffer, byteOffset, byteLength }: InputArray): void {

@@ -37,6 +37,7 @@ const TABLE_KEYS = [
   "test_file",
   "group",
   "time",
+  "weight",
   "missing",
   "fill",
   "drop",
@@ -159,7 +160,9 @@ export async function readTable(spec: DataName): Promise<Table> {
 
 /** How a table's name says that its cells are read, and its rows divided. */
 export function tableOptions(spec: DataName): TableOptions {
-  const texts = Object.fromEntries(["label", "group", "time"].map((key) => [key, spec.options.get(key)]));
+  const texts = Object.fromEntries(
+    ["label", "group", "time", "weight"].map((key) => [key, spec.options.get(key)]),
+  );
   const decimal = decimalOf(spec);
   const fill = fillOf(spec);
   const lists = Object.fromEntries(

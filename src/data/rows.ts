@@ -3,6 +3,7 @@ import { KasminaError } from "../base/errors.js";
 import type { Rows } from "../contracts/dataset.js";
 import type { TaskId } from "../contracts/tasks.js";
 import { sizeOf } from "../contracts/tensor.js";
+import { scaledWeights } from "./weights.js";
 
 /**
  * Numbers, nested as deep as the rows are: `[[0.1, 0.2], [0.3, 0.4]]`.
@@ -44,6 +45,11 @@ export interface RowsInput {
   readonly labels: Int32Array | Uint8Array | Float32Array | Float64Array | NestedNumbers;
   /** Multiplied into every input; default 1/255 for a Uint8Array, else 1. */
   readonly scale?: number;
+  /**
+   * How much each row counts, as scikit-learn's `sample_weight`: numbers of 0 or more, not all 0; a row of weight 2 counts as two rows. They are
+   * scaled to a mean of 1. Default: all count alike.
+   */
+  readonly weights?: Float32Array | Float64Array | readonly number[];
 }
 
 /** What the rows of a dataset have in common. */
@@ -64,7 +70,7 @@ export type RawRows = Omit<Rows, "labels"> & { readonly labels: Rows["labels"] |
  *
  * @param what names the rows in errors: "train", "test"
  * @throws KasminaError `invalid_data` for no rows, lengths that do not fit, an input that is not finite, a token or
- * a label outside 0 .. classes − 1
+ * a label outside 0 .. classes − 1, a weight below 0 or not finite, weights that are all 0
  */
 export function checkedRows(input: RowsInput, format: RowFormat, what: string): RawRows {
   const { inputShape, labelShape = [], classes, task } = format;
@@ -87,7 +93,8 @@ export function checkedRows(input: RowsInput, format: RowFormat, what: string): 
   if (inputs instanceof Int32Array) checkClasses("token", inputs, rowSize, classes, what);
   if (inputs instanceof Float32Array) checkFinite("input", inputs, rowSize, what);
   const scale = input.scale ?? (inputs instanceof Uint8Array ? 1 / 255 : 1);
-  return { inputs, scale, labelShape, labels: stored(labels, task), count };
+  const weights = input.weights && scaledWeights(input.weights, count, what);
+  return { inputs, scale, labelShape, labels: stored(labels, task), count, ...(weights && { weights }) };
 }
 
 type Values = Int32Array | Float32Array | Float64Array;
@@ -122,11 +129,18 @@ function checkFinite(name: string, values: Values, perRow: number, what: string)
   throw new KasminaError("invalid_data", `${what}: ${name} ${at % perRow} of row ${row} is ${values[at]}`);
 }
 
-/** A copy of the rows at `indices`, in that order. */
-export function takeRows(rows: RawRows, indices: Int32Array): RawRows {
+/**
+ * A copy of the rows at `indices`, in that order.
+ * @throws KasminaError `invalid_data` where their weights are all 0
+ */
+export function takeRows(rows: RawRows, indices: Int32Array, what: string): RawRows {
   const inputs = takeFrom(rows.inputs, rows.inputs.length / rows.count, indices);
   const labels = takeFrom(rows.labels, rows.labels.length / rows.count, indices);
-  return { ...rows, inputs, labels, count: indices.length };
+  const { weights } = rows;
+  return {
+    ...{ ...rows, inputs, labels, count: indices.length },
+    ...(weights && { weights: scaledWeights(takeFrom(weights, 1, indices), indices.length, what) }),
+  };
 }
 
 function takeFrom<A extends RawRows["inputs"] | RawRows["labels"]>(

@@ -39,7 +39,7 @@ const tables = fc
         colour,
         `2024-03-${String(day).padStart(2, "0")}`,
         team,
-        String(price + (i % 2)),
+        String(price + 0.5 + (i % 2)),
         ["no", "yes", "maybe"][i % 3] ?? "",
       ]),
     }),
@@ -50,6 +50,8 @@ const HOW: readonly TableOptions[] = [
   { time: "day", drop: ["team"] },
   { target: ["price"], drop: ["day", "label"] },
   { group: "team", drop: ["day"] },
+  { weight: "price", drop: ["day"] },
+  { weight: "price", time: "day", drop: ["team"] },
 ];
 
 async function withStored<T>(
@@ -74,15 +76,16 @@ async function withStored<T>(
 function shuffled(dataset: AnyDataset, batch: number, steps: readonly number[]) {
   const batches = new ShuffledBatches(dataset, { batch, seed: 3 });
   return steps.map((step) => {
-    const { inputs, labels } = batches.at(step);
-    return [Array.from(inputs.data), Array.from(labels.data)];
+    const { inputs, labels, weights } = batches.at(step);
+    return [Array.from(inputs.data), Array.from(labels.data), Array.from(weights?.data ?? [])];
   });
 }
 
 function ordered({ test: rows, inputShape }: AnyDataset, batch: number) {
-  return Array.from(new OrderedBatches(rows, inputShape, batch).batches(), ({ inputs, labels, count }) => [
+  return Array.from(new OrderedBatches(rows, inputShape, batch).batches(), ({ inputs, labels, weights, count }) => [
     Array.from(inputs.data),
     Array.from(labels.data),
+    Array.from(weights.data),
     count,
   ]);
 }

@@ -18,6 +18,8 @@ export interface TableOptions {
   readonly group?: string;
   /** Column of a number or a date by which rows are ordered: the latest are the test set, those before them are held out. It is no input. */
   readonly time?: string;
+  /** Column of how much each row counts: numbers of 0 or more. It is no input. */
+  readonly weight?: string;
   readonly splitSeed?: number;
   /** Decimal mark; default ".". */
   readonly decimal?: "." | ",";
@@ -95,14 +97,14 @@ export function outcomePlaces(
   });
 }
 
-/** All columns but the label's, those that rows are divided by, and those that are left out. */
+/** All columns but the label's, those that rows are divided or weighed by, and those that are left out. */
 export function inputPlaces(
   columns: readonly string[],
   outcomeAt: readonly number[],
   name: string,
-  { drop = [], group, time, task }: TableOptions & Pick<Outcome, "task">,
+  { drop = [], group, time, weight, task }: TableOptions & Pick<Outcome, "task">,
 ): number[] {
-  const dropped = [...drop, group, time].flatMap((column) =>
+  const dropped = [...drop, group, time, weight].flatMap((column) =>
     column === undefined ? [] : normalized(column),
   );
   const unknown = dropped.find((column) => !columns.includes(column));

@@ -15,6 +15,7 @@ import type { Groups } from "./split.js";
 import { listed, normalized } from "./table.js";
 import { inputPlaces, type Outcome, outcomeOf, outcomePlaces, type TableOptions } from "./table-options.js";
 import { type DividedBy, divideTable, pick, type TableParts } from "./table-split.js";
+import { scaledWeights, weightReader } from "./weights.js";
 
 /** Where the numbers of a table lie while it is read, and its inputs after. */
 export interface Medium<Inputs> {
@@ -67,7 +68,8 @@ export class TableReader<Inputs> {
   readonly #outcomes: OutcomesReader;
   readonly #inputs: readonly ColumnReader[];
   readonly #divider: { readonly cells: CellReader; by(column: number): DividedBy } | undefined;
-  /** Outcomes, then inputs, then what rows are divided by. */
+  readonly #weigher: CellReader | undefined;
+  /** Outcomes, then inputs, then how much rows count, then what they are divided by. */
   readonly #cells: readonly CellReader[];
   readonly #blocks: ColumnBlocks;
   #ownRows: number | undefined;
@@ -84,13 +86,14 @@ export class TableReader<Inputs> {
     this.#outcome = outcomeOf(options, name);
     const { task } = this.#outcome;
     const outcomeAt = outcomePlaces(columns, this.#outcome, name, options);
-    const inputsAt = inputPlaces(columns, outcomeAt, name, { ...options, task });
     this.#cellsAre = {
       name,
       missing: new Set(options.missing ?? MISSING_VALUES),
       decimal: options.decimal ?? ".",
       fill: options.fill === "mean",
     };
+    this.#weigher = this.#weigherOf(columns);
+    const inputsAt = inputPlaces(columns, outcomeAt, name, { ...options, task });
     const names = outcomeAt.map((at) => columns[at] ?? "");
     this.#outcomes = new OutcomesReader(names, task, this.#cellsAre);
     this.#inputs = inputsAt.map((at) => new ColumnReader(columns[at] ?? "", this.#cellsAre));
@@ -98,6 +101,7 @@ export class TableReader<Inputs> {
     this.#cells = [
       ...cellReaders(this.#outcomes.readers, outcomeAt),
       ...cellReaders(this.#inputs, inputsAt),
+      ...(this.#weigher ? [this.#weigher] : []),
       ...(this.#divider ? [this.#divider.cells] : []),
     ];
     this.#blocks = new ColumnBlocks(this.#cells.length, medium.pages(), medium.blockValues);
@@ -138,6 +142,7 @@ export class TableReader<Inputs> {
         : undefined;
     const encoder = new RowEncoder(columns, encodings, this.#name);
     const inputs = this.#encoded(encoder, first, parts, partOf);
+    const weights = this.#weights(first + this.#inputs.length, parts);
     const rowsOf = (part: Part): RowsIn<Inputs> => ({
       inputs: inputs[part],
       scale: 1,
@@ -146,6 +151,7 @@ export class TableReader<Inputs> {
         ? pick(labels.classes, parts[part])
         : this.#values(parts[part], partOf, PARTS.indexOf(part), targets),
       count: parts[part].length,
+      ...(weights && { weights: weights[part] }),
     });
     return {
       name: this.#name,
@@ -162,11 +168,32 @@ export class TableReader<Inputs> {
     };
   }
 
+  /** How much the rows of each part count; undefined where all count alike. @param column of the blocks */
+  #weights(column: number, parts: TableParts): { readonly [P in Part]: Float32Array } | undefined {
+    if (!this.#weigher) return undefined;
+    const all = this.#blocks.values(column, new Float64Array(this.#blocks.rows));
+    const of = (part: Part): Float32Array =>
+      scaledWeights(
+        Float64Array.from(parts[part], (row) => all[row] ?? 0),
+        parts[part].length,
+        `${this.#name}, ${part}`,
+      );
+    return { train: of("train"), heldOut: of("heldOut"), test: of("test") };
+  }
+
   #divide({ classes }: TableLabels): TableParts {
     const { rows } = this.#blocks;
     const { testFraction, splitSeed } = this.#options;
     const by = this.#divider?.by(this.#cells.length - 1) ?? { strata: classes ?? new Int32Array(rows) };
     return divideTable(by, this.#name, { own: this.#ownRows ?? rows, all: rows, testFraction, splitSeed });
+  }
+
+  /** How much rows count. */
+  #weigherOf(columns: readonly string[]): CellReader | undefined {
+    const { weight } = this.#options;
+    if (weight === undefined) return undefined;
+    const place = this.#placeOf(columns, weight);
+    return { place, read: weightReader(columns[place] ?? "", this.#cellsAre) };
   }
 
   /** What rows are divided by, but for classes. */

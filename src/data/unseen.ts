@@ -13,6 +13,7 @@ import { listed, normalized, type Table } from "./table.js";
 import type { TableOptions } from "./table-options.js";
 import { characterVocabulary, textInVocabulary } from "./text.js";
 import { openTokenizer } from "./tokenizer/open-tokenizer.js";
+import { scaledWeights, weightReader } from "./weights.js";
 
 /** What a network takes, and how raw rows become that. */
 export interface Preprocessing {
@@ -36,7 +37,7 @@ export interface Preprocessing {
   readonly tokenizer?: string;
 }
 
-export interface UnseenRows extends Pick<Rows, "inputs" | "count" | "textBytes"> {
+export interface UnseenRows extends Pick<Rows, "inputs" | "count" | "weights" | "textBytes"> {
   /** As a dataset has them; left out where nobody asked for them. */
   readonly labels?: Rows["labels"];
   /** Columns of a table that the network does not know. */
@@ -86,16 +87,41 @@ function tableRows(table: Table, spec: DataName, how: Preprocessing, needsLabels
   const inputs = encodedTable(table, places, encodings, { name, missing, decimal });
   const outcomes = outcomeColumns(how, options, name);
   const outcomeAt = outcomes.map((column) => table.columns.indexOf(normalized(column)));
-  const ignored = table.columns.filter((_, at) => !outcomeAt.includes(at) && !places.includes(at));
+  const weight = weightColumn(table, how, spec);
+  const ignored = table.columns.filter(
+    (column, at) => !outcomeAt.includes(at) && !places.includes(at) && column !== weight,
+  );
   const rows = { inputs, count: table.records.length, ignored };
   if (!needsLabels) return rows;
   const lacking = outcomes.find((_, i) => (outcomeAt[i] ?? -1) < 0);
   if (lacking === undefined)
-    return { ...rows, labels: labelsIn(table, outcomeAt, how, { missing, name, decimal }) };
+    return {
+      ...{ ...rows, labels: labelsIn(table, outcomeAt, how, { missing, name, decimal }) },
+      ...(weight !== undefined && { weights: weightsOf(table, weight, { missing, name, decimal }) }),
+    };
   throw new KasminaError(
     "invalid_data",
     `${name}: there is no column "${lacking}" to compare with: add ?${OUTCOME_OPTIONS[how.task]}=<column>`,
   );
+}
+
+/** The column that weighs the rows: the one that the data's own name says, else that of the training rows where there is one. */
+function weightColumn({ columns }: Table, { table }: Preprocessing, spec: DataName): string | undefined {
+  const own = tableOptions(spec).weight;
+  const column = own ?? table?.weight;
+  if (column === undefined || columns.includes(normalized(column))) return column && normalized(column);
+  if (own === undefined) return undefined;
+  throw new KasminaError(
+    "invalid_data",
+    `${spec.kind}:${spec.path}: there is no column "${own}"; the columns are ${listed(columns)}`,
+  );
+}
+
+function weightsOf({ columns, records }: Table, column: string, options: LabelOptions): Float32Array {
+  const at = columns.indexOf(column);
+  const weightOf = weightReader(column, options);
+  const weights = Float64Array.from(records, (record, row) => weightOf(record[at] ?? "", row));
+  return scaledWeights(weights, records.length, options.name);
 }
 
 /** The option that names the columns of what is predicted. */
@@ -218,10 +244,10 @@ async function testRows(name: string, how: Preprocessing): Promise<UnseenRows> {
     const has = `${name} has rows of [${inputShape}] in ${classes} classes`;
     throw new KasminaError("invalid_data", `${has}, the network takes [${how.inputShape}] in ${how.classes}`);
   }
-  const { inputs, scale, labels, count } = test;
+  const { inputs, scale, labels, count, weights } = test;
   const scaled =
     scale === 1 || inputs instanceof Uint8Array
       ? inputs
       : Float32Array.from(inputs, (value) => value * scale);
-  return { inputs: scaled, labels, count, ignored: [] };
+  return { inputs: scaled, labels, count, ignored: [], ...(weights && { weights }) };
 }

@@ -13,15 +13,15 @@ import { perRow, taskFor } from "./tasks.js";
 import { batchSpecs, isJudged, isShadow, parameterSpecs, type SeedSite, type Topology } from "./topology.js";
 
 /**
- * The evaluation program: batch {x, y, weight [batch], 1 for a row and 0 for padding} → sums over rows. Leaves the
- * state as it is.
+ * The evaluation program: batch {x, y, weight [batch], how much a row counts, 1 where all do alike, and 0 for padding} → sums over rows.
+ * Leaves the state as it is.
  */
 export function evaluationProgram(topology: Topology, batch: number): ProgramDefinition {
   return {
     name: "evaluation",
     state: parameterSpecs(topology),
     batch: {
-      ...batchSpecs(topology.host, batch, topology.loss?.task),
+      ...batchSpecs(topology.host, batch, topology.loss),
       weight: { shape: [batch], dtype: "float32" },
     },
     controls: blendControlSpecs(topology),
@@ -53,6 +53,7 @@ function evaluate(topology: Topology, state: Arrays, controls: Arrays, batch: Ar
     loss_squared: sum(np.square(loss.ref)),
     ...summed(task.scored(logits, y.ref)),
     weight: weight.ref.sum(),
+    ...(judged.rowWeights && { weight_squared: np.square(weight.ref).sum() }),
   };
   for (const [site, h] of activations) {
     const other = lossOf(isShadow(site) ? forwardFrom(inputs, site, h) : forwardWithout(inputs, site, h));
@@ -73,7 +74,7 @@ export interface EvaluationResult {
   readonly loss: Estimate;
   /** By the figure that the task is followed by. Of classes what is not finite is wrong, and k equal outputs are right by 1/k. */
   readonly score: Score;
-  /** Rows evaluated. */
+  /** Rows evaluated, each as often as it counts. */
   readonly rows: number;
   /** By seed id, of those that are not the host's yet: how much lower the loss is with the seed than without it. */
   readonly gains: ReadonlyMap<string, Estimate>;
@@ -120,6 +121,9 @@ export class EvaluationSums {
   #estimate(sum: string, sumOfSquares: string, rows: number): Estimate {
     const mean = this.#get(sum) / rows;
     const variance = Math.max(0, this.#get(sumOfSquares) / rows - mean * mean);
-    return { value: mean, stdErr: Math.sqrt(variance / Math.max(1, rows - 1)) };
+    // Rows of different weights say as much as fewer equal ones (Kish 1965: the effective sample size).
+    const squares = this.#sums.get("weight_squared")?.[0] ?? rows;
+    const effective = (rows * rows) / squares;
+    return { value: mean, stdErr: Math.sqrt(variance / Math.max(1, effective - 1)) };
   }
 }

@@ -3,7 +3,7 @@ import { numpy as np, valueAndGrad } from "@jax-js/jax";
 import type { Arrays, JaxArray } from "../engine/index.js";
 import { type Objective, objectiveOf } from "./distillation.js";
 import { type ForwardInputs, forward, forwardFrom, type Lookup } from "./forward.js";
-import { taskFor } from "./tasks.js";
+import { perRow, taskFor } from "./tasks.js";
 import { isShadow, learningPlan, type SeedSite, type Topology } from "./topology.js";
 
 export interface StepGradients {
@@ -24,8 +24,7 @@ export function stepGradients(
   topology: Topology,
   parameters: Arrays,
   controls: Arrays,
-  x: JaxArray,
-  y: JaxArray,
+  { x, y, weight }: LabelledBatch,
 ): StepGradients {
   const plan = learningPlan(topology);
   const control = lookupIn(controls);
@@ -34,7 +33,7 @@ export function stepGradients(
 
   const [[loss, activations], gradients] = networkGradients(
     { topology, control },
-    { parameters, paths: plan.main, x, y, keepAt: isShadow, objective },
+    { parameters, paths: plan.main, x, y, weight, keepAt: isShadow, objective },
   );
 
   const shadowLosses = new Map<SeedSite, JaxArray>();
@@ -46,7 +45,7 @@ export function stepGradients(
       plan.shadows.get(site) ?? [],
       (parameter) => {
         const logits = forwardFrom({ topology, parameter, control }, site, h.ref);
-        return [meanLoss(topology, logits.ref, y.ref), logits, []];
+        return [meanLoss(topology, logits.ref, { y, weight }), logits, []];
       },
       objective,
     );
@@ -56,15 +55,19 @@ export function stepGradients(
   return { loss, shadowLosses, gradients };
 }
 
+/** Rows of which a loss is taken; none of these is consumed. */
+interface LabelledBatch {
+  readonly x: JaxArray;
+  readonly y: JaxArray;
+  /** [batch]: how much each row counts. Default: all count alike. */
+  readonly weight?: JaxArray | undefined;
+}
+
 /** What the network's own pass is run on and differentiated by. */
-export interface NetworkPass {
+export interface NetworkPass extends LabelledBatch {
   readonly parameters: Arrays;
   /** The parameters to differentiate by; all others are constants. */
   readonly paths: readonly string[];
-  /** Not consumed. */
-  readonly x: JaxArray;
-  /** Not consumed. */
-  readonly y: JaxArray;
   /** Sites whose activation is wanted. Default none. */
   readonly keepAt?: (site: SeedSite) => boolean;
   /** What the gradients are of. Default: the loss itself. */
@@ -74,7 +77,7 @@ export interface NetworkPass {
 /** The network's own loss [] with the activations asked for, and its gradients by path. */
 export function networkGradients(
   inputs: Omit<ForwardInputs, "parameter">,
-  { parameters, paths, x, y, keepAt, objective }: NetworkPass,
+  { parameters, paths, x, y, weight, keepAt, objective }: NetworkPass,
 ): [[loss: JaxArray, activations: JaxArray[]], Arrays] {
   return gradientOf(
     parameters,
@@ -84,15 +87,23 @@ export function networkGradients(
       const logits = forward({ ...inputs, parameter }, x.ref, {
         onSite: (site, h) => void (keepAt?.(site) && activations.push(h)),
       });
-      return [meanLoss(inputs.topology, logits.ref, y.ref), logits, activations];
+      return [meanLoss(inputs.topology, logits.ref, { y, weight }), logits, activations];
     },
     objective,
   );
 }
 
-/** Over the batch: []. Consumes both. */
-function meanLoss({ loss = {} }: Topology, outputs: JaxArray, labels: JaxArray): JaxArray {
-  return taskFor(loss.task).loss(outputs, labels, loss).mean();
+/** Over the batch, Σ w·loss / Σ w: []; 0 where no row counts. Consumes the outputs. */
+function meanLoss(
+  { loss = {} }: Topology,
+  outputs: JaxArray,
+  { y, weight }: Pick<LabelledBatch, "y" | "weight">,
+): JaxArray {
+  const losses = taskFor(loss.task).loss(outputs, y.ref, loss);
+  if (!weight) return losses.mean();
+  const total = weight.ref.sum();
+  const divisor = np.where(total.ref.equal(0), 1, total);
+  return perRow(losses).mul(weight.ref).sum().div(divisor);
 }
 
 /** Euclidean norm over all the given arrays: []. */

@@ -74,9 +74,10 @@ export type Metrics = ClassificationMetrics | SequenceMetrics | RegressionMetric
 export interface Tally {
   /**
    * @param outputs [some, classes] @param labels of those: class numbers, or a value for each output
+   * @param weights [some]: how much each counts; left out, all count alike
    * @throws KasminaError `loss_not_finite` for an output that is not finite
    */
-  add(outputs: Float32Array, labels: Int32Array | Float32Array): void;
+  add(outputs: Float32Array, labels: Int32Array | Float32Array, weights?: Float32Array): void;
   /** Mean so far. */
   readonly loss: number;
   metrics(): Metrics;
@@ -125,21 +126,22 @@ abstract class ClassTally implements Tally {
 
   abstract metrics(): Metrics;
 
-  add(logits: Float32Array, labels: Int32Array | Float32Array): void {
+  add(logits: Float32Array, labels: Int32Array | Float32Array, weights?: Float32Array): void {
     const classes = this.#classes;
     requireFiniteOutputs(logits);
     for (const [row, label] of labels.entries()) {
+      const weight = weights?.[row] ?? 1;
       const outputs = logits.subarray(row * classes, (row + 1) * classes);
       const largest = maxOf(outputs);
       const own = outputs[label] ?? Number.NaN;
       const total = outputs.reduce((sum, value) => sum + Math.exp(value - largest), 0);
-      this.#loss += largest + Math.log(total) - own;
+      this.#loss += weight * (largest + Math.log(total) - own);
       const said = this.#saidOf(outputs, largest);
       // Of equal outputs none is said before the other.
       if (this.#threshold === undefined && own === largest)
-        this.#right += 1 / outputs.filter((value) => value === largest).length;
-      else if (this.#threshold !== undefined && said === label) this.#right++;
-      this.#countLabel(label, said);
+        this.#right += weight / outputs.filter((value) => value === largest).length;
+      else if (this.#threshold !== undefined && said === label) this.#right += weight;
+      this.#countLabel(label, said, weight);
     }
   }
 
@@ -148,12 +150,12 @@ abstract class ClassTally implements Tally {
     return saysSecond(outputs, this.#threshold) ? 1 : 0;
   }
 
-  #countLabel(label: number, said: number): void {
-    increment(this.#occurs, label);
-    increment(this.#said, said);
-    if (said === label) increment(this.#found, label);
-    if (this.#confusion) increment(this.#confusion, label * this.#classes + said);
-    this.#count++;
+  #countLabel(label: number, said: number, weight: number): void {
+    increment(this.#occurs, label, weight);
+    increment(this.#said, said, weight);
+    if (said === label) increment(this.#found, label, weight);
+    if (this.#confusion) increment(this.#confusion, label * this.#classes + said, weight);
+    this.#count += weight;
   }
 
   /** Mean cross-entropy, in nats. */
@@ -233,18 +235,19 @@ export class RegressionTally implements Tally {
     [this.#squared, this.#size, this.#target, this.#targetSquared] = [zeros(), zeros(), zeros(), zeros()];
   }
 
-  add(outputs: Float32Array, labels: Int32Array | Float32Array): void {
+  add(outputs: Float32Array, labels: Int32Array | Float32Array, weights?: Float32Array): void {
     requireFiniteOutputs(outputs);
     const count = this.#targets.length;
     for (const [i, output] of outputs.entries()) {
+      const weight = weights?.[Math.floor(i / count)] ?? 1;
       const target = labels[i] ?? Number.NaN;
       const error = Math.abs(output - target);
-      increment(this.#squared, i % count, error ** 2);
-      increment(this.#size, i % count, error);
-      increment(this.#target, i % count, target);
-      increment(this.#targetSquared, i % count, target ** 2);
+      increment(this.#squared, i % count, weight * error ** 2);
+      increment(this.#size, i % count, weight * error);
+      increment(this.#target, i % count, weight * target);
+      increment(this.#targetSquared, i % count, weight * target ** 2);
     }
-    this.#rows += outputs.length / count;
+    this.#rows += weights ? sum([...weights]) : outputs.length / count;
   }
 
   /** Mean squared error in units of the targets' deviations, over rows and targets. */
@@ -296,6 +299,7 @@ export class MultilabelTally implements Tally {
   readonly #names: readonly string[];
   readonly #outputs: Float32Array[] = [];
   readonly #labels: (Int32Array | Float32Array)[] = [];
+  readonly #weights: (Float32Array | undefined)[] = [];
   #loss = 0;
   #count = 0;
 
@@ -303,16 +307,18 @@ export class MultilabelTally implements Tally {
     this.#names = names;
   }
 
-  add(outputs: Float32Array, labels: Int32Array | Float32Array): void {
+  add(outputs: Float32Array, labels: Int32Array | Float32Array, weights?: Float32Array): void {
     requireFiniteOutputs(outputs);
     this.#outputs.push(outputs.slice());
     this.#labels.push(labels.slice());
+    this.#weights.push(weights?.slice());
     for (const [i, output] of outputs.entries()) {
+      const weight = weights?.[Math.floor(i / this.#names.length)] ?? 1;
       // log(1 + e^x) − x·label, written so that e^x does not overflow.
       const softplus = Math.max(output, 0) + Math.log1p(Math.exp(-Math.abs(output)));
-      this.#loss += softplus - output * (labels[i] ?? Number.NaN);
+      this.#loss += weight * (softplus - output * (labels[i] ?? Number.NaN));
+      this.#count += weight;
     }
-    this.#count += outputs.length;
   }
 
   get loss(): number {
@@ -349,6 +355,7 @@ export class MultilabelTally implements Tally {
       Array.from({ length: outputs.length / size }, (_, row) => ({
         output: outputs[row * size + label] ?? Number.NaN,
         holds: this.#labels[part]?.[row * size + label] === 1,
+        weight: this.#weights[part]?.[row] ?? 1,
       })),
     );
   }
@@ -357,10 +364,12 @@ export class MultilabelTally implements Tally {
 interface LabelledOutput {
   readonly output: number;
   readonly holds: boolean;
+  /** How much it counts. */
+  readonly weight: number;
 }
 
 function countsOf(rows: readonly LabelledOutput[]): LabelCounts {
-  const count = (is: (row: LabelledOutput) => boolean): number => rows.filter(is).length;
+  const count = (is: (row: LabelledOutput) => boolean): number => weightOf(rows.filter(is));
   return {
     occurs: count(({ holds }) => holds),
     said: count(({ output }) => output > 0),
@@ -370,17 +379,23 @@ function countsOf(rows: readonly LabelledOutput[]): LabelCounts {
 
 /** Σ (Rₙ − Rₙ₋₁)·Pₙ over the thresholds that outputs make, equal ones being one; null where the label never holds. */
 function averagePrecision(rows: readonly LabelledOutput[]): number | null {
-  const occurs = rows.filter(({ holds }) => holds).length;
+  const occurs = weightOf(rows.filter(({ holds }) => holds));
   if (occurs === 0) return null;
   const ordered = [...rows].sort((a, b) => b.output - a.output);
-  let [found, counted, area] = [0, 0, 0];
-  for (const [i, { output, holds }] of ordered.entries()) {
-    if (holds) found++;
-    if (ordered[i + 1]?.output === output) continue;
-    area += ((found - counted) / occurs) * (found / (i + 1));
+  let [found, counted, seen, area] = [0, 0, 0, 0];
+  for (const [i, { output, holds, weight }] of ordered.entries()) {
+    seen += weight;
+    if (holds) found += weight;
+    // Of rows that count for nothing a precision is none.
+    if (ordered[i + 1]?.output === output || seen === 0) continue;
+    area += ((found - counted) / occurs) * (found / seen);
     counted = found;
   }
   return area;
+}
+
+function weightOf(rows: readonly LabelledOutput[]): number {
+  return sum(rows.map(({ weight }) => weight));
 }
 
 function increment(counts: Float64Array, at: number, by = 1): void {

@@ -229,6 +229,8 @@ interface Labelled extends OutputFormat {
   /** Row after row: class numbers, one a row or position, or a value for each output. */
   readonly labels: Int32Array | Float32Array;
   readonly rows: number;
+  /** How much each row counts. Default: all count alike. */
+  readonly weights?: Float32Array | undefined;
 }
 
 /**
@@ -237,15 +239,20 @@ interface Labelled extends OutputFormat {
  */
 export async function evaluationOf(
   outputs: AsyncIterable<Float32Array>,
-  { task, labels, rows, ...format }: Labelled,
+  { task, labels, rows, weights, ...format }: Labelled,
 ): Promise<Evaluation> {
   const tally = taskFor(task).tally(format);
-  const perLabel = TASK_TRAITS[task].labels === "values" ? 1 : format.classes;
+  const labelsPerAnswer = TASK_TRAITS[task].labels === "values" ? format.classes : 1;
+  // Each position of a row counts as the row does.
+  const positions = labels.length / labelsPerAnswer / rows;
   let from = 0;
   for await (const some of outputs) {
-    const count = some.length / perLabel;
-    tally.add(some, labels.subarray(from, from + count));
-    from += count;
+    const to = from + some.length / format.classes;
+    const own =
+      weights &&
+      Float32Array.from({ length: to - from }, (_, i) => weights[Math.floor((from + i) / positions)] ?? 0);
+    tally.add(some, labels.subarray(from * labelsPerAnswer, to * labelsPerAnswer), own);
+    from = to;
   }
   return { task, rows, loss: tally.loss, metrics: tally.metrics() };
 }

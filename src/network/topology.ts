@@ -7,7 +7,7 @@ import {
   placeOf,
   type SeedPart,
   seedModule,
-  type TaskId,
+  type TensorSpec,
   type TensorSpecs,
 } from "../contracts/index.js";
 import { type Blueprint, type Host, type LossOptions, slotsOf } from "../nn/index.js";
@@ -156,15 +156,19 @@ function depthOf(topology: Topology, block: string | undefined): number {
   return topology.host.blocks.findIndex(({ name }) => name === block);
 }
 
-/** Batch inputs of a host: x [batch, ...input], y [batch, ...labels], as the task has its labels. */
+/**
+ * Batch inputs of a host: x [batch, ...input], y [batch, ...labels], as the task has its labels, and where rows are weighed weight
+ * [batch].
+ */
 export function batchSpecs(
   host: Host,
   batch: number,
-  task?: TaskId,
-): { readonly x: TensorSpecs[string]; readonly y: TensorSpecs[string] } {
+  { task, rowWeights = false }: Pick<LossOptions, "task" | "rowWeights"> = {},
+): { readonly x: TensorSpec; readonly y: TensorSpec; readonly weight?: TensorSpec } {
   return {
     x: { shape: [batch, ...host.inputShape], dtype: host.inputDType },
     y: labelSpec(host, batch, task),
+    ...(rowWeights && { weight: { shape: [batch], dtype: "float32" } }),
   };
 }
 

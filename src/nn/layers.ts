@@ -115,6 +115,8 @@ export interface LossOptions {
   readonly huberDelta?: number;
   /** One a class: an example's loss is multiplied by that of its class. Default: all 1. */
   readonly classWeights?: readonly number[];
+  /** Whether a batch says how much each of its rows counts: the mean over it is Σ w·loss / Σ w. Default: all count alike. */
+  readonly rowWeights?: boolean;
   /** Part of a label that is shared by all classes alike, over 0 .. 1. Default 0. */
   readonly labelSmoothing?: number;
 }

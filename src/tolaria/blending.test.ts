@@ -230,7 +230,7 @@ function gradientProgram(backend: Backend, topology: Topology): Promise<Program>
       controls: blendControlSpecs(topology),
       run: (state, batch, controls) => {
         const get = lookupIn(batch);
-        const { gradients } = stepGradients(topology, state, controls, get("x"), get("y"));
+        const { gradients } = stepGradients(topology, state, controls, { x: get("x"), y: get("y") });
         return { state: {}, outputs: gradients as Arrays };
       },
     }),

@@ -71,7 +71,7 @@ export class Training {
     const { kasmina, train, teacher } = this.#options;
     const { hyper, progress } = this.#parts;
     const { step } = progress;
-    const { inputs, labels } = train.at(step);
+    const { inputs, labels, weights: rowWeights } = train.at(step);
     const { tensors, weights } = blendControls(topology, kasmina.seeds(), step);
     const groups = ["host", ...topology.sites.map(({ seedId }) => seedId)];
     const frozen = kasmina.emergency === "FREEZE_SEEDS";
@@ -80,7 +80,8 @@ export class Training {
       ...distillationControls(topology, teacher),
       ...hyper.at(step, groups, frozen),
     };
-    return { batch: { x: inputs, y: labels }, controls, weights };
+    const batch = { x: inputs, y: labels, ...(rowWeights && { weight: rowWeights }) };
+    return { batch, controls, weights };
   }
 
   /** Looks at isolation where it is due. */

@@ -63,12 +63,12 @@ export function trainStepProgram(topology: Topology, optimizer: Optimizer, batch
   return {
     name: "training step",
     state: { ...specs, ...(topology.teacher && teacherSpecs(topology.teacher)) },
-    batch: { ...batchSpecs(topology.host, batch, topology.loss?.task) },
+    batch: { ...batchSpecs(topology.host, batch, topology.loss) },
     controls: { ...blendControlSpecs(topology), ...distillationControlSpecs(topology) },
     update: updatePlan(optimizer, learning),
     run(state, arrays, controls) {
-      const { x, y } = arrays as Record<"x" | "y", JaxArray>;
-      const step = stepGradients(topology, state, controls, x, y);
+      const batch = arrays as { readonly x: JaxArray; readonly y: JaxArray; readonly weight?: JaxArray };
+      const step = stepGradients(topology, state, controls, batch);
       const outputs: Arrays = { loss: step.loss };
       for (const [site, loss] of step.shadowLosses) outputs[shadowLossOutput(site.seedId)] = loss;
       for (const site of topology.sites) addGradientNorm(outputs, site, step.gradients);

@@ -71,11 +71,11 @@ function monitorProgram(
   return {
     name,
     state: parameterSpecs(topology),
-    batch: { ...batchSpecs(topology.host, batch, topology.loss?.task) },
+    batch: { ...batchSpecs(topology.host, batch, topology.loss) },
     controls: blendControlSpecs(topology),
     run(parameters, arrays, controls) {
-      const { x, y } = arrays as Record<"x" | "y", JaxArray>;
-      const seen = { x: x.slice([0, rows]), y: y.slice([0, rows]) };
+      const { x, y, weight } = arrays as { x: JaxArray; y: JaxArray; weight?: JaxArray };
+      const seen = { x: x.slice([0, rows]), y: y.slice([0, rows]), weight: weight?.slice([0, rows]) };
       const paths = sample.map(({ path }) => path);
       const gradient: SampledGradient = (seedsIn, cut = () => false) => {
         const inputs = {

@@ -209,23 +209,26 @@ export class GrownNetwork {
   }
 
   /** How good it is on labelled rows. @param backend an engine that is open already */
-  evaluate({ inputs, scale, labels, count, textBytes }: AnyRows, backend: Backend): Promise<Evaluation> {
+  evaluate(
+    { inputs, scale, labels, count, weights, textBytes }: AnyRows,
+    backend: Backend,
+  ): Promise<Evaluation> {
     const outputs = this.#outputsOn(backend, isStored(inputs) ? inputs : this.#checked(inputs), scale);
     const { task, classes, classNames, targets, threshold } = this;
     const format = { classes, classNames, targets, threshold, textBytes };
-    return evaluationOf(outputs, { task, labels, rows: count, ...format });
+    return evaluationOf(outputs, { task, labels, rows: count, weights, ...format });
   }
 
   /** The threshold that is best on labelled rows. @param backend an engine that is open already */
   async thresholdOn(
-    { inputs, scale, labels }: AnyRows,
+    { inputs, scale, labels, weights }: AnyRows,
     aim: ThresholdAim,
     backend: Backend,
   ): Promise<number> {
     const parts: Float32Array[] = [];
     const rows = isStored(inputs) ? inputs : this.#checked(inputs);
     for await (const outputs of this.#outputsOn(backend, rows, scale)) parts.push(outputs);
-    return chooseThreshold(joined(parts), labels, aim);
+    return chooseThreshold(joined(parts), labels, aim, weights);
   }
 
   async *#outputsOn(backend: Backend, inputs: AnyInputs, scale: number): AsyncGenerator<Float32Array> {

@@ -1,7 +1,7 @@
 /** What the options of a run come to: data, host, engine, policy, folder and access, opened in order and closed again. */
 
 import { platform } from "#platform";
-import { KasminaError } from "../../base/index.js";
+import { KasminaError, sum } from "../../base/index.js";
 import { type AnyDataset, TASK_TRAITS, taskOf } from "../../contracts/index.js";
 import { type Backend, openBackend } from "../../engine/index.js";
 import { type KasminaConfig, parseConfig } from "../../kasmina/index.js";
@@ -319,7 +319,8 @@ async function openKernels(
 }
 
 /**
- * What is learned and judged by. Balanced weights are such that each class counts for as much, and a mean example for 1.
+ * What is learned and judged by. Balanced weights are such that all rows of a class together count for as much as those of any other, and a
+ * mean row for 1.
  * @throws KasminaError `invalid_argument` for an option that the task of the data has no use for
  */
 function lossOf(config: GrowConfig, dataset: AnyDataset): Pick<RunSetup, "loss"> {
@@ -337,10 +338,12 @@ function lossOf(config: GrowConfig, dataset: AnyDataset): Pick<RunSetup, "loss">
       details: { key: stray[0], problem },
     });
   }
-  if (!isOfClasses) return { loss: { task, ...(huberDelta !== undefined && { huberDelta }) } };
-  if (!classWeights && !labelSmoothing) return {};
+  const rowWeights = dataset.train.weights !== undefined && { rowWeights: true };
+  if (!isOfClasses) return { loss: { task, ...(huberDelta !== undefined && { huberDelta }), ...rowWeights } };
+  if (!classWeights && !labelSmoothing && !rowWeights) return {};
   return {
     loss: {
+      ...rowWeights,
       ...(classWeights === "balanced" && { classWeights: balancedWeights(dataset) }),
       ...(labelSmoothing && { labelSmoothing }),
     },
@@ -364,15 +367,19 @@ function checkThreshold({ threshold }: GrowConfig, dataset: AnyDataset): void {
       details: { key: "threshold", problem },
     });
   }
-  if (new Set(dataset.heldOut.labels).size < 2)
+  const { labels, weights } = dataset.heldOut;
+  if (new Set(labels.filter((_, row) => weights?.[row] !== 0)).size < 2)
     throw new KasminaError("invalid_data", "threshold: the held-out rows are all of one class");
 }
 
-function balancedWeights({ classes, train: { labels } }: AnyDataset): number[] {
+function balancedWeights({ classes, train: { labels, count: rows, weights } }: AnyDataset): number[] {
   const counts = new Float64Array(classes);
-  for (const label of labels) counts[label] = (counts[label] ?? 0) + 1;
+  const positions = labels.length / rows;
+  for (const [i, label] of labels.entries())
+    counts[label] = (counts[label] ?? 0) + (weights?.[Math.floor(i / positions)] ?? 1);
   const present = counts.filter((count) => count > 0).length;
-  return Array.from(counts, (count) => (count === 0 ? 0 : labels.length / (present * count)));
+  const all = sum([...counts]);
+  return Array.from(counts, (count) => (count === 0 ? 0 : all / (present * count)));
 }
 
 /** The run as its training takes it, before anyone listens to it or ties it to a folder. */

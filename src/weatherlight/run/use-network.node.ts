@@ -59,11 +59,12 @@ interface UsableNetwork {
 export async function evaluateOn(path: string, data: string, given: GivenCode = {}): Promise<DataEvaluation> {
   const network = await openNetwork(path, given);
   try {
-    const { inputs, labels, count, textBytes, isOwnTestPart } = await rowsToEvaluate(network, data);
+    const { inputs, labels, count, weights, textBytes, isOwnTestPart } = await rowsToEvaluate(network, data);
     const evaluation = await evaluationOf(network.outputs(inputs), {
       ...network.how,
       labels,
       rows: count,
+      weights,
       textBytes,
     });
     return { ...evaluation, classNames: namesOf(network.how), isOwnTestPart };
@@ -121,8 +122,8 @@ function namesOf({ classes, classNames, targets }: Preprocessing): readonly stri
 async function rowsToEvaluate({ how, data: known }: UsableNetwork, name: string) {
   const own = known && (await sameData(name, known));
   if (own) return { ...own.test, isOwnTestPart: true };
-  const { inputs, labels = new Int32Array(), count, textBytes } = await readUnseen(name, how, true);
-  return { inputs, labels, count, textBytes, isOwnTestPart: false };
+  const { labels = new Int32Array(), ...rows } = await readUnseen(name, how, true);
+  return { ...rows, labels, isOwnTestPart: false };
 }
 
 /** The data, where they are those of the record; what cannot be opened to learn from is others. */
