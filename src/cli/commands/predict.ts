@@ -119,7 +119,8 @@ function confusionOf(confusion: readonly (readonly number[])[], classNames: read
   const names = classNames.map((name) => printable(name).slice(0, SHOWN_NAME));
   const cells = [
     ["is \\ said to be", ...names],
-    ...confusion.map((row, i) => [names[i] ?? "", ...row.map(String)]),
+    // Of rows that are weighed these are no whole numbers.
+    ...confusion.map((row, i) => [names[i] ?? "", ...row.map((rows) => String(Number(rows.toFixed(2))))]),
   ];
   return [formatTable(cells, ["left", ...names.map(() => "right" as const)])];
 }
