@@ -82,12 +82,15 @@ function shuffled(dataset: AnyDataset, batch: number, steps: readonly number[]) 
 }
 
 function ordered({ test: rows, inputShape }: AnyDataset, batch: number) {
-  return Array.from(new OrderedBatches(rows, inputShape, batch).batches(), ({ inputs, labels, weights, count }) => [
-    Array.from(inputs.data),
-    Array.from(labels.data),
-    Array.from(weights.data),
-    count,
-  ]);
+  return Array.from(
+    new OrderedBatches(rows, inputShape, batch).batches(),
+    ({ inputs, labels, weights, count }) => [
+      Array.from(inputs.data),
+      Array.from(labels.data),
+      Array.from(weights.data),
+      count,
+    ],
+  );
 }
 
 test("a table in a file is the one in memory, bit for bit, whatever the size of blocks and batches", async () => {
