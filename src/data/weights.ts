@@ -3,7 +3,6 @@ import { KasminaError } from "../base/errors.js";
 import { maxOf, mean } from "../base/statistics.js";
 import { type CellOptions, placeOf } from "./column-reader.js";
 import { isMissing, parseNumber } from "./labels.js";
-import { normalized } from "./table.js";
 
 /**
  * Reads a column of weights.
@@ -12,9 +11,8 @@ import { normalized } from "./table.js";
 export function weightReader(
   column: string,
   { name, missing, decimal }: Pick<CellOptions, "name" | "missing" | "decimal">,
-): (raw: string, row: number) => number {
-  return (raw, row) => {
-    const cell = normalized(raw);
+): (cell: string, row: number) => number {
+  return (cell, row) => {
     const weight = parseNumber(decimal === "," ? cell.replace(",", ".") : cell);
     if (weight !== undefined && weight >= 0) return weight;
     const what = isMissing(cell, missing) ? "no weight" : `"${cell}" is no weight, a number of 0 or more`;

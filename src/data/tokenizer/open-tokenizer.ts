@@ -17,11 +17,11 @@ const SIZE_MAX = 2 ** 20;
  *
  * @example
  * ```ts
- * import { readFile } from "node:fs/promises";
- * import { datasetFromText, openTokenizer } from "kasmina/data";
+ * import { openTokenizer } from "kasmina/data";
  *
- * const tokenizer = await openTokenizer(await readFile("tokenizer.json", "utf8"));
- * const data = datasetFromText(await readFile("novel.txt", "utf8"), "novel", { tokenizer });
+ * const answer = await fetch("https://huggingface.co/openai-community/gpt2/resolve/main/tokenizer.json");
+ * const tokenizer = await openTokenizer(await answer.text());
+ * console.log(tokenizer.size); // 50257
  * ```
  */
 export async function openTokenizer(json: string, name = "tokenizer.json"): Promise<Tokenizer> {
