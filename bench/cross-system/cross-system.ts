@@ -1,7 +1,7 @@
 /**
  * The parts as separate processes over one Redis: state → Tamiyo → signed command → Oona → run → effect → telemetry → Weatherlight.
  * Trainers are simulated (trainers.ts); bus, policy, signatures, leases and services are those of the command line. Arguments: numbers
- * of runs (default 10 100 1000), `seconds=30`.
+ * of runs (default 10 100 1000), `seconds=30`, `fsync=always` of Redis (or everysec), `load` for the load alone.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -28,11 +28,13 @@ export const crossSystem: Measurement = {
   async run(args) {
     const given = args.filter((arg) => /^\d+$/.test(arg)).map(Number);
     const seconds = Number(/seconds=(\d+)/.exec(args.join(" "))?.[1] ?? 30);
+    const fsync = /fsync=(\w+)/.exec(args.join(" "))?.[1] ?? "always";
     const figures: Record<string, Figures> = {};
     for (const runs of given.length > 0 ? given : [10, 100, 1_000])
-      figures[`${runs} runs`] = await withSystem((system) => load(system, runs, seconds));
-    figures["10 runs, Redis frozen for 3 s, then killed"] = await withSystem(faults);
-    figures[`emergency behind ${FLOOD} messages`] = await withSystem(emergency);
+      figures[`${runs} runs`] = await withSystem(fsync, (system) => load(system, runs, seconds));
+    if (args.includes("load")) return figures;
+    figures["10 runs, Redis frozen for 3 s, then killed"] = await withSystem(fsync, faults);
+    figures[`emergency behind ${FLOOD} messages`] = await withSystem(fsync, emergency);
     return figures;
   },
 };
@@ -45,9 +47,9 @@ interface System {
   readonly closers: (() => unknown)[];
 }
 
-async function withSystem(work: (system: System) => Promise<Figures>): Promise<Figures> {
+async function withSystem(fsync: string, work: (system: System) => Promise<Figures>): Promise<Figures> {
   const folder = mkdtempSync(join(tmpdir(), "kasmina-cross-"));
-  const redis = new Redis(await freePort(), folder);
+  const redis = new Redis(await freePort(), folder, fsync);
   const closers: (() => unknown)[] = [
     () => rmSync(folder, { recursive: true, force: true }),
     () => redis.kill(),

@@ -22,21 +22,33 @@ export async function freePort(): Promise<number> {
 export class Redis {
   readonly #port: number;
   readonly #folder: string;
+  readonly #fsync: string;
   #child: ChildProcess | undefined;
 
-  constructor(port: number, folder: string) {
+  /** @param fsync `appendfsync` of Redis */
+  constructor(port: number, folder: string, fsync: string) {
     this.#port = port;
     this.#folder = folder;
+    this.#fsync = fsync;
   }
 
   get url(): string {
     return `redis://127.0.0.1:${this.#port}`;
   }
 
-  /** With the settings that docs/deployment.md asks for. */
+  /** With the other settings that docs/deployment.md asks for. */
   async start(): Promise<void> {
-    const settings = "--bind 127.0.0.1 --appendonly yes --appendfsync always --maxmemory-policy noeviction";
-    const args = ["--port", String(this.#port), "--dir", this.#folder, "--save", "", ...settings.split(" ")];
+    const settings = "--bind 127.0.0.1 --appendonly yes --maxmemory-policy noeviction --appendfsync";
+    const args = [
+      "--port",
+      String(this.#port),
+      "--dir",
+      this.#folder,
+      "--save",
+      "",
+      ...settings.split(" "),
+      this.#fsync,
+    ];
     this.#child = spawn("redis-server", args, { stdio: ["ignore", "pipe", "ignore"] });
     const { stdout } = this.#child;
     if (!stdout) throw new Error("redis-server has no output");
