@@ -14,10 +14,15 @@ import { times } from "./support/full-counts.js";
 const ROWS = times(120_000, 2_350_000);
 const COLUMNS = 60;
 /** Steps of 5 ms and more: those of a smaller network are over before a disk answers. */
-const HOST = "resmlp:width=384,blocks=3";
+const HOST = "resmlp:width=128,blocks=3";
 const BATCH = 512;
-/** Of all processes; pages that they share are counted once. */
-const PEAK_MAX_MB = 300;
+/** Rows of the table that what a run takes anyway is measured on. */
+const FEW_ROWS = 20_000;
+/**
+ * What the rows may add to that, of all processes, pages that they share counted once: some 13 bytes a row for numbers and labels, and
+ * garbage of the reader. A run of more steps traces more topologies, too.
+ */
+const ADDED_MAX_MB = 100;
 const SPEED_MIN = 0.9;
 const SAMPLE_MS = 100;
 
@@ -28,16 +33,17 @@ let table = "";
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kasmina-streaming-"));
   table = join(folder, "rows.csv");
-  await writeTable(table);
+  await writeTable(table, ROWS);
+  await writeTable(join(folder, "few.csv"), FEW_ROWS);
 });
 afterAll(() => rm(folder, { recursive: true }));
 
 /** Rows whose class follows from six of their numbers. */
-async function writeTable(path: string): Promise<void> {
+async function writeTable(path: string, rows: number): Promise<void> {
   const file = createWriteStream(path);
   const random = new Random(1);
   file.write(`${Array.from({ length: COLUMNS }, (_, i) => `c${i}`).join(",")},label\n`);
-  for (let row = 0; row < ROWS; row += 1_000) {
+  for (let row = 0; row < rows; row += 1_000) {
     const lines = Array.from({ length: 1_000 }, () => {
       const values = Array.from({ length: COLUMNS }, () => 4 * random.uniform() - 2);
       const sum = values.slice(0, 6).reduce((total, value, i) => total + (i % 2 ? value : -value) * value, 0);
@@ -111,12 +117,19 @@ function bitsOf(runDir: string) {
 }
 
 test("a table larger than memory grows the same network in little memory, after kill -9 too", async () => {
-  const name = `csv:${table}?memory=1`;
+  const name = `csv:${table}?memory=0`;
   const options = ["--epochs", "1", "--batch", String(BATCH), "--host", HOST, "--threads", "2"];
   const grow = [bin, "grow", "--data", name, ...options, "--latency-budget", "1000", "--json"];
   const streamed = await run([...grow, "--run-dir", join(folder, "streamed")]);
   const summary = streamed.lines.at(-1);
   expect(summary).toMatchObject({ type: "summary", ended: "finished" });
+
+  // As many steps, so that as much happens.
+  const epochs = String(Math.min(20, Math.round(ROWS / FEW_ROWS)));
+  const few = [...grow, "--run-dir", join(folder, "few"), "--epochs", epochs];
+  const anyway = await run(
+    few.map((arg) => (arg === name ? `csv:${join(folder, "few.csv")}?memory=0` : arg)),
+  );
 
   const killedAt = join(folder, "killed");
   let seen = 0;
@@ -146,10 +159,10 @@ test("a table larger than memory grows the same network in little memory, after 
   const { peak, seconds } = streamed;
   console.info(
     `${(statSync(table).size / 1e9).toFixed(2)} GB, ${ROWS} rows: peak ${peak.pss.toFixed(0)} MB PSS, ${peak.rss.toFixed(0)} MB RSS ` +
-      `(in memory ${inMemory.peak.pss.toFixed(0)} MB PSS); ${(1e3 / speed).toFixed(2)} ms a step, ${(1e3 / fastest).toFixed(2)} in memory: ` +
+      `(of ${FEW_ROWS} rows ${anyway.peak.pss.toFixed(0)} and ${anyway.peak.rss.toFixed(0)} MB, in memory ${inMemory.peak.pss.toFixed(0)} MB PSS); ${(1e3 / speed).toFixed(2)} ms a step, ${(1e3 / fastest).toFixed(2)} in memory: ` +
       `${((100 * speed) / fastest).toFixed(1)} %; ${seconds.toFixed(0)} s in all, killed and resumed ${resumed.seconds.toFixed(0)} s`,
   );
   expect(1e3 / fastest).toBeGreaterThan(5);
-  expect(peak.pss).toBeLessThan(PEAK_MAX_MB);
+  expect(peak.pss - anyway.peak.pss).toBeLessThan(ADDED_MAX_MB);
   expect(speed / fastest).toBeGreaterThan(SPEED_MIN);
 });
