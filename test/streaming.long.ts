@@ -1,6 +1,6 @@
 /**
  * A table larger than memory, from its file to the grown network: memory that follows the batch and not the data, the bits of the run in
- * memory, also after kill -9, and what reading ahead costs. KASMINA_FULL_COUNTS=1: 1.2 GB of rows.
+ * memory, also after kill -9, and what reading ahead costs, which is said and not judged. KASMINA_FULL_COUNTS=1: 1.2 GB of rows.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createWriteStream, existsSync, readFileSync, statSync } from "node:fs";
@@ -23,7 +23,6 @@ const FEW_ROWS = 20_000;
  * garbage of the reader. A run of more steps traces more topologies, too.
  */
 const ADDED_MAX_MB = 100;
-const SPEED_MIN = 0.9;
 const SAMPLE_MS = 100;
 
 const root = new URL("..", import.meta.url).pathname;
@@ -162,7 +161,5 @@ test("a table larger than memory grows the same network in little memory, after 
       `(of ${FEW_ROWS} rows ${anyway.peak.pss.toFixed(0)} and ${anyway.peak.rss.toFixed(0)} MB, in memory ${inMemory.peak.pss.toFixed(0)} MB PSS); ${(1e3 / speed).toFixed(2)} ms a step, ${(1e3 / fastest).toFixed(2)} in memory: ` +
       `${((100 * speed) / fastest).toFixed(1)} %; ${seconds.toFixed(0)} s in all, killed and resumed ${resumed.seconds.toFixed(0)} s`,
   );
-  expect(1e3 / fastest).toBeGreaterThan(5);
   expect(peak.pss - anyway.peak.pss).toBeLessThan(ADDED_MAX_MB);
-  expect(speed / fastest).toBeGreaterThan(SPEED_MIN);
 });
