@@ -55,6 +55,7 @@ const QUERIES = [
   "label=kind&drop=day",
   "label=kind&group=team&drop=day&test=0.3",
   "target=price&time=day",
+  "label=kind&weight=price&drop=day",
   "target=price,size&drop=day&fill=error",
 ];
 
