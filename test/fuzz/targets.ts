@@ -33,7 +33,7 @@ import { decodeText } from "../../src/data/decode.js";
 import { openIdxFolder } from "../../src/data/idx.node.js";
 import { imageOf } from "../../src/data/images.fixture.js";
 import { readImages } from "../../src/data/images.node.js";
-import { datasetFromCsv, datasetFromText } from "../../src/data/index.js";
+import { datasetFromCsv, datasetFromText, learnTokenizer, openTokenizer } from "../../src/data/index.js";
 import { readParquet } from "../../src/data/parquet.node.js";
 import { parseJsonLines } from "../../src/data/records.js";
 import { datasetFromTable } from "../../src/data/table-dataset.js";
@@ -378,6 +378,29 @@ export const TARGETS: readonly Target[] = [
       samples: [utf8("Call me Ishmael. Some years ago, never mind how long precisely. ".repeat(24))],
       read: (bytes) => datasetFromText(decodeText(bytes, "text"), "text"),
     }),
+  },
+  {
+    name: "tokenizer.json",
+    isJson: true,
+    open: async () => {
+      const text = "the whale's tail, and the whale. ";
+      const learned = learnTokenizer(text.repeat(9), { vocabSize: 262 });
+      const model = { type: "WordPiece", unk_token: "[UNK]", continuing_subword_prefix: "##" };
+      const words = {
+        normalizer: { type: "Lowercase" },
+        pre_tokenizer: { type: "Split", pattern: { Regex: "\\s+" }, behavior: "Removed", invert: false },
+        decoder: { type: "WordPiece", prefix: "##", cleanup: false },
+        ...{ post_processor: null, added_tokens: [] },
+        model: { ...model, vocab: { "[UNK]": 0, the: 1, whale: 2, "##s": 3 } },
+      };
+      return {
+        samples: [utf8(learned.json), utf8(JSON.stringify(words))],
+        read: async (bytes) => {
+          const tokenizer = await openTokenizer(decodeText(bytes, "data"), "data");
+          tokenizer.decode(tokenizer.encode(text));
+        },
+      };
+    },
   },
   {
     name: "images",

@@ -5,6 +5,7 @@
 import { KasminaError, messageOf } from "../../base/errors.js";
 import { maxOf } from "../../base/statistics.js";
 import type { Tokenizer } from "./tokenizer.js";
+import { type Codec, openInThread } from "./tokenizer-thread.js";
 
 const INSTALL = "npm install @huggingface/tokenizers";
 // As a variable, so that a bundler and the compiler let it be where it is not installed.
@@ -27,25 +28,19 @@ type Package = { readonly Tokenizer: new (tokenizer: object, config: object) => 
  * @throws KasminaError `unavailable` without the package, `invalid_data` where it cannot read the file
  */
 export async function openHuggingFace(parsed: unknown, json: string, name: string): Promise<Tokenizer> {
-  const { Tokenizer: Opened } = await load(name);
+  const module = await load(name);
   const refused = (error: unknown): KasminaError =>
     new KasminaError("invalid_data", `${name} is no tokenizer that can be read: ${messageOf(error)}`, {
       cause: error,
     });
-  let opened: HuggingFaceTokenizer;
-  let size: number;
-  try {
-    opened = new Opened(parsed as object, {});
-    size = maxOf([...opened.get_vocab().values()]) + 1;
-  } catch (error) {
-    throw refused(error);
-  }
+  const codec = attempt(() => openInThread(PACKAGE, json) ?? openHere(module, parsed), refused);
+  const { size } = codec;
   return {
     size,
     json,
     encode(text) {
       if (text === "") return new Int32Array();
-      const { ids } = attempt(() => opened.encode(text, { add_special_tokens: false }), refused);
+      const ids = attempt(() => codec.encode(text), refused);
       const odd = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= size);
       if (odd >= 0)
         throw new KasminaError(
@@ -56,11 +51,18 @@ export async function openHuggingFace(parsed: unknown, json: string, name: strin
     },
     decode(tokens) {
       if (tokens.length === 0) return "";
-      return attempt(
-        () => opened.decode(Array.from(tokens), { clean_up_tokenization_spaces: false }),
-        refused,
-      );
+      return attempt(() => codec.decode(Array.from(tokens)), refused);
     },
+  };
+}
+
+/** In a browser, where a page that hangs is its reader's to close. */
+function openHere({ Tokenizer: Opened }: Package, parsed: unknown): Codec {
+  const opened = new Opened(parsed as object, {});
+  return {
+    size: maxOf([...opened.get_vocab().values()]) + 1,
+    encode: (text) => opened.encode(text, { add_special_tokens: false }).ids,
+    decode: (tokens) => opened.decode(tokens, { clean_up_tokenization_spaces: false }),
   };
 }
 

@@ -205,6 +205,22 @@ describe("a file of another kind", () => {
     await expect(openTokenizer(json, "t.json")).rejects.toThrow(message);
   });
 
+  test("an expression that is tried for ever is given up, and others are read as before", async () => {
+    const words = await open();
+    const pre_tokenizer = {
+      type: "Split",
+      pattern: { Regex: "(a+)+b" },
+      behavior: "Isolated",
+      invert: false,
+    };
+    const endless = await openTokenizer(JSON.stringify({ ...WORDS, pre_tokenizer }), "endless.json");
+    expect(() => endless.encode("a".repeat(64))).toThrow(
+      /^endless\.json is no tokenizer that can be read: it takes for ever/,
+    );
+    expect([...words.encode("the whale")]).toEqual([1, 2]);
+    expect([...endless.encode("the")]).toEqual([1]);
+  });
+
   test("a text that the vocabulary cannot say is refused", async () => {
     const { unk_token: _, ...model } = WORDS.model;
     const words = await openTokenizer(
