@@ -14,6 +14,8 @@ const PATIENCE_MS_A_UNIT = 0.05;
 const PATIENCE_TO_START_MS = 10_000;
 /** What the thread may hold. */
 const MAX_HEAP_MIB = 4_096;
+/** Tokenizers that are open at once; one more takes the place of the one that was opened first. */
+const OPEN_MAX = 8;
 
 /** What a tokenizer's file makes of texts and tokens. */
 export interface Codec {
@@ -24,19 +26,23 @@ export interface Codec {
 }
 
 type Question =
-  | { readonly kind: "open"; readonly id: number; readonly json: string }
+  /** `instead`: of another one, which is closed. */
+  | {
+      readonly kind: "open";
+      readonly id: number;
+      readonly json: string;
+      readonly instead: number | undefined;
+    }
   | { readonly kind: "encode"; readonly id: number; readonly text: string }
   | { readonly kind: "decode"; readonly id: number; readonly tokens: readonly number[] };
-/** Wants no answer. */
-type Farewell = { readonly kind: "close"; readonly id: number };
 type Answer = { readonly value: unknown } | { readonly problem: string };
 
 /** What runs in the thread, as text: it may use nothing from outside itself. */
 function answering({ Tokenizer }: typeof import("@huggingface/tokenizers")) {
   const opened = new Map<number, InstanceType<typeof Tokenizer>>();
-  return (question: Question | Farewell): unknown => {
-    if (question.kind === "close") return opened.delete(question.id);
+  return (question: Question): unknown => {
     if (question.kind === "open") {
+      if (question.instead !== undefined) opened.delete(question.instead);
       const tokenizer = new Tokenizer(JSON.parse(question.json), {});
       opened.set(question.id, tokenizer);
       let size = 0;
@@ -67,8 +73,7 @@ const attempt = (action) => {
 };
 const start = attempt(() => (${answering.toString()})(load(place)));
 port.on("message", (question) => {
-  const answer = attempt(() => start.value(question));
-  if (question.kind !== "close") tell(answer);
+  tell(attempt(() => start.value(question)));
 });
 tell(attempt(() => typeof start.value));
 `;
@@ -78,6 +83,7 @@ class Thread {
   readonly #port: MessagePort;
   /** 1 when an answer has come. */
   readonly #signal = new Int32Array(new SharedArrayBuffer(4));
+  readonly #open = new Set<number>();
   isOver = false;
 
   /** @param place of the package */
@@ -96,14 +102,21 @@ class Thread {
     this.#answer(PATIENCE_TO_START_MS);
   }
 
+  /** @returns the size of a tokenizer that was not open, undefined of one that is */
+  open(id: number, json: string): number | undefined {
+    if (this.#open.has(id)) return undefined;
+    const [oldest] = this.#open;
+    const instead = this.#open.size >= OPEN_MAX ? oldest : undefined;
+    if (instead !== undefined) this.#open.delete(instead);
+    const size = Number(this.ask({ kind: "open", id, json, instead }, json.length));
+    this.#open.add(id);
+    return size;
+  }
+
   ask(question: Question, units: number): unknown {
     Atomics.store(this.#signal, 0, 0);
     this.#port.postMessage(question);
     return this.#answer(PATIENCE_MS + PATIENCE_MS_A_UNIT * units);
-  }
-
-  tell(farewell: Farewell): void {
-    this.#port.postMessage(farewell);
   }
 
   #answer(patienceMs: number): unknown {
@@ -125,8 +138,6 @@ class Thread {
 /** One for all tokenizers: each is opened again where another one has ended it. */
 let shared: Thread | undefined;
 let lastId = 0;
-/** What nobody uses any more is let go of. */
-const unused = new FinalizationRegistry<number>((id) => shared?.tell({ kind: "close", id }));
 
 /**
  * Opens a file in the thread; undefined where there are no threads of Node's.
@@ -138,20 +149,16 @@ export function openInThread(name: string, json: string): Codec | undefined {
   const node = threads;
   const place = modules.createRequire(import.meta.url).resolve(name);
   const id = ++lastId;
-  let home: Thread | undefined;
   let size = 0;
   const thread = (): Thread => {
     if (!shared || shared.isOver) shared = new Thread(node, place);
-    if (home !== shared) size = Number(shared.ask({ kind: "open", id, json }, json.length));
-    home = shared;
+    size = shared.open(id, json) ?? size;
     return shared;
   };
   thread();
-  const codec: Codec = {
+  return {
     size,
     encode: (text) => thread().ask({ kind: "encode", id, text }, text.length) as number[],
     decode: (tokens) => String(thread().ask({ kind: "decode", id, tokens }, tokens.length)),
   };
-  unused.register(codec, id);
-  return codec;
 }

@@ -221,6 +221,18 @@ describe("a file of another kind", () => {
     expect([...endless.encode("the")]).toEqual([1]);
   });
 
+  test("many are open at once, each with its own words", async () => {
+    const vocab = (i: number) => ({ "[UNK]": 0, [`word${i}`]: 1 });
+    const many = await Promise.all(
+      Array.from({ length: 20 }, (_, i) =>
+        openTokenizer(JSON.stringify({ ...WORDS, model: { ...WORDS.model, vocab: vocab(i) } })),
+      ),
+    );
+    for (const round of [0, 1])
+      for (const [i, one] of many.entries())
+        expect([...one.encode(`word${i} word${i + 1}`)], `${round}`).toEqual([1, 0]);
+  });
+
   test("a text that the vocabulary cannot say is refused", async () => {
     const { unk_token: _, ...model } = WORDS.model;
     const words = await openTokenizer(
