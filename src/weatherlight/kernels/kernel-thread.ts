@@ -1,6 +1,6 @@
 /** The thread of a run's kernels: what it does never waits for a training step, nor a step for it. */
 
-import { parentPort, workerData } from "node:worker_threads";
+import { MessagePort, parentPort, workerData } from "node:worker_threads";
 import { KasminaError, postableError } from "../../base/index.js";
 import type { Kernel } from "../../contracts/index.js";
 import { type Backend, openBackend } from "../../engine/index.js";
@@ -16,7 +16,7 @@ const post = (message: KernelThreadMessage): void => port.postMessage(message);
 
 async function open(): Promise<{ service: KernelService; backend: Backend }> {
   const { engine, threads, blueprints: sources = [], catalogPort, ...options } = start;
-  const catalogService = catalogPort && new PortMessages(catalogPort);
+  const catalogService = catalogPort instanceof MessagePort ? new PortMessages(catalogPort) : undefined;
   const blueprints = await loadBlueprints(sources);
   const { backend } = await openBackend(engine, threads === undefined ? {} : { threads });
   const service = await KernelService.open({

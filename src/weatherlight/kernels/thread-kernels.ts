@@ -1,6 +1,6 @@
 /** The kernels of a run, served by a thread of their own; and what the two sides say to each other. */
 
-import { type MessagePort, Worker } from "node:worker_threads";
+import { MessagePort, Worker } from "node:worker_threads";
 import {
   type Deferred,
   DependencyViolationError,
@@ -30,8 +30,8 @@ export interface KernelThreadStart {
   readonly blueprints?: readonly ModuleSource[];
   /** For measurements: how long every kernel is held back. */
   readonly holdMs?: number;
-  /** At which the thread of the bus answers for the catalog service. Default: kernels are built here. */
-  readonly catalogPort?: MessagePort;
+  /** Node's MessagePort at which the thread of the bus answers for the catalog service. Default: kernels are built here. */
+  readonly catalogPort?: { postMessage(value: unknown): void };
 }
 
 /** To the thread. Those with an id are answered. */
@@ -86,7 +86,7 @@ export class ThreadKernels implements RunKernels {
   private constructor(start: KernelThreadStart) {
     this.#worker = new Worker(new URL("./kernel-thread.js", import.meta.url), {
       workerData: start,
-      transferList: start.catalogPort ? [start.catalogPort] : [],
+      transferList: start.catalogPort instanceof MessagePort ? [start.catalogPort] : [],
       env: environmentWithoutKeys(),
       stdout: true,
     });

@@ -1,6 +1,5 @@
 /** Node, as a run sees it: folders, kernels in a thread, traces in a process, modules by path. */
 import { join, resolve } from "node:path";
-import { MessagePort } from "node:worker_threads";
 import { hasFolder } from "../../base/disk/index.node.js";
 import { KasminaError } from "../../base/errors.js";
 import { enginePrewarmer } from "../../catalog/index.js";
@@ -60,7 +59,7 @@ async function openKernels({ config, runId, limits, sources, folder, backend, mu
   return ThreadKernels.open({
     ...shared,
     engine: typeof engine === "string" ? engine : engine.name,
-    ...(catalogPort instanceof MessagePort && { catalogPort }),
+    ...(catalogPort && { catalogPort }),
     ...(blueprintModules.length > 0 && { blueprints: blueprintModules }),
     ...(threads !== undefined && { threads }),
   });

@@ -10,8 +10,10 @@ import { type JaxArray, type ProgramDefinition, trace } from "../../trace.js";
 import type { UpdateRule } from "../../update/rule.js";
 import { loadOrt, type Ort } from "../ort.js";
 import { deviceFailure } from "./device-session.js";
-import { createGpuBackend, type GpuBackend } from "./gpu-backend.js";
+import { createGpuBackend } from "./gpu-backend.js";
+import type { GpuBackend } from "./gpu-options.js";
 import { adapter } from "./software-adapter.fixture.js";
+import { openWebGpuBackend } from "./web-gpu-backend.js";
 
 /** p ← p − rate·gradient, and counts. */
 const DESCENT: UpdateRule<"last", "rate", "rate"> = {
@@ -200,7 +202,7 @@ describe.skipIf(!adapter)("on a device", () => {
         },
       }) as Awaited<ReturnType<Ort["InferenceSession"]["create"]>>;
     };
-    return createGpuBackend({}, async () => ({ ...ort, InferenceSession: { create } }) as Ort);
+    return openWebGpuBackend({}, async () => ({ ...ort, InferenceSession: { create } }) as Ort);
   }
 
   test.each([
@@ -238,7 +240,7 @@ test("a machine without a GPU is told so, and what helps", async () => {
     InferenceSession: { create: () => Promise.reject(new Error(message)) },
   };
   const ort = { ...(await loadOrt()), ...without } as unknown as Ort;
-  await expect(createGpuBackend({}, async () => ort)).rejects.toMatchObject({
+  await expect(openWebGpuBackend({}, async () => ort)).rejects.toMatchObject({
     code: "engine",
     message: expect.stringMatching(/^the gpu engine does not start: no GPU was found: on Linux it needs/),
   });
