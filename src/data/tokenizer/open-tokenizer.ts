@@ -27,7 +27,7 @@ const SIZE_MAX = 2 ** 20;
 export async function openTokenizer(json: string, name = "tokenizer.json"): Promise<Tokenizer> {
   const parsed = parsedJson(json, name);
   const tokenizer = byteLevelBpeIn(parsed, json) ?? (await openHuggingFace(parsed, json, name));
-  if (tokenizer.size < 2 || tokenizer.size > SIZE_MAX)
+  if (!Number.isInteger(tokenizer.size) || tokenizer.size < 2 || tokenizer.size > SIZE_MAX)
     throw new KasminaError(
       "invalid_data",
       `${name}: a vocabulary has 2 to ${SIZE_MAX} tokens, this one ${tokenizer.size}`,
