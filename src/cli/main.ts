@@ -25,8 +25,6 @@ if (process.platform !== "win32") process.on("SIGUSR1", () => undefined);
 // Where cores are few, threads that collect young garbage together wait for each other: 5 to 13 ms between two steps of
 // the trainer, where one thread takes 1 to 2.
 setFlagsFromString("--no-parallel-scavenge");
-// Of each thread that begins from here on: a step leaves few young objects, and room for 16 MiB of them, twice, is held for ever once used.
-setFlagsFromString("--max-semi-space-size=2");
 
 // Loaded one after the other, so that signals and timers get their turn in between.
 await import("commander");
