@@ -8,8 +8,8 @@ const threads = globalThis.process?.getBuiltinModule?.("worker_threads");
 const modules = globalThis.process?.getBuiltinModule?.("module");
 
 /** How long an answer may take: at once, and for each character or token of what is asked. */
-const PATIENCE_MS = 800;
-const PATIENCE_MS_A_UNIT = 0.05;
+const PATIENCE_MS = 500;
+const PATIENCE_MS_A_UNIT = 0.006;
 /** Until the thread has loaded the package. */
 const PATIENCE_TO_START_MS = 10_000;
 /** What the thread may hold. */
