@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readCheckpoint } from "./checkpoint.js";
-import { EventLines, RunFolder, readRunFolder } from "./run-folder.js";
+import { EventLines, RunFolder, readLosses, readRunFolder } from "./run-folder.js";
 
 let root: string;
 beforeAll(async () => {
@@ -116,4 +116,29 @@ test("lines are read on as they are written, all of them or those that are marke
     expect(await all.read()).toEqual(lines);
     expect(await marked.read()).toEqual(lines.filter((line) => /bad|worse/.test(line)));
   }
+});
+
+test("losses are read while the run goes on", async () => {
+  const path = await fresh();
+  const folder = await RunFolder.create(path, {});
+  const steps = 4_000;
+  const writing = (async () => {
+    for (let step = 0; step < steps; step++) {
+      folder.recordLoss(step, step);
+      if (step % 4 === 0) await new Promise(setImmediate);
+    }
+  })();
+  let [isOver, most] = [false, 0];
+  void writing.then(() => {
+    isOver = true;
+  });
+  while (!isOver) {
+    const losses = await readLosses(path);
+    expect(losses.every((loss, step) => loss === step)).toBe(true);
+    most = Math.max(most, losses.length);
+  }
+  await writing;
+  folder.close();
+  expect(most).toBeGreaterThan(0);
+  expect(await readLosses(path)).toHaveLength(steps);
 });

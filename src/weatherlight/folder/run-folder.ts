@@ -361,9 +361,9 @@ function marked(bytes: Buffer, marks: readonly string[]): string[] {
   return [...ends].sort(([a], [b]) => a - b).map(([start, end]) => bytes.toString("utf8", start, end));
 }
 
-/** The training loss of every step that the run did, NaN for those that were lost in a crash. */
+/** The training loss of every step that the run did, NaN for those that were lost in a crash; a run that goes on may add to them meanwhile. */
 export async function readLosses(path: string): Promise<Float32Array> {
-  const bytes = await readRegularIfThere(join(resolve(path), LOSSES), { maxBytes: MAX_LOSSES_BYTES });
+  const bytes = await readRegularFrom(join(resolve(path), LOSSES), 0, { maxBytes: MAX_LOSSES_BYTES });
   return new Float32Array(bytes?.slice(0, 4 * Math.floor(bytes.length / 4)).buffer ?? []);
 }
 
