@@ -1,12 +1,12 @@
 /** A back end against the WebAssembly one, primitive by primitive. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Tensor } from "../contracts/tensor.js";
+import { againstWasm } from "./against-wasm.conformance.js";
 import { definitionOf, evaluate } from "./backend.conformance.js";
 import type { Backend } from "./backend.js";
 import { PRIMITIVES, type Primitive } from "./ir.js";
 import { PRIMITIVE_CASES, type PrimitiveCase } from "./primitives.conformance.js";
 import { trace } from "./trace.js";
-import { createWasmBackend } from "./wasm.js";
 
 export interface Comparison {
   /** How a refusal begins, after the program's name. */
@@ -32,16 +32,7 @@ export function describeComparison(
   { refused, toleranceOf = () => undefined }: Comparison,
 ): void {
   describe(`${name} and wasm agree`, () => {
-    let wasm: Backend;
-    let backend: Backend;
-    beforeAll(async () => {
-      wasm = await createWasmBackend();
-      backend = await open();
-    });
-    afterAll(async () => {
-      await wasm.dispose();
-      await backend.dispose();
-    });
+    const engines = againstWasm(open);
 
     test("every primitive has a program", () => {
       expect(PRIMITIVES.filter((primitive) => PRIMITIVE_CASES[primitive].length === 0)).toEqual([]);
@@ -51,8 +42,8 @@ export function describeComparison(
       const primitives = primitivesOf(inputs, run);
       expect([...primitives]).toContain(primitive);
       const tolerance = Math.max(one.tolerance ?? 1e-5, toleranceOf(primitives) ?? 0);
-      const expected = await evaluate(wasm, inputs, run);
-      const actual = await evaluate(backend, inputs, run);
+      const expected = await evaluate(engines.wasm, inputs, run);
+      const actual = await evaluate(engines.backend, inputs, run);
       expect(actual.length).toBe(expected.length);
       for (const [i, tensor] of actual.entries()) expectClose(tensor, expected[i] as Tensor, tolerance);
     });
@@ -62,7 +53,7 @@ export function describeComparison(
     )("$name is one error that names function, primitive and shapes", async (one) => {
       const { primitive, inputs, run } = one;
       expect([...primitivesOf(inputs, run)]).toContain(primitive);
-      await expect(evaluate(backend, inputs, run, "my step")).rejects.toThrow(refused(one));
+      await expect(evaluate(engines.backend, inputs, run, "my step")).rejects.toThrow(refused(one));
     });
   });
 }

@@ -1,13 +1,13 @@
 /** Random programs, and their gradients, on a back end and on the WebAssembly one. */
 import { grad } from "@jax-js/jax";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Tensor } from "../contracts/tensor.js";
+import { againstWasm } from "./against-wasm.conformance.js";
 import { evaluate } from "./backend.conformance.js";
 import type { Backend } from "./backend.js";
 import { randomProgram } from "./random-program.conformance.js";
 import type { JaxArray } from "./trace.js";
-import { createWasmBackend } from "./wasm.js";
 
 export interface RandomRuns {
   readonly programs: number;
@@ -21,23 +21,14 @@ export function describeRandomPrograms(
   { programs, gradients }: RandomRuns,
 ): void {
   describe(`${name} and wasm agree on`, () => {
-    let wasm: Backend;
-    let backend: Backend;
-    beforeAll(async () => {
-      wasm = await createWasmBackend();
-      backend = await open();
-    });
-    afterAll(async () => {
-      await wasm.dispose();
-      await backend.dispose();
-    });
+    const engines = againstWasm(open);
 
     test("random programs", async () => {
       await fc.assert(
         fc.asyncProperty(randomProgram, async ({ inputs, run }) => {
           const difference = worstDifference(
-            await evaluate(backend, inputs, run),
-            await evaluate(wasm, inputs, run),
+            await evaluate(engines.backend, inputs, run),
+            await evaluate(engines.wasm, inputs, run),
           );
           expect(difference).toBeLessThan(1e-4);
         }),
@@ -50,8 +41,8 @@ export function describeRandomPrograms(
         fc.asyncProperty(randomProgram, async ({ inputs, run }) => {
           const gradient = gradientOf(run);
           const difference = worstDifference(
-            await evaluate(backend, inputs, gradient),
-            await evaluate(wasm, inputs, gradient),
+            await evaluate(engines.backend, inputs, gradient),
+            await evaluate(engines.wasm, inputs, gradient),
           );
           expect(difference).toBeLessThan(1e-4);
         }),

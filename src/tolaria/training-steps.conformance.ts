@@ -1,6 +1,6 @@
 /** Whole training steps of a back end against those of the WebAssembly one: every host, blueprint and optimizer. */
 
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Random } from "../base/index.js";
 import {
   type BlendConfig,
@@ -13,7 +13,8 @@ import {
   type Tensor,
   type Tensors,
 } from "../contracts/index.js";
-import { type Backend, createWasmBackend, trace } from "../engine/index.js";
+import { againstWasm } from "../engine/against-wasm.conformance.js";
+import { type Backend, trace } from "../engine/index.js";
 import { blendWeights } from "../kasmina/index.js";
 import { batchSpecs, type SeedSite, seedPath, slotShape, type Topology } from "../network/index.js";
 import {
@@ -189,20 +190,11 @@ export function describeTrainingSteps(
   { steps, tolerance }: StepsCompared,
 ): void {
   describe.each(HOST_IDS)(`%s on ${name}`, (id) => {
-    let wasm: Backend;
-    let backend: Backend;
-    beforeAll(async () => {
-      wasm = await createWasmBackend();
-      backend = await open();
-    });
-    afterAll(async () => {
-      await wasm.dispose();
-      await backend.dispose();
-    });
+    const engines = againstWasm(open);
 
     test(`agrees within ${tolerance} after ${steps} steps`, async () => {
-      const expected = await run(wasm, hostAlone(id), "sgd", steps);
-      const actual = await run(backend, hostAlone(id), "sgd", steps);
+      const expected = await run(engines.wasm, hostAlone(id), "sgd", steps);
+      const actual = await run(engines.backend, hostAlone(id), "sgd", steps);
       expect(expected.losses.at(-1)).toBeLessThan(expected.losses[0] ?? 0);
       expect(worstDifference(actual.tensors, expected.tensors)).toBeLessThan(tolerance);
       const relative = actual.losses.map((loss, i) => Math.abs(loss / (expected.losses[i] ?? 0) - 1));
@@ -210,8 +202,8 @@ export function describeTrainingSteps(
     });
 
     test.each(["adam", "adamw"] as const)("agrees on %s", async (optimizer) => {
-      const expected = await run(wasm, hostAlone(id), optimizer, 5);
-      const actual = await run(backend, hostAlone(id), optimizer, 5);
+      const expected = await run(engines.wasm, hostAlone(id), optimizer, 5);
+      const actual = await run(engines.backend, hostAlone(id), optimizer, 5);
       const relative = actual.losses.map((loss, i) => Math.abs(loss / (expected.losses[i] ?? 0) - 1));
       expect(Math.max(...relative)).toBeLessThan(10 * tolerance);
     });
@@ -219,25 +211,25 @@ export function describeTrainingSteps(
     test.each(blueprintsOf(id))("agrees with a seed of %s", async (blueprint) => {
       for (const part of ["shadow", "probationary"] as const) {
         const topology = withSeed(id, blueprint, part);
-        const expected = await run(wasm, topology, "sgd", 4);
-        const actual = await run(backend, topology, "sgd", 4);
+        const expected = await run(engines.wasm, topology, "sgd", 4);
+        const actual = await run(engines.backend, topology, "sgd", 4);
         expect(worstDifference(actual.tensors, expected.tensors)).toBeLessThan(tolerance);
       }
     });
 
     test("is bit for bit itself, run after run", async () => {
       const topology = withSeed(id, blueprintsOf(id)[0] ?? "", "blending");
-      const first = await run(backend, topology, "adam", Math.min(30, steps));
-      expect(await run(backend, topology, "adam", Math.min(30, steps))).toEqual(first);
+      const first = await run(engines.backend, topology, "adam", Math.min(30, steps));
+      expect(await run(engines.backend, topology, "adam", Math.min(30, steps))).toEqual(first);
     });
 
     test("another alpha, rate, blend vector or gate compiles nothing", async () => {
       const topology = withSeed(id, blueprintsOf(id)[0] ?? "", "blending");
-      await run(backend, topology, "adam", 1);
-      const { compiled } = backend.stats;
-      const { losses } = await run(backend, topology, "adam", steps, turned);
-      expect(losses).not.toEqual((await run(backend, topology, "adam", steps)).losses);
-      expect(backend.stats.compiled).toBe(compiled);
+      await run(engines.backend, topology, "adam", 1);
+      const { compiled } = engines.backend.stats;
+      const { losses } = await run(engines.backend, topology, "adam", steps, turned);
+      expect(losses).not.toEqual((await run(engines.backend, topology, "adam", steps)).losses);
+      expect(engines.backend.stats.compiled).toBe(compiled);
     });
   });
 }
