@@ -1,4 +1,5 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import {
   chmodSync,
   linkSync,
@@ -193,4 +194,23 @@ describe("folders", () => {
     expect(guaranteesOf(folder)).toEqual({ modes: true, owners: true, folderSync: true, links: true });
     expect(readdirSync(folder)).toEqual([]);
   });
+});
+
+test("a file that somebody appends to is read as far as it was, at once or not", async () => {
+  const path = join(folder, "growing");
+  writeFileSync(path, "");
+  const program = `const fs = require("fs"); const end = Date.now() + 400;
+    while (Date.now() < end) fs.appendFileSync(process.argv[1], "0123456789");`;
+  const writer = spawn(process.execPath, ["-e", program, path]);
+  const ended = once(writer, "exit");
+  let isOver = false;
+  void ended.then(() => {
+    isOver = true;
+  });
+  const options = { maxBytes: 2 ** 30, grows: true };
+  while (!isOver) {
+    for (const bytes of [readRegularSync(path, options), await readRegular(path, options)])
+      expect(bytes.length % 10).toBe(0);
+  }
+  expect((await readRegular(path, options)).length).toBeGreaterThan(0);
 });

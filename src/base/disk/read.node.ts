@@ -25,6 +25,8 @@ export interface ReadOptions {
   readonly secret?: boolean;
   /** Default 30 s. */
   readonly deadlineMs?: number;
+  /** Whether somebody may append to it meanwhile: then it is read as far as it was when it was opened. Default false. */
+  readonly grows?: boolean;
 }
 
 /**
@@ -79,7 +81,7 @@ export function readRegularSync(path: string, options: ReadOptions): Uint8Array 
     let filled = 0;
     for (let read = -1; read !== 0 && filled < bytes.length; filled += read)
       read = readSync(file, bytes, filled, bytes.length - filled, null);
-    return whole(path, bytes, filled, stats.size);
+    return whole(path, bytes, filled, { ...options, size: stats.size });
   } catch (error) {
     throw readError(path, error);
   } finally {
@@ -129,7 +131,7 @@ function readChecked(path: string, options: ReadOptions): Promise<Uint8Array> {
   return withFile(path, options, async (file, size) => {
     // One byte more than the size, so that a file that grows meanwhile is noticed.
     const bytes = new Uint8Array(size + 1);
-    return whole(path, bytes, await fill(bytes, file, 0), size);
+    return whole(path, bytes, await fill(bytes, file, 0), { ...options, size });
   });
 }
 
@@ -185,8 +187,14 @@ function check(path: string, stats: FileStats, { maxBytes, secret = false }: Rea
     throw new KasminaError("corrupt", `${path} has ${stats.size} bytes, ${maxBytes} are allowed`);
 }
 
-function whole(path: string, bytes: Uint8Array, filled: number, size: number): Uint8Array {
-  if (filled !== size) throw new KasminaError("corrupt", `${path} changed while it was read`);
+function whole(
+  path: string,
+  bytes: Uint8Array,
+  filled: number,
+  { size, grows = false }: Pick<ReadOptions, "grows"> & { readonly size: number },
+): Uint8Array {
+  if (filled < size || (filled > size && !grows))
+    throw new KasminaError("corrupt", `${path} changed while it was read`);
   return bytes.subarray(0, size);
 }
 

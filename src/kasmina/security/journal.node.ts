@@ -99,5 +99,6 @@ class FileStorage implements JournalStorage {
 }
 
 function readIfThere(path: string): Uint8Array {
-  return readRegularSyncIfThere(path, { maxBytes: MAX_BYTES }) ?? new Uint8Array();
+  // Whoever looks at a run that goes on may meet a commit: of a line that is not whole yet nothing is taken.
+  return readRegularSyncIfThere(path, { maxBytes: MAX_BYTES, grows: true }) ?? new Uint8Array();
 }

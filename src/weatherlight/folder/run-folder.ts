@@ -363,7 +363,8 @@ function marked(bytes: Buffer, marks: readonly string[]): string[] {
 
 /** The training loss of every step that the run did, NaN for those that were lost in a crash; a run that goes on may add to them meanwhile. */
 export async function readLosses(path: string): Promise<Float32Array> {
-  const bytes = await readRegularFrom(join(resolve(path), LOSSES), 0, { maxBytes: MAX_LOSSES_BYTES });
+  const file = join(resolve(path), LOSSES);
+  const bytes = await readRegularIfThere(file, { maxBytes: MAX_LOSSES_BYTES, grows: true });
   return new Float32Array(bytes?.slice(0, 4 * Math.floor(bytes.length / 4)).buffer ?? []);
 }
 
