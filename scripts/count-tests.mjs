@@ -1,4 +1,4 @@
-// Adds up vitest's closing lines of the given logs and prints `N passed, N failed, N skipped`.
+// Adds up vitest's closing lines of the given logs: names what failed, then prints `N passed, N failed, N skipped`.
 import { readFileSync } from "node:fs";
 import { stripVTControlCharacters } from "node:util";
 
@@ -12,6 +12,7 @@ for (const file of process.argv.slice(2)) {
     failed += Number(/(\d+) failed/.exec(line)?.[1] ?? 0);
     skipped += Number(/(\d+) skipped/.exec(line)?.[1] ?? 0);
   }
+  for (const [, name] of text.matchAll(/^ FAIL +(.*)$/gm)) console.log(`failed: ${name}`);
 }
 console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
 process.exitCode = passed > 0 && failed === 0 ? 0 : 1;
