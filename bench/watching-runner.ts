@@ -24,7 +24,7 @@ export interface Watched {
 
 /** Packets that are taken in again, the first ones with a seed among them, and how often. */
 const [PACKETS_KEPT, ROUNDS] = [4_000, 50];
-const STRETCH_MS = 700;
+const STRETCH_MS = 2_000;
 /** Of two neighbours neither kind is always the first. */
 const TURNS = [false, true, true, false];
 

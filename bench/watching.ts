@@ -1,9 +1,9 @@
 /**
- * What it costs a run to be watched: one run of MNIST that grows, as the command line does it, with `/metrics` scraped and a page of the dashboard
- * drawn in every other stretch of 0.7 s, which is as often as a page redraws. Neighbouring stretches are compared, neither kind always the first: so
- * what else the machine does, and what the run has become by then, hits both.
+ * What it costs a run to be watched: one run of MNIST that grows, as the command line does it. In every other stretch of 2 s `/metrics` is scraped once
+ * and a page of the dashboard follows the run, drawn when the stretch begins and as often after as a page is. Neighbouring stretches are compared,
+ * neither kind always the first: so what else the machine does, and what the run has become by then, hits both.
  *
- * Arguments: --epochs 120
+ * Arguments: --epochs 240
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -19,7 +19,7 @@ import type { Stretch, Watched } from "./watching-runner.js";
 const RUNNER = new URL("./watching-runner.js", import.meta.url).href;
 const VISITOR = new URL("./watching-visitor.js", import.meta.url);
 /** Of these the process is still warming up. */
-const WARM_UP_STRETCHES = 8;
+const WARM_UP_STRETCHES = 4;
 const RESAMPLES = 2_000;
 
 export const watching: Measurement = {
@@ -28,7 +28,7 @@ export const watching: Measurement = {
   async run(args) {
     const { values } = parseArgs({
       args: [...args],
-      options: { epochs: { type: "string", default: "120" } },
+      options: { epochs: { type: "string", default: "240" } },
     });
     const epochs = Number(values.epochs);
     if (!Number.isInteger(epochs) || epochs < 12)

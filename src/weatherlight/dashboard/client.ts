@@ -4,8 +4,8 @@
  */
 import { crosshair } from "../report/crosshair.js";
 
-/** Between two drawings of a run that goes on. */
-const REDRAW_MS = 700;
+/** Between two drawings of a run that goes on; the server says how long it wants, by what a drawing costs it. */
+let redrawMs = 700;
 /** What has not come by then does not come, and is asked for again. */
 const ANSWER_MS = 30_000;
 /** Between two looks at a page that has no stream. */
@@ -58,7 +58,10 @@ async function drawOnce(): Promise<void> {
   if (at !== undefined) url.searchParams.set("at", String(at));
   const signal = AbortSignal.timeout(ANSWER_MS);
   const text = await fetch(url, { signal })
-    .then((answer) => (answer.ok ? answer.text() : undefined))
+    .then((answer) => {
+      redrawMs = Number(answer.headers.get("x-redraw-after-ms") ?? redrawMs);
+      return answer.ok ? answer.text() : undefined;
+    })
     .catch(() => undefined);
   clearTimeout(again);
   if (text === undefined) {
@@ -226,9 +229,18 @@ function drawSoon(): void {
     isDue = false;
     // What is being selected is not drawn anew under the pointer.
     if (selection) drawSoon();
+    else if (document.hidden) isMissed = true;
     else if (at === undefined) void draw();
-  }, REDRAW_MS);
+  }, redrawMs);
 }
+
+/** Whether there is more to draw than was drawn while nobody could see it. */
+let isMissed = false;
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden || !isMissed) return;
+  isMissed = false;
+  if (at === undefined) void draw();
+});
 
 function follow(): void {
   const path = view?.dataset.stream;

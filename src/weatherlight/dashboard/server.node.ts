@@ -46,6 +46,8 @@ export interface DashboardOptions extends ListenAddress {
 
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+/** Of an answer that is a drawing: how long its reader should wait before it asks for the next one, in milliseconds. */
+const REDRAW_AFTER = "x-redraw-after-ms";
 const HEADERS = {
   "cache-control": "no-store",
   "content-security-policy": POLICY,
@@ -67,11 +69,15 @@ const KEEP_ALIVE_MS = 15_000;
 /** Of the newest runs, and of the alerts that are listed. */
 const [ALERT_RUNS, ALERTS_SHOWN] = [16, 200];
 const MAX_SMOOTHING = 0.99;
+/** A page that follows a run has it drawn for a hundredth of the time: next after so many times what the last drawing took, within these bounds. */
+const [DRAWING_SHARE, REDRAW_LEAST_MS, REDRAW_MOST_MS] = [100, 700, 2_000];
 
 interface Page {
   readonly status?: number;
   readonly type?: string;
   readonly text: string;
+  /** For who goes on following. */
+  readonly redrawAfterMs?: number;
 }
 
 /** Serves until it is closed. Rejects with KasminaError `invalid_argument` where it cannot listen, or there is no such folder. */
@@ -139,8 +145,11 @@ class Site {
       return undefined;
     }
     if (part !== "" && part !== "view") return NOT_FOUND;
+    const startMs = performance.now();
     const view = await viewOf(run, name, query);
-    return { text: part === "view" ? runBody(view) : runPage(view) };
+    const text = part === "view" ? runBody(view) : runPage(view);
+    const wantedMs = DRAWING_SHARE * (performance.now() - startMs);
+    return { text, redrawAfterMs: Math.min(REDRAW_MOST_MS, Math.max(REDRAW_LEAST_MS, wantedMs)) };
   }
 
   async #act(run: WatchedFolder, request: IncomingMessage): Promise<Page> {
@@ -364,7 +373,8 @@ function problem(error: unknown): Page {
 }
 
 function send(request: IncomingMessage, response: ServerResponse, page: Page): void {
-  const { status = 200, type = "text/html; charset=utf-8", text } = page;
-  response.writeHead(status, { ...HEADERS, "content-type": type });
+  const { status = 200, type = "text/html; charset=utf-8", text, redrawAfterMs } = page;
+  const pace = redrawAfterMs !== undefined && { [REDRAW_AFTER]: Math.round(redrawAfterMs) };
+  response.writeHead(status, { ...HEADERS, ...pace, "content-type": type });
   response.end(request.method === "HEAD" ? undefined : text);
 }

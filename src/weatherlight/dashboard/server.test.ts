@@ -40,17 +40,20 @@ interface Asked {
 /** As it is typed: `fetch` would tidy a path. */
 function ask(path: string, { method = "GET", headers = {}, body }: Asked = {}, at = dashboard) {
   const { hostname, port } = new URL(at.url);
-  return new Promise<{ status: number; text: string; policy: string }>((done, fail) => {
-    const sent = request({ hostname, port, path, method, headers, agent: false }, (response) => {
-      let text = "";
-      response.setEncoding("utf8").on("data", (chunk) => {
-        text += chunk;
+  return new Promise<{ status: number; text: string; policy: string; redrawAfterMs: number }>(
+    (done, fail) => {
+      const sent = request({ hostname, port, path, method, headers, agent: false }, (response) => {
+        let text = "";
+        response.setEncoding("utf8").on("data", (chunk) => {
+          text += chunk;
+        });
+        const policy = String(response.headers["content-security-policy"]);
+        const redrawAfterMs = Number(response.headers["x-redraw-after-ms"]);
+        response.on("end", () => done({ status: response.statusCode ?? 0, text, policy, redrawAfterMs }));
       });
-      const policy = String(response.headers["content-security-policy"]);
-      response.on("end", () => done({ status: response.statusCode ?? 0, text, policy }));
-    });
-    sent.on("error", fail).end(body);
-  });
+      sent.on("error", fail).end(body);
+    },
+  );
 }
 
 /** The first events of a stream, as id and data. */
@@ -118,6 +121,13 @@ describe("the pages", () => {
     expect(text).toContain("a band of two standard errors");
     expect((await ask("/")).text).toContain("Asked for the same, with other random seeds");
     for (const name of runs) rmSync(join(root, "runs", name), { recursive: true });
+  });
+
+  test("tell who follows a run when to ask for it again, by what a drawing takes", async () => {
+    const { redrawAfterMs } = await ask("/runs/ended/view");
+    expect(redrawAfterMs).toBeGreaterThanOrEqual(700);
+    expect(redrawAfterMs).toBeLessThanOrEqual(2_000);
+    expect((await ask("/alerts/view")).redrawAfterMs).toBeNaN();
   });
 
   test("go back to a step", async () => {
