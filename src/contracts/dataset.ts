@@ -185,6 +185,8 @@ export interface Batch {
   readonly labels: Tensor;
   /** float32 [batch]: how much each row counts. Left out: all count alike. */
   readonly weights?: Tensor;
+  /** The number of each row, where its {@link BatchSource} has `rows`. */
+  readonly rows?: Int32Array;
 }
 
 export interface EvaluationBatch extends Batch {
@@ -198,6 +200,11 @@ export interface EvaluationBatch extends Batch {
 export interface BatchSource {
   readonly batch: number;
   readonly stepsPerEpoch: number;
+  /**
+   * How many rows the batches are taken from, where the inputs of a row are the same at every step: each batch says then which rows
+   * it has, 0 .. `rows` − 1, and what is computed of a row may be kept. Left out: they are not, or nobody knows.
+   */
+  readonly rows?: number;
   /**
    * The batch of a step, counted from 0 over all epochs. The same step always gives the same rows. The tensors
    * may be overwritten by the next call.

@@ -92,6 +92,9 @@ describe("batches", () => {
       expect([...whole.at(step).labels.data]).toEqual([...plain.at(step).labels.data]);
       expect(inputsAt(plain, step)).not.toEqual(all[step]);
     }
+    // What is computed of a row is kept by nobody.
+    expect(whole.rows).toBeUndefined();
+    expect(whole.at(0).rows).toBeUndefined();
   });
 
   test("show a row in another way in each epoch, and none that is evaluated", () => {

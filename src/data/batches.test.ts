@@ -47,6 +47,13 @@ describe("shuffled batches", () => {
     );
   });
 
+  test("each says which rows it has", () => {
+    const batches = new ShuffledBatches(numbered(10), { batch: 3, seed: 1 });
+    expect(batches.rows).toBe(10);
+    for (const step of range(0, 7))
+      expect(rowsOf(batches, [step])).toEqual([...(batches.at(step).rows ?? [])]);
+  });
+
   test("epochs are in different orders, seeds too", () => {
     const batches = new ShuffledBatches(numbered(40), { batch: 8, seed: 1 });
     const [first, second] = [rowsOf(batches, range(0, 5)), rowsOf(batches, range(5, 10))];

@@ -180,8 +180,12 @@ export interface BatchOptions {
 export class ShuffledBatches implements BatchSource {
   readonly batch: number;
   readonly stepsPerEpoch: number;
+  /** Left out where images are augmented. */
+  readonly rows?: number;
   readonly #seed: number;
   readonly #buffer: BatchBuffer;
+  /** Of the last batch. */
+  readonly #numbers: Int32Array;
   readonly #order: RowOrder;
   readonly #inputs: InputArray | BatchesAhead;
   readonly #augmenter: Augmenter | undefined;
@@ -204,6 +208,8 @@ export class ShuffledBatches implements BatchSource {
       ? new BatchesAhead(rows.inputs.readAhead(options.batch), this.#order)
       : rows.inputs;
     this.#augmenter = options.augment && new Augmenter(dataset.inputShape, options.augment);
+    this.#numbers = new Int32Array(options.batch);
+    if (!this.#augmenter) this.rows = rows.count;
   }
 
   at(step: number): Batch {
@@ -212,7 +218,7 @@ export class ShuffledBatches implements BatchSource {
     if (inputs instanceof BatchesAhead)
       inputs.take(step, (values, rows) => this.#fill(step, rows, values, (place) => place));
     else this.#fill(step, this.#order.rowsOf(step), inputs, (_, row) => row);
-    return this.#buffer.batch;
+    return this.#augmenter ? this.#buffer.batch : { ...this.#buffer.batch, rows: this.#numbers };
   }
 
   /** @param placeOf where in `inputs` a row stands */
@@ -223,6 +229,7 @@ export class ShuffledBatches implements BatchSource {
     placeOf: (place: number, row: number) => number,
   ): void {
     const epoch = Math.floor(step / this.stepsPerEpoch);
+    this.#numbers.set(rows);
     rows.forEach((row, place) => {
       this.#buffer.copyInputs(inputs, placeOf(place, row), place);
       this.#buffer.copyLabels(row, place);

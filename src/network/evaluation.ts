@@ -15,21 +15,31 @@ import { batchSpecs, isJudged, isShadow, parameterSpecs, type SeedSite, type Top
 /**
  * The evaluation program: batch {x, y, weight [batch], how much a row counts, 1 where all do alike, and 0 for padding} → sums over rows.
  * Leaves the state as it is.
+ * @param prefix leading blocks that were carried out before: x is what they give
  */
-export function evaluationProgram(topology: Topology, batch: number): ProgramDefinition {
+export function evaluationProgram(topology: Topology, batch: number, prefix = 0): ProgramDefinition {
   return {
     name: "evaluation",
-    state: parameterSpecs(topology),
+    state: parameterSpecs(topology, { from: prefix }),
     batch: {
-      ...batchSpecs(topology.host, batch, topology.loss),
+      ...batchSpecs(topology.host, batch, topology.loss, prefix),
       weight: { shape: [batch], dtype: "float32" },
     },
     controls: blendControlSpecs(topology),
-    run: (state, arrays, controls) => ({ state: {}, outputs: evaluate(topology, state, controls, arrays) }),
+    run: (state, arrays, controls) => {
+      const outputs = evaluate(topology, state, controls, arrays, prefix);
+      return { state: {}, outputs };
+    },
   };
 }
 
-function evaluate(topology: Topology, state: Arrays, controls: Arrays, batch: Arrays): Arrays {
+function evaluate(
+  topology: Topology,
+  state: Arrays,
+  controls: Arrays,
+  batch: Arrays,
+  prefix: number,
+): Arrays {
   const { x, y, weight } = batch as Record<"x" | "y" | "weight", JaxArray>;
   const inputs: ForwardInputs = { topology, parameter: lookupIn(state), control: lookupIn(controls) };
   const activations = new Map<SeedSite, JaxArray>();
@@ -37,7 +47,7 @@ function evaluate(topology: Topology, state: Arrays, controls: Arrays, batch: Ar
     if (isJudged(site)) activations.set(site, h);
     else h.dispose();
   };
-  const logits = forward(inputs, x, { onSite });
+  const logits = forward(inputs, x, { onSite, prefix });
   const { labelSmoothing: _, ...judged } = topology.loss ?? {};
   const task = taskFor(judged.task);
   // What is said of held-out rows is meant as it is said: no label is smoothed there.

@@ -108,11 +108,26 @@ export interface PassOptions {
   readonly onSite?: (site: SeedSite, h: JaxArray) => void;
   /** A seed that is taken as if its α were 0. */
   readonly without?: SeedSite;
+  /** Leading blocks that were carried out before: x is what they give. Default 0: x is the example. */
+  readonly prefix?: number;
 }
 
 /** The whole network: x [batch, ...input] → logits [batch, ..., classes]. Consumes x. */
 export function forward(inputs: ForwardInputs, x: JaxArray, options: PassOptions = {}): JaxArray {
-  return runBlocks(inputs, 0, x, options);
+  const { prefix = 0 } = options;
+  const last = inputs.topology.host.blocks[prefix - 1];
+  const h = last ? runSites(inputs, sitesAt(inputs.topology, last.name), x, options) : x;
+  return runBlocks(inputs, prefix, h, options);
+}
+
+/** The first `blocks` blocks of a host alone: x [batch, ...input] → [batch, ...]. Consumes x. */
+export function forwardThrough(
+  { host }: Pick<Topology, "host">,
+  parameter: Lookup,
+  blocks: number,
+  x: JaxArray,
+): JaxArray {
+  return host.blocks.slice(0, blocks).reduce((h, block) => runBlock(host, parameter, block, h), x);
 }
 
 /** The network from one seed upward, that seed blended in: h at the seed's site → logits. Consumes h. */
@@ -136,17 +151,15 @@ function runBlocks(inputs: ForwardInputs, from: number, x: JaxArray, options: Pa
   const { host } = inputs.topology;
   let h = x;
   for (const block of host.blocks.slice(from)) {
-    const parameters: Parameters = Object.fromEntries(
-      [...parameterPathsOf(block)].map(([name, path]) => [name, inputs.parameter(path)]),
-    );
-    h = runSites(
-      inputs,
-      sitesAt(inputs.topology, block.name),
-      applyBlock(host, block, parameters, h),
-      options,
-    );
+    const sites = sitesAt(inputs.topology, block.name);
+    h = runSites(inputs, sites, runBlock(host, inputs.parameter, block, h), options);
   }
   return h;
+}
+
+function runBlock(host: Host, parameter: Lookup, block: Block, x: JaxArray): JaxArray {
+  const parameters = [...parameterPathsOf(block)].map(([name, path]) => [name, parameter(path)] as const);
+  return applyBlock(host, block, Object.fromEntries(parameters), x);
 }
 
 /** Blocks may be a user's own: what goes wrong in one is reported with its name. */

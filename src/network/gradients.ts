@@ -24,7 +24,7 @@ export function stepGradients(
   topology: Topology,
   parameters: Arrays,
   controls: Arrays,
-  { x, y, weight }: LabelledBatch,
+  { x, y, weight, prefix }: LabelledBatch,
 ): StepGradients {
   const plan = learningPlan(topology);
   const control = lookupIn(controls);
@@ -33,7 +33,7 @@ export function stepGradients(
 
   const [[loss, activations], gradients] = networkGradients(
     { topology, control },
-    { parameters, paths: plan.main, x, y, weight, keepAt: isShadow, objective },
+    { parameters, paths: plan.main, x, y, weight, prefix, keepAt: isShadow, objective },
   );
 
   const shadowLosses = new Map<SeedSite, JaxArray>();
@@ -61,6 +61,8 @@ interface LabelledBatch {
   readonly y: JaxArray;
   /** [batch]: how much each row counts. Default: all count alike. */
   readonly weight?: JaxArray | undefined;
+  /** Leading blocks that were carried out before: x is what they give. Default 0: x are the examples. */
+  readonly prefix?: number | undefined;
 }
 
 /** What the network's own pass is run on and differentiated by. */
@@ -77,7 +79,7 @@ export interface NetworkPass extends LabelledBatch {
 /** The network's own loss [] with the activations asked for, and its gradients by path. */
 export function networkGradients(
   inputs: Omit<ForwardInputs, "parameter">,
-  { parameters, paths, x, y, weight, keepAt, objective }: NetworkPass,
+  { parameters, paths, x, y, weight, prefix = 0, keepAt, objective }: NetworkPass,
 ): [[loss: JaxArray, activations: JaxArray[]], Arrays] {
   return gradientOf(
     parameters,
@@ -85,6 +87,7 @@ export function networkGradients(
     (parameter) => {
       const activations: JaxArray[] = [];
       const logits = forward({ ...inputs, parameter }, x.ref, {
+        prefix,
         onSite: (site, h) => void (keepAt?.(site) && activations.push(h)),
       });
       return [meanLoss(inputs.topology, logits.ref, { y, weight }), logits, activations];

@@ -8,6 +8,7 @@ export {
 export { type EvaluationResult, EvaluationSums, evaluationProgram, isComparison } from "./evaluation.js";
 export { blendControlSpecs, blendTensors } from "./forward.js";
 export { forwardProgram } from "./forward-program.js";
+export { frozenPrefix, prefixProgram } from "./frozen-prefix.js";
 export { globalNorm, type StepGradients, stepGradients } from "./gradients.js";
 export { grownOnnx } from "./grown-onnx.js";
 export {

@@ -10,7 +10,7 @@ import {
   type TensorSpec,
   type TensorSpecs,
 } from "../contracts/index.js";
-import { type Blueprint, type Host, type LossOptions, slotsOf } from "../nn/index.js";
+import { type Blueprint, type Host, type LossOptions, parameterPathsOf, slotsOf } from "../nn/index.js";
 import { labelSpec } from "./tasks.js";
 
 export interface SeedSite {
@@ -73,14 +73,21 @@ export function slotShape(topology: Topology, site: SeedSite): readonly number[]
   return topology.host.blocks.find((block) => block.name === site.slotId)?.outputShape ?? [];
 }
 
-/** Specs of all parameters of the host proper, by path. */
-function hostSpecs(host: Host): TensorSpecs {
+/** Some blocks of a host, by their places: from the first named to before the last named. Default: all. */
+export interface BlockRange {
+  readonly from?: number;
+  readonly to?: number;
+}
+
+/** Specs of the parameters of the host proper that these blocks read, by path. */
+function hostSpecs(host: Host, { from, to }: BlockRange): TensorSpecs {
+  const read = new Set(host.blocks.slice(from, to).flatMap((block) => [...parameterPathsOf(block).values()]));
   return Object.fromEntries(
     host.blocks.flatMap((block) =>
-      Object.entries(block.parameters).map(([name, { shape }]) => [
-        parameterPath(blockModule(block.name), name),
-        { shape, dtype: "float32" },
-      ]),
+      Object.entries(block.parameters).flatMap(([name, { shape }]) => {
+        const path = parameterPath(blockModule(block.name), name);
+        return read.has(path) ? [[path, { shape, dtype: "float32" }]] : [];
+      }),
     ),
   );
 }
@@ -93,11 +100,11 @@ export function siteSpecs(topology: Topology, site: SeedSite): TensorSpecs {
   );
 }
 
-/** Specs of every parameter of a topology, host first. */
-export function parameterSpecs(topology: Topology): TensorSpecs {
+/** Specs of every parameter of a topology, host first; of the host, of what these blocks read. */
+export function parameterSpecs(topology: Topology, blocks: BlockRange = {}): TensorSpecs {
   return Object.assign(
     {},
-    hostSpecs(topology.host),
+    hostSpecs(topology.host, blocks),
     ...topology.sites.map((site) => siteSpecs(topology, site)),
   );
 }
@@ -159,17 +166,24 @@ function depthOf(topology: Topology, block: string | undefined): number {
 /**
  * Batch inputs of a host: x [batch, ...input], y [batch, ...labels], as the task has its labels, and where rows are weighed weight
  * [batch].
+ * @param prefix leading blocks that were carried out before: x is what they give, [batch, ...]
  */
 export function batchSpecs(
   host: Host,
   batch: number,
   { task, rowWeights = false }: Pick<LossOptions, "task" | "rowWeights"> = {},
+  prefix = 0,
 ): { readonly x: TensorSpec; readonly y: TensorSpec; readonly weight?: TensorSpec } {
   return {
-    x: { shape: [batch, ...host.inputShape], dtype: host.inputDType },
+    x: inputSpec(host, batch, prefix),
     y: labelSpec(host, batch, task),
     ...(rowWeights && { weight: { shape: [batch], dtype: "float32" } }),
   };
+}
+
+function inputSpec(host: Host, batch: number, prefix: number): TensorSpec {
+  if (prefix === 0) return { shape: [batch, ...host.inputShape], dtype: host.inputDType };
+  return { shape: [batch, ...(host.blocks[prefix - 1]?.outputShape ?? [])], dtype: "float32" };
 }
 
 /** Whether a seed must not disturb the host: everything before PROBATIONARY. */

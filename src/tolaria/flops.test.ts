@@ -27,12 +27,12 @@ function topologyWith(...parts: readonly SeedPart[]): Topology {
 
 function step(topology: Topology) {
   const traced = trace(trainStepProgram(topology, OPTIMIZERS.adam, BATCH));
-  return { parts: { ...NO_FLOPS, ...stepFlops(topology, traced) }, total: traced.flops };
+  return { parts: { ...NO_FLOPS, ...stepFlops(topology, { train: traced }) }, total: traced.flops };
 }
 
 function evaluation(topology: Topology) {
   const traced = trace(evaluationProgram(topology, BATCH));
-  return { parts: { ...NO_FLOPS, ...evaluationFlops(traced) }, total: traced.flops };
+  return { parts: { ...NO_FLOPS, ...evaluationFlops({ evaluate: traced }) }, total: traced.flops };
 }
 
 describe("a step", () => {

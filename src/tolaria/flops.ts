@@ -5,20 +5,27 @@
 import { type FlopsByPart, groupOf } from "../contracts/index.js";
 import { flopsFor, type TracedProgram } from "../engine/index.js";
 import { isComparison, isShadow, type Topology } from "../network/index.js";
+import type { OfTopology } from "./tracing/tracer.js";
 import { gradientNormOutput, shadowLossOutput } from "./train-step.js";
 
-/** Of one training step. */
-export function stepFlops({ sites }: Topology, step: TracedProgram): Partial<FlopsByPart> {
+/** Of one training step, its frozen prefix included, whether that is kept or not. */
+export function stepFlops(
+  { sites }: Topology,
+  { train, prefix }: Pick<OfTopology<TracedProgram>, "train" | "prefix">,
+): Partial<FlopsByPart> {
   const shadows = new Set(sites.filter(isShadow).map(({ seedId }) => seedId));
   const told = new Set([...shadows].flatMap((id) => [shadowLossOutput(id), gradientNormOutput(id)]));
-  const training = flopsFor(step, ({ role, name }) =>
+  const training = flopsFor(train, ({ role, name }) =>
     role === "output" ? !told.has(name) : !shadows.has(groupOf(name)),
   );
-  return { training, shadow: step.flops - training };
+  return { training: training + (prefix?.train.flops ?? 0), shadow: train.flops - training };
 }
 
-/** Of the evaluation of one batch. */
-export function evaluationFlops(evaluation: TracedProgram): Partial<FlopsByPart> {
-  const once = flopsFor(evaluation, ({ name }) => !isComparison(name));
-  return { evaluation: once, counterfactual: evaluation.flops - once };
+/** Of the evaluation of one batch, its frozen prefix included, whether that is kept or not. */
+export function evaluationFlops({
+  evaluate,
+  prefix,
+}: Pick<OfTopology<TracedProgram>, "evaluate" | "prefix">): Partial<FlopsByPart> {
+  const once = flopsFor(evaluate, ({ name }) => !isComparison(name));
+  return { evaluation: once + (prefix?.evaluate.flops ?? 0), counterfactual: evaluate.flops - once };
 }

@@ -9,6 +9,7 @@ import type { Kasmina, Seed } from "../kasmina/index.js";
 import { type EvaluationResult, monitoredRows, parameterSpecs, type Topology } from "../network/index.js";
 import { slotsOf } from "../nn/index.js";
 import { evaluateRows } from "./evaluate.js";
+import { FrozenFeatures } from "./frozen-features.js";
 import { ModelState } from "./model-state.js";
 import { IsolationGuard } from "./recovery/isolation-guard.js";
 import { stepShares } from "./step-shares.js";
@@ -23,7 +24,7 @@ import {
 } from "./topologies.js";
 import { Programs, type TopologyPrograms } from "./tracing/programs.js";
 import { countScalars } from "./train-step.js";
-import type { TrainerOptions } from "./trainer-options.js";
+import { MAX_FEATURE_BYTES, type TrainerOptions } from "./trainer-options.js";
 
 type NetworkOptions = Pick<
   TrainerOptions,
@@ -40,6 +41,7 @@ type NetworkOptions = Pick<
   | "teacher"
   | "tracer"
   | "candidates"
+  | "maxFeatureBytes"
 >;
 
 /** Of the topologies that a seed leads to: the next two stages, or none. */
@@ -61,6 +63,7 @@ function standing(seed: Seed): Standing {
 export class GrowingNetwork {
   readonly model: ModelState;
   readonly guard: IsolationGuard;
+  readonly features: FrozenFeatures;
   readonly #options: NetworkOptions;
   readonly #kasmina: Kasmina;
   readonly #programs: Programs;
@@ -70,10 +73,12 @@ export class GrowingNetwork {
 
   constructor(options: NetworkOptions) {
     const { backend, optimizer, train, heldOut, kasmina, tracer } = options;
+    const { maxFeatureBytes = MAX_FEATURE_BYTES } = options;
     this.#options = options;
     this.#kasmina = kasmina;
     this.model = new ModelState(backend, optimizer);
     this.guard = new IsolationGuard(kasmina);
+    this.features = new FrozenFeatures({ train, heldOut, maxBytes: maxFeatureBytes });
     this.#programs = new Programs({
       backend,
       optimizer,
@@ -84,6 +89,7 @@ export class GrowingNetwork {
         rows: monitoredRows(train.batch),
         coordinates: kasmina.config.isolation.sampleCoordinates,
       },
+      maxFeatures: this.features.maxValues,
       ...(tracer && { tracer }),
     });
   }
@@ -191,9 +197,13 @@ export class GrowingNetwork {
     step: number,
     pause?: () => Promise<void>,
   ): Promise<EvaluationResult & { readonly batches: number; readonly flops: Partial<FlopsByPart> }> {
-    const { evaluate, topology, flops } = await this.install(step);
+    const { evaluate, topology, flops, prefix } = await this.install(step);
     const controls = blendControls(topology, this.#kasmina.seeds(), step).tensors;
-    const result = await evaluateRows(evaluate, topology, this.model.state, source, controls, pause);
+    const { state } = this.model;
+    const result = await evaluateRows(evaluate, topology, state, source, controls, {
+      pause,
+      begin: (x, index) => this.features.ofEvaluation(prefix, state, { x, source, index }),
+    });
     return { ...result, flops: flops.batch };
   }
 

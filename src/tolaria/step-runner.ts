@@ -1,6 +1,6 @@
 /** One training step: what it is fed, the look at isolation before it, what it computes, and what went wrong with it. */
 
-import type { Tensors } from "../contracts/index.js";
+import type { Tensor, Tensors } from "../contracts/index.js";
 import type { BlendWeights } from "../kasmina/index.js";
 import { distillationControls } from "./distillation.js";
 import type { GrowingNetwork } from "./growing-network.js";
@@ -22,7 +22,9 @@ import type { TrainerOptions } from "./trainer-options.js";
 
 /** What one step is fed. */
 interface Feed {
-  readonly batch: Tensors;
+  readonly batch: Tensors & { readonly x: Tensor };
+  /** Numbers of the batch's rows, where they have some. */
+  readonly rows: Int32Array | undefined;
   readonly controls: Tensors;
   /** Per seed, for telemetry. */
   readonly weights: ReadonlyMap<string, BlendWeights>;
@@ -71,7 +73,7 @@ export class Training {
     const { kasmina, train, teacher } = this.#options;
     const { hyper, progress } = this.#parts;
     const { step } = progress;
-    const { inputs, labels, weights: rowWeights } = train.at(step);
+    const { inputs, labels, weights: rowWeights, rows } = train.at(step);
     const { tensors, weights } = blendControls(topology, kasmina.seeds(), step);
     const groups = ["host", ...topology.sites.map(({ seedId }) => seedId)];
     const frozen = kasmina.emergency === "FREEZE_SEEDS";
@@ -81,7 +83,7 @@ export class Training {
       ...hyper.at(step, groups, frozen),
     };
     const batch = { x: inputs, y: labels, ...(rowWeights && { weight: rowWeights }) };
-    return { batch, controls, weights };
+    return { batch, rows, controls, weights };
   }
 
   /** Looks at isolation where it is due. */
@@ -102,13 +104,15 @@ export class Training {
   }
 
   async #run(
-    { train: program, topology, flops }: TopologyPrograms,
-    { batch, controls, weights }: Feed,
+    { train: program, topology, flops, prefix }: TopologyPrograms,
+    { batch, rows, controls, weights }: Feed,
   ): Promise<TrainingFailure | undefined> {
     const { kasmina, onLoss } = this.#options;
     const { network, progress } = this.#parts;
     const { now } = progress;
-    const outputs = await program.run(network.model.state, batch, controls);
+    const { state } = network.model;
+    const x = await network.features.ofStep(prefix, state, { x: batch.x, rows });
+    const outputs = await program.run(state, { ...batch, x }, controls);
     progress.spend(flops.step);
     const measured = stepMeasurement(topology, outputs, weights);
     const { loss } = measured;

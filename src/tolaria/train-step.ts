@@ -54,21 +54,27 @@ export function gradientNormOutput(seedId: string): string {
  * The program of one step: state {parameters}, batch {x, y}, controls {blend weights} → the gradients of the parameters that
  * learn, and outputs `loss`, per seed with a shadow loss `loss/<id>`, per seed that has gradients `gradient_norm/<id>`. Its
  * update takes the state {optimizer} and the controls {hyper-parameters} besides.
+ * @param prefix leading blocks that were carried out before: x is what they give
  */
-export function trainStepProgram(topology: Topology, optimizer: Optimizer, batch: number): ProgramDefinition {
-  const specs = parameterSpecs(topology);
+export function trainStepProgram(
+  topology: Topology,
+  optimizer: Optimizer,
+  batch: number,
+  prefix = 0,
+): ProgramDefinition {
+  const specs = parameterSpecs(topology, { from: prefix });
   const plan = learningPlan(topology);
   const shadows = [...plan.shadows].flatMap(([site, paths]) => (site.part === "germinated" ? [] : paths));
   const learning = [...plan.main, ...shadows];
   return {
     name: "training step",
     state: { ...specs, ...(topology.teacher && teacherSpecs(topology.teacher)) },
-    batch: { ...batchSpecs(topology.host, batch, topology.loss) },
+    batch: { ...batchSpecs(topology.host, batch, topology.loss, prefix) },
     controls: { ...blendControlSpecs(topology), ...distillationControlSpecs(topology) },
     update: updatePlan(optimizer, learning),
     run(state, arrays, controls) {
       const batch = arrays as { readonly x: JaxArray; readonly y: JaxArray; readonly weight?: JaxArray };
-      const step = stepGradients(topology, state, controls, batch);
+      const step = stepGradients(topology, state, controls, { ...batch, prefix });
       const outputs: Arrays = { loss: step.loss };
       for (const [site, loss] of step.shadowLosses) outputs[shadowLossOutput(site.seedId)] = loss;
       for (const site of topology.sites) addGradientNorm(outputs, site, step.gradients);

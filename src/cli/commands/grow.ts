@@ -131,6 +131,11 @@ export function addGrow(
       "--checkpoint-every <interval>",
       "a time (60s, 5m) or steps (500steps) within an epoch; also with --resume (default: 60s)",
     )
+    .option(
+      "--feature-cache <MiB>",
+      "memory for what frozen blocks below the first seed give for each row; also with --resume (default: 512)",
+      toNumber,
+    )
     .option("--share", "let the group read the run's files, keys and journal aside (default: owner only)")
     .option("--resume <run-dir>", "go on with a run that stopped, from its last checkpoint")
     .option(

@@ -90,13 +90,19 @@ export class ProcessTracer implements TopologyTracer {
       this.#onFallback(answer.problem);
       return localTracer.trace(topology, options);
     }
-    const { train, evaluate, probe, proof } = answer.programs;
+    const { train, evaluate, probe, prefix, proof } = answer.programs;
     const definitions = definitionsOf(topology, options);
     const ids = topology.sites.map(({ seedId }) => seedId);
     return {
       train: withDefinition(train, definitions.train, ids),
       evaluate: withDefinition(evaluate, definitions.evaluate, ids),
       probe: probe && definitions.probe && withDefinition(probe, definitions.probe, ids),
+      prefix: prefix &&
+        definitions.prefix && {
+          blocks: prefix.blocks,
+          train: withDefinition(prefix.train, definitions.prefix.train, ids),
+          evaluate: withDefinition(prefix.evaluate, definitions.prefix.evaluate, ids),
+        },
       proof: withIds(proof, ids),
     };
   }
@@ -118,7 +124,7 @@ export class ProcessTracer implements TopologyTracer {
 
   /** The equal question that was asked already, or this one, which waits from now on. */
   #ask({ sites, hostGradient, loss, clipNorm }: Topology, options: TracingOptions): Asked {
-    const { optimizer, trainBatch, evaluationBatch, monitor } = options;
+    const { optimizer, trainBatch, evaluationBatch, monitor, maxFeatures } = options;
     const question: TracingRequest = {
       sites: sites.map((site, place) => ({ ...plainSite(site), seedId: stand(place) })),
       hostGradient,
@@ -128,6 +134,7 @@ export class ProcessTracer implements TopologyTracer {
       trainBatch,
       evaluationBatch,
       monitor,
+      ...(maxFeatures !== undefined && { maxFeatures }),
     };
     const key = JSON.stringify(question);
     const asked = this.#asked.get(key) ?? this.#new(question);

@@ -6,7 +6,13 @@ import type { Backend, Program } from "../../engine/index.js";
 import { IsolationMonitor, type Topology } from "../../network/index.js";
 import { evaluationFlops, stepFlops } from "../flops.js";
 import { CompileSchedule } from "./compile-schedule.js";
-import { localTracer, type TopologyTracer, type TracedTopology, type TracingOptions } from "./tracer.js";
+import {
+  localTracer,
+  type OfPrefix,
+  type TopologyTracer,
+  type TracedTopology,
+  type TracingOptions,
+} from "./tracer.js";
 
 export interface TopologyPrograms {
   readonly topology: Topology;
@@ -16,7 +22,11 @@ export interface TopologyPrograms {
   readonly flops: { readonly step: Partial<FlopsByPart>; readonly batch: Partial<FlopsByPart> };
   /** Undefined where no seed is isolated. */
   readonly monitor: IsolationMonitor | undefined;
+  /** What `train` and `evaluate` begin with; undefined: with the examples. */
+  readonly prefix: FrozenPrefixPrograms | undefined;
 }
+
+export type FrozenPrefixPrograms = OfPrefix<Program>;
 
 /** A topology that gets no program, because a seed of it could disturb the host. */
 export interface UnprovenTopology {
@@ -50,6 +60,8 @@ function dispose(prepared: PreparedTopology): void {
   prepared.train.dispose();
   prepared.evaluate.dispose();
   prepared.monitor?.dispose();
+  prepared.prefix?.train.dispose();
+  prepared.prefix?.evaluate.dispose();
 }
 
 /** Frees the programs, once they are compiled. */
@@ -123,7 +135,7 @@ export class Programs {
   }
 
   #remember(key: string, tracing: Promise<TracedTopology>): Promise<number> {
-    const flops = tracing.then(({ train }) => train.flops);
+    const flops = tracing.then(({ train, prefix }) => train.flops + (prefix?.train.flops ?? 0));
     flops.catch(() => void this.#stepFlops.delete(key));
     this.#stepFlops.set(key, flops);
     const [oldest] = this.#stepFlops.keys();
@@ -163,7 +175,12 @@ export class Programs {
     await this.#schedule.next(urgent);
     const monitor =
       traced.probe && (await IsolationMonitor.compile(backend, topology, options, traced.probe));
-    const flops = { step: stepFlops(topology, traced.train), batch: evaluationFlops(traced.evaluate) };
-    return { topology, train, evaluate, flops, monitor };
+    const prefix = traced.prefix && {
+      blocks: traced.prefix.blocks,
+      train: await backend.compile(traced.prefix.train),
+      evaluate: await backend.compile(traced.prefix.evaluate),
+    };
+    const flops = { step: stepFlops(topology, traced), batch: evaluationFlops(traced) };
+    return { topology, train, evaluate, flops, monitor, prefix };
   }
 }

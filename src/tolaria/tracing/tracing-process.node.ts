@@ -15,7 +15,7 @@ import type { Topology } from "../../network/index.js";
 import type { BlueprintRegistry, Host } from "../../nn/index.js";
 import { OPTIMIZERS } from "../optimizers.js";
 import { loadBlueprints, loadModuleSource } from "./load-modules.node.js";
-import { traceTopology } from "./tracer.js";
+import { ofPrefix, traceTopology } from "./tracer.js";
 import type { PlainProgram, TracingAnswer, TracingRequest, TracingStart } from "./tracing-protocol.js";
 
 /** Whoever started this process ends it: what a terminal or a service manager tells both of them is the other's to obey. */
@@ -77,13 +77,19 @@ async function answer(
       sites: sites.map(({ blueprintId, ...site }) => ({ ...site, blueprint: blueprints.get(blueprintId) })),
     };
     const optimizer = OPTIMIZERS[options.optimizer];
-    const { train, evaluate, probe, proof } = traceTopology(
+    const { train, evaluate, probe, prefix, proof } = traceTopology(
       topology,
       { ...options, optimizer },
       (definition) => prepare(target, definition),
     );
     return {
-      programs: { train: plain(train), evaluate: plain(evaluate), probe: probe && plain(probe), proof },
+      programs: {
+        train: plain(train),
+        evaluate: plain(evaluate),
+        probe: probe && plain(probe),
+        prefix: prefix && ofPrefix(prefix, plain),
+        proof,
+      },
     };
   } catch (error) {
     return { problem: messageOf(error) };

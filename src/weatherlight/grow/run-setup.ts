@@ -59,6 +59,8 @@ export interface RunSetup {
   readonly loss?: LossOptions;
   /** Largest norm of the gradient of the host, and of each seed. Default: no limit. */
   readonly clipNorm?: number;
+  /** Memory for what a frozen prefix gives for each row, in MiB. Default 512. */
+  readonly featureCache?: number;
   /** Epochs without a lower held-out loss after which the run ends; those in which a seed is tried do not count. Default: none. */
   readonly patience?: number;
   /** Whether the run's network is that of its last step, or of the epoch with the lowest held-out loss. Default `last`. */

@@ -261,6 +261,7 @@ async function assemble(
     ...(options.hostGradient && { hostGradient: options.hostGradient }),
     loss: options.loss,
     clipNorm: options.clipNorm,
+    ...(options.featureCache !== undefined && { maxFeatureBytes: options.featureCache * 2 ** 20 }),
     patience: options.patience,
     keep: options.keep,
     timeLimitMs: options.timeLimitMs,

@@ -180,6 +180,7 @@ const RECORDED = {
   catalogService: flag.optional(),
   weightDecay: numberBetween(0, 1).optional(),
   clipNorm: positive.optional(),
+  featureCache: numberBetween(0, 1_000_000).optional(),
   patience: wholeNumber(1, EPOCHS_MAX).optional(),
   keep: oneOf(KEEPS).optional(),
   threshold: oneOf(THRESHOLD_AIMS).optional(),
@@ -232,6 +233,7 @@ const RESUMED = {
   engine: engine.optional(),
   threads: RECORDED.threads,
   checkpointEvery: interval.optional(),
+  featureCache: RECORDED.featureCache,
   timeLimit: duration.optional(),
   adopt: flag.optional(),
 };

@@ -305,6 +305,12 @@ export interface GrowOptions extends GrowCallbacks, GrowParts {
    * the start of each epoch anyway. Nothing that is computed depends on it. A resumed run may be given another. Default `"60s"`.
    */
   readonly checkpointEvery?: string;
+  /**
+   * Memory in MiB, 0..1000000, in which a run keeps what the frozen blocks below the first seed give for each training and held-out row,
+   * so that later steps begin there; where they do not fit, or images are augmented, nothing is kept. Nothing that is computed depends
+   * on it. A resumed run may be given another. Default 512.
+   */
+  readonly featureCache?: number;
   /** Steps between reports to `onStep`. Default: 20 reports an epoch. */
   readonly reportEverySteps?: number;
 }

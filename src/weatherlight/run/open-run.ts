@@ -98,6 +98,7 @@ async function configOf(
     engine,
     threads,
     checkpointEvery,
+    featureCache,
     timeLimit,
     ...given
   } = parseResumeOptions(options);
@@ -111,6 +112,7 @@ async function configOf(
       ...(engine && { engine: engineToGoOn(engine, stopped) }),
       ...(threads !== undefined && { threads }),
       ...(checkpointEvery !== undefined && { checkpointEvery }),
+      ...(featureCache !== undefined && { featureCache }),
       ...(timeLimit !== undefined && { timeLimit }),
       ...parts,
       runDir: stopped.path,
@@ -390,14 +392,14 @@ export function setupOf(
     run;
   const { host, blueprints, dataset } = sources;
   const { epochs, batch, optimizer, seed, lr, weightDecay } = config;
-  const { schedule, warmup, clipNorm, patience, keep, hostGradient, augment } = config;
+  const { schedule, warmup, clipNorm, patience, keep, hostGradient, augment, featureCache } = config;
   const { batches, absentInputs, clock, signal, reportEverySteps } = config;
   return {
     ...{ runId, host, blueprints, dataset, backend, mutex, policy, epochs, batch, optimizer, seed },
     config: limits,
     hyper: given({ learningRate: lr, weightDecay }),
     ...given({ schedule, warmup, clipNorm, patience, keep, hostGradient, augment, loss, teacher, inherits }),
-    ...given({ tracer, kernels, batches, absentInputs, clock, signal, reportEverySteps }),
+    ...given({ featureCache, tracer, kernels, batches, absentInputs, clock, signal, reportEverySteps }),
   };
 }
 
