@@ -120,7 +120,7 @@ describe.skipIf(!redisServer)("the bus on Redis", () => {
     const redis = await serve();
     const proxy = await TcpProxy.open(redis.port);
     ends.push(() => proxy.close());
-    const { bus } = await open(`redis://127.0.0.1:${proxy.port}`, { publishTimeoutMs: 20_000 });
+    const { bus } = await open(proxy.url, { publishTimeoutMs: 20_000 });
     const { bus: direct } = await open(redis.url);
     const seen = await collect(direct);
     await bus.publish("t", utf8("0"));
@@ -165,7 +165,7 @@ describe.skipIf(!redisServer)("the bus on Redis", () => {
     const redis = await serve(["--repl-diskless-sync-delay", "0"]);
     const proxy = await TcpProxy.open(redis.port);
     ends.push(() => proxy.close());
-    const { bus, notices } = await open(`redis://127.0.0.1:${proxy.port}`, { publishTimeoutMs: 20_000 });
+    const { bus, notices } = await open(proxy.url, { publishTimeoutMs: 20_000 });
     await (await bus.subscribe("t", "g", () => {})).close();
     const kept = await bus.publish("t", utf8("kept"));
     const replica = await serve(["--replicaof", "127.0.0.1", String(redis.port)]);
@@ -189,6 +189,23 @@ describe.skipIf(!redisServer)("the bus on Redis", () => {
     redis.thaw();
     await bus.publish("t", utf8("thawed"));
     await expect.poll(() => seen).toContain("thawed");
+  });
+
+  test("a network that drops everything: a bus behind it refuses in time, and comes back when it heals", async () => {
+    const redis = await serve();
+    const proxy = await TcpProxy.open(redis.port);
+    ends.push(() => proxy.close());
+    const { bus, notices } = await open(proxy.url, { publishTimeoutMs: 300 });
+    const seen = await collect(bus);
+    proxy.partition();
+    await expect(bus.publish("t", utf8("dropped"))).rejects.toMatchObject({ code: "unavailable" });
+    await expect.poll(() => notices.map(({ kind }) => kind)).toContain("down");
+    // Connections that came about meanwhile answer nothing either, then or ever.
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    proxy.heal();
+    await expect.poll(() => bus.isUp, { timeout: 15_000 }).toBe(true);
+    await bus.publish("t", utf8("healed"));
+    await expect.poll(() => seen, { timeout: 15_000 }).toContain("healed");
   });
 
   test("an entry of another program is read, and one without a payload is none", async () => {

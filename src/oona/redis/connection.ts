@@ -42,6 +42,8 @@ export interface ConnectionOptions {
 export class RedisConnection {
   readonly #options: ConnectionOptions;
   #client: RawClient | undefined;
+  /** Not usable yet. */
+  #connecting: RawClient | undefined;
   #up: Deferred<void> = deferred();
   /** Tries since one last answered a command. */
   #tries = 0;
@@ -111,6 +113,7 @@ export class RedisConnection {
     this.#closed = true;
     clearTimeout(this.#pause);
     clearInterval(this.#watchdog);
+    this.#connecting?.destroy();
     this.#client?.destroy();
     this.#client = undefined;
     this.#up.reject(new KasminaError("canceled", "the bus is closed"));
@@ -119,17 +122,23 @@ export class RedisConnection {
   async #connect(): Promise<void> {
     const { library, address, name, scripts = [], onUp } = this.#options;
     const client = library.create(address, name);
+    this.#connecting = client;
     client.on("error", (error) => this.#lose(client, error));
+    // While it connects too: a network may drop all that is sent, and a frozen server takes connections and greets nobody.
+    const late = setTimeout(() => this.#abandon(client, `no answer for ${ANSWER_MS} ms`), ANSWER_MS);
     try {
       await client.connect();
-      for (const { text } of scripts) await client.sendCommand(["SCRIPT", "LOAD", text]);
+      for (const { text } of scripts) {
+        late.refresh();
+        await client.sendCommand(["SCRIPT", "LOAD", text]);
+      }
     } catch (error) {
-      client.destroy();
-      this.#lastProblem = messageOf(error) || "connection refused";
-      this.#report();
-      this.#tryLater();
-      return;
+      this.#abandon(client, messageOf(error) || "connection refused");
+    } finally {
+      clearTimeout(late);
     }
+    if (this.#connecting !== client) return;
+    this.#connecting = undefined;
     if (this.#closed) {
       client.destroy();
       return;
@@ -139,6 +148,16 @@ export class RedisConnection {
     this.#watch();
     this.#up.resolve();
     onUp?.();
+  }
+
+  /** Whatever comes of the connection that it began, it is of no use any more. */
+  #abandon(client: RawClient, reason: string): void {
+    if (this.#connecting !== client) return;
+    this.#connecting = undefined;
+    client.destroy();
+    this.#lastProblem = reason;
+    this.#report();
+    this.#tryLater();
   }
 
   #lose(client: RawClient, error: unknown): void {

@@ -32,6 +32,7 @@ import { Outbox, type OutboxOptions, type RedisStreamsBus } from "../../oona/ind
 
 /** A command as it came, to be answered by its entry. */
 export interface ArrivedCommand {
+  /** The bus's id of the message, in the emergency lane with `emergency/` before it. */
   readonly entryId: string;
   readonly envelope: Uint8Array;
 }
@@ -143,12 +144,13 @@ export class BusLink {
     await this.#outbox.close();
   }
 
-  #take({ entryId, payload }: Message): Promise<void> {
+  #take(message: Message): Promise<void> {
+    const entryId = entryOf(message);
     const known = this.#unanswered.get(entryId);
     if (known) return known.promise;
     const answered = deferred<void>();
     this.#unanswered.set(entryId, answered);
-    this.#options.onCommand({ entryId, envelope: payload });
+    this.#options.onCommand({ entryId, envelope: message.payload });
     return answered.promise;
   }
 
@@ -187,6 +189,11 @@ export class BusLink {
       this.#options.onProblem?.(messageOf(error));
     }
   }
+}
+
+/** Each lane counts for itself: two entries of the same millisecond have one id. */
+function entryOf({ lane, entryId }: Message): string {
+  return lane === "normal" ? entryId : `${lane}/${entryId}`;
 }
 
 /** The bus as the outbox sees it. */

@@ -80,6 +80,7 @@ describe.skipIf(!redisServer)("services", () => {
   const openRun = async (id: string) => {
     const commands: ReturnType<typeof readCommand>[] = [];
     const missing: (readonly string[])[] = [];
+    const replies = { on: true };
     const link: BusLink = await BusLink.open({
       bus: await openBus(),
       keys,
@@ -92,7 +93,7 @@ describe.skipIf(!redisServer)("services", () => {
         const parts = decodeEnvelope(envelope);
         if (!parts || signatureProblem(keys, COMMAND_CONTEXT, parts)) throw new Error("a forged command");
         commands.push(readCommand(parts.payload));
-        link.answer(entryId, { status: "applied", reason: "" });
+        if (replies.on) link.answer(entryId, { status: "applied", reason: "" });
       },
     });
     ends.push(() => link.close({ ended: true }));
@@ -109,7 +110,7 @@ describe.skipIf(!redisServer)("services", () => {
       step += 20;
       link.sendState(stateOf(id, step, seeds()));
     };
-    return { link, commands, observe, missing };
+    return { link, commands, observe, missing, replies };
   };
 
   test("states go in, signed commands come out, and each run gets its own alone", async () => {
@@ -209,6 +210,35 @@ describe.skipIf(!redisServer)("services", () => {
         return run.missing.at(-1);
       })
       .toEqual([]);
+  });
+
+  test("commands of both lanes that came in the same millisecond are two", async () => {
+    const run = await openRun("a");
+    const signer = new CommandSigner({ keys, clock: systemClock });
+    const draft = { trainingRunId: "a", issuedBy: "operator" } as const;
+    const orders = [
+      [
+        "normal",
+        signer.sign({ ...draft, commandId: "rate", order: { kind: "OPTIMIZER", learningRate: 0.1 } }),
+      ],
+      [
+        "emergency",
+        signer.sign({
+          ...draft,
+          commandId: "halt",
+          order: { kind: "EMERGENCY", level: "HALT", reason: "fire" },
+        }),
+      ],
+    ] as const;
+    // One in the hands of the run, unanswered, while the other comes.
+    run.replies.on = false;
+    for (const [lane, envelope] of orders) {
+      const bytes = [...envelope].map((byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("");
+      await redis.command(
+        `XADD oona:{kasmina.commands.v1/a}:${lane} 99999999999999-1 v 1 payload "${bytes}"`,
+      );
+    }
+    await expect.poll(() => run.commands.map(({ commandId }) => commandId).sort()).toEqual(["halt", "rate"]);
   });
 
   test("a state that a stranger signed is refused and told of", async () => {
