@@ -140,3 +140,27 @@ test("a message that the bus will never take holds up no other", async () => {
   await expect.poll(() => dropped).toEqual(["1: too large"]);
   await expect(publish("2")).rejects.toMatchObject({ code: "invalid_argument" });
 });
+
+test("what waits leaves many at once, in order", async () => {
+  const sent: string[] = [];
+  let answer = (): void => undefined;
+  const answered = new Promise<string>((resolve) => {
+    answer = () => resolve("1-0");
+  });
+  const slow = {
+    isUp: false,
+    publish: (_topic: string, payload: Uint8Array) => {
+      sent.push(new TextDecoder().decode(payload));
+      return answered;
+    },
+  };
+  const { outbox, publish } = await setup({ bus: slow });
+  const words = Array.from({ length: 100 }, (_, i) => `${i}`);
+  await Promise.all(words.map((word) => publish(word)));
+  slow.isUp = true;
+  outbox.wake();
+  await expect.poll(() => sent).toEqual(words.slice(0, 64));
+  answer();
+  await expect.poll(() => sent).toEqual(words);
+  await expect.poll(() => outbox.waiting).toBe(0);
+});
