@@ -38,8 +38,12 @@ function newFolder(): string {
   return folder;
 }
 
-async function startFleet(url: string, real: number): Promise<CommandedFleet> {
-  const fleet = await CommandedFleet.start({ url, folder: newFolder(), simulated: SIMULATED, real });
+async function startFleet(
+  url: string,
+  { runsUrl = url, real = 0 }: { readonly runsUrl?: string; readonly real?: number },
+): Promise<CommandedFleet> {
+  const folder = newFolder();
+  const fleet = await CommandedFleet.start({ url, runsUrl, folder, simulated: SIMULATED, real });
   ends.push(() => fleet.kill());
   return fleet;
 }
@@ -97,7 +101,7 @@ test.skipIf(!redisServer)(
   async () => {
     const redis = await RedisServer.startWithUsers(`user bus on >one ~oona:* &* ${RIGHTS}\n`, DURABLE);
     ends.push(() => redis.stop());
-    const fleet = await startFleet(`redis://bus:one@127.0.0.1:${redis.port}`, REAL);
+    const fleet = await startFleet(`redis://bus:one@127.0.0.1:${redis.port}`, { real: REAL });
     const random = Random.forLabel(7, "fleet faults");
     const kinds = Object.keys(FAULT);
     const isDone = ({ commandId }: Sent): boolean => fleet.answered.has(commandId);
@@ -111,9 +115,7 @@ test.skipIf(!redisServer)(
     }
     await fleet.pause();
     await expect.poll(() => fleet.waiting, { timeout: CATCH_UP_MS }).toBe(0);
-    await expect
-      .poll(() => fleet.sent.filter((sent) => !isDone(sent)), { timeout: CATCH_UP_MS })
-      .toEqual([]);
+    await expect.poll(() => fleet.sent.filter((sent) => !isDone(sent)), { timeout: CATCH_UP_MS }).toEqual([]);
     // A simulated run takes a command into effect some steps after it has answered it.
     const toSimulated = fleet.sent.filter(({ runId }) => runId.startsWith("run-"));
     const effects = () => fleet.simulated.flatMap((run) => run.effects);
@@ -140,24 +142,27 @@ test.skipIf(!redisServer)(
     const servers = [await RedisServer.start(DURABLE), await RedisServer.start(DURABLE)];
     for (const server of servers) ends.push(() => server.stop());
     let [master, replica] = servers as [RedisServer, RedisServer];
-    const proxy = await TcpProxy.open(master.port);
-    ends.push(() => proxy.close());
-    const fleet = await startFleet(proxy.url, 0);
+    const [commander, runs] = [await TcpProxy.open(master.port), await TcpProxy.open(master.port)];
+    ends.push(() => commander.close());
+    ends.push(() => runs.close());
+    const fleet = await startFleet(commander.url, { runsUrl: runs.url });
     const random = Random.forLabel(8, "fleet losses");
     for (let i = 0; i < LOSSES; i++) {
       await pause(500 + random.below(1_500));
-      if (i % 2 === 0) await master.command("FLUSHALL");
-      else {
+      const isEmptied = i % 2 === 0;
+      if (!isEmptied) {
         await replica.command(`REPLICAOF 127.0.0.1 ${master.port}`);
-        const link = () => replica.command("INFO replication");
-        await expect.poll(link).toContain("master_link_status:up");
-        await pause(500);
+        await expect.poll(() => replica.command("INFO replication")).toContain("master_link_status:up");
         await replica.command("REPLICAOF NO ONE");
-        // What the old one confirms from here on is lost with it.
-        await pause(random.below(500));
-        proxy.retarget(replica.port);
-        [master, replica] = [replica, master];
       }
+      // What is confirmed from here on reaches no run, and is lost with this Redis.
+      runs.partition();
+      await pause(random.below(700));
+      if (isEmptied) await master.command("FLUSHALL");
+      else [master, replica] = [replica, master];
+      commander.retarget(master.port);
+      runs.heal();
+      runs.retarget(master.port);
     }
     await pause(3_000);
     await fleet.pause();

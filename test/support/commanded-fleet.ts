@@ -47,7 +47,10 @@ interface RealRun {
 }
 
 export interface FleetOptions {
+  /** Where who commands reaches Redis. */
   readonly url: string;
+  /** Where the runs do. Default: the same. */
+  readonly runsUrl?: string;
   readonly folder: string;
   readonly simulated: number;
   readonly real: number;
@@ -66,7 +69,7 @@ export class CommandedFleet {
   readonly #underway = new Set<Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
 
-  static async start({ url, folder, simulated, real }: FleetOptions): Promise<CommandedFleet> {
+  static async start({ url, runsUrl = url, folder, simulated, real }: FleetOptions): Promise<CommandedFleet> {
     const keyFile = join(folder, "keys");
     addKey(keyFile, systemClock.nowMs());
     const keys = loadKeys(keyFile);
@@ -82,8 +85,10 @@ export class CommandedFleet {
       ({ payload }) => void fleet.answered.add(decodeOutcome(payload).commandId ?? ""),
     );
     for (let i = 0; i < simulated; i++)
-      fleet.simulated.push(await SimulatedRun.open({ id: `run-${i}`, keys, folder, bus: { url, ...LIMITS } }));
-    const env = { KASMINA_KEY_FILE: keyFile, KASMINA_REDIS: url };
+      fleet.simulated.push(
+        await SimulatedRun.open({ id: `run-${i}`, keys, folder, bus: { url: runsUrl, ...LIMITS } }),
+      );
+    const env = { KASMINA_KEY_FILE: keyFile, KASMINA_REDIS: runsUrl };
     for (let i = 0; i < real; i++) fleet.#real.push(await startReal(join(folder, `real-${i}`), env));
     fleet.#timer = setInterval(() => fleet.#command(), COMMAND_MS);
     return fleet;

@@ -1,6 +1,6 @@
 /**
  * A run that computes nothing: the real execution layer with its journal on disk, the real link to a real bus, a step every
- * 20 ms. What its optimizer was told, step after step, is its effects.
+ * 50 ms. What its optimizer was told, step after step, is its effects.
  */
 import { join } from "node:path";
 import { systemClock } from "../../src/base/index.js";
@@ -11,9 +11,9 @@ import { builtinBlueprints } from "../../src/nn/index.js";
 import { type BusNotice, type RedisBusOptions, RedisStreamsBus } from "../../src/oona/index.node.js";
 import { BusLink } from "../../src/weatherlight/index.js";
 
-const STEP_MS = 20;
+const STEP_MS = 50;
 /** Between two reports of how it is: of 20 such runs in one process each step would be more than they do otherwise. */
-const STEPS_A_PACKET = 25;
+const STEPS_A_PACKET = 20;
 
 export interface SimulatedRunOptions {
   readonly id: string;
@@ -69,7 +69,13 @@ export class SimulatedRun {
     this.journalPath = join(folder, `${id}.journal`);
     this.journal = openJournal(this.journalPath, { keys, trainingRunId: id });
     this.#kasmina = new Kasmina({
-      ...{ trainingRunId: id, keys, journal: this.journal, clock: systemClock, blueprints: builtinBlueprints },
+      ...{
+        trainingRunId: id,
+        keys,
+        journal: this.journal,
+        clock: systemClock,
+        blueprints: builtinBlueprints,
+      },
       slots: [{ id: "block1", shape: [8], depth: 1 }],
       telemetry: { emit: (packet) => this.#link?.sendPacket(packet) },
       kernels: { fetch: () => Promise.reject(new Error("no kernel is asked for here")) },
