@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { afterEach, describe, expect, test } from "vitest";
-import { messageOf, utf8 } from "../base/index.js";
+import { messageOf, systemClock, utf8 } from "../base/index.js";
 import type { Message } from "../contracts/index.js";
 import { RedisServer, redisServer } from "./redis-server.fixture.js";
 import { type BusNotice, type RedisBusOptions, RedisStreamsBus } from "./redis-streams.js";
@@ -206,6 +206,24 @@ describe.skipIf(!redisServer)("the bus on Redis", () => {
     await expect.poll(() => bus.isUp, { timeout: 15_000 }).toBe(true);
     await bus.publish("t", utf8("healed"));
     await expect.poll(() => seen, { timeout: 15_000 }).toContain("healed");
+  });
+
+  test.each([600_000, -600_000])("a clock that is %i ms ahead of Redis's is named, once", async (aheadMs) => {
+    const redis = await serve();
+    let ahead = aheadMs;
+    const clock = { ...systemClock, nowMs: () => Date.now() + ahead };
+    const { bus, notices } = await open(redis.url, { clock });
+    const skews = () => notices.flatMap((notice) => (notice.kind === "skew" ? [notice.aheadMs] : []));
+    await bus.publish("t", utf8("1"));
+    await bus.publish("t", utf8("2"));
+    expect(skews()).toEqual([expect.any(Number)]);
+    expect(Math.abs((skews()[0] ?? 0) - aheadMs)).toBeLessThan(5_000);
+    ahead = 0;
+    await bus.publish("t", utf8("3"));
+    expect(skews()).toHaveLength(1);
+    ahead = aheadMs;
+    await bus.publish("t", utf8("4"));
+    expect(skews()).toHaveLength(2);
   });
 
   test("an entry of another program is read, and one without a payload is none", async () => {

@@ -33,6 +33,8 @@ export type BusNotice =
   | { readonly kind: "healed"; readonly topic: string }
   /** Redis confirmed these and no longer has them (emptied, or failed over); they may not have been delivered. Of severity CRITICAL. */
   | ({ readonly kind: "lost" } & LostMessages)
+  /** This machine's clock and Redis's differ by more than 5 s: so will those of other machines, which refuse its commands then. */
+  | { readonly kind: "skew"; readonly aheadMs: number }
   | { readonly kind: "problem"; readonly reason: string };
 
 export interface RedisBusOptions extends Partial<BusLimits>, RedisAddress {
@@ -46,7 +48,7 @@ export interface RedisBusOptions extends Partial<BusLimits>, RedisAddress {
   readonly openTimeoutMs?: number;
   /** Must not throw. */
   readonly onNotice?: (notice: BusNotice) => void;
-  /** For redelivery. Default: the machine's. */
+  /** For redelivery, and to be held against Redis's. Default: the machine's. */
   readonly clock?: Clock;
 }
 
@@ -112,6 +114,7 @@ export class RedisStreamsBus implements Bus {
       clock,
       publishTimeoutMs: options.publishTimeoutMs ?? 2_000,
       onLost: (lost) => this.#notify({ kind: "lost", ...lost }),
+      onSkew: (aheadMs) => this.#notify({ kind: "skew", aheadMs }),
     });
   }
 

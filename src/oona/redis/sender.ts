@@ -14,6 +14,8 @@ import { CHECK_SENT, PUBLISH, RECOGNIZED } from "./scripts.js";
 const MAX_WAITING = 4_096;
 /** How often is asked what of the sent is still needed. */
 const CHECK_MS = 1_000;
+/** Machines whose clocks differ by more refuse each other's commands. */
+const MAX_SKEW_MS = 5_000;
 
 export interface LostMessages {
   readonly topic: string;
@@ -29,6 +31,8 @@ interface Send {
   readonly token: string;
   readonly answer: Deferred<string>;
   underway: boolean;
+  /** When it was last sent, by this machine's clock. */
+  sentMs: number;
 }
 
 /** Numbers given on one stream, and what was confirmed of it and may still be needed, oldest first. */
@@ -50,6 +54,8 @@ export interface SenderOptions {
   /** How long a message waits for Redis to come back. */
   readonly publishTimeoutMs: number;
   readonly onLost: (lost: LostMessages) => void;
+  /** Receives by how much this machine's clock is ahead of Redis's, in ms, negative where it is behind; once until both agree again. */
+  readonly onSkew: (aheadMs: number) => void;
 }
 
 export class Sender {
@@ -59,6 +65,7 @@ export class Sender {
   readonly #waiting = new Set<Send>();
   #underway = 0;
   #check: Timer | undefined;
+  #isSkewed = false;
   #closed = false;
 
   constructor(options: SenderOptions) {
@@ -76,6 +83,7 @@ export class Sender {
       token,
       answer: deferred(),
       underway: false,
+      sentMs: 0,
     };
     this.#waiting.add(send);
     const giveUp = setTimeout(() => this.#giveUp(send), this.#options.publishTimeoutMs);
@@ -117,6 +125,7 @@ export class Sender {
     const { keys, publisher, limits, connection } = this.#options;
     const { topic, lane } = send.stream;
     send.underway = true;
+    send.sentMs = this.#options.clock.nowMs();
     this.#underway++;
     try {
       const names = [
@@ -157,10 +166,20 @@ export class Sender {
       );
       return;
     }
+    if (verdict === "sent") this.#checkClock(send.sentMs, Number(what.split("-")[0]));
     stream.confirmed = Math.max(stream.confirmed, number);
     stream.needed.push({ number, entryId: what });
     this.#checkLater();
     if (waited) send.answer.resolve(what);
+  }
+
+  /** An entry's id says when Redis took it, by its own clock: between the sending and now, where both clocks agree. */
+  #checkClock(sentMs: number, redisMs: number): void {
+    const behindMs = redisMs - this.#options.clock.nowMs();
+    const aheadMs = behindMs > 0 ? -behindMs : Math.max(0, sentMs - redisMs);
+    const isSkewed = Math.abs(aheadMs) > MAX_SKEW_MS;
+    if (isSkewed && !this.#isSkewed) this.#options.onSkew(aheadMs);
+    this.#isSkewed = isSkewed;
   }
 
   /** @param last the highest number that Redis knows of this publisher: less than what it confirmed, where it forgot */

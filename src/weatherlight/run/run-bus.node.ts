@@ -139,6 +139,11 @@ function describe(notice: BusNotice): string {
       return `the bus had been emptied of ${notice.topic}`;
     case "lost":
       return `CRITICAL: the bus lost ${notice.entryIds.join(", ")} of ${notice.topic}`;
+    case "skew": {
+      const seconds = Math.round(Math.abs(notice.aheadMs) / 1_000);
+      const where = notice.aheadMs > 0 ? "ahead of" : "behind";
+      return `WARNING: this machine's clock is ${seconds} s ${where} Redis's; machines whose clocks differ by more than 5 s refuse each other's commands`;
+    }
     case "problem":
       return `the bus: ${notice.reason}`;
   }

@@ -184,7 +184,9 @@ const FITTING_COSTS: GrowthCosts = {
   },
 };
 
-function notify(say: StartOptions["say"], notice: BusNotice): void {
-  const { kind, ...about } = notice;
-  say(`bus ${kind}`, kind === "lost" ? { ...about, level: "CRITICAL" } : about);
+const NOTICE_LEVELS: { readonly [K in BusNotice["kind"]]?: string } = { lost: "CRITICAL", skew: "WARNING" };
+
+function notify(say: StartOptions["say"], { kind, ...about }: BusNotice): void {
+  const level = NOTICE_LEVELS[kind];
+  say(`bus ${kind}`, level === undefined ? about : { ...about, level });
 }
