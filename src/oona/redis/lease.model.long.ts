@@ -23,7 +23,7 @@ interface Move {
   readonly lease: number;
 }
 
-/** Acts of a process, weighted towards those that matter. */
+/** Those that matter come more often. */
 const acts = fc.oneof(
   { weight: 3, arbitrary: fc.constant<Act>("acquire") },
   { weight: 4, arbitrary: fc.constant<Act>("publish") },
@@ -36,22 +36,102 @@ const moves = fc.array(fc.record({ act: acts, process: fc.nat(PROCESSES - 1), le
 });
 
 /** What is true, in plain values. */
-class Model {
+interface Model {
   /** The lease that counts. */
-  holder: TopicLease | undefined;
-  memory: string | undefined;
-  published: string[] = [];
-  fence = 0;
+  holder?: TopicLease;
+  memory?: string;
+  fence: number;
+  readonly published: string[];
 }
 
-const isFenced = (work: Promise<unknown>): Promise<boolean> =>
-  work.then(
+/** One schedule: what the processes do over Redis, each answer held against the model. */
+class Schedule {
+  readonly #topic: string;
+  readonly #redis: RedisServer;
+  readonly #buses: readonly RedisStreamsBus[];
+  /** Every lease that a process ever had. */
+  readonly #leases: readonly TopicLease[][];
+  #model: Model = { fence: 0, published: [] };
+  #words = 0;
+
+  constructor(topic: string, redis: RedisServer, buses: readonly RedisStreamsBus[]) {
+    this.#topic = topic;
+    this.#redis = redis;
+    this.#buses = buses;
+    this.#leases = buses.map(() => []);
+  }
+
+  async make({ act, process, lease: which }: Move): Promise<void> {
+    if (act === "acquire") return this.#acquire(process);
+    if (act === "run out") return this.#runOut();
+    if (act === "forget") return this.#forget();
+    const own = this.#leases[process] ?? [];
+    const lease = own[which % Math.max(1, own.length)];
+    if (lease) await this.#use[act](lease, lease === this.#model.holder);
+  }
+
+  async end(): Promise<void> {
+    const stored = await this.#redis.command(`XRANGE oona:{${this.#topic}}:normal - +`);
+    const payloads = [...stored.matchAll(/payload\r\n\$\d+\r\n(\d+)\r\n/g)].map(([, word]) => word);
+    expect(payloads).toEqual(this.#model.published);
+  }
+
+  async #acquire(process: number): Promise<void> {
+    const taken = await this.#buses[process]?.acquireLease(this.#topic, TTL_MS);
+    expect(taken === undefined).toBe(this.#model.holder !== undefined);
+    if (!taken) return;
+    expect(taken.fence).toBe(++this.#model.fence);
+    this.#leases[process]?.push(taken);
+    this.#model.holder = taken;
+  }
+
+  async #runOut(): Promise<void> {
+    await this.#redis.command(`DEL oona:{${this.#topic}}:lease`);
+    delete this.#model.holder;
+  }
+
+  async #forget(): Promise<void> {
+    await this.#redis.command("FLUSHALL");
+    this.#model = { fence: 0, published: [] };
+  }
+
+  readonly #use: Readonly<
+    Record<
+      Exclude<Act, "acquire" | "run out" | "forget">,
+      (lease: TopicLease, isHolder: boolean) => Promise<void>
+    >
+  > = {
+    renew: async (lease, isHolder) => expect(await lease.renew()).toBe(isHolder),
+    release: async (lease, isHolder) => {
+      await lease.release();
+      if (isHolder) delete this.#model.holder;
+    },
+    keep: async (lease, isHolder) => {
+      const word = `${++this.#words}`;
+      expect(await isFenced(lease.keep(utf8(word)))).toBe(!isHolder);
+      if (isHolder) this.#model.memory = word;
+    },
+    recall: async (lease) => {
+      const bytes = await lease.recall();
+      expect(bytes && new TextDecoder().decode(bytes)).toBe(this.#model.memory);
+    },
+    publish: async (lease, isHolder) => {
+      const word = `${++this.#words}`;
+      expect(await isFenced(lease.publish(utf8(word)))).toBe(!isHolder);
+      if (isHolder) this.#model.published.push(word);
+    },
+  };
+}
+
+function isFenced(work: Promise<unknown>): Promise<boolean> {
+  return work.then(
     () => false,
-    (error: { readonly code?: string }) => {
-      expect(error.code).toBe("illegal_state");
+    (error: unknown) => {
+      expect(error).toMatchObject({ code: "illegal_state" });
       return true;
     },
   );
+}
 
 describe.skipIf(!redisServer)("a topic's lease", () => {
   let redis: RedisServer;
@@ -65,67 +145,13 @@ describe.skipIf(!redisServer)("a topic's lease", () => {
     await redis?.stop();
   });
 
-  let topics = 0;
-  const play = async (schedule: readonly Move[]): Promise<void> => {
-    const topic = `t${++topics}`;
-    let model = new Model();
-    const leases: TopicLease[][] = buses.map(() => []);
-    let words = 0;
-    for (const { act, process, lease: which } of schedule) {
-      const own = leases[process] ?? [];
-      const lease = own[which % Math.max(1, own.length)];
-      const isHolder = lease !== undefined && lease === model.holder;
-      const word = `${++words}`;
-      switch (act) {
-        case "acquire": {
-          const taken = await buses[process]?.acquireLease(topic, TTL_MS);
-          expect(taken === undefined).toBe(model.holder !== undefined);
-          if (!taken) break;
-          expect(taken.fence).toBe(++model.fence);
-          own.push(taken);
-          model.holder = taken;
-          break;
-        }
-        case "renew":
-          if (lease) expect(await lease.renew()).toBe(isHolder);
-          break;
-        case "release":
-          await lease?.release();
-          if (isHolder) model.holder = undefined;
-          break;
-        case "keep":
-          if (!lease) break;
-          expect(await isFenced(lease.keep(utf8(word)))).toBe(!isHolder);
-          if (isHolder) model.memory = word;
-          break;
-        case "recall": {
-          const bytes = await lease?.recall();
-          if (lease) expect(bytes && new TextDecoder().decode(bytes)).toBe(model.memory);
-          break;
-        }
-        case "publish":
-          if (!lease) break;
-          expect(await isFenced(lease.publish(utf8(word)))).toBe(!isHolder);
-          if (isHolder) model.published.push(word);
-          break;
-        case "run out":
-          await redis.command(`DEL oona:{${topic}}:lease`);
-          model.holder = undefined;
-          break;
-        case "forget":
-          await redis.command("FLUSHALL");
-          model = new Model();
-          break;
-        default:
-          act satisfies never;
-      }
-    }
-    const stored = await redis.command(`XRANGE oona:{${topic}}:normal - +`);
-    const payloads = [...stored.matchAll(/payload\r\n\$\d+\r\n(\d+)\r\n/g)].map(([, word]) => word);
-    expect(payloads).toEqual(model.published);
-  };
-
   test("one process at a time commands, whatever the others believe", async () => {
+    let topics = 0;
+    const play = async (schedule: readonly Move[]): Promise<void> => {
+      const topic = new Schedule(`t${++topics}`, redis, buses);
+      for (const move of schedule) await topic.make(move);
+      await topic.end();
+    };
     await fc.assert(fc.asyncProperty(moves, play), { numRuns: 300 });
   });
 });
