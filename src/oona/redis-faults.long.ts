@@ -276,6 +276,27 @@ describe.skipIf(!redisServer)("the bus on Redis", () => {
     await expect.poll(() => seen).toContain("again");
   });
 
+  test.each([
+    "-xadd",
+    "-xack",
+    "-evalsha",
+    "-xreadgroup",
+  ])("a right that is taken away (%s) and given back loses nothing", async (right) => {
+    const redis = await serve();
+    await redis.command("ACL SETUSER run on >one ~oona:* &* +@all");
+    const url = `redis://run:one@127.0.0.1:${redis.port}`;
+    const { bus } = await open(url, { publishTimeoutMs: 20_000, ackTimeoutMs: 10_000 });
+    const seen = await collect(bus);
+    await bus.publish("t", utf8("0"));
+    await redis.command(`ACL SETUSER run ${right}`);
+    const sent = ["1", "2", "3"].map((word) => bus.publish("t", utf8(word)));
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    await redis.command("ACL SETUSER run +@all");
+    expect(new Set(await Promise.all(sent)).size).toBe(3);
+    await expect.poll(() => [...new Set(seen)].sort()).toEqual(["0", "1", "2", "3"]);
+    await expect.poll(() => bus.stats("t", "g")).toMatchObject({ acknowledged: 4, unacknowledged: 0 });
+  });
+
   test("TLS: with the server's authority it connects, without it is refused", async () => {
     const redis = await serve();
     const [key, cert] = ["key.pem", "cert.pem"].map((name) => `${redis.folder}/${name}`);

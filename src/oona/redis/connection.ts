@@ -10,9 +10,12 @@ import { type ClientLibrary, type RawClient, type RedisAddress, shownAddress } f
 const ANSWER_MS = 5_000;
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 2_000;
-/** Answers that another try may not get, or that another server gives: no rights (any more), loading, a replica. */
+/**
+ * Answers that another try may not get, or that another server gives: no rights (any more; within a script Redis 7.0 says so in other
+ * words than 7.2), loading, a replica.
+ */
 const REFUSALS =
-  /NOPERM|ACL failure|NOAUTH|WRONGPASS|READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|NOREPLICAS|MISCONF|OOM |UNKILLABLE/;
+  /NOPERM|ACL failure|The user executing the script|NOAUTH|WRONGPASS|READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|NOREPLICAS|MISCONF|OOM |UNKILLABLE/;
 
 export type Argument = string | number | Uint8Array;
 
