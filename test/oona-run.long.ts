@@ -1,12 +1,12 @@
 /** A run of the command line over Redis, its policy in another process's hands; Redis is away in the middle. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { systemClock } from "../src/base/index.js";
-import { type CommandOutcome, STREAMS } from "../src/contracts/index.js";
+import { type CommandOutcome, CommandSigner, runTopic, STREAMS } from "../src/contracts/index.js";
 import { addKey, loadKeys } from "../src/contracts/index.node.js";
 import { RedisStreamsBus } from "../src/oona/index.node.js";
 import { RedisServer, redisServer } from "../src/oona/redis-server.fixture.js";
@@ -23,6 +23,8 @@ interface Line {
   readonly type: string;
   readonly name?: string;
   readonly missing?: string;
+  readonly level?: string;
+  readonly reason?: string;
   readonly epoch?: number;
 }
 
@@ -142,5 +144,38 @@ test.skipIf(!redisServer)(
     const replay = kasmina(["replay", runDir, "--json"], env);
     expect(await replay.exit, replay.problems()).toBe(0);
     expect(replay.lines().at(-1)).toMatchObject({ same: true, firstDifference: null, sameTensors: true });
+  },
+);
+
+test.skipIf(!redisServer)(
+  "a machine whose clock is ten minutes ahead says so, and the commands that it takes for old are named",
+  async () => {
+    const redis = await RedisServer.start();
+    ends.push(() => redis.stop());
+    const folder = mkdtempSync(join(tmpdir(), "kasmina-skew-"));
+    ends.push(() => rmSync(folder, { recursive: true, force: true }));
+    const keyFile = join(folder, "keys");
+    addKey(keyFile, systemClock.nowMs());
+    const shift = join(folder, "shift.cjs");
+    writeFileSync(shift, "const now = Date.now; Date.now = () => now() + 600_000;\n");
+    const env = { KASMINA_KEY_FILE: keyFile, NODE_OPTIONS: `--require ${shift}` };
+    const runDir = join(folder, "run");
+    const options = "--data spirals --engine native --no-growth --epochs 100000 --json".split(" ");
+    const run = kasmina(["grow", "--oona", redis.url, "--run-dir", runDir, ...options], env);
+    await expect
+      .poll(run.problems)
+      .toMatch(/WARNING: this machine's clock is (599|600|601) s ahead of Redis's/);
+    const { run_id: trainingRunId } = JSON.parse(readFileSync(join(runDir, "run.json"), "utf8"));
+    const bus = await RedisStreamsBus.open({ url: redis.url });
+    ends.push(() => bus.close());
+    const envelope = new CommandSigner({ keys: loadKeys(keyFile), clock: systemClock }).sign({
+      ...{ commandId: "c1", trainingRunId, issuedBy: "test" },
+      order: { kind: "EMERGENCY", level: "HALT", reason: "drill" },
+    });
+    await bus.publish(runTopic("commands", trainingRunId), envelope, { lane: "emergency" });
+    const rejected = () => run.lines().find(({ name }) => name === "command_rejected");
+    await expect.poll(rejected).toMatchObject({ level: "CRITICAL", reason: "stale_command" });
+    run.stop();
+    await run.exit;
   },
 );
