@@ -27,6 +27,7 @@ export {
 } from "./folders.node.js";
 export { type Guarantees, guaranteesOf, missingGuarantees } from "./guarantees.node.js";
 export { acquireLease, type Held, heldError, type Lease, type LeaseOptions } from "./lease.node.js";
+export { ownIdentity } from "./process-identity.node.js";
 export {
   parseJsonFile,
   type ReadOptions,

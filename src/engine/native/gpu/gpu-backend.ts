@@ -3,8 +3,8 @@ import type { GpuBackend, GpuOptions } from "./gpu-options.js";
 import { openWebGpuBackend } from "./web-gpu-backend.js";
 
 /**
- * Opens the GPU back end on the adapter that the system prefers.
- * @throws KasminaError `engine` where onnxruntime-node does not load, or finds no GPU
+ * Opens the GPU back end on the adapter that the system prefers. One thread of a process may have one at a time.
+ * @throws KasminaError `engine` where onnxruntime-node does not load, or finds no GPU; where another thread has one
  * @example
  * const backend = await createGpuBackend();
  * const run = await grow({ data: "spirals", engine: backend });

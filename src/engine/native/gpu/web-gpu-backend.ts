@@ -14,21 +14,26 @@ import { compileError, createDeviceSession, type Location } from "./device-sessi
 import { DeviceState } from "./device-state.js";
 import type { DeviceUse, GpuBackend, GpuOptions } from "./gpu-options.js";
 import { DeviceStep, GpuProgram } from "./gpu-program.js";
+import { takeDevice } from "./one-thread.js";
 import { Transfers } from "./transfers.js";
+import { checkNamedDrivers } from "./vulkan-drivers.js";
 
 /** @param load gives the package */
 export async function openWebGpuBackend(
   options: GpuOptions,
   load: () => Promise<Ort> = loadOrt,
 ): Promise<GpuBackend> {
-  const backend = new WebGpuBackend(await load(), options);
+  const ort = await load();
+  let backend: WebGpuBackend | undefined;
   try {
+    checkNamedDrivers();
+    backend = new WebGpuBackend(ort, options, await takeDevice());
     await backend.check();
+    return backend;
   } catch (error) {
-    await backend.dispose();
+    await backend?.dispose();
     throw new KasminaError("engine", `the gpu engine does not start: ${messageOf(error)}`, { cause: error });
   }
-  return backend;
 }
 
 class WebGpuBackend implements GpuBackend {
@@ -39,10 +44,13 @@ class WebGpuBackend implements GpuBackend {
   readonly #memory = new DeviceMemory();
   readonly #transfers: Transfers;
   readonly #sessions = new SessionCache();
+  /** Gives the device back to other threads, once. */
+  #giveBack: (() => Promise<void>) | undefined;
 
-  constructor(ort: Ort, options: GpuOptions) {
+  constructor(ort: Ort, options: GpuOptions, giveBack: () => Promise<void>) {
     this.#ort = ort;
     this.#options = options;
+    this.#giveBack = giveBack;
     this.#transfers = new Transfers(ort, this.#memory);
     this.description = `onnxruntime-node ${ort.env.versions.node ?? ""} on WebGPU`;
   }
@@ -83,6 +91,9 @@ class WebGpuBackend implements GpuBackend {
   async dispose(): Promise<void> {
     await this.#sessions.dispose();
     await this.#transfers.dispose();
+    const giveBack = this.#giveBack;
+    this.#giveBack = undefined;
+    await giveBack?.();
   }
 
   /** What becomes of the gradients, where there are some, as a program of its own. */
