@@ -1,44 +1,16 @@
 /** The root export in a browser: bundled without a Node module, and run where there is a browser. */
 import { spawnSync } from "node:child_process";
-import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { BrowserPage, chromium } from "./support/chromium.js";
+import { bundle, runInPage } from "./support/bundle.js";
+import { chromium } from "./support/chromium.js";
 
-const root = new URL("..", import.meta.url).pathname;
-const program = new URL("./support/browser-program.ts", import.meta.url).pathname;
-
-/** Modules that a bundle asks its surroundings for. */
 let external: readonly string[];
 let code = "";
 beforeAll(async () => {
-  const { build } = await import("vite");
-  const found = new Set<string>();
-  const output = await build({
-    root,
-    configFile: false,
-    logLevel: "silent",
-    build: {
-      write: false,
-      minify: false,
-      target: "es2023",
-      rollupOptions: {
-        input: program,
-        external: (id) => {
-          const isNodes = id.startsWith("node:") || id.startsWith("onnxruntime-node");
-          if (isNodes) found.add(id);
-          return isNodes;
-        },
-        output: { codeSplitting: false },
-      },
-    },
-  });
-  const chunks = [output].flat().flatMap((one) => ("output" in one ? one.output : []));
-  code = chunks.map((chunk) => (chunk.type === "chunk" ? chunk.code : "")).join("\n");
-  external = [...found];
+  ({ code, external } = await bundle("browser-program.ts"));
 });
 
 describe("a bundle of the root export for a browser", () => {
@@ -68,7 +40,7 @@ describe("a bundle of the root export for a browser", () => {
   });
 
   test.skipIf(!chromium)("grows a network in a headless chromium", async () => {
-    expectGrown(await runIn(chromium ?? "", code));
+    expectGrown(await runInPage(chromium ?? "", code));
   });
 });
 
@@ -84,30 +56,4 @@ function expectGrown(says: Record<string, unknown>): void {
     expect.stringMatching(/preparing the first step$/),
   ]);
   expect(says.refused).toContain("runDir needs Node");
-}
-
-/** Runs the bundle in a page, and resolves with what it says. */
-async function runIn(browser: string, bundle: string): Promise<Record<string, unknown>> {
-  const page = `<script type="module">
-    await import("/bundle.js").catch((error) => (globalThis.failure = error.stack));
-  </script>`;
-  const server = createServer((request, response) => {
-    const isBundle = request.url === "/bundle.js";
-    response.setHeader("content-type", isBundle ? "text/javascript" : "text/html");
-    response.end(isBundle ? bundle : page);
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { readonly port: number };
-  const tab = await BrowserPage.open(browser);
-  try {
-    await tab.goto(`http://127.0.0.1:${port}/`);
-    await tab.until("globalThis.kasminaSays !== undefined || globalThis.failure !== undefined");
-    const says = await tab.evaluate<unknown>("globalThis.failure ?? globalThis.kasminaSays");
-    if (typeof says === "string") throw new Error(says);
-    return says as Record<string, unknown>;
-  } finally {
-    await tab.close();
-    server.close();
-  }
 }

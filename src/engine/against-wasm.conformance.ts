@@ -1,7 +1,7 @@
 /** A back end and the WebAssembly one beside it, for the suites that hold one against the other. */
 import { afterAll, beforeAll } from "vitest";
 import type { Backend } from "./backend.js";
-import { createWasmBackend } from "./wasm.js";
+import { createWasmBackend } from "./jax-backend.js";
 
 /** Opens both before the tests of the `describe` around it, and closes them after. */
 export function againstWasm(open: () => Promise<Backend>): { wasm: Backend; backend: Backend } {

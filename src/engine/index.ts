@@ -9,6 +9,7 @@ export {
   printIr,
   type Variable,
 } from "./ir.js";
+export { createBrowserGpuBackend, createWasmBackend } from "./jax-backend.js";
 export {
   type Cut,
   findCuts,
@@ -49,5 +50,4 @@ export {
 } from "./trace.js";
 export type { Arithmetic, UpdatePlan, UpdateRule, UpdateTarget } from "./update/rule.js";
 export { wholePower } from "./update/rule.js";
-export { createWasmBackend } from "./wasm.js";
 export { wrapBackend, wrapProgram } from "./wrap-backend.js";

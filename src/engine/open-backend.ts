@@ -1,11 +1,11 @@
 /** Chooses a back end. */
 import { messageOf } from "../base/errors.js";
 import type { Backend } from "./backend.js";
-import { createWasmBackend } from "./wasm.js";
+import { createBrowserGpuBackend, createWasmBackend } from "./jax-backend.js";
 
-/** `auto` takes native where it loads, else wasm; never gpu, which gives other bits on other machines. */
-export type EngineChoice = "auto" | "native" | "wasm" | "gpu";
-export const ENGINE_CHOICES: readonly EngineChoice[] = ["auto", "native", "wasm", "gpu"];
+/** `auto` takes native where it loads, else wasm; never gpu or a browser's webgpu, which give other bits on other machines. */
+export type EngineChoice = "auto" | "native" | "wasm" | "gpu" | "webgpu";
+export const ENGINE_CHOICES: readonly EngineChoice[] = ["auto", "native", "wasm", "gpu", "webgpu"];
 
 export interface OpenBackendOptions {
   /** Threads of one operator on the native engine. Default: all cores. The wasm engine has one. */
@@ -24,6 +24,7 @@ export async function openBackend(
   options: OpenBackendOptions = {},
 ): Promise<OpenedBackend> {
   if (choice === "wasm") return opened(await createWasmBackend(), "as asked");
+  if (choice === "webgpu") return opened(await createBrowserGpuBackend(), "as asked");
   if (choice === "gpu") return opened(await openGpu(), "as asked");
   if (choice === "native") return opened(await openNative(options), "as asked");
   let failure: string;

@@ -2,8 +2,8 @@ import { numpy as np, valueAndGrad } from "@jax-js/jax";
 import { describe, expect, test } from "vitest";
 import { float32, scalar } from "../contracts/tensor.js";
 import { dependencies, printIr } from "./ir.js";
+import { createWasmBackend } from "./jax-backend.js";
 import { type Arrays, type ProgramDefinition, trace } from "./trace.js";
-import { createWasmBackend } from "./wasm.js";
 
 /** w ← w − lr·∂mean((x·w)²)/∂w, with a second state that the loss never sees. */
 const definition: ProgramDefinition = {

@@ -44,10 +44,11 @@ export class BrowserPage {
     });
   }
 
-  static async open(browser: string): Promise<BrowserPage> {
+  /** @param more flags of its command line */
+  static async open(browser: string, more: readonly string[] = []): Promise<BrowserPage> {
     const profile = mkdtempSync(join(tmpdir(), "kasmina-browser-"));
     const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"];
-    const child = spawn(browser, [...flags, `--user-data-dir=${profile}`, "about:blank"], {
+    const child = spawn(browser, [...flags, ...more, `--user-data-dir=${profile}`, "about:blank"], {
       stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"],
       detached: true,
     });

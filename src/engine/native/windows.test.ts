@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { float32, sizeOf, type Tensor, type TensorSpec } from "../../contracts/tensor.js";
 import { evaluate } from "../backend.conformance.js";
 import type { Backend } from "../backend.js";
+import { createWasmBackend } from "../jax-backend.js";
 import type { JaxArray } from "../trace.js";
-import { createWasmBackend } from "../wasm.js";
 import { createNativeBackend } from "./native-backend.js";
 import { operators } from "./operators.fixture.js";
 

@@ -198,7 +198,7 @@ export interface GrowOptions extends GrowCallbacks, GrowParts {
   readonly resume?: string;
   /** Whether the run is taken over as a new one: for one that came from elsewhere, or is of an older format. Default false. */
   readonly adopt?: boolean;
-  /** `auto` takes native where it loads and else wasm; a back end of one's own stays the caller's to dispose. Default `auto`. */
+  /** `auto` takes native where it loads and else wasm; `webgpu` is for a browser; a back end of one's own stays the caller's to dispose. Default `auto`. */
   readonly engine?: EngineChoice | Backend;
   /** Threads of the native engine, 1..256. Default: one a physical core. */
   readonly threads?: number;

@@ -277,7 +277,7 @@ function openTracer(
   notice: (text: string) => void,
   closers: Closers,
 ): TopologyTracer | undefined {
-  if (backend.name === "wasm" || teacher) return undefined;
+  if (backend.name === "wasm" || backend.name === "webgpu" || teacher) return undefined;
   const target = backend.name === "gpu" ? "webgpu" : "cpu";
   const tracer = platform.openTracer(sources, target, (problem) =>
     notice(`a topology was traced on the training thread: ${problem}`),

@@ -1,16 +1,10 @@
 /** The GPU back end against the WebAssembly one, primitive by primitive and in random programs. */
 import { describe } from "vitest";
 import type { Primitive } from "../../ir.js";
-import { describeComparison, type NamedCase } from "../../primitives-compared.conformance.js";
+import { describeComparison, type NamedCase, wgslTolerance } from "../../primitives-compared.conformance.js";
 import { describeRandomPrograms } from "../../random-programs-compared.conformance.js";
 import { createGpuBackend } from "./gpu-backend.js";
 import { adapter } from "./software-adapter.fixture.js";
-
-/** WGSL wants 2⁻¹¹ of sin and cos, and no more; SwiftShader's are within 2e-4. A sum of many in a gradient is that much farther off. */
-function toleranceOf(primitives: ReadonlySet<Primitive>): number | undefined {
-  if (!primitives.has("sin") && !primitives.has("cos")) return undefined;
-  return primitives.has("conv") ? 2e-3 : 2e-4;
-}
 
 /** What the provider has no code for, and nothing else gives. */
 const REFUSED: { readonly [P in Primitive]?: RegExp } = {
@@ -40,7 +34,7 @@ function refused({ primitive, inputs }: NamedCase): RegExp | undefined {
 describe.skipIf(!adapter)("on a device", () => {
   describeComparison("gpu", () => createGpuBackend(), {
     refused,
-    toleranceOf,
+    toleranceOf: wgslTolerance,
   });
   describeRandomPrograms("gpu", () => createGpuBackend(), { programs: 30, gradients: 15 });
 });

@@ -6,9 +6,9 @@ import { nn, numpy as np, valueAndGrad } from "@jax-js/jax";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Tensors } from "../../../contracts/tensor.js";
 import type { Backend, BackendName } from "../../backend.js";
+import { createWasmBackend } from "../../jax-backend.js";
 import { createNativeBackend } from "../../native/index.js";
 import { type Arrays, type JaxArray, type ProgramDefinition, trace } from "../../trace.js";
-import { createWasmBackend } from "../../wasm.js";
 import type { ImportedModel } from "./imported-model.js";
 import {
   exampleInputs,

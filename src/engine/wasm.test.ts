@@ -1,4 +1,0 @@
-import { describeBackend } from "./backend.conformance.js";
-import { createWasmBackend } from "./wasm.js";
-
-describeBackend("wasm", createWasmBackend);
