@@ -109,7 +109,7 @@ export function describeBackend(
 
     test("says what it is", () => {
       expect(backend.name).toBe(name);
-      expect(backend.description).toMatch(/\d+ threads?$|on WebGPU$/);
+      expect(backend.description).toMatch(/\d+ threads?$|on WebGPU$|on CUDA$/);
     });
 
     test("keeps state from run to run and gives outputs back", async () => {

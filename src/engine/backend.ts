@@ -8,7 +8,7 @@
 import type { Tensor, Tensors } from "../contracts/tensor.js";
 import type { TracedProgram } from "./trace.js";
 
-export type BackendName = "native" | "wasm" | "gpu" | "webgpu";
+export type BackendName = "native" | "wasm" | "gpu" | "gpu:cuda" | "webgpu";
 
 export interface Backend {
   readonly name: BackendName;

@@ -8,6 +8,11 @@ export function createNativeBackend(): Promise<Backend> {
 }
 
 /** @throws KasminaError `engine`, always */
+export function createCudaBackend(): Promise<Backend> {
+  return Promise.reject(new KasminaError("engine", "the gpu:cuda engine needs Node"));
+}
+
+/** @throws KasminaError `engine`, always */
 export function createGpuBackend(): Promise<Backend> {
   return Promise.reject(new KasminaError("engine", "the gpu engine needs Node"));
 }

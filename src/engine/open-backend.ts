@@ -4,8 +4,15 @@ import type { Backend } from "./backend.js";
 import { createBrowserGpuBackend, createWasmBackend } from "./jax-backend.js";
 
 /** `auto` takes native where it loads, else wasm; never gpu or a browser's webgpu, which give other bits on other machines. */
-export type EngineChoice = "auto" | "native" | "wasm" | "gpu" | "webgpu";
-export const ENGINE_CHOICES: readonly EngineChoice[] = ["auto", "native", "wasm", "gpu", "webgpu"];
+export type EngineChoice = "auto" | "native" | "wasm" | "gpu" | "gpu:cuda" | "webgpu";
+export const ENGINE_CHOICES: readonly EngineChoice[] = [
+  "auto",
+  "native",
+  "wasm",
+  "gpu",
+  "gpu:cuda",
+  "webgpu",
+];
 
 export interface OpenBackendOptions {
   /** Threads of one operator on the native engine. Default: all cores. The wasm engine has one. */
@@ -25,6 +32,7 @@ export async function openBackend(
 ): Promise<OpenedBackend> {
   if (choice === "wasm") return opened(await createWasmBackend(), "as asked");
   if (choice === "webgpu") return opened(await createBrowserGpuBackend(), "as asked");
+  if (choice === "gpu:cuda") return opened(await openCuda(), "as asked");
   if (choice === "gpu") return opened(await openGpu(), "as asked");
   if (choice === "native") return opened(await openNative(options), "as asked");
   let failure: string;
@@ -45,6 +53,11 @@ async function openNative(options: OpenBackendOptions): Promise<Backend> {
 async function openGpu(): Promise<Backend> {
   const { createGpuBackend } = await import("#native-engine");
   return createGpuBackend();
+}
+
+async function openCuda(): Promise<Backend> {
+  const { createCudaBackend } = await import("#native-engine");
+  return createCudaBackend();
 }
 
 function opened(backend: Backend, why: string): OpenedBackend {

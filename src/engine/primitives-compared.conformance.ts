@@ -92,8 +92,7 @@ function differences(actual: Tensor, expected: Tensor, tolerance: number): strin
   return [...actual.data].flatMap((value, i) => {
     const wanted = expected.data[i] ?? Number.NaN;
     const same =
-      Object.is(value + 0, wanted + 0) ||
-      Math.abs(value - wanted) <= allowed * Math.max(1, Math.abs(wanted));
+      Object.is(value + 0, wanted + 0) || Math.abs(value - wanted) <= allowed * Math.max(1, Math.abs(wanted));
     return same ? [] : [`[${i}] ${value} instead of ${wanted}`];
   });
 }

@@ -61,7 +61,7 @@ export function addCatalog(command: Command, io: Io, done: Done): void {
     .requiredOption("--shape <sizes>", "of the slot's activation, such as 64 or 28,28,16", toShape)
     .option("--param <name=value>", "a parameter of the blueprint; may be repeated", addParameter, {})
     .option("--init-seed <n>", "random seed of the initial weights", toWholeNumber, 0)
-    .option("--engine <name>", "to prewarm on: auto, native, wasm, gpu", "auto")
+    .option("--engine <name>", "to prewarm on: auto, native, wasm, gpu, gpu:cuda", "auto")
     .action(async (blueprint: string, flags: BuildFlags) => done(await build(blueprint, flags, io)));
   add("list", "show what a catalog holds").action(async (flags: CatalogFlags) => done(await list(flags, io)));
   add("verify", "read and check every artifact, and its signature")
@@ -74,7 +74,7 @@ export function addCatalog(command: Command, io: Io, done: Done): void {
     .option(...requireSignature)
     .action(async (path: string, flags: SignatureFlags) => done(await addArtifact(path, flags, io)));
   add("harvest <run-dir> <seed>", "publish the weights of a fossilized seed")
-    .option("--engine <name>", "to prewarm on: auto, native, wasm, gpu", "auto")
+    .option("--engine <name>", "to prewarm on: auto, native, wasm, gpu, gpu:cuda", "auto")
     .action(async (runDir: string, seedId: string, flags: CatalogFlags & { readonly engine: string }) =>
       done(await harvest(runDir, seedId, flags, io)),
     );

@@ -59,7 +59,7 @@ export function addGrow(
     .option("--keep-optimizer", "with --from: keep that run's optimizer state too (default: begin anew)")
     .option("--head <what>", "of an ONNX file: auto, keep, new (default: auto, kept where it fits the data)")
     .option("--train <what>", "of an ONNX file: seeds, head, all (default: seeds; a new head learns always)")
-    .option("--engine <name>", "auto, native, wasm, gpu (default: auto)")
+    .option("--engine <name>", "auto, native, wasm, gpu, gpu:cuda (default: auto)")
     .option("--threads <n>", "threads of the native engine", toNumber)
     .option("--epochs <n>", "passes over the training data", toNumber)
     .option("--batch <n>", "rows a step", toNumber)

@@ -35,21 +35,25 @@ export async function createNativeBackend(options: NativeOptions = {}): Promise<
       `threads must be a whole number from 1 to 256, got ${threads}`,
     );
   }
-  return new NativeBackend(await loadOrt(), { threads, spinning: options.spinning ?? false });
+  const where = `the CPU, ${threads} ${threads === 1 ? "thread" : "threads"}`;
+  const { spinning = false } = options;
+  return new NativeBackend(await loadOrt(), { engine: "native", threads, spinning }, where);
 }
 
-class NativeBackend implements Backend {
-  readonly name = "native";
+/** Of one of ONNX Runtime's providers, over state in this process's memory. */
+export class NativeBackend implements Backend {
+  readonly name: SessionOptions["engine"];
   readonly description: string;
   readonly #ort: Ort;
   readonly #options: SessionOptions;
   readonly #sessions = new SessionCache();
 
-  constructor(ort: Ort, options: SessionOptions) {
+  /** @param where it runs, for people */
+  constructor(ort: Ort, options: SessionOptions, where: string) {
     this.#ort = ort;
     this.#options = options;
-    const { threads } = options;
-    this.description = `onnxruntime-node ${ort.env.versions.node ?? ""} on the CPU, ${threads} ${threads === 1 ? "thread" : "threads"}`;
+    this.name = options.engine;
+    this.description = `onnxruntime-node ${ort.env.versions.node ?? ""} on ${where}`;
   }
 
   get stats(): BackendStats {
@@ -63,7 +67,7 @@ class NativeBackend implements Backend {
     const { session, lowered, release } = await this.#sessions.lease(asked, () =>
       createSession(this.#ort, name, asked, this.#options),
     );
-    return new NativeProgram(this.#ort, traced, lowered, session, release);
+    return new NativeProgram(this.#ort, this.name, traced, lowered, session, release);
   }
 
   createState(): State {
@@ -103,6 +107,7 @@ interface Bound {
 class NativeProgram implements Program {
   readonly traced: TracedProgram;
   readonly #ort: Ort;
+  readonly #engine: SessionOptions["engine"];
   readonly #session: InferenceSession;
   readonly #feeds: readonly Feed[];
   readonly #given: readonly Feed[];
@@ -113,12 +118,14 @@ class NativeProgram implements Program {
 
   constructor(
     ort: Ort,
+    engine: SessionOptions["engine"],
     traced: TracedProgram,
     lowered: LoweredProgram,
     session: InferenceSession,
     onDispose: () => void,
   ) {
     this.#ort = ort;
+    this.#engine = engine;
     this.traced = traced;
     this.#feeds = lowered.inputs.map(({ shape, places }, i) => {
       return { id: `i${i}`, shape, inputs: places.map(at(traced.inputs)) };
@@ -152,7 +159,7 @@ class NativeProgram implements Program {
     try {
       results = await this.#session.run(feeds, fetches);
     } catch (error) {
-      throw runError(this.traced, error);
+      throw runError(this.traced, error, this.#engine);
     }
     if (settings) update?.run(settings);
     return this.#take(state, results);

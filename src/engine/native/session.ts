@@ -8,6 +8,8 @@ import type { LoweredProgram, TracedProgram } from "../trace.js";
 import { firstLine, type Ort } from "./ort.js";
 
 export interface SessionOptions {
+  /** What runs it: a node that CUDA does not have is an error, never run on the CPU instead. */
+  readonly engine: "native" | "gpu:cuda";
   /** Threads of one operator. */
   readonly threads: number;
   /** Whether idle threads wait in a loop: faster on a machine of one's own, slower on a shared one. */
@@ -21,20 +23,26 @@ export interface SessionOptions {
 export async function createSession(
   ort: Ort,
   name: string,
-  lowered: LoweredProgram,
-  { threads, spinning }: SessionOptions,
+  lowered: Pick<LoweredProgram, "model">,
+  { engine, threads, spinning }: SessionOptions,
 ): Promise<InferenceSession> {
+  const isCuda = engine === "gpu:cuda";
+  const session = {
+    intra_op: { allow_spinning: spinning ? "1" : "0" },
+    ...(isCuda && { disable_cpu_ep_fallback: "1" }),
+  };
   try {
     return await ort.InferenceSession.create(lowered.model, {
+      ...(isCuda && { executionProviders: ["cuda"] }),
       executionMode: "sequential",
       graphOptimizationLevel: "disabled",
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
       logSeverityLevel: 3,
-      extra: { session: { intra_op: { allow_spinning: spinning ? "1" : "0" } } },
+      extra: { session },
     });
   } catch (error) {
-    throw new KasminaError("engine", `compiling ${name} on the native engine: ${firstLine(error)}`, {
+    throw new KasminaError("engine", `compiling ${name} on the ${engine} engine: ${firstLine(error)}`, {
       cause: error,
       details: { program: name },
     });
@@ -76,13 +84,17 @@ export function ortTensor(ort: Ort, { dtype, data, shape }: Tensor): OrtTensor {
 }
 
 /** An error of a run, with the equation that it happened in. */
-export function runError(traced: TracedProgram, error: unknown): KasminaError {
+export function runError(
+  traced: TracedProgram,
+  error: unknown,
+  engine: SessionOptions["engine"],
+): KasminaError {
   const message = firstLine(error);
   const place = /Name:'(\d+)\//.exec(message)?.[1];
   const equation = place === undefined ? undefined : traced.ir.equations[Number(place)];
   const { name } = traced.definition;
   const where = equation ? `${name}, in ${describe(equation)}` : name;
-  return new KasminaError("engine", `running ${where} on the native engine: ${message}`, {
+  return new KasminaError("engine", `running ${where} on the ${engine} engine: ${message}`, {
     cause: error,
     details: { program: name, ...(equation ? { primitive: equation.primitive } : {}) },
   });

@@ -58,7 +58,10 @@ describe("each problem is one line naming the key", () => {
       { host: {} },
       "host must be one of resmlp, resconv, charlm (with sizes: resmlp:width=128,blocks=4), onnx:<file>, module:<file>#<export>, or a Host, got an object",
     ],
-    [{ engine: "cuda" }, 'engine must be one of auto, native, wasm, gpu, webgpu, or a Backend, got "cuda"'],
+    [
+      { engine: "cuda" },
+      'engine must be one of auto, native, wasm, gpu, gpu:cuda, webgpu, or a Backend, got "cuda"',
+    ],
     [{ blueprints: [] }, "blueprints must hold a blueprint, got an empty list"],
     [{ blueprints: [3] }, "blueprints must hold blueprints, ids of built-in ones, or module:<file>#<export>"],
     [{ seed: -1 }, "seed must be a whole number in 0..4294967295, got -1"],

@@ -128,11 +128,15 @@ async function parentOf(config: GrowConfig, stopped: StoppedRun | undefined): Pr
   return platform.readKeptParent(stopped.path, stopped.file.parent ?? "");
 }
 
+function isOnGpu(engine: unknown): boolean {
+  return engine === "gpu" || engine === "gpu:cuda";
+}
+
 /** Another engine would give other bits. A run that has lost its GPU goes on without rather than not at all, and says so. */
 function engineToGoOn(engine: NonNullable<GrowOptions["engine"]>, { file }: StoppedRun): typeof engine {
   const name = typeof engine === "string" ? engine : engine.name;
   const began = file.config.engine;
-  if (name === began || (began === "gpu" && (name === "native" || name === "wasm"))) return engine;
+  if (name === began || (isOnGpu(began) && (name === "native" || name === "wasm"))) return engine;
   throw new KasminaError("invalid_argument", `engine: the run began on ${file.config.engine}, got ${name}`);
 }
 
@@ -227,8 +231,9 @@ async function openRun(asked: AskedRun, stopped: StoppedRun | undefined, closers
   if (stopped?.adopted !== undefined) notice(`adopted as a new run what was run ${stopped.adopted}`, true);
   if (stopped) notice(`resumed ${runId} at step ${stopped.checkpoint?.step ?? 0}`, true);
   if (stopped && !stopped.file.data) notice(UNKNOWN_DATA, true);
-  if (stopped && stopped.file.config.engine === "gpu" && backend.name !== "gpu")
-    notice(`the run began on gpu and goes on on ${backend.name}: no replay will have its bits`, true);
+  const began = stopped?.file.config.engine;
+  if (isOnGpu(began) && !isOnGpu(backend.name))
+    notice(`the run began on ${began} and goes on on ${backend.name}: no replay will have its bits`, true);
   return {
     ...asked,
     backend,
