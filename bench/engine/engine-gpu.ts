@@ -1,6 +1,6 @@
 /**
- * `bench -- engine --engine gpu`: the training step on a GPU and on the native engine at all threads, turn by turn: of every host,
- * or with `--sizes` of nets that have use for a GPU. With `--profile` also what each operator took on the device, as ONNX Runtime
+ * `bench -- engine --engine gpu`: the training step on a GPU, on the native engine at all threads, and in PyTorch on the same card
+ * (eager and compiled) where it finds one by CUDA, turn by turn: of every host, or with `--sizes` of nets that have use for a GPU. With `--profile` also what each operator took on the device, as ONNX Runtime
  * measures it.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -23,6 +23,7 @@ import {
 import { OPTIMIZERS } from "kasmina/tolaria";
 import { type Figures, median } from "../measurement.js";
 import { type BenchNet, benchNets, netOf } from "./engine-nets.js";
+import { PyTorch } from "./engine-pytorch.js";
 import { SIZES, type Sized, transformer } from "./engine-sizes.js";
 import { ratioOf, stepOn, takeTurns, turnOf } from "./turns.js";
 
@@ -88,7 +89,7 @@ function resnet50(): Sized {
 
 const LARGER: readonly (() => Sized)[] = [
   ...SIZES,
-  () => ({ ...transformer(512, 8, TEXT_LENGTH), name: `charlm:512:8 at ${TEXT_LENGTH}` }),
+  () => ({ ...transformer(512, 8, TEXT_LENGTH), name: `charlm:512:8:${TEXT_LENGTH}` }),
   resnet50,
 ];
 
@@ -105,21 +106,31 @@ export async function measureGpu({ threads, rounds, sizes, only, profile }: Sett
   const figures: Record<string, Figures> = {};
   const larger = (make: () => Sized): BenchNet => {
     const { name, host, batch } = make();
-    return { ...netOf(host, batch, [], OPTIMIZERS.adam), name };
+    return { ...netOf(host, batch, [], OPTIMIZERS.adam), name: `${name}:adam` };
   };
+  const problem = await PyTorch.problem({ device: "cuda" });
+  const modes = problem === undefined ? (["eager", "compiled"] as const) : [];
+  const pytorch = await Promise.all(
+    modes.map(async (mode) => ({ mode, on: await PyTorch.start(threads, { device: "cuda", mode }) })),
+  );
   const nets: readonly (() => BenchNet)[] = sizes
     ? LARGER.map((make) => () => larger(make))
     : benchNets().map((net) => () => net);
   for (const make of nets) {
     const net = make();
     if (!net.name.startsWith(only)) continue;
-    const compared = await compare(net, threads, rounds);
+    const compared = await compare(net, { threads, rounds, pytorch });
     figures[net.name] = profile ? { ...compared, ...(await operatorsOf(net)) } : compared;
   }
-  return { threads, ...figures };
+  for (const { on } of pytorch) on.close();
+  return { threads, pytorch: problem ?? pytorch.map(({ on }) => on.about).join("; "), ...figures };
 }
 
-async function compare(net: BenchNet, threads: number, rounds: number): Promise<Figures> {
+interface Others extends Pick<Setting, "threads" | "rounds"> {
+  readonly pytorch: readonly { readonly mode: "eager" | "compiled"; readonly on: PyTorch }[];
+}
+
+async function compare(net: BenchNet, { threads, rounds, pytorch }: Others): Promise<Figures> {
   const traced = trace(net.definition);
   const gpu = await createGpuBackend();
   const native = await createNativeBackend({ threads });
@@ -129,7 +140,9 @@ async function compare(net: BenchNet, threads: number, rounds: number): Promise<
   await step();
   const firstMs = performance.now();
   const turns = { gpu: turnOf(step), native: turnOf(await stepOn(native, traced, net)) };
-  const times = await takeTurns(turns, rounds);
+  const others = Object.fromEntries(pytorch.map(({ mode, on }) => [mode, on.turnAt(net.name)]));
+  const times = await takeTurns({ ...turns, ...others }, rounds);
+  const inPyTorch = (mode: string): readonly number[] => times[mode as keyof typeof times];
   const { bytes } = gpu.device;
   await gpu.dispose();
   await native.dispose();
@@ -140,6 +153,12 @@ async function compare(net: BenchNet, threads: number, rounds: number): Promise<
     gpu_ms: round(median(times.gpu)),
     native_ms: round(median(times.native)),
     gpu_vs_native: round(ratioOf(times.gpu, times.native)),
+    ...Object.fromEntries(
+      pytorch.flatMap(({ mode }) => [
+        [`pytorch_${mode}_ms`, round(median(inPyTorch(mode)))],
+        [`gpu_vs_pytorch_${mode}`, round(ratioOf(times.gpu, inPyTorch(mode)))],
+      ]),
+    ),
     gpu_gflop_per_s: round(traced.flops / median(times.gpu) / 1e6),
     state_mib: round(bytes / 2 ** 20),
   };

@@ -1,6 +1,8 @@
 """
-The architectures of engine-nets.ts and engine-sizes.ts in PyTorch: eager, float32. Says what it is in a first line; then, for each
-name of a net that it is given in a line, takes a turn at its steps and prints the milliseconds of the median one.
+The architectures of engine-nets.ts, engine-sizes.ts and engine-gpu.ts in PyTorch, in float32. Says what it is in a first line; then,
+for each name of a net that it is given in a line, takes a turn at its steps and prints the milliseconds of the median one.
+
+Arguments: the threads; the device, `cpu` or `cuda`; `eager` or `compiled`.
 """
 
 import functools
@@ -14,6 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 TURN_S = 0.25
+THREADS, DEVICE, MODE = sys.argv[1:]
 
 
 class ResMlp(nn.Module):
@@ -91,6 +94,42 @@ class CharLm(nn.Module):
         return self.head(self.norm(h))
 
 
+class Bottleneck(nn.Module):
+    """1×1, 3×3, 1×1 beside a 1×1; of a half of the side where it is halved. Without batch statistics."""
+
+    def __init__(self, inputs, outputs, is_halved):
+        super().__init__()
+        width = outputs // 4
+        self.is_halved = is_halved
+        self.first = nn.Conv2d(inputs, width, 1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        self.third = nn.Conv2d(width, outputs, 1)
+        self.shortcut = nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, h):
+        x = F.max_pool2d(h, 2) if self.is_halved else h
+        inner = F.relu(self.second(F.relu(self.first(x))))
+        return F.relu(self.shortcut(x) + self.third(inner))
+
+
+class ResNet50(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 64, 3, padding=1)
+        blocks, inputs = [], 64
+        for stage, count in enumerate((3, 4, 6, 3)):
+            outputs = 256 * 2**stage
+            for i in range(count):
+                blocks.append(Bottleneck(inputs, outputs, i == 0 and stage > 0))
+                inputs = outputs
+        self.blocks = nn.Sequential(*blocks)
+        self.head = nn.Linear(inputs, classes)
+
+    def forward(self, x):
+        h = F.relu(F.max_pool2d(self.stem(x), 2))
+        return self.head(self.blocks(h).mean((2, 3)))
+
+
 def mlp(width):
     return nn.Sequential(
         nn.Flatten(), nn.Linear(784, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 10)
@@ -104,11 +143,13 @@ def optimizer_of(name, parameters):
 
 
 def step_of(net, x, y, optimizer_name="adam"):
+    net, x, y = net.to(DEVICE), x.to(DEVICE), y.to(DEVICE)
     optimizer = optimizer_of(optimizer_name, net.parameters())
+    forward = torch.compile(net) if MODE == "compiled" else net
 
     def step():
         optimizer.zero_grad()
-        logits = net(x)
+        logits = forward(x)
         loss = F.cross_entropy(logits.reshape(-1, logits.shape[-1]), y.reshape(-1))
         loss.backward()
         optimizer.step()
@@ -117,8 +158,8 @@ def step_of(net, x, y, optimizer_name="adam"):
     return step
 
 
-def images(batch):
-    return torch.rand(batch, 1, 28, 28), torch.randint(10, (batch,))
+def images(batch, shape=(1, 28, 28), classes=10):
+    return torch.rand(batch, *shape), torch.randint(classes, (batch,))
 
 
 def text(batch, length):
@@ -127,7 +168,7 @@ def text(batch, length):
 
 @functools.lru_cache(maxsize=1)
 def step_named(name):
-    """`resmlp`, `resconv`, `charlm`: the hosts as they come; `<kind>:<sizes>:<optimizer>`: of engine-sizes.ts."""
+    """`resmlp`, `resconv`, `charlm`: the hosts as they come; `<kind>:<sizes>:<optimizer>`: of engine-sizes.ts and engine-gpu.ts."""
     kind, *sizes = name.split(":")
     optimizer = sizes.pop() if sizes else "adam"
     sizes = [int(size) for size in sizes]
@@ -138,9 +179,11 @@ def step_named(name):
     elif kind == "resconv":
         channels, depth = sizes or (8, 2)
         step = step_of(ResConv(channels, depth, 10), *images(64), optimizer)
+    elif kind == "resnet50":
+        step = step_of(ResNet50(1000), *images(32, (3, 64, 64), 1000), optimizer)
     elif sizes:
-        d, layers = sizes
-        step = step_of(CharLm(128, 65, d, layers, 4), *text(8, 128), optimizer)
+        d, layers, length = (*sizes, 128)[:3]
+        step = step_of(CharLm(length, 65, d, layers, 4), *text(8, length), optimizer)
     else:
         step = step_of(CharLm(64, 65, 64, 2, 4), *text(16, 64))
     step()
@@ -169,8 +212,9 @@ def libraries():
 
 
 torch.manual_seed(0)
-torch.set_num_threads(int(sys.argv[1]))
+torch.set_num_threads(int(THREADS))
 step_named("resmlp")
-print(libraries(), flush=True)
+card = f" on {torch.cuda.get_device_name()}" if DEVICE == "cuda" else ""
+print(f"{libraries()}{card}, {MODE}", flush=True)
 for line in sys.stdin:
     print(turn_ms(step_named(line.strip())), flush=True)

@@ -1,4 +1,4 @@
-/** The same architectures in PyTorch, eager, on the CPU, in a process of its own that takes turns with the engines. */
+/** The same architectures in PyTorch, on the CPU or on a card, in a process of its own that takes turns with the engines. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
@@ -6,6 +6,12 @@ import { KasminaError } from "kasmina/base";
 import type { Turn } from "./turns.js";
 
 const SCRIPT = new URL("../../../bench/engine/engine-pytorch.py", import.meta.url).pathname;
+
+/** Where PyTorch computes, and whether as it comes or by `torch.compile`. */
+export interface PyTorchOptions {
+  readonly device?: "cpu" | "cuda";
+  readonly mode?: "eager" | "compiled";
+}
 
 /** PyTorch at one thread count. */
 export class PyTorch {
@@ -21,17 +27,22 @@ export class PyTorch {
   }
 
   /** Why there is no PyTorch here; undefined where there is. */
-  static async problem(): Promise<string | undefined> {
+  static async problem({ device = "cpu" }: PyTorchOptions = {}): Promise<string | undefined> {
+    const isUsable = device === "cuda" ? "torch.cuda.is_available()" : "True";
     try {
-      await promisify(execFile)(python(), ["-c", "import torch"]);
-      return undefined;
+      const { stdout } = await promisify(execFile)(python(), ["-c", `import torch; print(${isUsable})`]);
+      return stdout.trim() === "True" ? undefined : `not measured: PyTorch finds no ${device}`;
     } catch {
       return `not measured: ${python()} cannot import torch`;
     }
   }
 
-  static async start(threads: number): Promise<PyTorch> {
-    const child = spawn(python(), [SCRIPT, String(threads)], { stdio: ["pipe", "pipe", "inherit"] });
+  static async start(
+    threads: number,
+    { device = "cpu", mode = "eager" }: PyTorchOptions = {},
+  ): Promise<PyTorch> {
+    const args = [SCRIPT, String(threads), device, mode];
+    const child = spawn(python(), args, { stdio: ["pipe", "pipe", "inherit"] });
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     return new PyTorch(await nextOf(lines), child, lines);
   }
