@@ -2,16 +2,15 @@ import { defineConfig } from "vitest/config";
 
 const src = new URL("./src/", import.meta.url).pathname;
 
-/** What package.json's imports name by `#`, for sources: the built package resolves it to itself. */
-const sourcesOfImports = {
-  name: "sources-of-imports",
-  resolveId: (id: string, importer = "") => (importer.startsWith(src) ? SOURCES[id] : undefined),
+/** The native engine, which package.json's imports name, is tested as it stands in the sources; `#platform` starts threads, which only the built package has. */
+const sourceOfNativeEngine = {
+  name: "source-of-native-engine",
+  // Before Vite looks into package.json by itself.
+  enforce: "pre" as const,
+  resolveId: (id: string, importer = "") =>
+    id === "#native-engine" && importer.startsWith(src) ? `${src}engine/native/index.ts` : undefined,
 };
-const SOURCES: Readonly<Record<string, string>> = {
-  "#platform": `${src}weatherlight/run/platform.node.ts`,
-  "#native-engine": `${src}engine/native/index.ts`,
-};
-export const plugins = [sourcesOfImports];
+export const plugins = [sourceOfNativeEngine];
 
 /** Examples import the package by its name, as users do; here the name means the sources. */
 export const alias = [
