@@ -8,6 +8,7 @@ import { afterEach, expect, test } from "vitest";
 import { systemClock } from "../src/base/index.js";
 import { type CommandOutcome, CommandSigner, runTopic, STREAMS } from "../src/contracts/index.js";
 import { addKey, loadKeys } from "../src/contracts/index.node.js";
+import { adapter, adapterEnvironment } from "../src/engine/native/gpu/software-adapter.fixture.js";
 import { RedisStreamsBus } from "../src/oona/index.node.js";
 import { RedisServer, redisServer } from "../src/oona/redis-server.fixture.js";
 import { SchedulePolicy } from "../src/tamiyo/index.js";
@@ -86,6 +87,34 @@ test.skipIf(!redisServer)(
     const bus = await RedisStreamsBus.open({ url: redis.url });
     ends.push(() => bus.close());
     expect(await bus.topicsBelow(STREAMS.commands.topic)).toEqual([]);
+  },
+);
+
+test.skipIf(!redisServer || !adapter)(
+  "a run on a GPU takes its kernels from the catalog service too",
+  async () => {
+    const redis = await RedisServer.start();
+    ends.push(() => redis.stop());
+    const folder = mkdtempSync(join(tmpdir(), "kasmina-kernels-"));
+    ends.push(() => rmSync(folder, { recursive: true, force: true }));
+    const keyFile = join(folder, "keys");
+    addKey(keyFile, systemClock.nowMs());
+    const env = { KASMINA_KEY_FILE: keyFile, KASMINA_REDIS: redis.url, ...adapterEnvironment };
+    const catalog = join(folder, "catalog");
+    const config = join(folder, "config.json");
+    writeFileSync(config, JSON.stringify({ limits: { kernel: { prefetchDeadlineMs: 60_000 } } }));
+    const service = kasmina(["serve", "catalog", "--catalog", catalog, "--json"], env);
+    await expect.poll(() => service.lines().map(({ type }) => type)).toContain("ready");
+
+    const asks = ["--catalog-service", "--catalog", catalog, "--config", config];
+    const options = "--engine gpu --host resmlp:width=8,blocks=2 --epochs 3 --policy epoch:1 --json";
+    const run = kasmina(["grow", "--run-dir", join(folder, "run"), ...asks, ...options.split(" ")], env);
+    expect(await run.exit, run.problems()).toBe(0);
+    const ready = run.lines().filter(({ name }) => name === "prefetch_ready");
+    expect(ready.length).toBeGreaterThan(0);
+    expect(run.lines().at(-1)).toMatchObject({ engine: "gpu", ended: "finished" });
+    service.stop();
+    expect(await service.exit).toBe(0);
   },
 );
 

@@ -1,13 +1,14 @@
 /** Node, as a run sees it: folders, kernels in a thread, traces in a process, modules by path. */
 import { join, resolve } from "node:path";
+import { MessagePort } from "node:worker_threads";
 import { hasFolder } from "../../base/disk/index.node.js";
-import { KasminaError } from "../../base/errors.js";
 import { enginePrewarmer } from "../../catalog/index.js";
 import type { LoweringTarget } from "../../engine/index.js";
 import type { ModuleSource } from "../../tolaria/index.js";
 import { ProcessTracer } from "../../tolaria/tracing/process-tracer.node.js";
 import { openRunData } from "../folder/open-run-data.node.js";
 import { KernelService } from "../kernels/kernel-service.js";
+import { PortMessages } from "../kernels/port-messages.js";
 import { ThreadKernels } from "../kernels/thread-kernels.js";
 import { FolderRun } from "./kept-run.node.js";
 import { absoluteModule, loadModule } from "./load-module.node.js";
@@ -47,13 +48,13 @@ async function openKernels({ config, runId, limits, sources, folder, backend, mu
   const { engine, threads, batch = 1, seed, catalogPort } = config;
   const shared = { trainingRunId: runId, seed, batch, config: limits, catalogDir };
   if (backend.name === "gpu") {
-    if (catalogPort !== undefined)
-      throw new KasminaError(
-        "invalid_argument",
-        "kernels from the bus's catalog service are not yet prewarmed on a GPU: leave out --catalog-service, or choose another --engine",
-      );
     const prewarmer = enginePrewarmer(backend, { batch, alone: (round) => mutex.run(round) });
-    return KernelService.open({ ...shared, backend, prewarmer, blueprints });
+    // Who has the bus closes the port with it.
+    const catalogService = catalogPort instanceof MessagePort ? new PortMessages(catalogPort) : undefined;
+    return KernelService.open({
+      ...{ ...shared, backend, prewarmer, blueprints },
+      ...(catalogService && { catalogService }),
+    });
   }
   if (!blueprintModules) return undefined;
   return ThreadKernels.open({

@@ -4,6 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { constants } from "node:os";
+import { dirname } from "node:path";
 
 /** Where Debian's package has the driver's description and the Vulkan loader. */
 const DRIVER = "/usr/lib/chromium/vk_swiftshader_icd.json";
@@ -34,6 +35,10 @@ function findAdapter(): string | undefined {
   console.warn(`skipped: ${missing}`);
   return undefined;
 }
+
+/** By which another process finds it. */
+export const adapterEnvironment: Readonly<Record<string, string>> =
+  process.env.KASMINA_GPU === "1" ? {} : { VK_ICD_FILENAMES: DRIVER, LD_LIBRARY_PATH: dirname(LOADER) };
 
 /** What the tests run on, found before the first session of the process; undefined where there is nothing. */
 export const adapter = findAdapter();
