@@ -9,8 +9,17 @@ import { createServer, type Server } from "node:net";
 import { ownIdentity } from "../../../base/disk/index.node.js";
 import { KasminaError } from "../../../base/errors.js";
 
-/** Of this thread, which may open several back ends: they take turns by themselves. */
-let held: { readonly server: Promise<Server>; users: number } | undefined;
+interface Held {
+  readonly server: Promise<Server>;
+  users: number;
+}
+
+/**
+ * What this thread holds; it may open several back ends, which take turns by themselves. With the thread's globals, for a thread may
+ * have loaded this file twice: two installed copies of the package, or sources and what was built from them.
+ */
+const HELD = Symbol.for("kasmina: the device of this thread");
+const thread = globalThis as { [HELD]?: Held | undefined };
 
 /**
  * Takes the device for this thread.
@@ -18,12 +27,12 @@ let held: { readonly server: Promise<Server>; users: number } | undefined;
  * @throws KasminaError `engine` where another thread of the process has it
  */
 export async function takeDevice(): Promise<() => Promise<void>> {
-  const taken = held ?? { server: listen(), users: 0 };
-  held = taken;
+  const taken = thread[HELD] ?? { server: listen(), users: 0 };
+  thread[HELD] = taken;
   taken.users++;
   const release = async (): Promise<void> => {
     if (--taken.users > 0) return;
-    if (held === taken) held = undefined;
+    if (thread[HELD] === taken) thread[HELD] = undefined;
     const server = await taken.server.catch(() => undefined);
     if (server?.listening) await new Promise((done) => server.close(done));
   };
