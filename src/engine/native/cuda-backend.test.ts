@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
 import { describeBackend } from "../backend.conformance.js";
 import { openBackend } from "../open-backend.js";
-import { createCudaBackend } from "./cuda.js";
+import { openCudaBackend } from "./cuda-backend.js";
 import { loadOrt, type Ort } from "./ort.js";
 
 interface Asked {
@@ -29,7 +29,7 @@ async function withProvider(): Promise<Ort> {
 const anyFile = () => fileURLToPath(import.meta.url);
 
 describe.runIf(process.platform === "linux" && process.arch === "x64")("the CUDA engine", () => {
-  describeBackend("gpu:cuda", () => createCudaBackend(withProvider, anyFile));
+  describeBackend("gpu:cuda", () => openCudaBackend(withProvider, anyFile));
   afterAll(() => {
     expect(asked.length).toBeGreaterThan(5);
     for (const { executionProviders, extra } of asked) {
@@ -39,7 +39,7 @@ describe.runIf(process.platform === "linux" && process.arch === "x64")("the CUDA
   });
 
   test("is one error where the provider is not installed, with what to install", async () => {
-    await expect(createCudaBackend(loadOrt, () => "/nowhere/provider.so")).rejects.toMatchObject({
+    await expect(openCudaBackend(loadOrt, () => "/nowhere/provider.so")).rejects.toMatchObject({
       code: "engine",
       message:
         "the gpu:cuda engine does not start: onnxruntime-node is without its CUDA provider: run `ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node`, which also needs CUDA 12 and cuDNN 9 on the system; or use gpu or native",
@@ -51,7 +51,7 @@ describe.runIf(process.platform === "linux" && process.arch === "x64")("the CUDA
       const create = () => Promise.reject(new Error("libcudnn.so.9: cannot open shared object file\nstack"));
       return { ...(await loadOrt()), InferenceSession: { create } } as unknown as Ort;
     };
-    await expect(createCudaBackend(failing, anyFile)).rejects.toThrow(
+    await expect(openCudaBackend(failing, anyFile)).rejects.toThrow(
       /^the gpu:cuda engine does not start: .*libcudnn\.so\.9: cannot open shared object file: it needs CUDA 12, cuDNN 9/,
     );
   });

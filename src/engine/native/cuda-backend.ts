@@ -9,8 +9,8 @@ import { KasminaError } from "../../base/errors.js";
 import type { Backend } from "../backend.js";
 import { GraphBuilder } from "../onnx/graph.js";
 import { writeOnnx } from "../onnx/write-onnx.js";
-import { NativeBackend } from "./native-backend.js";
 import { firstLine, loadOrt, type Ort } from "./ort.js";
+import { OrtBackend } from "./ort-backend.js";
 import { createSession } from "./session.js";
 
 const INSTALL = "ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node";
@@ -24,7 +24,7 @@ const OPTIONS = { engine: "gpu:cuda", threads: 1, spinning: false } as const;
  * @param library where its CUDA provider would be
  * @throws KasminaError `engine` where the provider is not installed or does not start, with what to install
  */
-export async function createCudaBackend(
+export async function openCudaBackend(
   load: () => Promise<Ort> = loadOrt,
   library: () => string = providerLibrary,
 ): Promise<Backend> {
@@ -43,7 +43,7 @@ export async function createCudaBackend(
   } catch (error) {
     throw refusal(`${firstLine(error)}: it needs CUDA 12, cuDNN 9 and a card of NVIDIA`, error);
   }
-  return new NativeBackend(ort, OPTIONS, "CUDA");
+  return new OrtBackend(ort, OPTIONS, "CUDA");
 }
 
 function refusal(problem: string, cause?: unknown): KasminaError {
