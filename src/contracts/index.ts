@@ -21,6 +21,7 @@ export {
   type BatchSource,
   type Dataset,
   type EvaluationBatch,
+  type EvaluationRows,
   type EvaluationSource,
   InputParts,
   isInMemory,

@@ -53,9 +53,11 @@ export function isShadow(site: SeedSite): boolean {
   return site.part === "shadow" || site.part === "germinated";
 }
 
-/** Whether it is still to be decided what becomes of the seed: then evaluations measure what it is worth. */
+/**
+ * Whether evaluations measure what the seed is worth: while it is to be decided what becomes of it, from the time on that it learns.
+ */
 export function isJudged(site: SeedSite): boolean {
-  return site.part !== "grown";
+  return site.part !== "grown" && site.part !== "germinated";
 }
 
 /** Whether nothing below the seed's slot receives a gradient. */

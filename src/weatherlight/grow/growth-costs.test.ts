@@ -8,16 +8,21 @@ import { builtinBlueprints, createHost, type Host, resmlp, slotsOf } from "../..
 import { SchedulePolicy } from "../../tamiyo/index.js";
 import { definitionsOf, OPTIMIZERS } from "../../tolaria/index.js";
 import { CountedCosts } from "./growth-costs.js";
+import { countHost } from "./host-flops.js";
 import { trainRun } from "./train-run.js";
 
 const BATCH = 32;
 const EVALUATION_BATCH = 64;
-const RUN = {
+const PROGRAMS = {
   blueprints: builtinBlueprints,
   optimizer: OPTIMIZERS.adam,
   batch: BATCH,
   evaluationBatch: EVALUATION_BATCH,
+};
+const RUN = {
+  ...PROGRAMS,
   heldOutRows: 100,
+  epochRows: 70,
   testRows: 64,
   stepsPerEpoch: 30,
   epochs: 10,
@@ -27,8 +32,8 @@ const RUN = {
   seeds: () => [],
 };
 const STEPS = RUN.stepsPerEpoch * RUN.epochs;
-/** Every 20 steps and every 30, twice at once at every 60th; two batches each. */
-const EVALUATIONS = 2 * (15 + 10 - 5);
+/** Every 20 steps and every 30, twice at once at every 60th, two batches each; two more at the end of each epoch. */
+const EVALUATIONS = 2 * (15 + 10 - 5) + 2 * 10;
 
 const hosts: readonly Host[] = [
   createHost("resmlp", { inputShape: [28, 28], classes: 10 }),
@@ -60,7 +65,8 @@ function flopsOf(host: Host, sites: Topology["sites"]) {
 }
 
 describe.each(hosts)("costs on $id $inputShape", (host) => {
-  const costs = new CountedCosts({ ...RUN, host });
+  const hostFlops = countHost({ ...PROGRAMS, host });
+  const costs = new CountedCosts({ ...RUN, host, hostFlops });
   const alone = flopsOf(host, []);
 
   test("of the host alone are those of its programs", () => {
@@ -81,13 +87,14 @@ describe.each(hosts)("costs on $id $inputShape", (host) => {
     if (!slot) throw new Error("the host has no slot");
     const blueprint = builtinBlueprints.get("low-rank");
     const begun = inherited(slot.id);
-    const network = new CountedCosts({ ...RUN, host, inherited: [begun], seeds: () => [begun] });
+    const begunFlops = countHost({ ...PROGRAMS, host, inherited: [begun] });
+    const network = new CountedCosts({ ...RUN, host, hostFlops: begunFlops, seeds: () => [begun] });
     const site = { seedId: begun.id, slotId: slot.id, blueprint, part: "grown" } as const;
     const programs = flopsOf(host, [{ ...site, parameters: resolveParameters(blueprint) }]);
     expect(network.hostFlops(20)).toBe(20 * programs.train + 2 * programs.evaluate);
     const arm = { slotId: slot.id, candidate: { id: "low-rank", parameters: {} } };
     const { inherited: _, ...own } = begun;
-    const fossilized = new CountedCosts({ ...RUN, host, seeds: () => [own] });
+    const fossilized = new CountedCosts({ ...RUN, host, hostFlops, seeds: () => [own] });
     const [rest, all] = [network, fossilized].map(
       (costed) => costed.of(arm, { step: 0 }, 10)?.flopsToTheEnd ?? 0,
     );
@@ -123,7 +130,7 @@ describe.each(hosts)("costs on $id $inputShape", (host) => {
 
 test("what does not fit a slot has no cost", () => {
   const [host] = hosts as [Host];
-  const costs = new CountedCosts({ ...RUN, host });
+  const costs = new CountedCosts({ ...RUN, host, hostFlops: countHost({ ...PROGRAMS, host }) });
   const candidate = { id: "conv-residual", parameters: {} };
   expect(costs.of({ slotId: "block1", candidate }, { step: 0 }, 8)).toBeUndefined();
 });

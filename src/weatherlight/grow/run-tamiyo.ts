@@ -12,7 +12,13 @@ import type { RunSetup } from "./run-setup.js";
 export interface TamiyoRun
   extends Pick<
     GrowthCostsOptions,
-    "blueprints" | "optimizer" | "stepsPerEpoch" | "observeEverySteps" | "evaluationBatch"
+    | "blueprints"
+    | "hostFlops"
+    | "stepsPerEpoch"
+    | "observeEverySteps"
+    | "evaluationBatch"
+    | "heldOutRows"
+    | "epochRows"
   > {
   readonly options: RunSetup;
   readonly kasmina: Kasmina;
@@ -45,24 +51,16 @@ export function tamiyoFor(policy: Policy | null, run: TamiyoRun): Tamiyo | undef
   });
 }
 
-function costsOf(run: TamiyoRun): CountedCosts {
-  const { options, kasmina, blueprints, optimizer, stepsPerEpoch, observeEverySteps, evaluationBatch } = run;
+function costsOf({ options, kasmina, ...run }: TamiyoRun): CountedCosts {
   const { host, dataset, batch, epochs } = options;
+  const { blueprints, hostFlops, stepsPerEpoch, observeEverySteps, evaluationBatch, heldOutRows, epochRows } =
+    run;
   return new CountedCosts({
-    blueprints,
-    optimizer,
-    stepsPerEpoch,
-    observeEverySteps,
-    evaluationBatch,
-    host,
-    batch,
-    epochs,
-    heldOutRows: dataset.heldOut.count,
+    ...{ host, blueprints, hostFlops, batch, epochs, stepsPerEpoch, observeEverySteps },
+    ...{ evaluationBatch, heldOutRows, epochRows },
     testRows: dataset.test.count,
     isolationEverySteps: kasmina.config.isolation.everySteps,
     leadSteps: kasmina.config.leadSteps,
-    inherited:
-      (options.resume?.kasmina ?? options.inherits)?.seeds.filter(({ inherited }) => inherited) ?? [],
     seeds: () => kasmina.seeds(),
   });
 }
