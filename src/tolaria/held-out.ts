@@ -23,7 +23,7 @@ const RECENT = 3;
  */
 const AT_ONCE: { readonly [P in SeedPart]: number } = {
   germinated: 0,
-  shadow: 0.25,
+  shadow: 0.1,
   blending: 0,
   shadowing: 0.5,
   probationary: 0.5,
