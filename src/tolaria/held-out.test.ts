@@ -93,15 +93,13 @@ test("pieces of the other rows go round, and count together as long as no row co
 });
 
 test("of a seed that learns the last three pieces count, and of another part none", async () => {
-  let now = 1;
-  const { look } = scene(() => now);
-  const next = async (part: SeedPart) => (await look(part, 4)).gain?.value ?? Number.NaN;
-  // A gain without any scatter is clear at once: what differs is what the pieces before were worth.
-  now = 0;
-  for (let i = 0; i < 3; i++) await next("shadow");
+  let now = 0;
+  const { look } = scene((row) => 50 * unclear(row) + now);
+  // A tenth of 20 batches for one in TRAINING, half of 4 in PROBATIONARY: pieces of 20 rows, beside as many fixed ones.
+  for (let i = 0; i < 3; i++) expect((await look("shadow", 20)).gain?.value).toBeCloseTo(0, 5);
   now = 1;
-  expect(await next("shadow")).toBeLessThan(1);
-  expect(await next("probationary")).toBe(1);
+  expect((await look("shadow", 20)).gain?.value).toBeCloseTo(0.5, 5);
+  expect((await look("probationary", 4)).gain?.value).toBeCloseTo(1, 5);
 });
 
 test("what is clear costs no more rows", async () => {
