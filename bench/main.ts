@@ -9,6 +9,7 @@ const MEASUREMENTS: Readonly<Record<string, () => Promise<Measurement>>> = {
   engine: async () => (await import("./engine/engine.js")).engine,
   growth: async () => (await import("./growth/growth.js")).growth,
   "host-gradient": async () => (await import("./growth/host-gradient.js")).hostGradient,
+  import: async () => (await import("./import/import.js")).importing,
   isolation: async () => (await import("./isolation.js")).isolation,
   judgement: async () => (await import("./growth/judgement.js")).judgement,
   "kernel-delay": async () => (await import("./kernel-delay.js")).kernelDelay,

@@ -29,15 +29,19 @@ export function benchNets(): BenchNet[] {
   ];
 }
 
-/** The training step of a host, grown or not, with everything that it needs. */
+/**
+ * The training step of a host, grown or not, with everything that it needs.
+ * @param prefix leading blocks that were carried out before: the batch is what they give
+ */
 export function netOf(
   host: Host,
   batch: number,
   sites: readonly SeedSite[] = [],
   optimizer: Optimizer = OPTIMIZERS.adam,
+  prefix = 0,
 ): BenchNet {
   const topology: Topology = { host, sites, hostGradient: "detach" };
-  const definition = trainStepProgram(topology, optimizer, batch);
+  const definition = trainStepProgram(topology, optimizer, batch, prefix);
   const parameters: Tensors = Object.assign(
     initHost(host, 1),
     ...sites.map((site) => kernelOf(topology, site)),
@@ -54,7 +58,7 @@ export function netOf(
     name: host.id,
     definition,
     state: { ...parameters, ...Object.fromEntries(slots.map(([path, { shape }]) => [path, float32(shape)])) },
-    batch: batchOf(host, batch),
+    batch: batchOf(host, batch, prefix),
     controls: Object.fromEntries([...blend, ...hyper]),
   };
 }
@@ -64,9 +68,9 @@ function kernelOf(topology: Topology, site: SeedSite): Tensors {
   return Object.fromEntries(kernel.map(([name, tensor]) => [seedPath(site, name), tensor]));
 }
 
-function batchOf(host: Host, batch: number): Tensors {
+function batchOf(host: Host, batch: number, prefix: number): Tensors {
   const random = new Random(7);
-  const { x, y } = batchSpecs(host, batch);
+  const { x, y } = batchSpecs(host, batch, {}, prefix);
   const whole = (shape: readonly number[]) =>
     int32(
       shape,

@@ -41,8 +41,12 @@ export class PyTorch {
     threads: number,
     { device = "cpu", mode = "eager" }: PyTorchOptions = {},
   ): Promise<PyTorch> {
-    const args = [SCRIPT, String(threads), device, mode];
-    const child = spawn(python(), args, { stdio: ["pipe", "pipe", "inherit"] });
+    return PyTorch.running(SCRIPT, String(threads), device, mode);
+  }
+
+  /** Another script of the same manners. */
+  static async running(script: string, ...args: readonly string[]): Promise<PyTorch> {
+    const child = spawn(python(), [script, ...args], { stdio: ["pipe", "pipe", "inherit"] });
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     return new PyTorch(await nextOf(lines), child, lines);
   }

@@ -110,6 +110,8 @@ export interface PassOptions {
   readonly without?: SeedSite;
   /** Leading blocks that were carried out before: x is what they give. Default 0: x is the example. */
   readonly prefix?: number;
+  /** Called with what each block gives, borrowed. */
+  readonly onBlock?: (h: JaxArray) => void;
 }
 
 /** The whole network: x [batch, ...input] → logits [batch, ..., classes]. Consumes x. */
@@ -131,8 +133,13 @@ export function forwardThrough(
 }
 
 /** The network from one seed upward, that seed blended in: h at the seed's site → logits. Consumes h. */
-export function forwardFrom(inputs: ForwardInputs, site: SeedSite, h: JaxArray): JaxArray {
-  return resumeAfter(inputs, site, blendSeed(inputs, site, h), {});
+export function forwardFrom(
+  inputs: ForwardInputs,
+  site: SeedSite,
+  h: JaxArray,
+  options: Pick<PassOptions, "onBlock"> = {},
+): JaxArray {
+  return resumeAfter(inputs, site, blendSeed(inputs, site, h), options);
 }
 
 /** The network from one seed upward, without that seed: h at the seed's site → logits. Consumes h. */
@@ -152,7 +159,9 @@ function runBlocks(inputs: ForwardInputs, from: number, x: JaxArray, options: Pa
   let h = x;
   for (const block of host.blocks.slice(from)) {
     const sites = sitesAt(inputs.topology, block.name);
-    h = runSites(inputs, sites, runBlock(host, inputs.parameter, block, h), options);
+    h = runBlock(host, inputs.parameter, block, h);
+    options.onBlock?.(h);
+    h = runSites(inputs, sites, h, options);
   }
   return h;
 }

@@ -43,8 +43,8 @@ export function stepGradients(
     const [[shadowLoss], shadowGradients] = gradientOf(
       parameters,
       plan.shadows.get(site) ?? [],
-      (parameter) => {
-        const logits = forwardFrom({ topology, parameter, control }, site, h.ref);
+      (parameter, onBlock) => {
+        const logits = forwardFrom({ topology, parameter, control }, site, h.ref, { onBlock });
         return [meanLoss(topology, logits.ref, { y, weight }), logits, []];
       },
       objective,
@@ -84,10 +84,10 @@ export function networkGradients(
   return gradientOf(
     parameters,
     paths,
-    (parameter) => {
+    (parameter, onBlock) => {
       const activations: JaxArray[] = [];
       const logits = forward({ ...inputs, parameter }, x.ref, {
-        prefix,
+        ...{ prefix, onBlock },
         onSite: (site, h) => void (keepAt?.(site) && activations.push(h)),
       });
       return [meanLoss(inputs.topology, logits.ref, { y, weight }), logits, activations];
@@ -125,8 +125,11 @@ export function lookupIn(arrays: Arrays): Lookup {
 }
 
 type LossWithAux = [loss: JaxArray, aux: JaxArray[]];
-/** Mean loss [], the outputs that it is of, and what else is wanted. */
-type Pass = (parameter: Lookup) => [loss: JaxArray, logits: JaxArray, aux: JaxArray[]];
+/** Mean loss [], the outputs that it is of, and what else is wanted; `onBlock` is to be told what each block gives. */
+type Pass = (
+  parameter: Lookup,
+  onBlock: (h: JaxArray) => void,
+) => [loss: JaxArray, logits: JaxArray, aux: JaxArray[]];
 
 /**
  * Loss and auxiliary values of a pass, and the gradients of its objective by the parameters at `paths`; all
@@ -141,14 +144,18 @@ function gradientOf(
   const constant = lookupIn(parameters);
   // Where all is frozen there is nothing to differentiate by.
   if (paths.length === 0) {
-    const [loss, logits, aux] = pass(constant);
+    const [loss, logits, aux] = pass(constant, () => undefined);
     logits.dispose();
     return [[loss, aux], {}];
   }
   const learning: Arrays = Object.fromEntries(paths.map((path) => [path, constant(path)]));
+  const held: JaxArray[] = [];
   const differentiate = valueAndGrad(
     (variables: Arrays): LossWithAux => {
-      const [loss, logits, aux] = pass((path) => variables[path]?.ref ?? constant(path));
+      const [loss, logits, aux] = pass(
+        (path) => variables[path]?.ref ?? constant(path),
+        (h) => void held.push(h.ref),
+      );
       if (objective) return [objective(loss.ref, logits), [loss, ...aux]];
       logits.dispose();
       return [loss.ref, [loss, ...aux]];
@@ -159,5 +166,7 @@ function gradientOf(
     [JaxArray, [JaxArray, ...JaxArray[]]],
     Arrays,
   ];
+  // jax-js 0.1.25 frees what a value was computed from by recursion: all of a deep network at once would overflow the stack.
+  for (const h of held.reverse()) h.dispose();
   return [[loss, aux], gradients];
 }

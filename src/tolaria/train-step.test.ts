@@ -19,6 +19,7 @@ import {
   type Blueprint,
   charlm,
   convResidual,
+  createHost,
   type Host,
   initHost,
   initKernel,
@@ -274,4 +275,14 @@ describe.each(cases)("a step of $host.id on $engine", ({ engine, host, blueprint
     const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
     expect(mean(losses.slice(-20))).toBeLessThan(mean(losses.slice(0, 20)));
   });
+});
+
+test("the step of a network of many layers is traced, however deep its gradient goes", () => {
+  const task = { inputShape: [4], inputDType: "int32", classes: 5 } as const;
+  const host = createHost("charlm:width=8,blocks=54,heads=2", task);
+  const loss = { task: "next-token" } as const;
+  const traced = trace(
+    trainStepProgram({ host, sites: [], hostGradient: "detach", loss }, OPTIMIZERS.sgd, 2),
+  );
+  expect(traced.ir.equations.length).toBeGreaterThan(10_000);
 });
