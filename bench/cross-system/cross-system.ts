@@ -11,7 +11,7 @@ import { CommandSigner, RUN_GROUP, runTopic } from "kasmina/contracts";
 import { addKey, loadKeys } from "kasmina/contracts/node";
 import { RedisStreamsBus } from "kasmina/oona/node";
 import type { Figures, Measurement } from "../measurement.js";
-import { freePort, Redis, ServiceProcess, TrainersProcess } from "./processes.js";
+import { freePort, Redis, ServiceProcess, TrainersProcess, type Usage } from "./processes.js";
 import type { TrainersFigures } from "./trainers.js";
 
 /** What must hold. */
@@ -21,6 +21,8 @@ const TRAINERS = 2;
 const FLOOD = 100_000;
 const EMERGENCIES = 200;
 const FROZEN_MS = 3_000;
+/** Between two looks at what the processes use. */
+const LOOK_MS = 5_000;
 
 export const crossSystem: Measurement = {
   name: "cross-system",
@@ -72,6 +74,7 @@ class Chain {
   readonly #tamiyo: ServiceProcess;
   readonly #weatherlight: ServiceProcess;
   readonly #trainers: TrainersProcess[];
+  readonly #redis: Redis;
 
   static async start(system: System, runs: number): Promise<Chain> {
     const chain = new Chain(system, runs);
@@ -82,6 +85,7 @@ class Chain {
   }
 
   private constructor({ redis, folder, keyFile, env, closers }: System, runs: number) {
+    this.#redis = redis;
     this.#tamiyo = new ServiceProcess(["tamiyo", "--policy", "schedule"], env, () => undefined);
     this.#weatherlight = new ServiceProcess(["weatherlight"], env, (line) => {
       const { event } = line as { readonly event?: { readonly name: string; readonly atMs: number } };
@@ -95,11 +99,22 @@ class Chain {
     for (const each of [this.#tamiyo, this.#weatherlight, ...this.#trainers]) closers.push(() => each.stop());
   }
 
+  /** By the names of the processes. */
+  usage(): Readonly<Record<string, Usage | undefined>> {
+    const trainers = this.#trainers.map(({ usage }, at) => [`trainers ${at + 1}`, usage]);
+    const services = {
+      redis: this.#redis.usage,
+      tamiyo: this.#tamiyo.usage,
+      weatherlight: this.#weatherlight.usage,
+    };
+    return { ...services, ...Object.fromEntries(trainers) };
+  }
+
   /** Ends the runs. What they sent must arrive within 10 s of the last of it. */
   async end(): Promise<{
     readonly runs: TrainersFigures;
     readonly received: number;
-    readonly decidedMs: unknown;
+    readonly tamiyo: Record<string, unknown>;
   }> {
     for (const each of this.#trainers) each.tell({ kind: "end" });
     const parts = await Promise.all(this.#trainers.map((each) => each.heard<TrainersFigures>()));
@@ -119,7 +134,7 @@ class Chain {
       await pause(100);
       received = await this.#received();
     }
-    return { runs, received, decidedMs: (await this.#tamiyo.status()).decision_ms };
+    return { runs, received, tamiyo: await this.#tamiyo.status() };
   }
 
   async #received(): Promise<number> {
@@ -130,16 +145,23 @@ class Chain {
 async function load(system: System, runs: number, seconds: number): Promise<Figures> {
   const chain = await Chain.start(system, runs);
   const startedMs = performance.now();
-  await pause(seconds * 1_000);
+  const looks = [];
+  for (let left = seconds * 1_000; left > 0; left -= LOOK_MS) {
+    looks.push(chain.usage());
+    await pause(Math.min(left, LOOK_MS));
+  }
+  looks.push(chain.usage());
   const seen = await chain.end();
   const wallS = (performance.now() - startedMs) / 1_000;
   const decision = legs(seen.runs.decisionMs);
   return {
     "state to command at the run, ms": decision,
-    "Tamiyo's own part, ms": seen.decidedMs as Figures,
+    "at Tamiyo, state to signed command, ms": seen.tamiyo.signed_ms as Figures,
+    "at Tamiyo, state to command in Redis, ms": seen.tamiyo.decision_ms as Figures,
     "effect to Weatherlight, ms": legs(chain.effectMs),
     ...counts(seen),
     "packets/s": round(seen.received / wallS),
+    ...usedBy(looks, seconds),
     pass: decision.p99 < LIMITS.decisionP99Ms && isComplete(seen),
   };
 }
@@ -205,6 +227,20 @@ async function emergency({ redis, keyFile, closers }: System): Promise<Figures> 
   };
 }
 
+/** Share of a core, and resident memory at the start, a quarter, half, three quarters and the end of the load. */
+function usedBy(looks: readonly ReturnType<Chain["usage"]>[], seconds: number): Figures {
+  const figures: Record<string, Figures> = {};
+  for (const name of Object.keys(looks[0] ?? {})) {
+    const all = looks.map((look) => look[name]);
+    const quarters = [0, 0.25, 0.5, 0.75, 1].map((part) => all[Math.round(part * (all.length - 1))]);
+    figures[name] = {
+      "cores used": round(((all.at(-1)?.cpuS ?? Number.NaN) - (all[0]?.cpuS ?? Number.NaN)) / seconds, 2),
+      "memory, MB": quarters.map((usage) => Math.round(usage?.memoryMb ?? Number.NaN)).join(" "),
+    };
+  }
+  return figures;
+}
+
 function counts({ runs, received }: Awaited<ReturnType<Chain["end"]>>): Figures {
   const { states, commands, repeated, forged, packets, waiting } = runs;
   return {
@@ -228,8 +264,8 @@ function legs(values: readonly number[]): { p50: number; p95: number; p99: numbe
   return { p50: at(0.5), p95: at(0.95), p99: at(0.99), n: values.length };
 }
 
-function round(value: number): number {
-  return Math.round(value * 10) / 10;
+function round(value: number, digits = 1): number {
+  return Math.round(value * 10 ** digits) / 10 ** digits;
 }
 
 function pause(ms: number): Promise<void> {

@@ -1,6 +1,7 @@
 /** The processes of a measurement across machines: one Redis, the services of the command line, and trainers, each on its own. */
 import { type ChildProcess, fork, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 
@@ -18,6 +19,32 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
+/** What a process has used so far. */
+export interface Usage {
+  /** Of its main thread and all others. */
+  readonly cpuS: number;
+  /** Resident. */
+  readonly memoryMb: number;
+}
+
+/** Of a process on Linux; undefined elsewhere, or where it is gone. */
+function usageOf(child: ChildProcess | undefined): Usage | undefined {
+  try {
+    const read = (name: string): string => readFileSync(`/proc/${child?.pid}/${name}`, "utf8");
+    // After the name, which may hold anything: state is field 3, user and system time 14 and 15, in hundredths of a second.
+    const fields = read("stat")
+      .replace(/^.*\) /s, "")
+      .split(" ");
+    const [, pages] = read("statm").split(" ");
+    return {
+      cpuS: (Number(fields[11]) + Number(fields[12])) / 100,
+      memoryMb: (Number(pages) * 4_096) / 2 ** 20,
+    };
+  } catch {
+    return undefined;
+  }
+}
+
 /** Stops with what started it. */
 export class Redis {
   readonly #port: number;
@@ -30,6 +57,10 @@ export class Redis {
     this.#port = port;
     this.#folder = folder;
     this.#fsync = fsync;
+  }
+
+  get usage(): Usage | undefined {
+    return usageOf(this.#child);
   }
 
   get url(): string {
@@ -104,6 +135,10 @@ export class ServiceProcess {
     this.#health = until(`serve ${args[0]} to start`, ready);
   }
 
+  get usage(): Usage | undefined {
+    return usageOf(this.#child);
+  }
+
   async ready(): Promise<void> {
     await this.#health;
   }
@@ -132,6 +167,10 @@ export class TrainersProcess {
       this.#answers.push(answer);
       this.#wake();
     });
+  }
+
+  get usage(): Usage | undefined {
+    return usageOf(this.#child);
   }
 
   tell(what: object): void {

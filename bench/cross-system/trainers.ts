@@ -46,6 +46,8 @@ export interface TrainersFigures {
   readonly repeated: number;
 }
 
+/** A read asks for all streams of its connection anew: hundreds of runs on one would measure that, and no trainer has more than one. */
+const RUNS_A_BUS = 20;
 const STAGES = ["GERMINATED", "TRAINING", "BLENDING", "SHADOWING", "PROBATIONARY", "FOSSILIZED"] as const;
 
 class Trainer {
@@ -217,7 +219,7 @@ process.on("message", async (order: TrainersOrder) => {
       while (waiting() > 0 && performance.now() < untilMs) await new Promise((done) => setTimeout(done, 100));
       tell({ ...figures, waiting: waiting() } satisfies TrainersFigures);
       for (const trainer of all) await trainer.leave();
-      await bus.close();
+      for (const bus of buses) await bus.close();
       process.disconnect?.();
       return;
     }
@@ -226,6 +228,10 @@ process.on("message", async (order: TrainersOrder) => {
   }
 });
 
-const bus = await RedisStreamsBus.open({ url: start.url, name: "trainers" });
-for (const trainer of all) await trainer.join(bus, start.folder);
+const buses: RedisStreamsBus[] = [];
+for (const [at, trainer] of all.entries()) {
+  if (at % RUNS_A_BUS === 0) buses.push(await RedisStreamsBus.open({ url: start.url, name: "trainers" }));
+  const bus = buses.at(-1);
+  if (bus) await trainer.join(bus, start.folder);
+}
 tell({ joined: all.length });

@@ -165,6 +165,27 @@ describe.skipIf(!redisServer)("services", () => {
     expect(germinated.length).toBeLessThanOrEqual(2);
   });
 
+  test("a Tamiyo whose Redis was emptied goes on with what it remembered", async () => {
+    const { service } = await openTamiyo(300);
+    const run = await openRun("a");
+    const commanded = async (): Promise<void> => {
+      const before = run.commands.length;
+      await expect
+        .poll(() => {
+          run.observe();
+          return run.commands.length;
+        })
+        .toBeGreaterThan(before);
+    };
+    await commanded();
+    await commanded();
+    await redis.command("FLUSHALL");
+    await commanded();
+    expect(service.status().leasesLost).toBeGreaterThan(0);
+    const ids = run.commands.map(({ commandId }) => commandId);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
   test("who lost the lease is fenced off, whatever it believes", async () => {
     const topic = runTopic("commands", "a");
     const [one, other] = [await openBus(), await openBus()];
@@ -338,7 +359,7 @@ describe.skipIf(!redisServer)("services", () => {
   });
 
   test("shows the series of all runs to Prometheus, until they are silent", async () => {
-    const { service, alerts } = await openWeatherlight({ rules: { silentMs: 300 } });
+    const { service, alerts } = await openWeatherlight({ rules: { silentMs: 3_000 } });
     const samples = async () =>
       (await service.metrics()).text.split("\n").filter((line) => !line.startsWith("#"));
     for (const id of ["a", "b"]) (await openRun(id)).link.sendPacket(packetOf(id, 5, []));

@@ -54,6 +54,8 @@ interface OwnedRun {
   busy: Promise<void>;
   /** Commands that the policy has just decided on. */
   readonly decided: Uint8Array[];
+  /** What the lease holds for the next holder, as text; what has not changed is not kept again. */
+  kept: string;
 }
 
 /** What outlives the instance. */
@@ -65,8 +67,9 @@ interface RunMemory {
 
 const LEASE_MS = 10_000;
 const IDLE_MS = 600_000;
-/** Latest decision times kept for the figures. */
-const MAX_LATENCIES = 2_048;
+const MAX_LAST_KEPT = 10_000;
+/** Of each kind kept for the figures. */
+const MAX_TIMES = 2_048;
 
 export class TamiyoService implements Service {
   readonly name = "tamiyo";
@@ -78,8 +81,12 @@ export class TamiyoService implements Service {
   /** Runs that are another's, and when to ask again. */
   readonly #othersUntil = new Map<string, number>();
   readonly #taking = new Map<string, Promise<OwnedRun | undefined>>();
+  /** What was known of runs whose lease was lost, oldest first: of use where Redis has forgotten its memory with the lease. */
+  readonly #lastKept = new Map<string, string>();
   readonly #counts = { states: 0, commands: 0, refused: 0, leasesLost: 0 };
-  readonly #latenciesMs: number[] = [];
+  /** From a state's arrival until its commands were signed, and until Redis had them. */
+  readonly #signedMs = new LatestTimes();
+  readonly #sentMs = new LatestTimes();
   #subscription: Subscription | undefined;
   #renewal: Timer | undefined;
   #closed = false;
@@ -121,12 +128,11 @@ export class TamiyoService implements Service {
   }
 
   status() {
-    const sorted = [...this.#latenciesMs].sort((a, b) => a - b);
-    const at = (part: number): number | null => sorted[Math.floor(part * (sorted.length - 1))] ?? null;
     return {
       runs: [...this.#runs.keys()],
       ...this.#counts,
-      decision_ms: { p50: at(0.5), p95: at(0.95), p99: at(0.99) },
+      signed_ms: this.#signedMs.quantiles(),
+      decision_ms: this.#sentMs.quantiles(),
     };
   }
 
@@ -145,10 +151,9 @@ export class TamiyoService implements Service {
     const run = await this.#runOf(state.trainingRunId);
     if (!run) return;
     run.lastSeenMs = this.#clock.monotonicMs();
-    run.busy = run.busy.then(() => this.#decide(run, state));
+    run.busy = run.busy.then(() => this.#decide(run, state, startedMs));
     await run.busy;
-    this.#latenciesMs.push(this.#clock.monotonicMs() - startedMs);
-    if (this.#latenciesMs.length > MAX_LATENCIES) this.#latenciesMs.shift();
+    this.#sentMs.add(this.#clock.monotonicMs() - startedMs);
   }
 
   /** Undefined where it is another instance's. */
@@ -176,20 +181,29 @@ export class TamiyoService implements Service {
       send: (envelope) => void decided.push(envelope),
       ...(this.#options.costs && { costs: this.#options.costs }),
     });
-    remember(tamiyo, await lease.recall());
-    const run = { lease, tamiyo, lastSeenMs: this.#clock.monotonicMs(), busy: Promise.resolve(), decided };
+    const recalled = await lease.recall();
+    remember(tamiyo, recalled ? new TextDecoder().decode(recalled) : this.#lastKept.get(id));
+    this.#lastKept.delete(id);
+    const run: OwnedRun = {
+      ...{ lease, tamiyo, decided, kept: "" },
+      lastSeenMs: this.#clock.monotonicMs(),
+      busy: Promise.resolve(),
+    };
     this.#runs.set(id, run);
     return run;
   }
 
-  async #decide(run: OwnedRun, state: SystemState): Promise<void> {
+  async #decide(run: OwnedRun, state: SystemState, arrivedMs: number): Promise<void> {
     const { trainingRunId } = state;
     if (this.#runs.get(trainingRunId) !== run) return;
     this.#counts.states++;
     try {
       run.tamiyo.observe(state);
+      this.#signedMs.add(this.#clock.monotonicMs() - arrivedMs);
       // Kept before it is sent: an instance that dies in between sends nothing twice, and asks again a little later.
-      await run.lease.keep(memoryOf(run.tamiyo));
+      const memory = memoryOf(run.tamiyo);
+      if (memory !== run.kept) await run.lease.keep(utf8(memory));
+      run.kept = memory;
       for (const envelope of run.decided.splice(0)) {
         await run.lease.publish(envelope);
         this.#counts.commands++;
@@ -204,6 +218,9 @@ export class TamiyoService implements Service {
   #lose(id: string, run: OwnedRun): void {
     if (this.#runs.get(id) !== run) return;
     this.#runs.delete(id);
+    this.#lastKept.set(id, memoryOf(run.tamiyo));
+    const [oldest] = this.#lastKept.keys();
+    if (this.#lastKept.size > MAX_LAST_KEPT && oldest !== undefined) this.#lastKept.delete(oldest);
     this.#counts.leasesLost++;
     this.#report(`${id} is another instance's by now`);
   }
@@ -233,15 +250,30 @@ export class TamiyoService implements Service {
   }
 }
 
-function memoryOf(tamiyo: Tamiyo): Uint8Array {
-  const { policy, sent } = tamiyo;
-  return utf8(toJsonText({ version: policy.version, sent, policy: policy.snapshot() } satisfies RunMemory));
+function memoryOf({ policy, sent }: Tamiyo): string {
+  return toJsonText({ version: policy.version, sent, policy: policy.snapshot() } satisfies RunMemory);
 }
 
 /** What a policy of another version remembered is of no use to this one; the count of commands goes on all the same. */
-function remember(tamiyo: Tamiyo, bytes: Uint8Array | undefined): void {
-  if (!bytes) return;
-  const { version, sent, policy } = fromJsonText(new TextDecoder().decode(bytes)) as RunMemory;
+function remember(tamiyo: Tamiyo, text: string | undefined): void {
+  if (text === undefined) return;
+  const { version, sent, policy } = fromJsonText(text) as RunMemory;
   tamiyo.restoreSent(sent);
   if (version === tamiyo.policy.version) tamiyo.policy.restore(policy);
+}
+
+/** The latest of many durations, in ms. */
+class LatestTimes {
+  readonly #times: number[] = [];
+
+  add(ms: number): void {
+    this.#times.push(ms);
+    if (this.#times.length > MAX_TIMES) this.#times.shift();
+  }
+
+  quantiles() {
+    const sorted = [...this.#times].sort((a, b) => a - b);
+    const at = (part: number): number | null => sorted[Math.floor(part * (sorted.length - 1))] ?? null;
+    return { p50: at(0.5), p95: at(0.95), p99: at(0.99) };
+  }
 }

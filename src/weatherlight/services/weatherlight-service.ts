@@ -2,6 +2,7 @@
  * The supervisor over a bus: receives telemetry and outcomes of all runs, the emergency lane at once, notices runs that fall
  * silent, and signs emergency commands by rule, within limits. Of several instances one works, the others stand by.
  */
+import { randomUUID } from "node:crypto";
 import { type Clock, messageOf, systemClock, type Timer } from "../../base/index.js";
 import {
   CommandSigner,
@@ -133,6 +134,8 @@ export class WeatherlightService implements Service {
   #lease: TopicLease | undefined;
   #subscriptions: readonly Subscription[] = [];
   #timer: Timer | undefined;
+  /** In its commands' ids: a fence is counted anew where Redis was emptied, and a run takes an order of an id that it knows for done. */
+  readonly #name = randomUUID();
   #commandIds = 0;
   #closed = false;
 
@@ -351,7 +354,7 @@ export class WeatherlightService implements Service {
     }
     this.#sentMs.push(nowMs);
     const envelope = this.#signer.sign({
-      commandId: `weatherlight-${this.#lease?.fence ?? 0}-${++this.#commandIds}`,
+      commandId: `weatherlight-${this.#name}-${++this.#commandIds}`,
       trainingRunId,
       issuedBy: "weatherlight",
       order: { kind: "EMERGENCY", level, reason },
