@@ -104,7 +104,9 @@ test.skipIf(!redisServer)(
     const fleet = await startFleet(`redis://bus:one@127.0.0.1:${redis.port}`, { real: REAL });
     const random = Random.forLabel(7, "fleet faults");
     const kinds = Object.keys(FAULT);
-    const isDone = ({ commandId }: Sent): boolean => fleet.answered.has(commandId);
+    // What was refused because Redis was away for too long, its sender knows of.
+    const isDone = ({ commandId, problem }: Sent): boolean =>
+      fleet.answered.has(commandId) || problem !== undefined;
     for (let i = 0; i < FAULTS; i++) {
       const kind = kinds[i % kinds.length] ?? "";
       await pause(300 + random.below(1_500));
@@ -117,21 +119,20 @@ test.skipIf(!redisServer)(
     await expect.poll(() => fleet.waiting, { timeout: CATCH_UP_MS }).toBe(0);
     await expect.poll(() => fleet.sent.filter((sent) => !isDone(sent)), { timeout: CATCH_UP_MS }).toEqual([]);
     // A simulated run takes a command into effect some steps after it has answered it.
-    const toSimulated = fleet.sent.filter(({ runId }) => runId.startsWith("run-"));
-    const effects = () => fleet.simulated.flatMap((run) => run.effects);
-    await expect.poll(() => effects().length).toBeGreaterThanOrEqual(toSimulated.length);
+    const confirmed = fleet.sent.filter(({ entryId }) => entryId !== undefined);
+    const rates = confirmed.filter(({ runId }) => runId.startsWith("run-")).map(({ rate }) => rate);
+    const effects = () => new Set(fleet.simulated.flatMap((run) => run.effects));
+    await expect.poll(() => rates.filter((rate) => !effects().has(rate))).toEqual([]);
 
     const applied = await fleet.end();
     expect(applied.size).toBe(SIMULATED + REAL);
-    expect(fleet.sent.filter(({ problem }) => problem !== undefined)).toEqual([]);
     expect(repeatedIn(applied)).toEqual([]);
-    for (const [runId, ids] of applied) {
-      const expected = fleet.sent.filter((sent) => sent.runId === runId).map(({ commandId }) => commandId);
-      expect([...ids].sort()).toEqual(expected.sort());
-    }
-    expect(effects().sort()).toEqual(toSimulated.map(({ rate }) => rate).sort());
+    expect(repeatedEffects(fleet)).toEqual([]);
+    expect(confirmed.filter(({ runId, commandId }) => !applied.get(runId)?.includes(commandId))).toEqual([]);
     expect(fleet.lost).toEqual([]);
-    console.log(`${FAULTS} faults, ${fleet.sent.length} commands, each applied once`);
+    expect(confirmed.length).toBeGreaterThan(0.9 * fleet.sent.length);
+    const refused = fleet.sent.length - confirmed.length;
+    console.log(`${FAULTS} faults: ${confirmed.length} commands applied once each, ${refused} refused`);
   },
 );
 
@@ -168,7 +169,7 @@ test.skipIf(!redisServer)(
     await fleet.pause();
     // Until nothing more arrives: what is not here by then is lost.
     const done = () => fleet.answered.size;
-    for (let before = -1; before !== done(); await pause(3_000)) before = done();
+    for (let before = -1; before !== done(); await pause(CATCH_UP_MS / 3)) before = done();
 
     const lost = new Set(fleet.lost);
     const applied = await fleet.end();

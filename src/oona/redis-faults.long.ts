@@ -150,6 +150,20 @@ describe.skipIf(!redisServer)("the bus on Redis", () => {
     await expect.poll(() => notices.map(({ kind }) => kind)).toContain("healed");
   });
 
+  test("a Redis that is emptied again before a group is back: what was sent in between is named too", async () => {
+    const redis = await serve();
+    const { bus, notices } = await open(redis.url);
+    await (await bus.subscribe("t", "g", () => {})).close();
+    await bus.publish("t", utf8("before"));
+    // Until it is seen that somebody reads here.
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    await redis.command("FLUSHALL");
+    const between = await bus.publish("t", utf8("between"));
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    await redis.command("FLUSHALL");
+    await expect.poll(() => lostIn(notices)).toContain(between);
+  });
+
   test("messages that somebody else trimmed away are named", async () => {
     const redis = await serve();
     const { bus, notices } = await open(redis.url);

@@ -119,11 +119,11 @@ return {'sent', id, last}
 
 /**
  * KEYS stream, record of the publisher.
- * @returns [the publisher's highest number, the first entry that a group still needs or ""]
+ * @returns [the publisher's highest number, the first entry that a group still needs or "", whether the stream is there]
  */
 export const CHECK_SENT = script(`
 redis.call('PEXPIRE', KEYS[2], ${KEPT_MS})
-return {redis.call('HGET', KEYS[2], 'last') or '0', lowest(KEYS[1]) or ''}
+return {redis.call('HGET', KEYS[2], 'last') or '0', lowest(KEYS[1]) or '', redis.call('EXISTS', KEYS[1])}
 `);
 
 /**

@@ -42,6 +42,8 @@ interface SentStream {
   numbers: number;
   confirmed: number;
   needed: { readonly number: number; readonly entryId: string }[];
+  /** Whether some group has ever been there. */
+  hasReaders: boolean;
 }
 
 export interface SenderOptions {
@@ -209,9 +211,14 @@ export class Sender {
     const { topic, lane } = stream;
     try {
       const names = [keys.stream(topic, lane), keys.sent(topic, lane, publisher)];
-      const [last, lowest = ""] = texts(await connection().run(CHECK_SENT, names, []));
+      const [last, lowest = "", isThere] = texts(await connection().run(CHECK_SENT, names, []));
       this.#findLost(stream, Number(last));
-      stream.needed = stream.needed.filter(({ entryId }) => lowest !== "" && !isBelow(entryId, lowest));
+      stream.hasReaders ||= lowest !== "";
+      // Emptied, it has no groups until their processes come back, which then read all of it.
+      const isAwaited = lowest === "" && stream.hasReaders && isThere === "1";
+      stream.needed = isAwaited
+        ? stream.needed.slice(-this.#options.limits.maxQueued)
+        : stream.needed.filter(({ entryId }) => lowest !== "" && !isBelow(entryId, lowest));
     } catch {
       // Asked again when Redis is back, or the next time.
     }
@@ -221,7 +228,7 @@ export class Sender {
     const key = `${lane} ${topic}`;
     const known = this.#streams.get(key);
     if (known) return known;
-    const stream: SentStream = { topic, lane, numbers: 0, confirmed: 0, needed: [] };
+    const stream: SentStream = { topic, lane, numbers: 0, confirmed: 0, needed: [], hasReaders: false };
     this.#streams.set(key, stream);
     return stream;
   }
