@@ -3,7 +3,7 @@
  * memory, also after kill -9, and what reading ahead costs, which is said and not judged. KASMINA_FULL_COUNTS=1: 1.2 GB of rows.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { createWriteStream, existsSync, readFileSync, statSync } from "node:fs";
+import { createWriteStream, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -62,10 +62,8 @@ function memoryOf(pid: number): { rss: number; pss: number } {
     const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
     sums.rss = Number(/^Rss:\s+(\d+)/m.exec(text)?.[1] ?? 0) / 1e3;
     sums.pss = Number(/^Pss:\s+(\d+)/m.exec(text)?.[1] ?? 0) / 1e3;
-    for (const child of readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")
-      .split(" ")
-      .filter(Boolean)) {
-      const { rss, pss } = memoryOf(Number(child));
+    for (const child of childrenOf(pid)) {
+      const { rss, pss } = memoryOf(child);
       sums.rss += rss;
       sums.pss += pss;
     }
@@ -73,6 +71,13 @@ function memoryOf(pid: number): { rss: number; pss: number } {
     // It has ended meanwhile.
   }
   return sums;
+}
+
+/** Linux lists them by the thread that started them, and the trainer's thread starts the tracing process. */
+function childrenOf(pid: number): number[] {
+  return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
+    readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").split(" ").filter(Boolean).map(Number),
+  );
 }
 
 interface Ran {
