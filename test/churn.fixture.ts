@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { garbageCollector } from "../src/base/garbage-collector.fixture.js";
+import { garbageCollector } from "../src/base/garbage-collector.node.js";
 import { systemClock } from "../src/base/index.js";
 import type { TelemetryMetric } from "../src/contracts/index.js";
 import { CommandSigner, type Order, type TelemetryPacket } from "../src/contracts/index.js";

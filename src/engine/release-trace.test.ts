@@ -1,6 +1,6 @@
 import { nn, numpy as np, valueAndGrad } from "@jax-js/jax";
 import { expect, test } from "vitest";
-import { garbageCollector } from "../base/garbage-collector.fixture.js";
+import { garbageCollector } from "../base/garbage-collector.node.js";
 import { KasminaError } from "../base/index.js";
 import { type Arrays, type JaxArray, type ProgramDefinition, trace } from "./trace.js";
 

@@ -73,6 +73,8 @@ export interface LoweredProgram {
   readonly target: LoweringTarget;
   /** An ONNX model. */
   readonly model: Uint8Array;
+  /** Of all values that the model computes, in bytes: an upper bound of what one run needs, some of which share their memory. */
+  readonly valueBytes: number;
   /** SHA-256 of the model and of where the program's tensors lie in the model's. */
   readonly digest: string;
   /** The model's inputs `i0`, `i1`, …; together they hold every input of the program once. */

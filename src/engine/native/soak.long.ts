@@ -1,7 +1,7 @@
 /** 200,000 steps: resident memory stays what it was after the first 5,000. */
 import { numpy as np, valueAndGrad } from "@jax-js/jax";
 import { expect, test } from "vitest";
-import { garbageCollector } from "../../base/garbage-collector.fixture.js";
+import { garbageCollector } from "../../base/garbage-collector.node.js";
 import { float32, scalar } from "../../contracts/tensor.js";
 import { type JaxArray, trace } from "../trace.js";
 import { createNativeBackend } from "./native-backend.js";

@@ -4,11 +4,11 @@
  */
 import { sha256Hex } from "../../base/bytes.js";
 import { KasminaError, messageOf } from "../../base/errors.js";
-import { formatSpec } from "../../contracts/tensor.js";
+import { formatSpec, sizeOf } from "../../contracts/tensor.js";
 import type { Atom, Equation, Ir, Primitive } from "../ir.js";
 import type { LoweredProgram, LoweredTensor, LoweringTarget, TracedProgram } from "../trace.js";
-import { GraphBuilder, type Value } from "./graph.js";
-import { bytesOf } from "./onnx-type.js";
+import { GraphBuilder, type GraphNode, type Value } from "./graph.js";
+import { bytesOf, ELEMENT_BYTES } from "./onnx-type.js";
 import { WEBGPU } from "./operator-set.js";
 import { giveOut, type Part, packedPairs, takeIn } from "./packing.js";
 import type { Lowered, Rule } from "./rules/rule.js";
@@ -56,7 +56,7 @@ function lowerForCpu(
     inputs: inputs.map(({ value }, i) => ({ name: `i${i}`, value })),
     outputs: outputs.map(({ value }, i) => ({ name: `o${i}`, value })),
   });
-  return loweredAs("cpu", model, inputs, outputs);
+  return loweredAs("cpu", model, graph.nodes, inputs, outputs);
 }
 
 /** What a program is for the WebGPU provider, as a graph. What it returns is fed to another as it is: in its own shape. */
@@ -77,6 +77,7 @@ function lowerForWebGpu(name: string, { ir }: Pick<TracedProgram, "ir">): Lowere
   return loweredAs(
     "webgpu",
     model,
+    graph.nodes,
     parts,
     outputs.map((value, place) => ({ value, places: [place] })),
   );
@@ -85,11 +86,18 @@ function lowerForWebGpu(name: string, { ir }: Pick<TracedProgram, "ir">): Lowere
 function loweredAs(
   target: LoweringTarget,
   model: Uint8Array,
+  nodes: readonly GraphNode[],
   ins: readonly Part[],
   outs: readonly Part[],
 ): LoweredProgram {
   const layout = { inputs: ins.map(tensorOf), outputs: outs.map(tensorOf) };
-  return { target, model, digest: sha256Hex(`${sha256Hex(model)} ${JSON.stringify(layout)}`), ...layout };
+  const digest = sha256Hex(`${sha256Hex(model)} ${JSON.stringify(layout)}`);
+  return { target, model, valueBytes: valueBytesOf(nodes), digest, ...layout };
+}
+
+function valueBytesOf(nodes: readonly GraphNode[]): number {
+  const values = nodes.flatMap(({ outputs }) => outputs);
+  return values.reduce((bytes, { dtype, shape }) => bytes + ELEMENT_BYTES[dtype] * sizeOf(shape), 0);
 }
 
 function tensorOf({ value: { shape }, places }: Part): LoweredTensor {

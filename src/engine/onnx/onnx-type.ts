@@ -12,6 +12,15 @@ export const ELEMENT_TYPE: { readonly [T in OnnxType]: TensorProto_DataType } = 
   int64: TensorProto_DataType.INT64,
 };
 
+/** Bytes of one element. */
+export const ELEMENT_BYTES: { readonly [T in OnnxType]: number } = {
+  float32: 4,
+  int32: 4,
+  uint32: 4,
+  bool: 1,
+  int64: 8,
+};
+
 const SCALAR: { readonly [T in OnnxType]: (value: number) => TensorData | BigInt64Array } = {
   float32: (value) => Float32Array.of(value),
   int32: (value) => Int32Array.of(value),

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { garbageCollector } from "../../base/garbage-collector.fixture.js";
+import { garbageCollector } from "../../base/garbage-collector.node.js";
 import { besiege } from "./forgery.fixture.js";
 
 test("of a million forgeries none is accepted, none throws, none evicts, and memory stays flat", () => {

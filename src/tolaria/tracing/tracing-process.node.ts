@@ -3,6 +3,7 @@
 import { readdirSync } from "node:fs";
 import { constants, setPriority } from "node:os";
 import { serialize } from "node:v8";
+import { idleCollector } from "../../base/garbage-collector.node.js";
 import { KasminaError, messageOf } from "../../base/index.js";
 import {
   type LoweringTarget,
@@ -43,7 +44,11 @@ function lowerPriority(): void {
 function serve({ target, host, blueprints }: TracingStart): void {
   const loading = Promise.all([loadModuleSource<Host>(host), loadBlueprints(blueprints)]);
   loading.catch(() => undefined);
-  process.on("message", async (request: TracingRequest) => reply(await answer(target, loading, request)));
+  const worked = idleCollector();
+  process.on("message", async (request: TracingRequest) => {
+    reply(await answer(target, loading, request));
+    worked();
+  });
 }
 
 /** Whoever asked may be gone by now: this process ends with the channel to it. */

@@ -5,6 +5,7 @@
 
 import { join } from "node:path";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { garbageCollector } from "../../base/garbage-collector.node.js";
 import { KasminaError, postableError } from "../../base/index.js";
 import type { SystemState, TelemetryPacket } from "../../contracts/index.js";
 import type { Decision } from "../../tamiyo/index.js";
@@ -32,6 +33,7 @@ port.on("message", receive);
 
 try {
   const start = workerData as TrainerStart;
+  const collect = garbageCollector();
   const { grow } = (await import(start.runner)) as { grow(options: GrowOptions): Promise<GrowResult> };
   const lines = lineCallbacks((line) => {
     lookForMessages();
@@ -54,6 +56,8 @@ try {
     records?.onDecision(decision, state);
   };
   const listeners = {
+    // Before the first step, when all data are read and kernels prewarmed: later it would lie between two steps.
+    onControl: () => collect(),
     ...(start.catalogPort && { catalogPort: start.catalogPort }),
     ...lines,
     ...bus,
