@@ -12,17 +12,32 @@ export function garbageCollector(): () => void {
   return runInNewContext("gc") as () => void;
 }
 
+/** Less is not worth the time of the cores: V8's helper threads collect too, which all threads of a process share. */
+const MIN_GROWN_BYTES = 4 * 2 ** 20;
+
 /**
- * Collects once this thread has had nothing to do for a while.
+ * Collects once this thread has had nothing to do for a while, where it holds 4 MiB more than after the last time.
  * @param idleMs by the clock of the machine: when garbage goes decides nothing else
  * @returns what is to be called whenever a piece of work has ended
  */
 export function idleCollector(idleMs = 100): () => void {
   const collect = garbageCollector();
+  let collectedBytes = 0;
+  const collectIfGrown = (): void => {
+    if (heldBytes() - collectedBytes < MIN_GROWN_BYTES) return;
+    collect();
+    collectedBytes = heldBytes();
+  };
   let timer: NodeJS.Timeout | undefined;
   return () => {
     clearTimeout(timer);
-    timer = setTimeout(collect, idleMs);
+    timer = setTimeout(collectIfGrown, idleMs);
     timer.unref();
   };
+}
+
+/** Of this thread alone, garbage included. */
+function heldBytes(): number {
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
 }
