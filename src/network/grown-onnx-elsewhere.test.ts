@@ -5,12 +5,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { InferenceSession } from "onnxruntime-node";
 import * as web from "onnxruntime-web/wasm";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, describe, expect, test } from "vitest";
 import { example, fileInput, GROWN, grown, tensorsOf } from "./grown-onnx.fixture.js";
 import { grownOnnx } from "./index.js";
 
+const hadWorker = "Worker" in globalThis;
 web.env.wasm.numThreads = 1;
 web.env.logLevel = "error";
+// It makes itself a global Worker in Node, by which the WebAssembly engine of other tests would take this for a browser.
+afterEach(() => {
+  if (!hadWorker) Reflect.deleteProperty(globalThis, "Worker");
+});
 
 describe("onnxruntime-web computes what onnxruntime-node does", () => {
   test.each(GROWN)("%s %j", async (name, task, blueprints, options) => {
