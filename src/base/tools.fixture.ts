@@ -8,12 +8,17 @@ const REQUIRED = (process.env.KASMINA_REQUIRE ?? "").split(",").map((name) => na
  * Whether the program runs here. Says so where it does not, and throws where `KASMINA_REQUIRE` names it.
  *
  * @param name as `KASMINA_REQUIRE` has it
- * @param commands any of which will do, with `--version`
+ * @param commands any of which will do
+ * @param trial arguments with which it succeeds where it is there
  */
-export function findTool(name: string, commands: readonly string[]): string | undefined {
-  const found = commands.find((command) => spawnSync(command, ["--version"]).status === 0);
+export function findTool(
+  name: string,
+  commands: readonly string[],
+  trial: readonly string[] = ["--version"],
+): string | undefined {
+  const found = commands.find((command) => spawnSync(command, trial).status === 0);
   if (found !== undefined) return found;
-  const missing = `${commands.join(" or ")} is not installed`;
+  const missing = `${name} (${commands.join(" or ")}) is not installed`;
   if (REQUIRED.includes(name)) throw new Error(`${missing}, and KASMINA_REQUIRE asks for ${name}`);
   console.warn(`skipped: ${missing}`);
   return undefined;

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { InferenceSession } from "onnxruntime-node";
 import * as web from "onnxruntime-web/wasm";
 import { afterAll, afterEach, describe, expect, test } from "vitest";
+import { findTool } from "../base/tools.fixture.js";
 import { example, fileInput, GROWN, grown, tensorsOf } from "./grown-onnx.fixture.js";
 import { grownOnnx } from "./index.js";
 
@@ -42,19 +43,25 @@ describe("onnxruntime-web computes what onnxruntime-node does", () => {
   });
 });
 
-/** It comes as a package for Python (Debian: python3-onnx), which not every machine has. */
-const PYTHON = process.env.PYTHON ?? "python3";
-const hasChecker = spawnSync(PYTHON, ["-c", "import onnx"]).status === 0;
+/** The checker comes as a package for Python (Debian: python3-onnx), which not every machine has. */
+const python = findTool(
+  "python-onnx",
+  [process.env.PYTHON ?? "python3", "/usr/bin/python3"],
+  ["-c", "import onnx"],
+);
 const folder = mkdtempSync(join(tmpdir(), "kasmina-grown-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-test.skipIf(!hasChecker).each(GROWN)(
+test.skipIf(!python).each(GROWN)(
   "the ONNX project's own checker passes %s %j",
   (name, task, blueprints, options) => {
     const topology = grown(name, task, blueprints, options);
     const file = join(folder, "grown.onnx");
     writeFileSync(file, grownOnnx(topology, tensorsOf(topology), { run: "one" }));
     const program = `import onnx; onnx.checker.check_model(onnx.load(${JSON.stringify(file)}), full_check=True)`;
-    expect(spawnSync(PYTHON, ["-c", program], { encoding: "utf8" })).toMatchObject({ status: 0, stderr: "" });
+    expect(spawnSync(python ?? "", ["-c", program], { encoding: "utf8" })).toMatchObject({
+      status: 0,
+      stderr: "",
+    });
   },
 );

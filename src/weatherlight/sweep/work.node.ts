@@ -129,6 +129,8 @@ class Worker {
     const { folder, launch, signal } = this.#options;
     const path = folder.runFolder(run);
     const args = state === "waiting" ? [...run.args, "--run-dir", path] : ["--resume", path];
+    // What is asked to end before it begins would not hear of it.
+    if (signal.aborted) return;
     const { code, problem } = await launch(args, signal);
     if (code === 0 || signal.aborted) return;
     const after = await folder.statusOf(run);
