@@ -13,6 +13,7 @@ import type { Evaluated, RememberingTracer } from "./remembering-tracer.js";
 
 type RunControl = Parameters<NonNullable<GrowOptions["onControl"]>>[0];
 
+const EVALUATION_BATCH = 256;
 const BLEND = "blend/";
 
 /** Held-out losses on both sides of one boundary. */
@@ -118,8 +119,7 @@ export class GraftWatch {
     const evaluated = this.#tracer.evaluationOf(program.traced);
     if (!evaluated) throw new Error("no evaluation is known for a training step that ran");
     const { heldOut, inputShape } = this.#dataset;
-    const [batch = 1] = evaluated.evaluate.definition.batch.weight?.shape ?? [];
-    const rows = new OrderedBatches(heldOut, inputShape, batch);
+    const rows = new OrderedBatches(heldOut, inputShape, EVALUATION_BATCH);
     const evaluate = this.#programs.get(evaluated) ?? backend.compile(evaluated.evaluate);
     this.#programs.set(evaluated, evaluate);
     const { loss } = await evaluateRows(await evaluate, evaluated.topology, state, rows, blend);

@@ -67,8 +67,7 @@ ${table(
 - **The parent** is \`charlm\` of 16 channels and one layer, trained on *Moby-Dick* by characters for 5 epochs in the runtime.
 - **Grown** goes on from it for 3 epochs in the runtime, gates, proofs, monitor and policy at work: the plateau policy germinates one
   \`host-block\`, a layer of the host's kind, at the first observation, trains it for 5 to 12 of some 60 observations, and keeps or culls it
-  by what it measures on 128 held-out rows, the same at each observation; since 2026-11-28 a run looks at
-  [fewer, and at others in turn](policy.md#what-judging-costs), with which these pairs were not measured again.
+  by what it measures on 128 held-out rows.
 - **FLOPs** are all that the grown run computed, shadow passes, probes and evaluations included; every run says what they went into (\`flops_by_part\`). Each other arm gets as many for
   training steps alone, by the same engine, batches and random seed, outside the runtime: its evaluations are free.
 - **Rates**: a cosine to 0 for every arm; each arm's own, the best of 0.01, 0.02 and 0.04 on random seed 1000, which no pair uses.

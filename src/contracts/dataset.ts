@@ -220,12 +220,3 @@ export interface EvaluationSource {
   /** The tensors of a batch may be overwritten when the next one is asked for, in this pass or another. */
   batches(): Iterable<EvaluationBatch>;
 }
-
-/** The rows of a split in an order that no longer changes, of which any piece stands for the whole. */
-export interface EvaluationRows {
-  readonly batch: number;
-  /** Rows there are. */
-  readonly count: number;
-  /** The rows from a place of the order on, as many as are there and fit a batch. Its tensors may be overwritten by the next one. */
-  at(from: number): EvaluationBatch;
-}

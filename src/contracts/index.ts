@@ -21,7 +21,6 @@ export {
   type BatchSource,
   type Dataset,
   type EvaluationBatch,
-  type EvaluationRows,
   type EvaluationSource,
   InputParts,
   isInMemory,

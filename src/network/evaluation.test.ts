@@ -26,16 +26,13 @@ function evaluationOf(...sites: readonly SeedSite[]) {
 
 describe("an evaluation", () => {
   test.each([
+    "germinated",
     "shadow",
     "blending",
     "shadowing",
     "probationary",
   ] as const)("compares the network with and without a seed that is %s", (part) =>
     expect(evaluationOf(siteOf("s", part)).compared).toEqual(["s"]));
-
-  test("does not compare what has not learnt yet", () => {
-    expect(evaluationOf(siteOf("s", "germinated")).compared).toEqual([]);
-  });
 
   test("does not compare what is the host's", () => {
     expect(evaluationOf(siteOf("old", "grown"), siteOf("new", "shadow")).compared).toEqual(["new"]);

@@ -5,7 +5,6 @@
  * more: comparing it at every evaluation to the end of the run would cost a forward pass each for nothing.
  */
 import { numpy as np } from "@jax-js/jax";
-import { sum } from "../base/index.js";
 import { type Estimate, type Score, TASK_TRAITS, type Tensor } from "../contracts/index.js";
 import type { Arrays, JaxArray, ProgramDefinition } from "../engine/index.js";
 import { blendControlSpecs, type ForwardInputs, forward, forwardFrom, forwardWithout } from "./forward.js";
@@ -105,25 +104,17 @@ export class EvaluationSums {
     }
   }
 
-  /** What was compared of one seed. */
-  comparisonOf(seedId: string): ComparisonSums {
-    const rows = this.#get("weight");
-    return {
-      gain: this.#get(`gain/${seedId}`),
-      gainSquared: this.#get(`gain_squared/${seedId}`),
-      rows,
-      rowsSquared: this.#sums.get("weight_squared")?.[0] ?? rows,
-    };
-  }
-
   result(topology: Topology): EvaluationResult {
     const rows = this.#get("weight");
     const gains = topology.sites
       .filter(isJudged)
-      .map(({ seedId }): [string, Estimate] => [seedId, gainOf([this.comparisonOf(seedId)])]);
+      .map(({ seedId }): [string, Estimate] => [
+        seedId,
+        this.#estimate(`gain/${seedId}`, `gain_squared/${seedId}`, rows),
+      ]);
     const { task = "classification" } = topology.loss ?? {};
     return {
-      loss: this.#lossOver(rows),
+      loss: this.#estimate("loss", "loss_squared", rows),
       score: {
         name: TASK_TRAITS[task].score,
         value: taskFor(task).score((name) => this.#sums.get(name) ?? new Float64Array(), rows),
@@ -137,38 +128,12 @@ export class EvaluationSums {
     return this.#sums.get(name)?.[0] ?? Number.NaN;
   }
 
-  #lossOver(rows: number): Estimate {
-    const rowsSquared = this.#sums.get("weight_squared")?.[0] ?? rows;
-    return estimateOf(this.#get("loss"), this.#get("loss_squared"), { rows, rowsSquared });
+  #estimate(sum: string, sumOfSquares: string, rows: number): Estimate {
+    const mean = this.#get(sum) / rows;
+    const variance = Math.max(0, this.#get(sumOfSquares) / rows - mean * mean);
+    // Rows of different weights say as much as fewer equal ones (Kish 1965: the effective sample size).
+    const squares = this.#sums.get("weight_squared")?.[0] ?? rows;
+    const effective = (rows * rows) / squares;
+    return { value: mean, stdErr: Math.sqrt(variance / Math.max(1, effective - 1)) };
   }
-}
-
-/** Sums over the rows on which a network was compared with itself, with or without a seed. Plain data. */
-export interface ComparisonSums {
-  readonly gain: number;
-  readonly gainSquared: number;
-  /** Each as often as it counts, and the squares of that. */
-  readonly rows: number;
-  readonly rowsSquared: number;
-}
-
-/** How much lower the loss is with the seed than without it, by comparisons on rows that are not the same. */
-export function gainOf(compared: readonly ComparisonSums[]): Estimate {
-  const total = (name: keyof ComparisonSums): number => sum(compared.map((sums) => sums[name]));
-  return estimateOf(total("gain"), total("gainSquared"), {
-    rows: total("rows"),
-    rowsSquared: total("rowsSquared"),
-  });
-}
-
-function estimateOf(
-  ofValues: number,
-  ofSquares: number,
-  { rows, rowsSquared }: Pick<ComparisonSums, "rows" | "rowsSquared">,
-): Estimate {
-  const mean = ofValues / rows;
-  const variance = Math.max(0, ofSquares / rows - mean * mean);
-  // Rows of different weights say as much as fewer equal ones (Kish 1965: the effective sample size).
-  const effective = (rows * rows) / rowsSquared;
-  return { value: mean, stdErr: Math.sqrt(variance / Math.max(1, effective - 1)) };
 }

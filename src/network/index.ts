@@ -5,14 +5,7 @@ export {
   distillationControlSpecs,
   teacherSpecs,
 } from "./distillation.js";
-export {
-  type ComparisonSums,
-  type EvaluationResult,
-  EvaluationSums,
-  evaluationProgram,
-  gainOf,
-  isComparison,
-} from "./evaluation.js";
+export { type EvaluationResult, EvaluationSums, evaluationProgram, isComparison } from "./evaluation.js";
 export { blendControlSpecs, blendTensors } from "./forward.js";
 export { forwardProgram } from "./forward-program.js";
 export { frozenPrefix, prefixProgram } from "./frozen-prefix.js";
@@ -54,7 +47,6 @@ export { chooseThreshold, THRESHOLD_AIMS, type ThresholdAim } from "./threshold.
 export {
   batchSpecs,
   isBlended,
-  isJudged,
   isShadow,
   learningPlan,
   parameterSpecs,

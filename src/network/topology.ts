@@ -53,11 +53,9 @@ export function isShadow(site: SeedSite): boolean {
   return site.part === "shadow" || site.part === "germinated";
 }
 
-/**
- * Whether evaluations measure what the seed is worth: while it is to be decided what becomes of it, from the time on that it learns.
- */
+/** Whether it is still to be decided what becomes of the seed: then evaluations measure what it is worth. */
 export function isJudged(site: SeedSite): boolean {
-  return site.part !== "grown" && site.part !== "germinated";
+  return site.part !== "grown";
 }
 
 /** Whether nothing below the seed's slot receives a gradient. */

@@ -3,7 +3,7 @@
  * and changes nothing: the programs begin with these values, kept or not, and FLOPs are counted as if nothing were kept, so that no
  * decision of a run depends on it. Nothing of it is in a checkpoint: a resumed run computes it again.
  */
-import { type BatchSource, type EvaluationRows, sizeOf, type Tensor } from "../contracts/index.js";
+import { type BatchSource, type EvaluationSource, sizeOf, type Tensor } from "../contracts/index.js";
 import type { Program, State } from "../engine/index.js";
 import type { FrozenPrefixPrograms } from "./tracing/programs.js";
 
@@ -11,7 +11,7 @@ const FLOAT32_BYTES = 4;
 
 export interface FrozenFeaturesOptions {
   readonly train: BatchSource;
-  readonly heldOut: Pick<EvaluationRows, "batch" | "count">;
+  readonly heldOut: EvaluationSource;
   /** Memory that may be filled, of training and held-out rows together. */
   readonly maxBytes: number;
 }
@@ -99,11 +99,7 @@ export class FrozenFeatures {
   async ofEvaluation(
     prefix: FrozenPrefixPrograms | undefined,
     state: State,
-    {
-      x,
-      source,
-      index,
-    }: { readonly x: Tensor; readonly source: FrozenFeaturesOptions["heldOut"]; readonly index: number },
+    { x, source, index }: { readonly x: Tensor; readonly source: EvaluationSource; readonly index: number },
   ): Promise<Tensor> {
     this.#forget(prefix);
     if (!prefix) return x;

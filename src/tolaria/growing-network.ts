@@ -4,13 +4,12 @@
  */
 
 import { KasminaError } from "../base/index.js";
-import { type EvaluationSource, type FlopsByPart, NO_FLOPS, totalFlops } from "../contracts/index.js";
+import type { EvaluationSource, FlopsByPart } from "../contracts/index.js";
 import type { Kasmina, Seed } from "../kasmina/index.js";
 import { type EvaluationResult, monitoredRows, parameterSpecs, type Topology } from "../network/index.js";
 import { slotsOf } from "../nn/index.js";
-import { evaluateBatch, evaluateRows } from "./evaluate.js";
+import { evaluateRows } from "./evaluate.js";
 import { FrozenFeatures } from "./frozen-features.js";
-import { HeldOutLooks, type Looked } from "./held-out.js";
 import { ModelState } from "./model-state.js";
 import { IsolationGuard } from "./recovery/isolation-guard.js";
 import { stepShares } from "./step-shares.js";
@@ -45,15 +44,6 @@ type NetworkOptions = Pick<
   | "maxFeatureBytes"
 >;
 
-/** An evaluation, and what each of its batches cost. */
-export interface Evaluated extends EvaluationResult {
-  readonly batches: number;
-  readonly flops: Partial<FlopsByPart>;
-}
-
-/** FLOPs that are left to an observation, by those that it takes at least and those of the run's end. */
-export type MayCost = (flops: { readonly now: number; readonly atTheEnd: number }) => number;
-
 /** Of the topologies that a seed leads to: the next two stages, or none. */
 const SOON = 3;
 
@@ -74,7 +64,6 @@ export class GrowingNetwork {
   readonly model: ModelState;
   readonly guard: IsolationGuard;
   readonly features: FrozenFeatures;
-  readonly looks: HeldOutLooks;
   readonly #options: NetworkOptions;
   readonly #kasmina: Kasmina;
   readonly #programs: Programs;
@@ -89,13 +78,12 @@ export class GrowingNetwork {
     this.#kasmina = kasmina;
     this.model = new ModelState(backend, optimizer);
     this.guard = new IsolationGuard(kasmina);
-    this.features = new FrozenFeatures({ train, heldOut: heldOut.rows, maxBytes: maxFeatureBytes });
-    this.looks = new HeldOutLooks(heldOut);
+    this.features = new FrozenFeatures({ train, heldOut, maxBytes: maxFeatureBytes });
     this.#programs = new Programs({
       backend,
       optimizer,
       trainBatch: train.batch,
-      evaluationBatch: heldOut.rows.batch,
+      evaluationBatch: heldOut.batch,
       monitor: {
         batch: train.batch,
         rows: monitoredRows(train.batch),
@@ -204,39 +192,17 @@ export class GrowingNetwork {
    * Evaluates the network as it stands; a seed in TRAINING is measured in parallel. `pause` comes between two batches; where it
    * rejects, so does this.
    */
-  async evaluate(source: EvaluationSource, step: number, pause?: () => Promise<void>): Promise<Evaluated> {
+  async evaluate(
+    source: EvaluationSource,
+    step: number,
+    pause?: () => Promise<void>,
+  ): Promise<EvaluationResult & { readonly batches: number; readonly flops: Partial<FlopsByPart> }> {
     const { evaluate, topology, flops, prefix } = await this.install(step);
     const controls = blendControls(topology, this.#kasmina.seeds(), step).tensors;
     const { state } = this.model;
     const result = await evaluateRows(evaluate, topology, state, source, controls, {
       pause,
       begin: (x, index) => this.features.ofEvaluation(prefix, state, { x, source, index }),
-    });
-    return { ...result, flops: flops.batch };
-  }
-
-  /**
-   * Looks at held-out rows for an observation.
-   * @param mayCost FLOPs that comparisons of seeds may take besides those on the rows that are looked at anyway
-   */
-  async observe(step: number, mayCost: MayCost, pause: () => Promise<void>): Promise<Evaluated & Looked> {
-    const { evaluate, topology, flops, prefix } = await this.install(step);
-    const controls = blendControls(topology, this.#kasmina.seeds(), step).tensors;
-    const { state } = this.model;
-    const { rows: source } = this.#options.heldOut;
-    const perBatch = totalFlops({ ...NO_FLOPS, ...flops.batch });
-    const { fixedBatches, batchesAtTheEnd } = this.looks;
-    const { evaluation = 0 } = flops.batch;
-    const left = mayCost({ now: fixedBatches * perBatch, atTheEnd: batchesAtTheEnd * evaluation });
-    const result = await this.looks.look({
-      topology,
-      more: Math.floor(left / perBatch),
-      evaluate: async (batch, index) => {
-        const x = await this.features.ofEvaluation(prefix, state, { x: batch.inputs, source, index });
-        const outputs = await evaluateBatch(evaluate, state, { ...batch, x }, controls);
-        await pause();
-        return outputs;
-      },
     });
     return { ...result, flops: flops.batch };
   }

@@ -1,7 +1,5 @@
 export type { TeacherOptions } from "./distillation.js";
 export { evaluateRows } from "./evaluate.js";
-export { EVALUATION_SHARE } from "./evaluation-budget.js";
-export type { HeldOutRows } from "./held-out.js";
 export { HyperControls, type HyperParameters, SCHEDULE_IDS, type ScheduleId, type Warmup } from "./hyper.js";
 export { type Inheritance, inheritanceOf } from "./inheritance.js";
 export { ModelState } from "./model-state.js";

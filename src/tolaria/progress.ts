@@ -53,11 +53,6 @@ export class Progress {
     return this.#flopsBefore + totalFlops(this.#flops);
   }
 
-  /** What of it is known to have gone into each part. */
-  get spent(): FlopsByPart {
-    return { ...this.#flops };
-  }
-
   /** Undefined where the run began when it was not counted. */
   get flopsByPart(): FlopsByPart | undefined {
     return this.#flopsBefore === 0 ? { ...this.#flops } : undefined;

@@ -13,7 +13,6 @@ import type { Kasmina, KasminaSnapshot } from "../kasmina/index.js";
 import type { EvaluationResult, Topology } from "../network/index.js";
 import type { BlueprintRegistry, Host, LossOptions } from "../nn/index.js";
 import type { TeacherOptions } from "./distillation.js";
-import type { HeldOutRows, LooksSnapshot } from "./held-out.js";
 import type { HyperParameters, ScheduleId, Warmup } from "./hyper.js";
 import type { Inheritance } from "./inheritance.js";
 import type { Optimizer } from "./optimizers.js";
@@ -39,9 +38,7 @@ export interface TrainerOptions {
   readonly commands: CommandSource;
   readonly train: BatchSource;
   /** Rows that nothing learns from; they serve gates and policy. */
-  readonly heldOut: HeldOutRows;
-  /** All of them, in batches of the same size, by which an epoch is told from a better one. Default: those of the observation. */
-  readonly heldOutAtEpochEnds?: EvaluationSource | undefined;
+  readonly heldOut: EvaluationSource;
   readonly epochs: number;
   readonly optimizer: Optimizer;
   readonly hyper: HyperParameters;
@@ -51,7 +48,7 @@ export interface TrainerOptions {
   readonly warmup?: Warmup | undefined;
   /** Initial parameters follow from it, where none are inherited. */
   readonly seed: number;
-  /** Steps between observations; each evaluates some of the held-out rows. The end of an epoch is one too. */
+  /** Steps between observations; each evaluates the held-out rows. The end of an epoch is one too. */
   readonly observeEverySteps: number;
   readonly hostGradient?: Topology["hostGradient"];
   /** What an example's loss is, to learn from and to judge by. Default: the cross-entropy. */
@@ -167,6 +164,4 @@ export interface TrainerCheckpoint extends GoodState, ProgressSnapshot, Rollback
   readonly keepDue: boolean;
   /** Where the best network is to be kept, from the end of the first epoch on. */
   readonly bestNetwork?: BestNetwork | undefined;
-  /** What was seen of growing seeds; left out by runs of the time before it was kept. */
-  readonly looks?: LooksSnapshot | undefined;
 }

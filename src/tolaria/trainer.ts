@@ -10,8 +10,7 @@ import type { EvaluationResult } from "../network/index.js";
 import { frozenPaths, initHost } from "../nn/index.js";
 import { type ChangeTarget, carryOut } from "./changes.js";
 import { registerTeacher, releaseTeacher } from "./distillation.js";
-import { allowance } from "./evaluation-budget.js";
-import { GrowingNetwork, type MayCost } from "./growing-network.js";
+import { GrowingNetwork } from "./growing-network.js";
 import { HyperControls, warmupSteps } from "./hyper.js";
 import { evaluationMeasurement, systemState } from "./measured.js";
 import type { ModelState } from "./model-state.js";
@@ -142,7 +141,6 @@ export class Trainer {
       keepDue: this.#keepDue,
       kasmina: this.#options.kasmina.snapshot(),
       ...(this.#bestNetwork && { bestNetwork: this.#bestNetwork }),
-      looks: this.#network.looks.snapshot(),
     };
   }
 
@@ -173,7 +171,6 @@ export class Trainer {
     this.#rollback.resume(checkpoint);
     this.#keepDue = checkpoint.keepDue;
     this.#bestNetwork = checkpoint.bestNetwork;
-    if (checkpoint.looks) this.#network.looks.restore(checkpoint.looks);
   }
 
   get #checkpointDue(): boolean {
@@ -274,18 +271,16 @@ export class Trainer {
   #afterRollback(): void {
     this.#training.lossWatch.restart();
     this.#network.prepareAnew();
-    this.#network.looks.forget();
     this.#keepDue = false;
   }
 
   /** Where a stop comes in between, the observation stays due: the run that is resumed begins with it. */
   async #observe(): Promise<void> {
     if (!this.#progress.observationDue) return;
-    const { train, onState, onEpoch, kasmina, heldOutAtEpochEnds: all } = this.#options;
+    const { train, onState, onEpoch, kasmina } = this.#options;
     const { step, atEpochStart: epochEnds } = this.#progress;
-    const seen = await this.#stoppable((pause) => this.#evaluateHeldOut(pause, epochEnds ? all : undefined));
-    if (!seen) return;
-    const { heldOut, ofEpoch } = seen;
+    const heldOut = await this.#evaluateHeldOut();
+    if (!heldOut) return;
     kasmina.recordEvaluation(evaluationMeasurement(this.#network.installed?.topology, heldOut));
     const { trainingRunId, epochs } = this.#options;
     const observed = { trainingRunId, epochs, kasmina, network: this.#network, progress: this.#progress };
@@ -295,10 +290,10 @@ export class Trainer {
     if (!epochEnds) return;
     const trainLoss = this.#progress.endEpoch();
     const isTrying = kasmina.seeds().some(({ stage }) => isGrowing(stage));
-    const isBest = this.#progress.seeEpoch(ofEpoch.loss.value, !isTrying);
-    if (isBest && this.#options.keep === "best" && Number.isFinite(ofEpoch.loss.value))
-      this.#bestNetwork = await this.#presentNetwork(ofEpoch);
-    await onEpoch?.({ epoch: step / train.stepsPerEpoch, trainLoss, heldOut: ofEpoch });
+    const isBest = this.#progress.seeEpoch(heldOut.loss.value, !isTrying);
+    if (isBest && this.#options.keep === "best" && Number.isFinite(heldOut.loss.value))
+      this.#bestNetwork = await this.#presentNetwork(heldOut);
+    await onEpoch?.({ epoch: step / train.stepsPerEpoch, trainLoss, heldOut });
   }
 
   async #presentNetwork({ loss }: EvaluationResult): Promise<BestNetwork> {
@@ -310,24 +305,10 @@ export class Trainer {
     };
   }
 
-  /** What was seen of the rows counts once it is all there: a run that is stopped meanwhile does it again. */
-  async #evaluateHeldOut(pause: () => Promise<void>, all: EvaluationSource | undefined) {
-    const { step, spent } = this.#progress;
-    const ofAll = all && (await this.#network.evaluate(all, step, pause));
-    const done = step / this.#stepsTotal;
-    const mayCost: MayCost = ({ now, atTheEnd }) =>
-      ofAll ? 0 : allowance({ flops: spent, atTheEnd, done }) - now;
-    const { seen, ...looked } = await this.#network.observe(step, mayCost, pause);
-    for (const { flops, batches } of ofAll ? [ofAll, looked] : [looked]) this.#progress.spend(flops, batches);
-    this.#network.looks.restore(seen);
-    const heldOut = ofAll ? { ...looked, gains: ofAll.gains } : looked;
-    return { heldOut, ofEpoch: ofAll ?? looked };
-  }
-
   /** Undefined where the run is stopped meanwhile. */
-  #stoppable<T>(evaluate: (pause: () => Promise<void>) => Promise<T>): Promise<T | undefined> {
+  #evaluateHeldOut(): Promise<EvaluationResult | undefined> {
     const signal = this.#signalAt("observation");
-    const evaluation = evaluate(async () => {
+    const evaluation = this.evaluate(this.#options.heldOut, async () => {
       await this.#yieldToEvents();
       signal?.throwIfAborted();
     });

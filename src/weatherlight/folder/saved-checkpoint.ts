@@ -123,20 +123,6 @@ const remainderSchema = goodSchema.extend({
   seeds: z.array(z.looseObject({ seed: seedSchema, alpha: figure })),
   good: goodSchema.optional(),
   bestNetwork: z.looseObject({ step: count, heldOutLoss: figure, kasmina: controlSchema }).optional(),
-  looks: z
-    .looseObject({
-      next: count,
-      seeds: z.record(
-        z.string(),
-        z.looseObject({
-          part: z.string(),
-          pieces: z.array(
-            z.looseObject({ gain: figure, gainSquared: figure, rows: figure, rowsSquared: figure, count }),
-          ),
-        }),
-      ),
-    })
-    .optional(),
 });
 
 /** All of a checkpoint but its tensors. */

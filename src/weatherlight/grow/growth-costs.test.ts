@@ -8,21 +8,16 @@ import { builtinBlueprints, createHost, type Host, resmlp, slotsOf } from "../..
 import { SchedulePolicy } from "../../tamiyo/index.js";
 import { definitionsOf, OPTIMIZERS } from "../../tolaria/index.js";
 import { CountedCosts } from "./growth-costs.js";
-import { countHost } from "./host-flops.js";
 import { trainRun } from "./train-run.js";
 
 const BATCH = 32;
 const EVALUATION_BATCH = 64;
-const PROGRAMS = {
+const RUN = {
   blueprints: builtinBlueprints,
   optimizer: OPTIMIZERS.adam,
   batch: BATCH,
   evaluationBatch: EVALUATION_BATCH,
-};
-const RUN = {
-  ...PROGRAMS,
   heldOutRows: 100,
-  epochRows: 70,
   testRows: 64,
   stepsPerEpoch: 30,
   epochs: 10,
@@ -32,8 +27,8 @@ const RUN = {
   seeds: () => [],
 };
 const STEPS = RUN.stepsPerEpoch * RUN.epochs;
-/** Every 20 steps and every 30, twice at once at every 60th, two batches each; two more at the end of each epoch. */
-const EVALUATIONS = 2 * (15 + 10 - 5) + 2 * 10;
+/** Every 20 steps and every 30, twice at once at every 60th; two batches each. */
+const EVALUATIONS = 2 * (15 + 10 - 5);
 
 const hosts: readonly Host[] = [
   createHost("resmlp", { inputShape: [28, 28], classes: 10 }),
@@ -65,8 +60,7 @@ function flopsOf(host: Host, sites: Topology["sites"]) {
 }
 
 describe.each(hosts)("costs on $id $inputShape", (host) => {
-  const hostFlops = countHost({ ...PROGRAMS, host });
-  const costs = new CountedCosts({ ...RUN, host, hostFlops });
+  const costs = new CountedCosts({ ...RUN, host });
   const alone = flopsOf(host, []);
 
   test("of the host alone are those of its programs", () => {
@@ -87,14 +81,13 @@ describe.each(hosts)("costs on $id $inputShape", (host) => {
     if (!slot) throw new Error("the host has no slot");
     const blueprint = builtinBlueprints.get("low-rank");
     const begun = inherited(slot.id);
-    const begunFlops = countHost({ ...PROGRAMS, host, inherited: [begun] });
-    const network = new CountedCosts({ ...RUN, host, hostFlops: begunFlops, seeds: () => [begun] });
+    const network = new CountedCosts({ ...RUN, host, inherited: [begun], seeds: () => [begun] });
     const site = { seedId: begun.id, slotId: slot.id, blueprint, part: "grown" } as const;
     const programs = flopsOf(host, [{ ...site, parameters: resolveParameters(blueprint) }]);
     expect(network.hostFlops(20)).toBe(20 * programs.train + 2 * programs.evaluate);
     const arm = { slotId: slot.id, candidate: { id: "low-rank", parameters: {} } };
     const { inherited: _, ...own } = begun;
-    const fossilized = new CountedCosts({ ...RUN, host, hostFlops, seeds: () => [own] });
+    const fossilized = new CountedCosts({ ...RUN, host, seeds: () => [own] });
     const [rest, all] = [network, fossilized].map(
       (costed) => costed.of(arm, { step: 0 }, 10)?.flopsToTheEnd ?? 0,
     );
@@ -130,7 +123,7 @@ describe.each(hosts)("costs on $id $inputShape", (host) => {
 
 test("what does not fit a slot has no cost", () => {
   const [host] = hosts as [Host];
-  const costs = new CountedCosts({ ...RUN, host, hostFlops: countHost({ ...PROGRAMS, host }) });
+  const costs = new CountedCosts({ ...RUN, host });
   const candidate = { id: "conv-residual", parameters: {} };
   expect(costs.of({ slotId: "block1", candidate }, { step: 0 }, 8)).toBeUndefined();
 });

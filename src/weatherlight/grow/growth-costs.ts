@@ -11,9 +11,7 @@ import type { Seed } from "../../kasmina/index.js";
 import { kernelProgram, monitoredRows } from "../../network/index.js";
 import { type BlueprintRegistry, type Host, slotsOf } from "../../nn/index.js";
 import type { Arm, ArmCost, Candidate, GrowthCosts } from "../../tamiyo/index.js";
-import { EVALUATION_SHARE } from "../../tolaria/index.js";
-import type { HostFlops } from "./host-flops.js";
-import { type Observations, observationsUntil } from "./observations.js";
+import { definitionsOf, type Optimizer, topologyOf } from "../../tolaria/index.js";
 
 /** Forward passes of a kernel that its part in a training step is worth, gradients by weights and input included. */
 const KERNEL_PASSES = 3.5;
@@ -26,22 +24,24 @@ const PROBE_PASSES = 2;
 /** Rows that a kernel is counted with. */
 const COUNTED_ROWS = 8;
 
-export interface GrowthCostsOptions extends Observations {
+export interface GrowthCostsOptions {
   readonly host: Host;
   readonly blueprints: BlueprintRegistry;
-  /** Of the host alone, seeds that the run began with included. */
-  readonly hostFlops: HostFlops;
+  readonly optimizer: Optimizer;
   /** Rows of a training step, and of an evaluation batch. */
   readonly batch: number;
   readonly evaluationBatch: number;
-  /** Rows that every observation evaluates, those that the end of each epoch does besides, and those that the end of the run does. */
+  /** Rows that every observation evaluates, and those that the end of the run does. */
   readonly heldOutRows: number;
-  readonly epochRows: number;
   readonly testRows: number;
+  readonly stepsPerEpoch: number;
   readonly epochs: number;
+  readonly observeEverySteps: number;
   /** Steps between two looks of the isolation monitor, and from a command to its effect. */
   readonly isolationEverySteps: number;
   readonly leadSteps: number;
+  /** Seeds that the run began with: part of the host. Default: none. */
+  readonly inherited?: readonly Seed[];
   /** The seeds of the run. */
   readonly seeds: () => readonly Seed[];
 }
@@ -55,6 +55,7 @@ interface Weight {
 export class CountedCosts implements GrowthCosts {
   readonly #options: GrowthCostsOptions;
   readonly #forward = new Map<string, number>();
+  #programs: { readonly train: number; readonly evaluation: number } | undefined;
 
   constructor(options: GrowthCostsOptions) {
     this.#options = options;
@@ -62,6 +63,8 @@ export class CountedCosts implements GrowthCosts {
 
   /** Counts all that these candidates will be asked about: tracing takes the thread, which a step should not wait for. */
   countAhead(candidates: readonly Candidate[]): void {
+    if (candidates.length === 0) return;
+    void this.#host;
     for (const slot of slotsOf(this.#options.host)) {
       for (const candidate of candidates) this.#weigh({ slotId: slot.id, candidate });
     }
@@ -71,7 +74,7 @@ export class CountedCosts implements GrowthCosts {
     const { testRows } = this.#options;
     const done = Math.min(step, this.#stepsTotal);
     const test = step > this.#stepsTotal ? this.#batches(testRows) : 0;
-    const { train, evaluation } = this.#options.hostFlops;
+    const { train, evaluation } = this.#host;
     return done * train + (this.#evaluations(0, done) + test) * evaluation;
   }
 
@@ -89,16 +92,30 @@ export class CountedCosts implements GrowthCosts {
     // As long as its training may last, commands that are on their way included.
     const trial = (maxTraining + 3) * observeEverySteps + 2 * leadSteps;
     const inShadow = Math.min(trial, this.#stepsTotal - step);
-    const added =
-      this.#blended([...present, own], step) +
-      this.#comparisons([...present, own], step) +
-      inShadow * this.#shadowPass(present) +
-      this.#probes(present, own, step);
     return {
       parameters: own.scalars,
-      flopsToTheEnd: added + this.#moreRows(added),
-      stepShare: (batch * KERNEL_PASSES * own.forward) / this.#options.hostFlops.train,
+      flopsToTheEnd:
+        this.#blended([...present, own], step) +
+        this.#comparisons([...present, own], step) +
+        inShadow * this.#shadowPass(present) +
+        this.#probes(present, own, step),
+      stepShare: (batch * KERNEL_PASSES * own.forward) / this.#host.train,
     };
+  }
+
+  /** A step of the host alone, and its evaluation of one batch. Counted when first asked for. */
+  get #host(): { readonly train: number; readonly evaluation: number } {
+    const { host, blueprints, optimizer, batch, evaluationBatch, inherited = [] } = this.#options;
+    if (!this.#programs) {
+      const monitor = { batch, rows: monitoredRows(batch), coordinates: 1 };
+      const options = { optimizer, trainBatch: batch, evaluationBatch, monitor };
+      const { train, evaluate } = definitionsOf(
+        topologyOf({ host, blueprints, hostGradient: "detach" }, inherited),
+        options,
+      );
+      this.#programs = { train: trace(train).flops, evaluation: trace(evaluate).flops };
+    }
+    return this.#programs;
   }
 
   get #stepsTotal(): number {
@@ -118,22 +135,13 @@ export class CountedCosts implements GrowthCosts {
   /** What it takes to compare a seed with its absence, by one more pass that the others are in, as if to the end of the run. */
   #comparisons(seeds: readonly Weight[], step: number): number {
     const forward = sum(seeds.map((seed) => seed.forward));
-    return (
-      this.#evaluationsLeft(step) *
-      (this.#options.hostFlops.evaluation + this.#options.evaluationBatch * forward)
-    );
-  }
-
-  /** What comparisons on more than the rows that are looked at anyway may take: a share of all that the run costs. */
-  #moreRows(added: number): number {
-    const training = this.#stepsTotal * this.#options.hostFlops.train + added;
-    return (EVALUATION_SHARE / (1 - EVALUATION_SHARE)) * training;
+    return this.#evaluationsLeft(step) * (this.#host.evaluation + this.#options.evaluationBatch * forward);
   }
 
   /** What a step's second pass for the shadow loss costs besides the seed itself: no more than the network's own. */
   #shadowPass(present: readonly Weight[]): number {
     const { batch } = this.#options;
-    return this.#options.hostFlops.train + batch * KERNEL_PASSES * sum(present.map((seed) => seed.forward));
+    return this.#host.train + batch * KERNEL_PASSES * sum(present.map((seed) => seed.forward));
   }
 
   /** The isolation monitor's looks, as if the seed were isolated to the end of the run. */
@@ -146,11 +154,14 @@ export class CountedCosts implements GrowthCosts {
 
   /** Batches evaluated at the observations after `from`, up to and with `to`. */
   #evaluations(from: number, to: number): number {
-    const { stepsPerEpoch, heldOutRows, epochRows } = this.#options;
-    const until = (step: number): number =>
-      observationsUntil(step, this.#options) * this.#batches(heldOutRows) +
-      Math.floor(step / stepsPerEpoch) * this.#batches(epochRows);
-    return until(to) - until(from);
+    const { observeEverySteps, stepsPerEpoch, heldOutRows } = this.#options;
+    const until = (step: number): number => {
+      const both = leastCommonMultiple(observeEverySteps, stepsPerEpoch);
+      return (
+        Math.floor(step / observeEverySteps) + Math.floor(step / stepsPerEpoch) - Math.floor(step / both)
+      );
+    };
+    return (until(to) - until(from)) * this.#batches(heldOutRows);
   }
 
   /** Batches evaluated from `step` on, those of the test rows included. */
@@ -183,4 +194,10 @@ function forwardFlops(program: ProgramDefinition): number {
   } catch {
     return 0;
   }
+}
+
+function leastCommonMultiple(a: number, b: number): number {
+  let [divisor, rest] = [a, b];
+  while (rest > 0) [divisor, rest] = [rest, divisor % rest];
+  return (a * b) / divisor;
 }

@@ -12,13 +12,7 @@ import type { RunSetup } from "./run-setup.js";
 export interface TamiyoRun
   extends Pick<
     GrowthCostsOptions,
-    | "blueprints"
-    | "hostFlops"
-    | "stepsPerEpoch"
-    | "observeEverySteps"
-    | "evaluationBatch"
-    | "heldOutRows"
-    | "epochRows"
+    "blueprints" | "optimizer" | "stepsPerEpoch" | "observeEverySteps" | "evaluationBatch"
   > {
   readonly options: RunSetup;
   readonly kasmina: Kasmina;
@@ -51,16 +45,24 @@ export function tamiyoFor(policy: Policy | null, run: TamiyoRun): Tamiyo | undef
   });
 }
 
-function costsOf({ options, kasmina, ...run }: TamiyoRun): CountedCosts {
+function costsOf(run: TamiyoRun): CountedCosts {
+  const { options, kasmina, blueprints, optimizer, stepsPerEpoch, observeEverySteps, evaluationBatch } = run;
   const { host, dataset, batch, epochs } = options;
-  const { blueprints, hostFlops, stepsPerEpoch, observeEverySteps, evaluationBatch, heldOutRows, epochRows } =
-    run;
   return new CountedCosts({
-    ...{ host, blueprints, hostFlops, batch, epochs, stepsPerEpoch, observeEverySteps },
-    ...{ evaluationBatch, heldOutRows, epochRows },
+    blueprints,
+    optimizer,
+    stepsPerEpoch,
+    observeEverySteps,
+    evaluationBatch,
+    host,
+    batch,
+    epochs,
+    heldOutRows: dataset.heldOut.count,
     testRows: dataset.test.count,
     isolationEverySteps: kasmina.config.isolation.everySteps,
     leadSteps: kasmina.config.leadSteps,
+    inherited:
+      (options.resume?.kasmina ?? options.inherits)?.seeds.filter(({ inherited }) => inherited) ?? [],
     seeds: () => kasmina.seeds(),
   });
 }

@@ -39,7 +39,6 @@ function newPolicy(): PlateauPolicy {
     minTraining: 4,
     maxTraining: 4,
     confidence: 0,
-    threshold: -1,
     maxSeeds: 3,
   });
 }

@@ -9,11 +9,13 @@ import {
   type BatchSource,
   type CommandOutcome,
   CommandSigner,
-  type EvaluationSource,
   isInMemory,
   KeyRing,
   type Score,
+  sizeOf,
+  TASK_TRAITS,
   type TelemetryPacket,
+  taskOf,
 } from "../../contracts/index.js";
 import { type BatchOptions, OrderedBatches, ShuffledBatches } from "../../data/batches.js";
 import { Kasmina, MemoryJournal, parseConfig, type Seed } from "../../kasmina/index.js";
@@ -24,16 +26,21 @@ import { OPTIMIZERS, Trainer, type TrainerCheckpoint } from "../../tolaria/index
 import { BuiltKernels, type BuiltKernelsOptions } from "../kernels/built-kernels.js";
 import { CommandQueue, counted, joined } from "./command-queue.js";
 import { defaultPolicy } from "./default-policy.js";
-import { evaluationBatchOf, heldOutRows } from "./held-out-rows.js";
-import { countHost } from "./host-flops.js";
 import { exclusive, Mutex } from "./mutex.js";
-import { observeEverySteps } from "./observations.js";
 import type { RunControl, RunKernels } from "./ports.js";
 import type { RunCheckpoint, RunOutcome, SeedOutcome } from "./run-outcome.js";
 import type { RunSetup } from "./run-setup.js";
 import { tamiyoFor } from "./run-tamiyo.js";
 import { SeedGains } from "./seed-gains.js";
 
+/** Rows of an evaluation batch, at most; the last one is padded. */
+const EVALUATION_BATCH = 256;
+/** Outputs of an evaluation batch, at most: each float32 of them is held several times (3,000 classes of characters took 2 GiB). */
+const EVALUATION_OUTPUTS = 4 * 1_024 * 1_024;
+/** Observations a run, if its steps allow: each evaluates the held-out rows and asks the policy. */
+const OBSERVATIONS_PER_RUN = 60;
+/** Fewer steps between two observations would measure noise. */
+const MIN_STEPS_PER_OBSERVATION = 20;
 const REPORTS_PER_EPOCH = 20;
 /** Any time will do. */
 const KEEP_ALIVE_MS = 60_000;
@@ -84,6 +91,14 @@ export async function trainRun(options: RunSetup): Promise<RunOutcome> {
 /** NaN where the task has none. */
 export function accuracyIn({ name, value }: Score): number {
   return name === "accuracy" ? value : Number.NaN;
+}
+
+/** Rows of an evaluation batch: fewer where a row has very many outputs. */
+export function evaluationBatchOf(dataset: AnyDataset): number {
+  const { classes, heldOut } = dataset;
+  const labels = sizeOf(heldOut.labelShape);
+  const outputs = TASK_TRAITS[taskOf(dataset)].labels === "values" ? labels : classes * labels;
+  return Math.max(1, Math.min(EVALUATION_BATCH, Math.floor(EVALUATION_OUTPUTS / outputs)));
 }
 
 /** How fast steps come, once they come. */
@@ -201,33 +216,20 @@ async function assemble(
   const train = batchesOf(options, order);
   const optimizer = OPTIMIZERS[options.optimizer ?? "adam"];
   const { lr: learningRate, ...defaults } = optimizer.defaults;
-  const when = {
-    stepsPerEpoch: train.stepsPerEpoch,
-    observeEverySteps: observeEverySteps(train.stepsPerEpoch, options.epochs),
-  };
+  const everySteps = observeEverySteps(train.stepsPerEpoch, options.epochs);
   const evaluationBatch = evaluationBatchOf(dataset);
-  const hostFlops = countHost({
-    ...{ host, blueprints, optimizer, batch, evaluationBatch },
-    inherited: inheritedIn(options),
-  });
-  const heldOut = heldOutRows({
-    ...when,
-    ...{ dataset, epochs: options.epochs, evaluationBatch, hostFlops, seed },
-  });
-  const atEpochEnds = rowsOfEpochs(options, evaluationBatch);
   const tamiyo = tamiyoFor(policy, {
     options,
     blueprints,
+    optimizer,
     kasmina,
     commands,
     signer,
     keys,
     clock,
-    ...when,
-    hostFlops,
+    stepsPerEpoch: train.stepsPerEpoch,
+    observeEverySteps: everySteps,
     evaluationBatch,
-    heldOutRows: heldOut.fixed,
-    epochRows: atEpochEnds?.count ?? 0,
   });
   const gains = new SeedGains();
   if (options.resume) restore(options.resume, tamiyo, gains);
@@ -239,15 +241,14 @@ async function assemble(
     kasmina,
     commands: options.commands ? joined([commands, counted(options.commands, count)]) : commands,
     train,
-    heldOut,
-    heldOutAtEpochEnds: atEpochEnds,
+    heldOut: new OrderedBatches(dataset.heldOut, dataset.inputShape, evaluationBatch),
     epochs: options.epochs,
     optimizer,
     hyper: { learningRate, ...defaults, ...options.hyper },
     schedule: options.schedule,
     warmup: options.warmup,
     seed,
-    observeEverySteps: when.observeEverySteps,
+    observeEverySteps: everySteps,
     reportEverySteps: options.reportEverySteps ?? Math.ceil(train.stepsPerEpoch / REPORTS_PER_EPOCH),
     clock,
     onState: (state) => {
@@ -304,20 +305,6 @@ async function prewarm(
     });
 }
 
-/** All held-out rows, where anything hangs on which epoch was the best. */
-function rowsOfEpochs(
-  { keep, patience, dataset }: RunSetup,
-  evaluationBatch: number,
-): EvaluationSource | undefined {
-  if (keep !== "best" && patience === undefined) return undefined;
-  return new OrderedBatches(dataset.heldOut, dataset.inputShape, evaluationBatch);
-}
-
-/** The seeds that the run began with. */
-function inheritedIn({ resume, inherits }: RunSetup): readonly Seed[] {
-  return (resume?.kasmina ?? inherits)?.seeds.filter(({ inherited }) => inherited) ?? [];
-}
-
 /** A key that nobody else has. */
 function ownKeys(): KeyRing {
   return new KeyRing([{ id: "run", secret: globalThis.crypto.getRandomValues(new Uint8Array(32)) }]);
@@ -361,6 +348,11 @@ function restore(checkpoint: RunCheckpoint, tamiyo: Tamiyo | undefined, gains: S
   tamiyo?.policy.restore(checkpoint.policy);
   tamiyo?.restoreSent(checkpoint.commandsSent);
   gains.restore(checkpoint);
+}
+
+function observeEverySteps(stepsPerEpoch: number, epochs: number): number {
+  const spread = Math.ceil((stepsPerEpoch * epochs) / OBSERVATIONS_PER_RUN);
+  return Math.min(stepsPerEpoch, Math.max(MIN_STEPS_PER_OBSERVATION, spread));
 }
 
 function forward(packet: TelemetryPacket, { onEvent, onPacket }: RunSetup): void {
