@@ -43,6 +43,17 @@ const STDERR = 2;
  */
 const YOUNG_MIB = 2;
 
+/** With these Node was given a program, which a process that is started with them would run again. */
+const PROGRAM = /^(-e|-p|-pe|--eval|--print|--input-type)(=|$)/;
+
+/** What else Node was started with: loaders, conditions, limits. */
+function optionsOf(args: readonly string[]): string[] {
+  return args.filter((arg, i) => {
+    const before = args[i - 1] ?? "";
+    return !PROGRAM.test(arg) && !(PROGRAM.test(before) && !before.includes("="));
+  });
+}
+
 /** Answers kept: the present topologies, and those that may be asked for next. */
 const MAX_ANSWERS = 48;
 
@@ -75,7 +86,7 @@ export class ProcessTracer implements TopologyTracer {
     this.#onFallback = onFallback ?? (() => undefined);
     this.#process = fork(new URL("./tracing-process.node.js", import.meta.url), {
       serialization: "advanced",
-      execArgv: [...process.execArgv, `--max-semi-space-size=${YOUNG_MIB}`],
+      execArgv: [...optionsOf(process.execArgv), `--max-semi-space-size=${YOUNG_MIB}`],
       env: environmentWithoutKeys(),
       stdio: ["ignore", STDERR, STDERR, "ipc"],
     });
