@@ -84,7 +84,7 @@ describe.each(["seeds", "all"])("with --train %s", (train) => {
       run.child.kill("SIGKILL");
       await run.finished;
       // With and without memory for what the frozen part gives for each row, in turns.
-      const memory = epoch % 10 === 0 ? ["--feature-cache", "0"] : [];
+      const memory = epoch % 10 === 0 ? [] : ["--feature-cache", "512"];
       run = start(["grow", "--quiet", "--resume", runDir, ...memory], root);
     }
     expect(await run.finished).toMatchObject({ code: 0 });

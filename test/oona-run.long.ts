@@ -191,9 +191,7 @@ test.skipIf(!redisServer)(
     const runDir = join(folder, "run");
     const options = "--data spirals --engine native --no-growth --epochs 100000 --json".split(" ");
     const run = kasmina(["grow", "--oona", redis.url, "--run-dir", runDir, ...options], env);
-    await expect
-      .poll(run.problems)
-      .toMatch(/WARNING: this machine's clock is (599|600|601) s ahead of Redis's/);
+    await expect.poll(run.problems).toMatch(/WARNING: this machine's clock is (59\d|600) s ahead of Redis's/);
     const { run_id: trainingRunId } = JSON.parse(readFileSync(join(runDir, "run.json"), "utf8"));
     const bus = await RedisStreamsBus.open({ url: redis.url });
     ends.push(() => bus.close());

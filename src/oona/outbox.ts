@@ -78,6 +78,8 @@ export class Outbox {
   #bytes = 0;
   #draining: Promise<void> | undefined;
   #pauseMs = FIRST_PAUSE_MS;
+  /** Messages that are sent without waiting for each other. */
+  #atOnce = MAX_UNDERWAY;
   #timer: Timer | undefined;
   #closed = false;
 
@@ -194,6 +196,8 @@ export class Outbox {
       if (this.#options.bus.isUp === false) return;
       const payloads = await Promise.all(next.map((waiting) => this.#payloadOf(waiting)));
       const taken = await Promise.all(next.map((waiting, at) => this.#sendOne(waiting, payloads[at])));
+      // What timed out may have been taken all the same, and is sent again: one at a time, until one is taken.
+      this.#atOnce = taken.includes(false) ? 1 : MAX_UNDERWAY;
       if (taken.includes(false)) return;
     }
   }
@@ -203,7 +207,7 @@ export class Outbox {
     for (const lane of LANES) {
       const first: Waiting[] = [];
       for (const waiting of this.#lanes[lane].values()) {
-        if (first.length === MAX_UNDERWAY) break;
+        if (first.length === this.#atOnce) break;
         first.push(waiting);
       }
       if (first.length > 0) return first;

@@ -154,14 +154,30 @@ describe.skipIf(!redisServer)("the bus on Redis", () => {
     const redis = await serve();
     const { bus, notices } = await open(redis.url);
     await (await bus.subscribe("t", "g", () => {})).close();
+    // So long that the bus looks, every second, whether somebody reads here.
+    const pause = (): Promise<unknown> => new Promise((resolve) => setTimeout(resolve, 4_000));
     await bus.publish("t", utf8("before"));
-    // Until it is seen that somebody reads here.
-    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    await pause();
     await redis.command("FLUSHALL");
     const between = await bus.publish("t", utf8("between"));
-    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    await pause();
     await redis.command("FLUSHALL");
     await expect.poll(() => lostIn(notices)).toContain(between);
+  });
+
+  test("a Redis that is emptied after the last reader has left: nobody waits for what was sent since", async () => {
+    const redis = await serve();
+    const { bus, notices } = await open(redis.url);
+    const reader = await bus.subscribe("t", "g", () => {}, { durable: false });
+    await bus.publish("t", utf8("read"));
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    await reader.close();
+    for (let i = 0; i < 20; i++) await bus.publish("t", utf8(`${i}`));
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    await redis.command("FLUSHALL");
+    await bus.publish("t", utf8("after"));
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    expect(lostIn(notices)).toEqual([]);
   });
 
   test("messages that somebody else trimmed away are named", async () => {

@@ -130,22 +130,26 @@ async function run(program: Program, state: State, x: Tensor): Promise<Tensor> {
 }
 
 /**
- * Whether the features of a batch are the same bits where its rows stand elsewhere in it, each one place on. Kernels round the
- * last elements of a tensor otherwise than the others where they take several at once: then a row's features are its place's too.
+ * Whether the features of a batch are the same bits wherever its rows stand in it. Some kernels (softplus, log, sin) round the last
+ * elements of a tensor otherwise than the others, for they take several at once: then a row's features are its place's too. Not all
+ * values show it, so that this is no proof for other rows.
  */
 async function isPlaceless(program: Program, state: State, x: Tensor, features: Tensor): Promise<boolean> {
-  const moved = await run(program, state, rotated(x));
-  const [here, there] = [rotated(features), moved].map(({ data }) => {
-    return new Uint32Array(data.buffer, data.byteOffset, data.length);
-  });
-  return here?.every((word, i) => word === there?.[i]) ?? false;
+  for (let places = 1; places < (x.shape[0] ?? 1); places++) {
+    const moved = await run(program, state, rotated(x, places));
+    const [here, there] = [rotated(features, places), moved].map(({ data }) => {
+      return new Uint32Array(data.buffer, data.byteOffset, data.length);
+    });
+    if (!here?.every((word, i) => word === there?.[i])) return false;
+  }
+  return true;
 }
 
-/** Each row one place on, the last one first. */
-function rotated({ shape, dtype, data }: Tensor): Tensor {
-  const row = data.length / (shape[0] ?? 1);
+/** Each row so many places on, the last ones first. */
+function rotated({ shape, dtype, data }: Tensor, places: number): Tensor {
+  const end = (places * data.length) / (shape[0] ?? 1);
   const turned = data.slice();
-  turned.set(data.subarray(0, data.length - row) as never, row);
-  turned.set(data.subarray(data.length - row) as never, 0);
+  turned.set(data.subarray(0, data.length - end) as never, end);
+  turned.set(data.subarray(data.length - end) as never, 0);
   return { shape, dtype, data: turned };
 }

@@ -24,7 +24,7 @@ import {
 } from "./topologies.js";
 import { Programs, type TopologyPrograms } from "./tracing/programs.js";
 import { countScalars } from "./train-step.js";
-import { MAX_FEATURE_BYTES, type TrainerOptions } from "./trainer-options.js";
+import type { TrainerOptions } from "./trainer-options.js";
 
 type NetworkOptions = Pick<
   TrainerOptions,
@@ -73,7 +73,7 @@ export class GrowingNetwork {
 
   constructor(options: NetworkOptions) {
     const { backend, optimizer, train, heldOut, kasmina, tracer } = options;
-    const { maxFeatureBytes = MAX_FEATURE_BYTES } = options;
+    const { maxFeatureBytes = 0 } = options;
     this.#options = options;
     this.#kasmina = kasmina;
     this.model = new ModelState(backend, optimizer);

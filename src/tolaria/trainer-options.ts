@@ -21,9 +21,6 @@ import type { CheckpointReader, GoodState, RollbackSnapshot } from "./recovery/r
 import type { GraftCandidate } from "./topologies.js";
 import type { TopologyTracer } from "./tracing/tracer.js";
 
-/** 512 MiB. */
-export const MAX_FEATURE_BYTES = 2 ** 29;
-
 export interface TrainerOptions {
   readonly trainingRunId: string;
   readonly host: Host;
@@ -55,7 +52,7 @@ export interface TrainerOptions {
   readonly loss?: LossOptions | undefined;
   /** Largest norm of the gradient of the host, and of each seed. Default: no limit. */
   readonly clipNorm?: number | undefined;
-  /** Memory for what a frozen prefix of the network gives for each row; it decides how long steps take, and nothing that is computed. Default {@link MAX_FEATURE_BYTES}; 0: none. */
+  /** Memory for what a frozen prefix of the network gives for each row, where a row's place in its batch is not seen to change that. Default 0: nothing is kept. */
   readonly maxFeatureBytes?: number | undefined;
   /**
    * Ends the run after so many epochs in which the held-out loss was not lower than ever before. Epochs at whose end a seed is being

@@ -133,7 +133,7 @@ export function addGrow(
     )
     .option(
       "--feature-cache <MiB>",
-      "memory for what frozen blocks below the first seed give for each row; also with --resume (default: 512)",
+      "memory for what frozen blocks below the first seed give for each row; also with --resume (default: 0, none)",
       toNumber,
     )
     .option("--share", "let the group read the run's files, keys and journal aside (default: owner only)")

@@ -45,6 +45,7 @@ export class SessionCache {
       const session = await entry.session;
       const release = () => {
         entry.users--;
+        this.#use(lowered.digest, entry);
         this.#evict();
       };
       return { session, lowered: entry.lowered, release };
@@ -64,14 +65,20 @@ export class SessionCache {
     const known = this.#entries.get(lowered.digest);
     if (known) {
       this.#cacheHits++;
-      this.#entries.delete(lowered.digest);
-      this.#entries.set(lowered.digest, known);
+      this.#use(lowered.digest, known);
       return known;
     }
     this.#compiled++;
     const entry = { lowered, session: create(), users: 0 };
     this.#entries.set(lowered.digest, entry);
     return entry;
+  }
+
+  /** It is the most recently used now, where it is still kept. */
+  #use(digest: string, entry: Entry): void {
+    if (this.#entries.get(digest) !== entry) return;
+    this.#entries.delete(digest);
+    this.#entries.set(digest, entry);
   }
 
   #evict(): void {

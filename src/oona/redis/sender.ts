@@ -44,6 +44,8 @@ interface SentStream {
   needed: { readonly number: number; readonly entryId: string }[];
   /** Whether some group has ever been there. */
   hasReaders: boolean;
+  /** Whether Redis has forgotten of it what it had confirmed, and no group is back yet. */
+  wasForgotten: boolean;
 }
 
 export interface SenderOptions {
@@ -168,7 +170,9 @@ export class Sender {
       );
       return;
     }
-    if (verdict === "sent") this.#checkClock(send.sentMs, Number(what.split("-")[0]));
+    const [redisMs, place] = what.split("-");
+    // In a stream that is ahead of Redis's clock, for that was set back, ids go on from the last one: they tell no time.
+    if (verdict === "sent" && place === "0") this.#checkClock(send.sentMs, Number(redisMs));
     stream.confirmed = Math.max(stream.confirmed, number);
     stream.needed.push({ number, entryId: what });
     this.#checkLater();
@@ -187,6 +191,7 @@ export class Sender {
   /** @param last the highest number that Redis knows of this publisher: less than what it confirmed, where it forgot */
   #findLost(stream: SentStream, last: number): void {
     if (last >= stream.confirmed) return;
+    stream.wasForgotten = true;
     const lost = stream.needed.filter(({ number }) => number > last && number <= stream.confirmed);
     stream.confirmed = last;
     stream.needed = stream.needed.filter((each) => !lost.includes(each));
@@ -213,9 +218,12 @@ export class Sender {
       const names = [keys.stream(topic, lane), keys.sent(topic, lane, publisher)];
       const [last, lowest = "", isThere] = texts(await connection().run(CHECK_SENT, names, []));
       this.#findLost(stream, Number(last));
-      stream.hasReaders ||= lowest !== "";
+      if (lowest !== "") {
+        stream.hasReaders = true;
+        stream.wasForgotten = false;
+      }
       // Emptied, it has no groups until their processes come back, which then read all of it.
-      const isAwaited = lowest === "" && stream.hasReaders && isThere === "1";
+      const isAwaited = stream.wasForgotten && stream.hasReaders && isThere === "1";
       stream.needed = isAwaited
         ? stream.needed.slice(-this.#options.limits.maxQueued)
         : stream.needed.filter(({ entryId }) => lowest !== "" && !isBelow(entryId, lowest));
@@ -228,7 +236,15 @@ export class Sender {
     const key = `${lane} ${topic}`;
     const known = this.#streams.get(key);
     if (known) return known;
-    const stream: SentStream = { topic, lane, numbers: 0, confirmed: 0, needed: [], hasReaders: false };
+    const stream: SentStream = {
+      topic,
+      lane,
+      numbers: 0,
+      confirmed: 0,
+      needed: [],
+      hasReaders: false,
+      wasForgotten: false,
+    };
     this.#streams.set(key, stream);
     return stream;
   }

@@ -307,8 +307,9 @@ export interface GrowOptions extends GrowCallbacks, GrowParts {
   readonly checkpointEvery?: string;
   /**
    * Memory in MiB, 0..1000000, in which a run keeps what the frozen blocks below the first seed give for each training and held-out row,
-   * so that later steps begin there; where they do not fit, or images are augmented, nothing is kept. Nothing that is computed depends
-   * on it. A resumed run may be given another. Default 512.
+   * so that later steps begin there; where they do not fit, images are augmented, or a row's place in its batch is seen to change the last
+   * bits, nothing is kept. That is seen on the first batch, which is no proof for the others: docs/own-model.md says for which operators
+   * it matters. A resumed run may be given another. Default 0.
    */
   readonly featureCache?: number;
   /** Steps between reports to `onStep`. Default: 20 reports an epoch. */

@@ -180,8 +180,13 @@ describe.skipIf(!redisServer)("services", () => {
     await commanded();
     await commanded();
     await redis.command("FLUSHALL");
+    await expect
+      .poll(() => {
+        run.observe();
+        return service.status().leasesLost;
+      })
+      .toBeGreaterThan(0);
     await commanded();
-    expect(service.status().leasesLost).toBeGreaterThan(0);
     const ids = run.commands.map(({ commandId }) => commandId);
     expect(new Set(ids).size).toBe(ids.length);
   });

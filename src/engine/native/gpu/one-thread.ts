@@ -19,7 +19,8 @@ interface Held {
  * have loaded this file twice: two installed copies of the package, or sources and what was built from them.
  */
 const HELD = Symbol.for("kasmina: the device of this thread");
-const thread = globalThis as { [HELD]?: Held | undefined };
+const CLOSING = Symbol.for("kasmina: the device of this thread, given back");
+const thread = globalThis as { [HELD]?: Held | undefined; [CLOSING]?: Promise<unknown> };
 
 /**
  * Takes the device for this thread.
@@ -27,14 +28,16 @@ const thread = globalThis as { [HELD]?: Held | undefined };
  * @throws KasminaError `engine` where another thread of the process has it
  */
 export async function takeDevice(): Promise<() => Promise<void>> {
-  const taken = thread[HELD] ?? { server: listen(), users: 0 };
+  const taken = thread[HELD] ?? { server: Promise.resolve(thread[CLOSING]).then(listen), users: 0 };
   thread[HELD] = taken;
   taken.users++;
   const release = async (): Promise<void> => {
     if (--taken.users > 0) return;
     if (thread[HELD] === taken) thread[HELD] = undefined;
-    const server = await taken.server.catch(() => undefined);
-    if (server?.listening) await new Promise((done) => server.close(done));
+    thread[CLOSING] = taken.server
+      .catch(() => undefined)
+      .then((server) => server?.listening && new Promise((done) => server.close(done)));
+    await thread[CLOSING];
   };
   try {
     await taken.server;

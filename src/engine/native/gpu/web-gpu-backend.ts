@@ -31,7 +31,7 @@ export async function openWebGpuBackend(
     await backend.check();
     return backend;
   } catch (error) {
-    await backend?.dispose();
+    await backend?.dispose().catch(() => undefined);
     throw new KasminaError("engine", `the gpu engine does not start: ${messageOf(error)}`, { cause: error });
   }
 }
@@ -89,11 +89,14 @@ class WebGpuBackend implements GpuBackend {
   }
 
   async dispose(): Promise<void> {
-    await this.#sessions.dispose();
-    await this.#transfers.dispose();
     const giveBack = this.#giveBack;
     this.#giveBack = undefined;
-    await giveBack?.();
+    try {
+      await this.#sessions.dispose();
+      await this.#transfers.dispose();
+    } finally {
+      await giveBack?.();
+    }
   }
 
   /** What becomes of the gradients, where there are some, as a program of its own. */
