@@ -169,6 +169,8 @@ export class TamiyoService implements Service {
   async #acquire(id: string): Promise<OwnedRun | undefined> {
     const lease = await this.#options.bus.acquireLease(runTopic("commands", id), this.#leaseMs);
     if (!lease) {
+      // Who has it goes on from there: what this one knew last is old.
+      this.#lastKept.delete(id);
       this.#othersUntil.set(id, this.#clock.monotonicMs() + this.#leaseMs / 3);
       return undefined;
     }
