@@ -29,6 +29,17 @@ interface Line {
   readonly epoch?: number;
 }
 
+/** A Redis of the test's own, a folder, and a key in it that all may sign with. */
+async function setUp(redisOptions: readonly string[] = []) {
+  const redis = await RedisServer.start(redisOptions);
+  ends.push(() => redis.stop());
+  const folder = mkdtempSync(join(tmpdir(), "kasmina-oona-"));
+  ends.push(() => rmSync(folder, { recursive: true, force: true }));
+  const keyFile = join(folder, "keys");
+  addKey(keyFile, systemClock.nowMs());
+  return { redis, folder, keyFile };
+}
+
 function kasmina(args: readonly string[], env: Readonly<Record<string, string>>) {
   const child: ChildProcess = spawn(process.execPath, [main, ...args], { env: { ...process.env, ...env } });
   ends.push(() => child.kill("SIGKILL"));
@@ -52,12 +63,7 @@ function kasmina(args: readonly string[], env: Readonly<Record<string, string>>)
 test.skipIf(!redisServer)(
   "a run takes its kernels from the catalog service, and its replay needs none",
   async () => {
-    const redis = await RedisServer.start();
-    ends.push(() => redis.stop());
-    const folder = mkdtempSync(join(tmpdir(), "kasmina-kernels-"));
-    ends.push(() => rmSync(folder, { recursive: true, force: true }));
-    const keyFile = join(folder, "keys");
-    addKey(keyFile, systemClock.nowMs());
+    const { redis, folder, keyFile } = await setUp();
     const env = { KASMINA_KEY_FILE: keyFile, KASMINA_REDIS: redis.url };
     const catalog = join(folder, "catalog");
     const config = join(folder, "config.json");
@@ -93,12 +99,7 @@ test.skipIf(!redisServer)(
 test.skipIf(!redisServer || !adapter)(
   "a run on a GPU takes its kernels from the catalog service too",
   async () => {
-    const redis = await RedisServer.start();
-    ends.push(() => redis.stop());
-    const folder = mkdtempSync(join(tmpdir(), "kasmina-kernels-"));
-    ends.push(() => rmSync(folder, { recursive: true, force: true }));
-    const keyFile = join(folder, "keys");
-    addKey(keyFile, systemClock.nowMs());
+    const { redis, folder, keyFile } = await setUp();
     const env = { KASMINA_KEY_FILE: keyFile, KASMINA_REDIS: redis.url, ...adapterEnvironment };
     const catalog = join(folder, "catalog");
     const config = join(folder, "config.json");
@@ -121,12 +122,7 @@ test.skipIf(!redisServer || !adapter)(
 test.skipIf(!redisServer)(
   "a run that is decided elsewhere has the bits of its replay, with Redis away in the middle",
   async () => {
-    const redis = await RedisServer.start(["--appendonly", "yes", "--appendfsync", "always"]);
-    ends.push(() => redis.stop());
-    const folder = mkdtempSync(join(tmpdir(), "kasmina-oona-"));
-    ends.push(() => rmSync(folder, { recursive: true, force: true }));
-    const keyFile = join(folder, "keys");
-    addKey(keyFile, systemClock.nowMs());
+    const { redis, folder, keyFile } = await setUp(["--appendonly", "yes", "--appendfsync", "always"]);
     const keys = loadKeys(keyFile);
     const env = { KASMINA_KEY_FILE: keyFile };
     const openBus = async () => {
@@ -179,12 +175,7 @@ test.skipIf(!redisServer)(
 test.skipIf(!redisServer)(
   "a machine whose clock is ten minutes ahead says so, and the commands that it takes for old are named",
   async () => {
-    const redis = await RedisServer.start();
-    ends.push(() => redis.stop());
-    const folder = mkdtempSync(join(tmpdir(), "kasmina-skew-"));
-    ends.push(() => rmSync(folder, { recursive: true, force: true }));
-    const keyFile = join(folder, "keys");
-    addKey(keyFile, systemClock.nowMs());
+    const { redis, folder, keyFile } = await setUp();
     const shift = join(folder, "shift.cjs");
     writeFileSync(shift, "const now = Date.now; Date.now = () => now() + 600_000;\n");
     const env = { KASMINA_KEY_FILE: keyFile, NODE_OPTIONS: `--require ${shift}` };

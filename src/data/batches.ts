@@ -184,8 +184,9 @@ export class ShuffledBatches implements BatchSource {
   readonly rows?: number;
   readonly #seed: number;
   readonly #buffer: BatchBuffer;
-  /** Of the last batch. */
+  /** Which rows are in the buffer. */
   readonly #numbers: Int32Array;
+  readonly #batch: Batch;
   readonly #order: RowOrder;
   readonly #inputs: InputArray | BatchesAhead;
   readonly #augmenter: Augmenter | undefined;
@@ -209,6 +210,7 @@ export class ShuffledBatches implements BatchSource {
       : rows.inputs;
     this.#augmenter = options.augment && new Augmenter(dataset.inputShape, options.augment);
     this.#numbers = new Int32Array(options.batch);
+    this.#batch = this.#augmenter ? this.#buffer.batch : { ...this.#buffer.batch, rows: this.#numbers };
     if (!this.#augmenter) this.rows = rows.count;
   }
 
@@ -218,7 +220,7 @@ export class ShuffledBatches implements BatchSource {
     if (inputs instanceof BatchesAhead)
       inputs.take(step, (values, rows) => this.#fill(step, rows, values, (place) => place));
     else this.#fill(step, this.#order.rowsOf(step), inputs, (_, row) => row);
-    return this.#augmenter ? this.#buffer.batch : { ...this.#buffer.batch, rows: this.#numbers };
+    return this.#batch;
   }
 
   /** @param placeOf where in `inputs` a row stands */

@@ -141,6 +141,33 @@ test("a message that the bus will never take holds up no other", async () => {
   await expect(publish("2")).rejects.toMatchObject({ code: "invalid_argument" });
 });
 
+test("after a failure it tries one alone, and many again when that was taken", async () => {
+  const sent: string[] = [];
+  const bus = {
+    isUp: false,
+    takes: false,
+    publish: async (_topic: string, payload: Uint8Array) => {
+      sent.push(new TextDecoder().decode(payload));
+      if (!bus.takes) throw unavailable;
+      return "1-0";
+    },
+  };
+  const { outbox, publish } = await setup({ bus });
+  const words = Array.from({ length: 10 }, (_, i) => `${i}`);
+  await Promise.all(words.map((word) => publish(word)));
+  const tried = async (expected: readonly string[]): Promise<void> => {
+    sent.length = 0;
+    outbox.wake();
+    await expect.poll(() => sent).toEqual(expected);
+  };
+  bus.isUp = true;
+  await tried(words);
+  await tried(["0"]);
+  bus.takes = true;
+  await tried(words);
+  await expect.poll(() => outbox.waiting).toBe(0);
+});
+
 test("what waits leaves many at once, in order", async () => {
   const sent: string[] = [];
   let answer = (): void => undefined;

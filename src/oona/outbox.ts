@@ -197,8 +197,9 @@ export class Outbox {
       const payloads = await Promise.all(next.map((waiting) => this.#payloadOf(waiting)));
       const taken = await Promise.all(next.map((waiting, at) => this.#sendOne(waiting, payloads[at])));
       // What timed out may have been taken all the same, and is sent again: one at a time, until one is taken.
-      this.#atOnce = taken.includes(false) ? 1 : MAX_UNDERWAY;
-      if (taken.includes(false)) return;
+      const areTaken = !taken.includes(false);
+      this.#atOnce = areTaken ? MAX_UNDERWAY : 1;
+      if (!areTaken) return;
     }
   }
 

@@ -7,6 +7,8 @@ export interface TamiyoOptions {
   readonly policy: Policy;
   readonly signer: CommandSigner;
   readonly trainingRunId: string;
+  /** What the ids of its commands begin with; whoever else commands the run has another. Default `tamiyo`. */
+  readonly name?: string;
   /** Takes a serialized SignedEnvelope to Kasmina. */
   readonly send: (envelope: Uint8Array) => void;
   /** Receives every decision, for the run's log. */
@@ -61,9 +63,9 @@ export class Tamiyo {
   }
 
   #draft(decision: Decision, health: InputHealth, { incarnation }: SystemState): CommandDraft {
-    const { policy, trainingRunId } = this.#options;
+    const { policy, trainingRunId, name = "tamiyo" } = this.#options;
     return {
-      commandId: `tamiyo-${++this.#sent}`,
+      commandId: `${name}-${++this.#sent}`,
       trainingRunId,
       ...(incarnation !== undefined && { incarnation }),
       issuedBy: "tamiyo",

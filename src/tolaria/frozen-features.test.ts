@@ -70,6 +70,27 @@ describe("of training rows", () => {
     expect(program.runs).toBe(3);
   });
 
+  test("none is kept where only some rows, in some places, show that", async () => {
+    const evens = { runs: 0 };
+    const program = {
+      // The last place adds to row 1 alone, which the first batch has elsewhere.
+      run: async (_: State, { x }: { readonly x?: Tensor }) => {
+        evens.runs++;
+        const values = Float32Array.from(x?.data ?? []);
+        if (values.at(-1) === 1) values[values.length - 1] = 1.25;
+        return { features: float32([4, 1], values) };
+      },
+    };
+    const prefix = { ...prefixOf(new Doubling()), train: program as unknown as Program };
+    const features = featuresWith();
+    const rows = Int32Array.of(0, 1, 2, 3);
+    const batch = { x: float32([4, 1], [0, 1, 2, 3]), rows };
+    await features.ofStep(prefix, state, batch);
+    expect(evens.runs).toBe(3); // two places on, row 1 is the last
+    await features.ofStep(prefix, state, batch);
+    expect(evens.runs).toBe(4);
+  });
+
   test("none is kept where nobody says which they are", async () => {
     const program = new Doubling();
     const features = featuresWith();

@@ -1,7 +1,8 @@
 /**
- * What the frozen prefix of a network gives for each row, computed when the row is first needed and kept in memory. It saves time
- * and changes nothing: the programs begin with these values, kept or not, and FLOPs are counted as if nothing were kept, so that no
- * decision of a run depends on it. Nothing of it is in a checkpoint: a resumed run computes it again.
+ * What the frozen prefix of a network gives for each row, computed when the row is first needed and kept in memory. The
+ * programs begin with these values, kept or not, and FLOPs are counted as if nothing were kept, so that no budget of a run depends on it.
+ * What is kept are the bits that a row has in any place of a batch, as far as the first batch can show that. Nothing of it is in
+ * a checkpoint: a resumed run computes it again.
  */
 import { type BatchSource, type EvaluationSource, sizeOf, type Tensor } from "../contracts/index.js";
 import type { Program, State } from "../engine/index.js";

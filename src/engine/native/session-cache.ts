@@ -82,7 +82,11 @@ export class SessionCache {
   }
 
   #evict(): void {
-    const idle = [...this.#entries].filter(([, { users }]) => users === 0);
+    const unused = [...this.#entries].filter(([, { users }]) => users === 0);
+    const isTooLarge = ([, { lowered }]: (typeof unused)[number]): boolean =>
+      lowered.valueBytes > MAX_IDLE_VALUE_BYTES;
+    // What is too large by itself makes no room by the others' going.
+    const idle = [...unused.filter(isTooLarge), ...unused.filter((one) => !isTooLarge(one))];
     let bytes = idle.reduce((sum, [, { lowered }]) => sum + lowered.valueBytes, 0);
     for (const [digest, entry] of idle) {
       if (this.#entries.size <= MAX_CACHED_SESSIONS && bytes <= MAX_IDLE_VALUE_BYTES) return;

@@ -2,7 +2,7 @@
 
 import { type Deferred, deferred } from "../../base/index.js";
 import type { FlopsByPart, IsolationFailure } from "../../contracts/index.js";
-import type { Backend, Program } from "../../engine/index.js";
+import type { Backend, Program, TracedProgram } from "../../engine/index.js";
 import { IsolationMonitor, type Topology } from "../../network/index.js";
 import { evaluationFlops, stepFlops } from "../flops.js";
 import { CompileSchedule } from "./compile-schedule.js";
@@ -175,12 +175,19 @@ export class Programs {
     await this.#schedule.next(urgent);
     const monitor =
       traced.probe && (await IsolationMonitor.compile(backend, topology, options, traced.probe));
-    const prefix = traced.prefix && {
-      blocks: traced.prefix.blocks,
-      train: await backend.compile(traced.prefix.train),
-      evaluate: await backend.compile(traced.prefix.evaluate),
-    };
+    const prefix = traced.prefix && (await this.#compilePrefix(traced.prefix, urgent));
     const flops = { step: stepFlops(topology, traced), batch: evaluationFlops(traced) };
     return { topology, train, evaluate, flops, monitor, prefix };
+  }
+
+  async #compilePrefix(
+    { blocks, ...traced }: OfPrefix<TracedProgram>,
+    urgent: Promise<void>,
+  ): Promise<FrozenPrefixPrograms> {
+    const { backend } = this.#options;
+    await this.#schedule.next(urgent);
+    const train = await backend.compile(traced.train);
+    await this.#schedule.next(urgent);
+    return { blocks, train, evaluate: await backend.compile(traced.evaluate) };
   }
 }

@@ -69,8 +69,8 @@ const KEEP_ALIVE_MS = 15_000;
 /** Of the newest runs, and of the alerts that are listed. */
 const [ALERT_RUNS, ALERTS_SHOWN] = [16, 200];
 const MAX_SMOOTHING = 0.99;
-/** A page that follows a run has it drawn for a hundredth of the time: next after so many times what the last drawing took, within these bounds. */
-const [DRAWING_SHARE, REDRAW_LEAST_MS, REDRAW_MOST_MS] = [100, 700, 2_000];
+/** A page that follows a run has it drawn for about a hundredth of the time: next after so many times what the last drawing took, within these bounds. */
+const [PAUSE_IN_DRAWINGS, REDRAW_LEAST_MS, REDRAW_MOST_MS] = [100, 700, 2_000];
 
 interface Page {
   readonly status?: number;
@@ -148,7 +148,7 @@ class Site {
     const startMs = performance.now();
     const view = await viewOf(run, name, query);
     const text = part === "view" ? runBody(view) : runPage(view);
-    const wantedMs = DRAWING_SHARE * (performance.now() - startMs);
+    const wantedMs = PAUSE_IN_DRAWINGS * (performance.now() - startMs);
     return { text, redrawAfterMs: Math.min(REDRAW_MOST_MS, Math.max(REDRAW_LEAST_MS, wantedMs)) };
   }
 

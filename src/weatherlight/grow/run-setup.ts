@@ -59,7 +59,7 @@ export interface RunSetup {
   readonly loss?: LossOptions;
   /** Largest norm of the gradient of the host, and of each seed. Default: no limit. */
   readonly clipNorm?: number;
-  /** Memory for what a frozen prefix gives for each row, in MiB. Default 512. */
+  /** Memory for what a frozen prefix gives for each row, in MiB. Default 0, nothing is kept. */
   readonly featureCache?: number;
   /** Epochs without a lower held-out loss after which the run ends; those in which a seed is tried do not count. Default: none. */
   readonly patience?: number;

@@ -110,19 +110,26 @@ describe.skipIf(!redisServer)("services", () => {
       step += 20;
       link.sendState(stateOf(id, step, seeds()));
     };
-    return { link, commands, observe, missing, replies };
+    /** Goes on until something is so. */
+    const observeUntil = (isSo: () => boolean) =>
+      expect
+        .poll(() => {
+          observe();
+          return isSo();
+        })
+        .toBe(true);
+    /** Goes on until it was told something more. */
+    const commanded = (): Promise<void> => {
+      const before = commands.length;
+      return observeUntil(() => commands.length > before);
+    };
+    return { link, commands, observe, observeUntil, commanded, missing, replies };
   };
 
   test("states go in, signed commands come out, and each run gets its own alone", async () => {
     const { service } = await openTamiyo();
     const runs = await Promise.all(["a", "b"].map((id) => openRun(id)));
-    for (const { commands, observe } of runs)
-      await expect
-        .poll(() => {
-          observe();
-          return commands.length;
-        })
-        .toBeGreaterThan(2);
+    for (const { commands, observeUntil } of runs) await observeUntil(() => commands.length > 2);
     expect(
       runs.map(({ commands }) => [...new Set(commands.map(({ trainingRunId }) => trainingRunId))]),
     ).toEqual([["a"], ["b"]]);
@@ -136,27 +143,11 @@ describe.skipIf(!redisServer)("services", () => {
     run.observe();
     await expect.poll(() => first.service.status().runs).toEqual(["a"]);
     const second = await openTamiyo();
-    await expect
-      .poll(() => {
-        run.observe();
-        return run.commands.length;
-      })
-      .toBeGreaterThan(1);
+    await run.observeUntil(() => run.commands.length > 1);
     expect(second.service.status().runs).toEqual([]);
     await first.service.close();
-    await expect
-      .poll(() => {
-        run.observe();
-        return second.service.status().runs;
-      })
-      .toEqual(["a"]);
-    const before = run.commands.length;
-    await expect
-      .poll(() => {
-        run.observe();
-        return run.commands.length;
-      })
-      .toBeGreaterThan(before);
+    await run.observeUntil(() => second.service.status().runs.includes("a"));
+    await run.commanded();
     const ids = run.commands.map(({ commandId }) => commandId);
     expect(new Set(ids).size).toBe(ids.length);
     const germinated = run.commands.filter(
@@ -168,25 +159,24 @@ describe.skipIf(!redisServer)("services", () => {
   test("a Tamiyo whose Redis was emptied goes on with what it remembered", async () => {
     const { service } = await openTamiyo(300);
     const run = await openRun("a");
-    const commanded = async (): Promise<void> => {
-      const before = run.commands.length;
-      await expect
-        .poll(() => {
-          run.observe();
-          return run.commands.length;
-        })
-        .toBeGreaterThan(before);
-    };
-    await commanded();
-    await commanded();
+    await run.commanded();
+    await run.commanded();
     await redis.command("FLUSHALL");
-    await expect
-      .poll(() => {
-        run.observe();
-        return service.status().leasesLost;
-      })
-      .toBeGreaterThan(0);
-    await commanded();
+    await run.observeUntil(() => service.status().leasesLost > 0);
+    await run.commanded();
+    const ids = run.commands.map(({ commandId }) => commandId);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  test("a Tamiyo that comes after Redis was emptied uses no id of the one before", async () => {
+    const first = await openTamiyo(300);
+    const run = await openRun("a");
+    await run.commanded();
+    await run.commanded();
+    await first.service.close();
+    await redis.command("FLUSHALL");
+    await openTamiyo(300);
+    await run.commanded();
     const ids = run.commands.map(({ commandId }) => commandId);
     expect(new Set(ids).size).toBe(ids.length);
   });

@@ -9,6 +9,7 @@ import {
   fromJsonText,
   KasminaError,
   messageOf,
+  percentile,
   systemClock,
   type Timer,
   toJsonText,
@@ -47,6 +48,8 @@ export interface TamiyoServiceOptions {
 }
 
 interface OwnedRun {
+  /** In the ids of its commands. */
+  readonly name: string;
   readonly lease: TopicLease;
   readonly tamiyo: Tamiyo;
   lastSeenMs: number;
@@ -60,6 +63,8 @@ interface OwnedRun {
 
 /** What outlives the instance. */
 interface RunMemory {
+  /** Left out by instances of the time before it was kept. */
+  readonly name?: string;
   readonly version: string;
   readonly sent: number;
   readonly policy: unknown;
@@ -82,7 +87,7 @@ export class TamiyoService implements Service {
   readonly #othersUntil = new Map<string, number>();
   readonly #taking = new Map<string, Promise<OwnedRun | undefined>>();
   /** What was known of runs whose lease was lost, oldest first: of use where Redis has forgotten its memory with the lease. */
-  readonly #lastKept = new Map<string, string>();
+  readonly #lastKept = new Map<string, RunMemory>();
   readonly #counts = { states: 0, commands: 0, refused: 0, leasesLost: 0 };
   /** From a state's arrival until its commands were signed, and until Redis had them. */
   readonly #signedMs = new LatestTimes();
@@ -176,18 +181,22 @@ export class TamiyoService implements Service {
     }
     this.#othersUntil.delete(id);
     const decided: Uint8Array[] = [];
+    const bytes = await lease.recall();
+    const recalled = bytes && (fromJsonText(new TextDecoder().decode(bytes)) as RunMemory);
+    // Where Redis was emptied, nobody knows which ids have been used: they begin with another name.
+    const name = recalled?.name ?? `tamiyo-${randomUUID()}`;
     const tamiyo = new Tamiyo({
+      name,
       policy: this.#options.policyFor(id),
       signer: new CommandSigner({ keys: this.#options.keys, clock: this.#clock }),
       trainingRunId: id,
       send: (envelope) => void decided.push(envelope),
       ...(this.#options.costs && { costs: this.#options.costs }),
     });
-    const recalled = await lease.recall();
-    remember(tamiyo, recalled ? new TextDecoder().decode(recalled) : this.#lastKept.get(id));
+    remember(tamiyo, recalled ?? this.#lastKept.get(id));
     this.#lastKept.delete(id);
     const run: OwnedRun = {
-      ...{ lease, tamiyo, decided, kept: "" },
+      ...{ name, lease, tamiyo, decided, kept: "" },
       lastSeenMs: this.#clock.monotonicMs(),
       busy: Promise.resolve(),
     };
@@ -203,7 +212,7 @@ export class TamiyoService implements Service {
       run.tamiyo.observe(state);
       this.#signedMs.add(this.#clock.monotonicMs() - arrivedMs);
       // Kept before it is sent: an instance that dies in between sends nothing twice, and asks again a little later.
-      const memory = memoryOf(run.tamiyo);
+      const memory = toJsonText(memoryOf(run));
       if (memory !== run.kept) await run.lease.keep(utf8(memory));
       run.kept = memory;
       for (const envelope of run.decided.splice(0)) {
@@ -220,7 +229,7 @@ export class TamiyoService implements Service {
   #lose(id: string, run: OwnedRun): void {
     if (this.#runs.get(id) !== run) return;
     this.#runs.delete(id);
-    this.#lastKept.set(id, memoryOf(run.tamiyo));
+    this.#lastKept.set(id, memoryOf(run));
     const [oldest] = this.#lastKept.keys();
     if (this.#lastKept.size > MAX_LAST_KEPT && oldest !== undefined) this.#lastKept.delete(oldest);
     this.#counts.leasesLost++;
@@ -252,16 +261,15 @@ export class TamiyoService implements Service {
   }
 }
 
-function memoryOf({ policy, sent }: Tamiyo): string {
-  return toJsonText({ version: policy.version, sent, policy: policy.snapshot() } satisfies RunMemory);
+function memoryOf({ name, tamiyo: { policy, sent } }: OwnedRun): RunMemory {
+  return { name, version: policy.version, sent, policy: policy.snapshot() };
 }
 
 /** What a policy of another version remembered is of no use to this one; the count of commands goes on all the same. */
-function remember(tamiyo: Tamiyo, text: string | undefined): void {
-  if (text === undefined) return;
-  const { version, sent, policy } = fromJsonText(text) as RunMemory;
-  tamiyo.restoreSent(sent);
-  if (version === tamiyo.policy.version) tamiyo.policy.restore(policy);
+function remember(tamiyo: Tamiyo, memory: RunMemory | undefined): void {
+  if (memory === undefined) return;
+  tamiyo.restoreSent(memory.sent);
+  if (memory.version === tamiyo.policy.version) tamiyo.policy.restore(memory.policy);
 }
 
 /** The latest of many durations, in ms. */
@@ -274,8 +282,8 @@ class LatestTimes {
   }
 
   quantiles() {
-    const sorted = [...this.#times].sort((a, b) => a - b);
-    const at = (part: number): number | null => sorted[Math.floor(part * (sorted.length - 1))] ?? null;
+    const at = (share: number): number | null =>
+      this.#times.length === 0 ? null : percentile(this.#times, share);
     return { p50: at(0.5), p95: at(0.95), p99: at(0.99) };
   }
 }

@@ -126,6 +126,20 @@ describe("a sweep", () => {
     expect(new Set(await states())).toEqual(new Set(["finished"]));
   });
 
+  test("launches nothing that it was asked to stop before", async () => {
+    const stop = new AbortController();
+    const { prepare } = folder;
+    folder.prepare = async (run) => {
+      const isFree = await prepare.call(folder, run);
+      stop.abort();
+      return isFree;
+    };
+    let launched = 0;
+    const launch: Launch = async () => ({ code: ++launched, problem: "" });
+    await work(launch, { slots: 1, signal: stop.signal });
+    expect(launched).toBe(0);
+  });
+
   test("goes on where one run's folder is damaged, and leaves it as it is", async () => {
     const path = join(folder.path, "v000-s1");
     await mkdir(path);

@@ -30,6 +30,14 @@ describe.skipIf(process.platform === "darwin")("the device", () => {
     expect(await takenElsewhere()).toBe("taken");
   });
 
+  test("is taken again while it is being given back", async () => {
+    const first = await takeDevice();
+    const [, second] = await Promise.all([first(), takeDevice()]);
+    expect(await takenElsewhere()).toMatch(/^another thread of this process uses the GPU/);
+    await second();
+    expect(await takenElsewhere()).toBe("taken");
+  });
+
   test("is of a thread, however many copies of this file it has loaded", async () => {
     const copy = (await import(built)) as typeof OneThread;
     const [first, second] = [await takeDevice(), await copy.takeDevice()];
